@@ -1,0 +1,457 @@
+//! Counters and gauges. No I/O, and no label made of input: every label is one of a fixed set.
+//!
+//! Counters are sharded: each worker thread counts on a [`Sheet`] of its own (a cache line apart from the others), and a
+//! reader adds the sheets up. Gauges are set by the one part that knows them.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+/// Makes an enum whose values index an array of counters and carry a fixed label.
+macro_rules! labelled {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $value:ident = $label:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $value,)+ }
+
+        impl $name {
+            /// Every value, in order.
+            pub const ALL: &'static [$name] = &[$($name::$value,)+];
+            /// How many there are.
+            pub const COUNT: usize = $name::ALL.len();
+
+            /// The label in metrics.
+            pub const fn label(self) -> &'static str {
+                match self { $($name::$value => $label,)+ }
+            }
+        }
+    };
+}
+
+labelled! {
+    /// The protocol that a request came by.
+    Transport {
+        /// HTTP, with or without TLS.
+        Http = "http",
+        /// UDP (BEP 15).
+        Udp = "udp",
+    }
+}
+
+labelled! {
+    /// The address family of a client.
+    Family {
+        /// IPv4, v4-mapped addresses included.
+        V4 = "4",
+        /// IPv6.
+        V6 = "6",
+    }
+}
+
+impl Family {
+    /// The family of a canonical address.
+    pub const fn of(ip: std::net::IpAddr) -> Family {
+        if ip.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+}
+
+labelled! {
+    /// What was asked for and answered.
+    Action {
+        /// An announce.
+        Announce = "announce",
+        /// A scrape.
+        Scrape = "scrape",
+        /// A connect (UDP only).
+        Connect = "connect",
+        /// A page, a static file, or anything else over HTTP.
+        Page = "page",
+    }
+}
+
+labelled! {
+    /// Why a request was refused or a datagram dropped.
+    Failure {
+        /// Not HTTP, or a malformed request line or header.
+        BadRequest = "bad_request",
+        /// Head or query longer than the limit.
+        TooLong = "too_long",
+        /// Another method than GET or HEAD on a tracker path.
+        Method = "method",
+        /// An unknown path.
+        NotFound = "not_found",
+        /// The client took longer than the limit for a request.
+        TimedOut = "timed_out",
+        /// Too many connections, in all or from one address.
+        Connections = "connections",
+        /// No info hash.
+        MissingInfoHash = "missing_info_hash",
+        /// An info hash of a wrong length or encoding.
+        InvalidInfoHash = "invalid_info_hash",
+        /// More info hashes in a scrape than are taken.
+        TooManyInfoHashes = "too_many_info_hashes",
+        /// No peer id.
+        MissingPeerId = "missing_peer_id",
+        /// A peer id of a wrong length or encoding.
+        InvalidPeerId = "invalid_peer_id",
+        /// No port.
+        MissingPort = "missing_port",
+        /// A port outside 0–65535, or no number.
+        InvalidPort = "invalid_port",
+        /// The client's address cannot be determined or is none that can be served.
+        InvalidAddress = "invalid_address",
+        /// `ignore_ip`.
+        AddressIgnored = "address_ignored",
+        /// Blocklist, by address.
+        AddressBlocked = "address_blocked",
+        /// Blocklist, by info hash.
+        TorrentBlocked = "torrent_blocked",
+        /// Rules for client ids.
+        ClientDenied = "client_denied",
+        /// Rate limit or ban.
+        TooMany = "too_many",
+        /// A datagram with a wrong or stale connection id.
+        ConnectionId = "connection_id",
+        /// A datagram that is too short or of an unknown action.
+        Malformed = "malformed",
+        /// An error of a socket (receiving, sending, accepting).
+        Socket = "socket",
+        /// A reported address that the rules did not accept; the announce went on with the source.
+        ReportedAddress = "reported_address",
+        /// A fault of ours (a page that failed).
+        Internal = "internal",
+    }
+}
+
+labelled! {
+    /// The event of an announce.
+    Told {
+        /// None, or an unknown word.
+        None = "none",
+        /// `started`
+        Started = "started",
+        /// `completed`
+        Completed = "completed",
+        /// `stopped`
+        Stopped = "stopped",
+        /// `paused`
+        Paused = "paused",
+    }
+}
+
+labelled! {
+    /// What became of an answered announce.
+    Fate {
+        /// A new peer was stored.
+        Joined = "joined",
+        /// A stored peer was refreshed.
+        Refreshed = "refreshed",
+        /// A peer was removed.
+        Left = "left",
+        /// Too early: answered, and nothing written (S11).
+        Early = "early",
+        /// Nothing to store: port 0, or `stopped` of a stranger.
+        Passed = "passed",
+        /// Not stored: the bound on peers in all.
+        FullPeers = "bound_peers",
+        /// Not stored: the bound on torrents in all.
+        FullTorrents = "bound_torrents",
+        /// Not stored: the bound on peers per torrent.
+        FullSwarm = "bound_peers_per_torrent",
+        /// Not stored: the bound on torrents per address.
+        FullAddress = "bound_torrents_per_address",
+        /// Not stored: the bound on ports per address and torrent.
+        FullPorts = "bound_ports_per_address",
+    }
+}
+
+/// Upper bounds of the latency histogram in microseconds; a last bucket holds what took longer.
+pub const LATENCY_BOUNDS_US: [u64; 12] = [
+    2, 5, 10, 20, 50, 100, 250, 1_000, 5_000, 25_000, 100_000, 1_000_000,
+];
+
+/// One worker's counters. Any thread may count on it; it is fast when only one does.
+#[derive(Debug, Default)]
+pub struct Sheet {
+    answered: [[[AtomicU64; Action::COUNT]; Family::COUNT]; Transport::COUNT],
+    failures: [[AtomicU64; Failure::COUNT]; Transport::COUNT],
+    told: [AtomicU64; Told::COUNT],
+    fates: [AtomicU64; Fate::COUNT],
+    received_bytes: [AtomicU64; Transport::COUNT],
+    sent_bytes: [AtomicU64; Transport::COUNT],
+    handed_out: AtomicU64,
+    latency: [AtomicU64; LATENCY_BOUNDS_US.len() + 1],
+    latency_sum_us: AtomicU64,
+}
+
+fn add(counter: Option<&AtomicU64>, amount: u64) {
+    if let Some(counter) = counter {
+        counter.fetch_add(amount, Relaxed);
+    }
+}
+
+impl Sheet {
+    /// Counts a request that was answered as asked.
+    pub fn answered(&self, transport: Transport, family: Family, action: Action) {
+        let by_family = self
+            .answered
+            .get(transport as usize)
+            .and_then(|all| all.get(family as usize));
+        add(by_family.and_then(|all| all.get(action as usize)), 1);
+    }
+
+    /// Counts a refusal.
+    pub fn failed(&self, transport: Transport, failure: Failure) {
+        add(
+            self.failures
+                .get(transport as usize)
+                .and_then(|all| all.get(failure as usize)),
+            1,
+        );
+    }
+
+    /// Counts an announce by its event, by what became of it, and by the peers handed out. The core does this.
+    pub fn announced(&self, told: Told, fate: Fate, handed_out: usize) {
+        add(self.told.get(told as usize), 1);
+        add(self.fates.get(fate as usize), 1);
+        self.handed_out.fetch_add(handed_out as u64, Relaxed);
+    }
+
+    /// Counts bytes of requests and replies.
+    pub fn moved(&self, transport: Transport, received_bytes: usize, sent_bytes: usize) {
+        add(
+            self.received_bytes.get(transport as usize),
+            received_bytes as u64,
+        );
+        add(self.sent_bytes.get(transport as usize), sent_bytes as u64);
+    }
+
+    /// Puts the time that a tracker request took (from parse to bytes) into the histogram.
+    pub fn took(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let bucket = LATENCY_BOUNDS_US
+            .iter()
+            .position(|bound| micros <= *bound)
+            .unwrap_or(LATENCY_BOUNDS_US.len());
+        add(self.latency.get(bucket), 1);
+        self.latency_sum_us.fetch_add(micros, Relaxed);
+    }
+}
+
+labelled! {
+    /// A figure that one part of the process sets and others read.
+    Gauge {
+        /// Living v4 seeders at the last census.
+        SeedersV4 = "seeders_v4",
+        /// Living v6 seeders.
+        SeedersV6 = "seeders_v6",
+        /// Living v4 leechers, paused partial seeds included.
+        LeechersV4 = "leechers_v4",
+        /// Living v6 leechers, paused partial seeds included.
+        LeechersV6 = "leechers_v6",
+        /// Torrents with at least one peer.
+        Torrents = "torrents",
+        /// Peers freed by sweeps since the start.
+        ExpiredPeers = "expired_peers",
+        /// Open HTTP connections.
+        Connections = "connections",
+        /// Wall time of the last snapshot that finished; 0 before the first.
+        SnapshotFinishedAt = "snapshot_finished_at",
+        /// How long it took, in milliseconds.
+        SnapshotMillis = "snapshot_millis",
+        /// Size of the database with its log, in bytes.
+        SnapshotBytes = "snapshot_bytes",
+        /// Swarms that the last snapshot wrote.
+        SnapshotSwarms = "snapshot_swarms",
+        /// Peers that the last snapshot wrote.
+        SnapshotPeers = "snapshot_peers",
+        /// Snapshots that failed since the start.
+        SnapshotFailures = "snapshot_failures",
+        /// Monotonic seconds (`Seconds::raw`) at which the snapshot thread last gave a sign of life.
+        SnapshotAlive = "snapshot_alive",
+        /// Monotonic seconds at which the reaper last gave a sign of life.
+        ReaperAlive = "reaper_alive",
+        /// How long the last sweep took, in milliseconds.
+        SweepMillis = "sweep_millis",
+        /// 1 after a restore that was whole; 2 when the database had to be set aside; 0 while restoring.
+        Restored = "restored",
+        /// Entries in the blocklist.
+        BlocklistEntries = "blocklist_entries",
+        /// Panics that were caught.
+        Panics = "panics",
+    }
+}
+
+/// All counters and gauges of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    sheets: Box<[CachePadded<Sheet>]>,
+    spare: CachePadded<Sheet>,
+    gauges: [AtomicU64; Gauge::COUNT],
+}
+
+/// The sums over all sheets at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// By transport, family, action.
+    pub answered: [[[u64; Action::COUNT]; Family::COUNT]; Transport::COUNT],
+    /// By transport and reason.
+    pub failures: [[u64; Failure::COUNT]; Transport::COUNT],
+    /// Announces by event.
+    pub told: [u64; Told::COUNT],
+    /// Announces by fate.
+    pub fates: [u64; Fate::COUNT],
+    /// By transport.
+    pub received_bytes: [u64; Transport::COUNT],
+    /// By transport.
+    pub sent_bytes: [u64; Transport::COUNT],
+    /// Peers handed out.
+    pub handed_out: u64,
+    /// Requests per latency bucket (not cumulative).
+    pub latency: [u64; LATENCY_BOUNDS_US.len() + 1],
+    /// Sum of all latencies.
+    pub latency_sum_us: u64,
+}
+
+fn gather(into: &mut [u64], from: &[AtomicU64]) {
+    for (sum, counter) in into.iter_mut().zip(from) {
+        *sum = sum.wrapping_add(counter.load(Relaxed));
+    }
+}
+
+impl Metrics {
+    /// Makes sheets for `workers` threads, and a spare one for all others.
+    pub fn new(workers: usize) -> Metrics {
+        Metrics {
+            sheets: (0..workers).map(|_| CachePadded::default()).collect(),
+            spare: CachePadded::default(),
+            gauges: Default::default(),
+        }
+    }
+
+    /// The sheet of worker `index`; the spare one when there is none.
+    pub fn sheet(&self, index: usize) -> &Sheet {
+        self.sheets.get(index).unwrap_or(&self.spare)
+    }
+
+    /// Reads a gauge.
+    pub fn gauge(&self, gauge: Gauge) -> u64 {
+        self.gauges
+            .get(gauge as usize)
+            .map_or(0, |value| value.load(Relaxed))
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, gauge: Gauge, value: u64) {
+        if let Some(cell) = self.gauges.get(gauge as usize) {
+            cell.store(value, Relaxed);
+        }
+    }
+
+    /// Adds to a gauge that counts.
+    pub fn raise(&self, gauge: Gauge, amount: u64) {
+        add(self.gauges.get(gauge as usize), amount);
+    }
+
+    /// Takes from a gauge that counts.
+    pub fn lower(&self, gauge: Gauge, amount: u64) {
+        if let Some(cell) = self.gauges.get(gauge as usize) {
+            cell.fetch_sub(amount, Relaxed);
+        }
+    }
+
+    /// Adds all sheets up.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for sheet in self.sheets.iter().chain(std::iter::once(&self.spare)) {
+            for (sums, counters) in totals
+                .answered
+                .iter_mut()
+                .flatten()
+                .zip(sheet.answered.iter().flatten())
+            {
+                gather(sums, counters);
+            }
+            for (sums, counters) in totals.failures.iter_mut().zip(&sheet.failures) {
+                gather(sums, counters);
+            }
+            gather(&mut totals.told, &sheet.told);
+            gather(&mut totals.fates, &sheet.fates);
+            gather(&mut totals.received_bytes, &sheet.received_bytes);
+            gather(&mut totals.sent_bytes, &sheet.sent_bytes);
+            gather(
+                std::slice::from_mut(&mut totals.handed_out),
+                std::slice::from_ref(&sheet.handed_out),
+            );
+            gather(&mut totals.latency, &sheet.latency);
+            gather(
+                std::slice::from_mut(&mut totals.latency_sum_us),
+                std::slice::from_ref(&sheet.latency_sum_us),
+            );
+        }
+        totals
+    }
+}
+
+impl Totals {
+    /// Requests answered, of one transport and action, both families.
+    pub fn answered(&self, transport: Transport, action: Action) -> u64 {
+        let families = self.answered.get(transport as usize).into_iter().flatten();
+        families
+            .filter_map(|actions| actions.get(action as usize))
+            .sum()
+    }
+
+    /// Refusals of one reason, all transports.
+    pub fn failures(&self, failure: Failure) -> u64 {
+        self.failures
+            .iter()
+            .filter_map(|reasons| reasons.get(failure as usize))
+            .sum()
+    }
+
+    /// Announces that met one fate.
+    pub fn fates(&self, fate: Fate) -> u64 {
+        self.fates.get(fate as usize).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_add_up_all_sheets_and_the_spare() {
+        let metrics = Metrics::new(2);
+        for worker in 0..4 {
+            metrics
+                .sheet(worker)
+                .answered(Transport::Udp, Family::V6, Action::Scrape);
+            metrics
+                .sheet(worker)
+                .failed(Transport::Http, Failure::InvalidPort);
+            metrics
+                .sheet(worker)
+                .announced(Told::Started, Fate::Joined, 7);
+        }
+        let totals = metrics.totals();
+        assert_eq!(totals.answered(Transport::Udp, Action::Scrape), 4);
+        assert_eq!(totals.answered(Transport::Http, Action::Scrape), 0);
+        assert_eq!(totals.failures(Failure::InvalidPort), 4);
+        assert_eq!((totals.fates(Fate::Joined), totals.handed_out), (4, 28));
+    }
+
+    #[test]
+    fn latencies_fall_into_their_buckets() {
+        let metrics = Metrics::new(1);
+        for micros in [0, 2, 3, 1_000_000, 9_000_000] {
+            metrics.sheet(0).took(Duration::from_micros(micros));
+        }
+        let latency = metrics.totals().latency;
+        assert_eq!(
+            (latency[0], latency[1], latency[11], latency[12]),
+            (2, 1, 1, 1)
+        );
+    }
+}

@@ -1,0 +1,265 @@
+//! Who may announce and which info hashes are served: `ignore_ip`, the blocklist, the rules for client ids.
+//!
+//! The lists are built whole and swapped; a look at them takes no lock and costs an announce next to nothing.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use prefix_trie::PrefixMap;
+
+use super::announce::Refusal;
+use super::id::{InfoHash, PeerId};
+use crate::clock::Wall;
+
+/// What one entry of the blocklist blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An address (as a network of one) or a network; canonical.
+    Network(IpNet),
+    /// A torrent.
+    Torrent(InfoHash),
+}
+
+/// One entry of the blocklist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its number in the database and on the page.
+    pub number: i64,
+    /// What it blocks.
+    pub target: Target,
+    /// Why, in the operator's words; at most 500 characters.
+    pub reason: String,
+    /// When it was made.
+    pub created: Wall,
+    /// When it ends; `None` for never.
+    pub expires: Option<Wall>,
+}
+
+/// One rule for client ids: peer ids that begin with `prefix` are allowed or denied; the longest prefix wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRule {
+    /// The first bytes of the peer id, as `-XL0012-`; empty matches everybody.
+    pub prefix: Vec<u8>,
+    /// Whether such clients are served.
+    pub is_allowed: bool,
+}
+
+/// A set of networks, v4 and v6, that answers whether it covers an address.
+#[derive(Clone, Debug, Default)]
+pub struct Networks {
+    v4: PrefixMap<ipnet::Ipv4Net, ()>,
+    v6: PrefixMap<ipnet::Ipv6Net, ()>,
+}
+
+impl Networks {
+    /// Whether any network of the set covers the canonical address `ip`.
+    pub fn covers(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(ip) => !self.v4.is_empty() && self.v4.get_lpm(&ip.into()).is_some(),
+            IpAddr::V6(ip) => !self.v6.is_empty() && self.v6.get_lpm(&ip.into()).is_some(),
+        }
+    }
+
+    /// Adds a network; what lies inside one that is there already changes nothing.
+    pub fn add(&mut self, network: IpNet) {
+        match network {
+            IpNet::V4(network) => drop(self.v4.insert(network.trunc(), ())),
+            IpNet::V6(network) => drop(self.v6.insert(network.trunc(), ())),
+        }
+    }
+
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+}
+
+impl FromIterator<IpNet> for Networks {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Networks {
+        let mut set = Networks::default();
+        networks.into_iter().for_each(|network| set.add(network));
+        set
+    }
+}
+
+/// The blocklist as announces look at it.
+#[derive(Debug, Default)]
+struct Blocked {
+    blocks: Vec<Block>,
+    networks: Networks,
+    torrents: std::collections::HashSet<InfoHash, foldhash::fast::RandomState>,
+    next_expiry: Option<Wall>,
+}
+
+impl Blocked {
+    fn new(mut blocks: Vec<Block>, now: Wall) -> Blocked {
+        blocks.retain(|block| block.expires.is_none_or(|end| end > now));
+        let mut blocked = Blocked::default();
+        for block in &blocks {
+            match block.target {
+                Target::Network(network) => blocked.networks.add(network),
+                Target::Torrent(hash) => drop(blocked.torrents.insert(hash)),
+            }
+        }
+        blocked.next_expiry = blocks.iter().filter_map(|block| block.expires).min();
+        blocked.blocks = blocks;
+        blocked
+    }
+}
+
+/// Every list that decides who is served.
+#[derive(Debug, Default)]
+pub struct Access {
+    blocked: ArcSwap<Blocked>,
+    rules: ArcSwap<(Networks, Vec<ClientRule>)>,
+}
+
+impl Access {
+    /// Replaces `ignore_ip` and the rules for client ids.
+    pub fn configure(&self, ignored: Networks, mut clients: Vec<ClientRule>) {
+        clients.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
+        self.rules.store(Arc::new((ignored, clients)));
+    }
+
+    /// Replaces the blocklist; entries that expired before `now` are left out.
+    pub fn block(&self, blocks: Vec<Block>, now: Wall) {
+        self.blocked.store(Arc::new(Blocked::new(blocks, now)));
+    }
+
+    /// Drops entries that have expired by `now`. Costs next to nothing when there are none.
+    pub fn expire(&self, now: Wall) {
+        let blocked = self.blocked.load_full();
+        if blocked.next_expiry.is_some_and(|end| end <= now) {
+            self.block(blocked.blocks.clone(), now);
+        }
+    }
+
+    /// The entries in force.
+    pub fn blocks(&self) -> Vec<Block> {
+        self.blocked.load().blocks.clone()
+    }
+
+    /// Whether the canonical address `ip` is served at all.
+    ///
+    /// # Errors
+    /// The refusal that the client is to read.
+    pub fn admit(&self, ip: IpAddr) -> Result<(), Refusal> {
+        if self.rules.load().0.covers(ip) {
+            return Err(Refusal::AddressIgnored);
+        }
+        if self.is_blocked(ip) {
+            return Err(Refusal::AddressBlocked);
+        }
+        Ok(())
+    }
+
+    /// Whether the blocklist covers the canonical address `ip`.
+    pub fn is_blocked(&self, ip: IpAddr) -> bool {
+        self.blocked.load().networks.covers(ip)
+    }
+
+    /// Whether the torrent is served.
+    ///
+    /// # Errors
+    /// The refusal that the client is to read.
+    pub fn admit_torrent(&self, hash: &InfoHash) -> Result<(), Refusal> {
+        let blocked = self.blocked.load();
+        if !blocked.torrents.is_empty() && blocked.torrents.contains(hash) {
+            return Err(Refusal::TorrentBlocked);
+        }
+        Ok(())
+    }
+
+    /// Whether a client of this peer id is served: the longest rule that matches decides, and without one it is.
+    ///
+    /// # Errors
+    /// The refusal that the client is to read.
+    pub fn admit_client(&self, id: &PeerId) -> Result<(), Refusal> {
+        let rules = self.rules.load();
+        match rules.1.iter().find(|rule| id.0.starts_with(&rule.prefix)) {
+            Some(rule) if !rule.is_allowed => Err(Refusal::ClientDenied),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(target: Target, expires: Option<Wall>) -> Block {
+        Block {
+            number: 1,
+            target,
+            reason: String::new(),
+            created: Wall(0),
+            expires,
+        }
+    }
+
+    fn network(text: &str) -> Target {
+        Target::Network(text.parse().unwrap())
+    }
+
+    /// W4, C4
+    #[test]
+    fn listed_networks_and_torrents_are_refused_until_they_expire() {
+        let access = Access::default();
+        access.configure(
+            ["10.9.0.0/16".parse().unwrap()].into_iter().collect(),
+            Vec::new(),
+        );
+        let hash = InfoHash([7; 20]);
+        let blocks = vec![
+            block(network("192.0.2.7/32"), None),
+            block(network("2001:db8::/32"), Some(Wall(100))),
+            block(Target::Torrent(hash), None),
+        ];
+        access.block(blocks, Wall(50));
+        assert_eq!(
+            access.admit("10.9.1.1".parse().unwrap()),
+            Err(Refusal::AddressIgnored)
+        );
+        assert_eq!(
+            access.admit("192.0.2.7".parse().unwrap()),
+            Err(Refusal::AddressBlocked)
+        );
+        assert_eq!(access.admit("192.0.2.8".parse().unwrap()), Ok(()));
+        assert_eq!(
+            access.admit("2001:db8::1".parse().unwrap()),
+            Err(Refusal::AddressBlocked)
+        );
+        assert_eq!(access.admit_torrent(&hash), Err(Refusal::TorrentBlocked));
+        access.expire(Wall(100));
+        assert_eq!(access.admit("2001:db8::1".parse().unwrap()), Ok(()));
+        assert_eq!(access.blocks().len(), 2);
+    }
+
+    /// O8
+    #[test]
+    fn the_longest_client_rule_decides() {
+        let access = Access::default();
+        let rule = |prefix: &str, is_allowed| ClientRule {
+            prefix: prefix.into(),
+            is_allowed,
+        };
+        access.configure(
+            Networks::default(),
+            vec![rule("-XL", false), rule("-XL0012-", true)],
+        );
+        assert_eq!(
+            access.admit_client(&PeerId(*b"-XL0011-abcdefghijkl")),
+            Err(Refusal::ClientDenied)
+        );
+        assert_eq!(
+            access.admit_client(&PeerId(*b"-XL0012-abcdefghijkl")),
+            Ok(())
+        );
+        assert_eq!(
+            access.admit_client(&PeerId(*b"-qB4520-abcdefghijkl")),
+            Ok(())
+        );
+    }
+}

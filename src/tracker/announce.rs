@@ -1,0 +1,158 @@
+//! What goes into the core and comes out of it: announces, scrapes, their replies, and why one is refused. No protocol here.
+
+use std::net::IpAddr;
+
+use super::id::{InfoHash, PeerId};
+
+/// What the client says has happened (BEP 3, BEP 21). Unknown words are [`Event::None`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Event {
+    /// A regular announce.
+    #[default]
+    None,
+    /// The first announce of a session.
+    Started,
+    /// The download has just become complete.
+    Completed,
+    /// The client leaves.
+    Stopped,
+    /// The client has all it wants but not all there is, and no longer downloads (BEP 21).
+    Paused,
+}
+
+/// One announce, decoded and checked; whatever protocol it came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announce {
+    /// The swarm that is meant.
+    pub info_hash: InfoHash,
+    /// Who the client says it is.
+    pub peer_id: PeerId,
+    /// Where others reach it; canonical (a v4-mapped address is v4).
+    pub ip: IpAddr,
+    /// A second address of the same client inside a realm (S10), already checked against the rules for reported addresses.
+    pub inner_ip: Option<IpAddr>,
+    /// The port others reach it at; 0 is answered but not stored.
+    pub port: u16,
+    /// Whether it has everything (`left` = 0).
+    pub is_seeder: bool,
+    /// Bytes downloaded in this session.
+    pub downloaded: u64,
+    /// What has happened.
+    pub event: Event,
+    /// How many peers it wants; `None` for the default.
+    pub num_want: Option<u32>,
+}
+
+/// The reply to an announce, without the peers, which are in the caller's [`PeerList`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AnnounceReply {
+    /// Living seeders, the announcer included.
+    pub complete: u32,
+    /// Living leechers (paused partial seeds too), the announcer included.
+    pub incomplete: u32,
+    /// Peers that ever completed the torrent.
+    pub downloaded: u32,
+    /// Seconds until the next regular announce, jittered (P12).
+    pub interval: u32,
+    /// Seconds before which the client shall not come again.
+    pub min_interval: u32,
+    /// A number for [`super::Tracker::warning`]: the zone whose warning stands in the reply; 0 for none (P19).
+    pub warning: u32,
+}
+
+/// The peers of one reply, ready for the wire. The caller keeps it and hands it in again: nothing is allocated per announce.
+#[derive(Clone, Debug, Default)]
+pub struct PeerList {
+    /// v4 peers: 4 bytes address, 2 bytes port, big-endian (BEP 23).
+    pub v4: Vec<[u8; 6]>,
+    /// v6 peers: 16 bytes address, 2 bytes port, big-endian (BEP 7).
+    pub v6: Vec<[u8; 18]>,
+    /// Whether peer ids are wanted beside the addresses (replies that are not compact).
+    pub wants_ids: bool,
+    /// Whether only peers of the announcer's own family have a place in the reply (UDP).
+    pub own_family_only: bool,
+    /// How many peers fit into the reply, whatever is asked for and configured; 0 for no such limit.
+    pub at_most: usize,
+    /// Peer ids of `v4`, in its order; empty unless wanted and kept.
+    pub ids_v4: Vec<PeerId>,
+    /// Peer ids of `v6`, in its order; empty unless wanted and kept.
+    pub ids_v6: Vec<PeerId>,
+}
+
+impl PeerList {
+    /// Empties the list and keeps its memory.
+    pub fn clear(&mut self) {
+        self.v4.clear();
+        self.v6.clear();
+        self.ids_v4.clear();
+        self.ids_v6.clear();
+    }
+
+    /// How many peers are in the list.
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// Whether the list has no peer.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a scrape says of one torrent (BEP 48); zeros for one that is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScrapeReply {
+    /// Living seeders.
+    pub complete: u32,
+    /// Living leechers, paused partial seeds included.
+    pub incomplete: u32,
+    /// Peers that ever completed the torrent.
+    pub downloaded: u32,
+    /// Living leechers that do download: `incomplete` without the paused partial seeds (BEP 21).
+    pub downloaders: u32,
+}
+
+/// Why the core refuses to serve a request. The text is fixed and is what the client reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The address is in `ignore_ip`.
+    #[error("address not served")]
+    AddressIgnored,
+    /// The address or its network is in the blocklist.
+    #[error("address blocked")]
+    AddressBlocked,
+    /// The info hash is in the blocklist.
+    #[error("torrent blocked")]
+    TorrentBlocked,
+    /// The rules for client ids deny it.
+    #[error("client not allowed")]
+    ClientDenied,
+    /// Too many requests from this address or its prefix.
+    #[error("too many requests")]
+    TooMany,
+}
+
+impl Refusal {
+    /// Under which reason it is counted.
+    pub const fn failure(self) -> crate::metrics::Failure {
+        use crate::metrics::Failure;
+        match self {
+            Refusal::AddressIgnored => Failure::AddressIgnored,
+            Refusal::AddressBlocked => Failure::AddressBlocked,
+            Refusal::TorrentBlocked => Failure::TorrentBlocked,
+            Refusal::ClientDenied => Failure::ClientDenied,
+            Refusal::TooMany => Failure::TooMany,
+        }
+    }
+}
+
+/// What an announce needs beside itself: the time, a source of chance, and the caller's sheet to count on.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    /// Monotonic time.
+    pub now: crate::clock::Seconds,
+    /// Decides which peers are handed out and how the interval is jittered.
+    pub rng: &'a mut fastrand::Rng,
+    /// Where the outcome is counted.
+    pub sheet: &'a crate::metrics::Sheet,
+}

@@ -1,0 +1,102 @@
+//! What the core can be told, with units and defaults. Bounds of 0 mean no bound.
+
+/// How swarms are kept and what is handed out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Seconds between regular announces (`announce_interval`). Default 1,800.
+    pub announce_interval: u32,
+    /// Jitter of the interval handed out, in percent either way (`interval_jitter`). Default 10.
+    pub interval_jitter: u32,
+    /// `min interval` in percent of the interval (`min_interval_share`). Default 90.
+    pub min_interval_share: u32,
+    /// A peer lives for this many intervals after its last announce (`peer_expire_factor`). Default 2; below 2 counts as 2.
+    pub peer_expire_factor: f64,
+    /// Peers handed out to who does not say how many (`numwant`). Default 50.
+    pub num_want: u32,
+    /// Peers handed out at most (`max_numwant`). Default 200.
+    pub max_num_want: u32,
+    /// Seeds in a leecher's list at most, in percent, while leechers are there to fill it (`seed_share`). Default 50.
+    pub seed_share: u32,
+    /// Near peers in a list at most, in percent, while strangers are there to fill it (`local_share`). Default 80.
+    pub local_share: u32,
+    /// Strangers in a list at least, when there are any (`min_external`). Default 4.
+    pub min_external: u32,
+    /// Bound on peers in all (`max_peers`). Default 2,000,000.
+    pub max_peers: u32,
+    /// Bound on torrents in all (`max_torrents`). Default 1,000,000.
+    pub max_torrents: u32,
+    /// Bound on peers in one swarm (`max_peers_per_torrent`). Default 100,000.
+    pub max_peers_per_torrent: u32,
+    /// Bound on entries of one address (v6: one /64) in all swarms (`max_torrents_per_address`). Default 20,000.
+    pub max_torrents_per_address: u32,
+    /// Bound on ports of one address in one swarm (`max_ports_per_address`). Default 50.
+    pub max_ports_per_address: u32,
+    /// How long the `downloaded` count of a torrent without peers is kept, in seconds (`keep_downloaded`). Default 30 days.
+    pub keep_downloaded: u32,
+    /// Whether peer ids are kept (`keep_peer_ids`). Default yes. Taken at the start only.
+    pub keep_peer_ids: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            announce_interval: 1_800,
+            interval_jitter: 10,
+            min_interval_share: 90,
+            peer_expire_factor: 2.0,
+            num_want: 50,
+            max_num_want: 200,
+            seed_share: 50,
+            local_share: 80,
+            min_external: 4,
+            max_peers: 2_000_000,
+            max_torrents: 1_000_000,
+            max_peers_per_torrent: 100_000,
+            max_torrents_per_address: 20_000,
+            max_ports_per_address: 50,
+            keep_downloaded: 30 * 86_400,
+            keep_peer_ids: true,
+        }
+    }
+}
+
+impl Settings {
+    /// Seconds that a peer lives after its last announce (S4).
+    pub fn lifetime(&self) -> u32 {
+        let seconds = f64::from(self.announce_interval) * self.peer_expire_factor.max(2.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to what fits"
+        )]
+        let seconds = seconds.clamp(1.0, f64::from(u32::MAX / 4)) as u32;
+        seconds
+    }
+
+    /// How many peers to hand out to who wants `num_want` and has room for `at_most` (0: for any number).
+    pub fn list_length(&self, num_want: Option<u32>, at_most: usize) -> usize {
+        let wanted = num_want.unwrap_or(self.num_want).min(self.max_num_want) as usize;
+        if at_most == 0 {
+            wanted
+        } else {
+            wanted.min(at_most)
+        }
+    }
+
+    /// The interval of one reply, jittered (P12).
+    pub fn interval(&self, rng: &mut fastrand::Rng) -> u32 {
+        let spread =
+            u64::from(self.announce_interval) * u64::from(self.interval_jitter.min(100)) / 100;
+        let spread = u32::try_from(spread).unwrap_or(0);
+        if spread == 0 {
+            return self.announce_interval;
+        }
+        self.announce_interval - spread + rng.u32(0..=spread * 2)
+    }
+
+    /// The `min interval` that goes with `interval`.
+    pub fn min_interval(&self, interval: u32) -> u32 {
+        let share = u64::from(interval) * u64::from(self.min_interval_share.min(100)) / 100;
+        u32::try_from(share).unwrap_or(interval)
+    }
+}
