@@ -5,7 +5,9 @@
 
 mod access;
 mod announce;
+pub mod census;
 mod id;
+mod naive_census;
 mod settings;
 mod stored;
 
