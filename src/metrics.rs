@@ -8,6 +8,10 @@ use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+mod totals;
+
+pub use totals::Totals;
+
 /// Makes an enum whose values index an array of counters and carry a fixed label.
 macro_rules! labelled {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $value:ident = $label:literal,)+ }) => {
@@ -291,35 +295,6 @@ pub struct Metrics {
     gauges: [AtomicU64; Gauge::COUNT],
 }
 
-/// The sums over all sheets at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// By transport, family, action.
-    pub answered: [[[u64; Action::COUNT]; Family::COUNT]; Transport::COUNT],
-    /// By transport and reason.
-    pub failures: [[u64; Failure::COUNT]; Transport::COUNT],
-    /// Announces by event.
-    pub told: [u64; Told::COUNT],
-    /// Announces by fate.
-    pub fates: [u64; Fate::COUNT],
-    /// By transport.
-    pub received_bytes: [u64; Transport::COUNT],
-    /// By transport.
-    pub sent_bytes: [u64; Transport::COUNT],
-    /// Peers handed out.
-    pub handed_out: u64,
-    /// Requests per latency bucket (not cumulative).
-    pub latency: [u64; LATENCY_BOUNDS_US.len() + 1],
-    /// Sum of all latencies.
-    pub latency_sum_us: u64,
-}
-
-fn gather(into: &mut [u64], from: &[AtomicU64]) {
-    for (sum, counter) in into.iter_mut().zip(from) {
-        *sum = sum.wrapping_add(counter.load(Relaxed));
-    }
-}
-
 impl Metrics {
     /// Makes sheets for `workers` threads, and a spare one for all others.
     pub fn new(workers: usize) -> Metrics {
@@ -363,57 +338,12 @@ impl Metrics {
 
     /// Adds all sheets up.
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
-        for sheet in self.sheets.iter().chain(std::iter::once(&self.spare)) {
-            for (sums, counters) in totals
-                .answered
-                .iter_mut()
-                .flatten()
-                .zip(sheet.answered.iter().flatten())
-            {
-                gather(sums, counters);
-            }
-            for (sums, counters) in totals.failures.iter_mut().zip(&sheet.failures) {
-                gather(sums, counters);
-            }
-            gather(&mut totals.told, &sheet.told);
-            gather(&mut totals.fates, &sheet.fates);
-            gather(&mut totals.received_bytes, &sheet.received_bytes);
-            gather(&mut totals.sent_bytes, &sheet.sent_bytes);
-            gather(
-                std::slice::from_mut(&mut totals.handed_out),
-                std::slice::from_ref(&sheet.handed_out),
-            );
-            gather(&mut totals.latency, &sheet.latency);
-            gather(
-                std::slice::from_mut(&mut totals.latency_sum_us),
-                std::slice::from_ref(&sheet.latency_sum_us),
-            );
-        }
-        totals
-    }
-}
-
-impl Totals {
-    /// Requests answered, of one transport and action, both families.
-    pub fn answered(&self, transport: Transport, action: Action) -> u64 {
-        let families = self.answered.get(transport as usize).into_iter().flatten();
-        families
-            .filter_map(|actions| actions.get(action as usize))
-            .sum()
-    }
-
-    /// Refusals of one reason, all transports.
-    pub fn failures(&self, failure: Failure) -> u64 {
-        self.failures
-            .iter()
-            .filter_map(|reasons| reasons.get(failure as usize))
-            .sum()
-    }
-
-    /// Announces that met one fate.
-    pub fn fates(&self, fate: Fate) -> u64 {
-        self.fates.get(fate as usize).copied().unwrap_or(0)
+        Totals::of(
+            self.sheets
+                .iter()
+                .map(|sheet| &**sheet)
+                .chain([&*self.spare]),
+        )
     }
 }
 
