@@ -1,0 +1,490 @@
+//! The house rules that no compiler knows: who may import whom, which crate is used where, how files begin and how long they are.
+//!
+//! The rules are tables; a rule that must change is changed here, with its reason. Test modules at the end of a file are free
+//! of the import and length rules.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which top-level modules of `src` each one may import; a module that is not listed fails the test.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("metrics", &[]),
+    ("parts", &[]),
+    ("tracker", &["metrics", "clock"]),
+    // Whose address a request counts for; shared by the components that meet clients.
+    ("origin", &["tracker"]),
+    ("reported", &["tracker", "origin"]),
+    // The five in the middle: never one another, never config.
+    (
+        "http",
+        &["tracker", "metrics", "clock", "parts", "origin", "reported"],
+    ),
+    (
+        "udp",
+        &["tracker", "metrics", "clock", "parts", "origin", "reported"],
+    ),
+    (
+        "web",
+        &["tracker", "metrics", "clock", "parts", "origin", "reported"],
+    ),
+    ("snapshot", &["tracker", "metrics", "clock", "parts"]),
+    ("reaper", &["tracker", "metrics", "clock", "parts"]),
+    ("logging", &["clock"]),
+    // Of the components, config takes the settings only; it starts nothing.
+    (
+        "config",
+        &[
+            "http", "udp", "web", "snapshot", "reaper", "logging", "tracker", "origin", "reported",
+        ],
+    ),
+    (
+        "tools",
+        &[
+            "config", "snapshot", "logging", "tracker", "metrics", "clock", "parts",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "config", "logging", "http", "udp", "web", "snapshot", "reaper", "tracker", "metrics",
+            "clock", "parts", "origin", "reported",
+        ],
+    ),
+    ("cli", &["config", "tools"]),
+    ("main", &["app", "cli", "config", "logging", "tools"]),
+];
+
+/// Words of code that only some places may use: one place knows SQL, one bincode, one INI, one tera, one the clock.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("bincode::", &["snapshot/record.rs"]),
+    ("rusqlite::", &["snapshot/", "tools/"]),
+    ("tera::", &["web/"]),
+    ("ini::", &["config/"]),
+    ("flexi_logger::", &["logging.rs", "logging/"]),
+    (
+        "env_logger::",
+        &["main.rs", "cli.rs", "logging.rs", "logging/", "tools/"],
+    ),
+    ("actix_web::", &["web/", "app.rs"]),
+    ("actix_session::", &["web/"]),
+    ("dashmap::", &["tracker/"]),
+    ("Instant::now", &["clock.rs"]),
+    ("SystemTime::now", &["clock.rs"]),
+    ("thread::spawn", &[]),
+];
+
+/// What the core must not know: no socket, no file, no clock, no protocol.
+const NOT_IN_TRACKER: &[&str] = &[
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "std::fs",
+    "std::io",
+    "std::time",
+    "tokio::",
+    "async ",
+    "socket2::",
+];
+
+/// Charter words that say nothing about a subject.
+const EMPTY_NAMES: &[&str] = &[
+    "types", "utils", "util", "common", "helpers", "misc", "structs", "enums", "traits",
+];
+
+const LONGEST_FILE: usize = 400;
+
+#[test]
+fn nobody_imports_upwards() {
+    let faults: Vec<String> = sources().iter().flat_map(Source::imports_upwards).collect();
+    assert!(
+        faults.is_empty(),
+        "see MAY_IMPORT in tests/tidy.rs:\n{}",
+        faults.join("\n")
+    );
+}
+
+#[test]
+fn an_import_upwards_is_noticed_however_it_is_written() {
+    for (path, line) in [
+        ("tracker/swarm.rs", "use crate::http::Settings;"),
+        ("tracker/swarm.rs", "use crate::{clock::Seconds, udp};"),
+        (
+            "tracker/swarm.rs",
+            "let config = crate::config::Config::default();",
+        ),
+        ("tracker/swarm.rs", "use super::super::snapshot::Store;"),
+        ("tracker/mod.rs", "use super::web::Pages;"),
+        (
+            "http/mod.rs",
+            "pub(crate) use crate::{\n    tracker::{Tracker, Event},\n    udp::packet,\n};",
+        ),
+        ("http/query.rs", "use crate::config;"),
+        ("udp/mod.rs", "use super::http;"),
+        ("clock.rs", "use super::tracker::Tracker;"),
+        ("main.rs", "use retracker::udp::Server;"),
+        ("unheard_of.rs", "use std::fs;"),
+    ] {
+        let source = Source {
+            path: path.into(),
+            text: format!("//! Charter.\n{line}\n"),
+        };
+        assert!(!source.imports_upwards().is_empty(), "{path}: {line}");
+    }
+}
+
+#[test]
+fn imports_downwards_and_words_in_comments_are_fine() {
+    for (path, text) in [
+        ("http/mod.rs", "use crate::tracker::{Announce, Event};"),
+        (
+            "http/query.rs",
+            "use super::reply::Reply; use super::super::tracker::Event;",
+        ),
+        ("udp/mod.rs", "use crate::{clock, tracker::Tracker};"),
+        (
+            "tracker/mod.rs",
+            "/// See [`crate::http`].\n// crate::udp reads this too.\nfn f() {}",
+        ),
+        (
+            "tracker/mod.rs",
+            "fn f() {}\n#[cfg(test)]\nmod tests {\n    use crate::http;\n}",
+        ),
+        ("main.rs", "use retracker::app;"),
+    ] {
+        let source = Source {
+            path: path.into(),
+            text: text.into(),
+        };
+        assert_eq!(
+            source.imports_upwards(),
+            Vec::<String>::new(),
+            "{path}: {text}"
+        );
+    }
+}
+
+#[test]
+fn one_place_knows_each_outside_thing() {
+    let faults: Vec<String> = sources().iter().flat_map(Source::strange_words).collect();
+    assert!(
+        faults.is_empty(),
+        "see ONLY_IN in tests/tidy.rs:\n{}",
+        faults.join("\n")
+    );
+}
+
+#[test]
+fn a_strange_word_is_noticed() {
+    for (path, text) in [
+        ("http/reply.rs", "use bincode::config;"),
+        ("udp/mod.rs", "let now = std::time::Instant::now();"),
+        ("tracker/swarms.rs", "use std::net::UdpSocket;"),
+        ("web/mod.rs", "std::thread::spawn(|| ());"),
+        ("app.rs", "use rusqlite::Connection;"),
+    ] {
+        let source = Source {
+            path: path.into(),
+            text: text.into(),
+        };
+        assert_eq!(source.strange_words().len(), 1, "{path}: {text}");
+    }
+    let fine = Source {
+        path: "config/mod.rs".into(),
+        text: "use ini::Ini; use clap::mini::X;".into(),
+    };
+    assert_eq!(fine.strange_words(), Vec::<String>::new());
+}
+
+#[test]
+fn every_file_begins_with_its_charter() {
+    for source in sources() {
+        assert!(
+            source.text.starts_with("//! "),
+            "{}: the first line is no `//!`",
+            source.path
+        );
+        let charter = source
+            .text
+            .lines()
+            .take_while(|line| line.starts_with("//!"))
+            .count();
+        let most = if source.path == "lib.rs" { 60 } else { 12 };
+        assert!(
+            charter <= most,
+            "{}: a charter of {charter} lines; split the file or the thought",
+            source.path
+        );
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_its_subject() {
+    for source in sources() {
+        let lines = source.production().lines().count();
+        assert!(
+            lines <= LONGEST_FILE,
+            "{}: {lines} lines without tests, at most {LONGEST_FILE}",
+            source.path
+        );
+        let name = Path::new(&source.path)
+            .file_stem()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        assert!(
+            !EMPTY_NAMES.contains(&name.as_str()),
+            "{}: a name that says no subject",
+            source.path
+        );
+    }
+}
+
+#[test]
+fn comments_carry_no_leftovers() {
+    for source in sources() {
+        for (number, line) in source.text.lines().enumerate() {
+            let line = line.trim();
+            let at = format!("{}:{}: {line}", source.path, number + 1);
+            let Some(comment) = line.strip_prefix("//") else {
+                continue;
+            };
+            let words = comment.trim_start_matches(['/', '!']).trim();
+            let decorative = words.len() > 3 && words.chars().all(|c| "-=*#~_".contains(c));
+            assert!(!decorative, "a decorative line: {at}");
+            let open = ["TODO", "FIXME", "XXX"]
+                .iter()
+                .any(|word| words.starts_with(word));
+            assert!(
+                !open || words.contains('#'),
+                "a task without an issue's number: {at}"
+            );
+            let code =
+                comment.starts_with(' ') && words.ends_with(';') && words.starts_with("let ");
+            assert!(!code, "commented-out code: {at}");
+        }
+    }
+}
+
+/// The crate's documentation is the map: it must name every module.
+#[test]
+fn the_map_in_lib_rs_names_every_module() {
+    let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    for line in lib.lines() {
+        let Some(module) = line
+            .strip_prefix("pub mod ")
+            .and_then(|rest| rest.strip_suffix(';'))
+        else {
+            continue;
+        };
+        assert!(
+            lib.contains(&format!("[`{module}`]")),
+            "src/lib.rs: the crate's documentation does not name {module}"
+        );
+    }
+}
+
+#[test]
+fn no_file_names_a_place_on_somebodys_machine() {
+    let places: Vec<String> = ["work", "root", "home", "Users"]
+        .iter()
+        .map(|place| format!("/{place}/"))
+        .collect();
+    for path in files_below(
+        &root(),
+        &["target", ".git", "node_modules", "corpus", "artifacts"],
+    ) {
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        for (number, line) in text.lines().enumerate() {
+            for place in &places {
+                // A path begins after nothing, a blank or a quote; `docs/home/` or `https://host/home/` is none.
+                let found = line.match_indices(place.as_str()).any(|(at, _)| {
+                    let before = line.get(..at).and_then(|before| before.chars().next_back());
+                    before.is_none_or(|c| !c.is_alphanumeric() && !"/.-_~}".contains(c))
+                });
+                assert!(!found, "{}:{}: names {place}", path.display(), number + 1);
+            }
+        }
+    }
+}
+
+/// One file of `src`, by its path below it.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// Everything before the test module at the file's end.
+    fn production(&self) -> &str {
+        let end = self
+            .text
+            .find("\n#[cfg(test)]\nmod ")
+            .map_or(self.text.len(), |at| at + 1);
+        &self.text[..end]
+    }
+
+    /// The production code without comments.
+    fn code(&self) -> String {
+        let uncommented = self
+            .production()
+            .lines()
+            .map(|line| line.find("//").map_or(line, |at| &line[..at]));
+        uncommented.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The top-level module that the file belongs to.
+    fn module(&self) -> &str {
+        let first = self.path.split('/').next().unwrap();
+        first.strip_suffix(".rs").unwrap_or(first)
+    }
+
+    /// How many `super` lead from the file's module to the crate's root.
+    fn depth(&self) -> usize {
+        let parts = self.path.split('/').count();
+        if self.path.ends_with("/mod.rs") {
+            parts - 1
+        } else {
+            parts
+        }
+    }
+
+    fn imports_upwards(&self) -> Vec<String> {
+        let module = self.module();
+        if module == "lib" {
+            return Vec::new();
+        }
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == module) else {
+            return vec![format!(
+                "{}: the module {module} is in no row of the table",
+                self.path
+            )];
+        };
+        let code = self.code();
+        let supers = "super::".repeat(self.depth());
+        let roots = [
+            "crate::",
+            if module == "main" {
+                "retracker::"
+            } else {
+                "crate::"
+            },
+            supers.as_str(),
+        ];
+        let mut faults = Vec::new();
+        for prefix in roots {
+            for (at, _) in code.match_indices(prefix) {
+                let inside_a_word =
+                    code[..at].ends_with(|c: char| c.is_alphanumeric() || "_:".contains(c));
+                let imported = if inside_a_word {
+                    Vec::new()
+                } else {
+                    first_segments(&code[at + prefix.len()..])
+                };
+                for name in imported {
+                    let ours = MAY_IMPORT.iter().any(|(known, _)| *known == name);
+                    if ours && name != module && !allowed.contains(&name.as_str()) {
+                        faults.push(format!("src/{}: {module} imports {name}", self.path));
+                    }
+                }
+            }
+        }
+        faults
+    }
+
+    fn strange_words(&self) -> Vec<String> {
+        let code = self.code();
+        let used = |word: &str| {
+            code.match_indices(word)
+                .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+        };
+        let mut faults = Vec::new();
+        for (word, places) in ONLY_IN {
+            if used(word) && !places.iter().any(|place| self.path.starts_with(place)) {
+                faults.push(format!("src/{}: {word} belongs to {places:?}", self.path));
+            }
+        }
+        for word in NOT_IN_TRACKER.iter().filter(|_| self.module() == "tracker") {
+            if used(word) {
+                faults.push(format!("src/{}: the core knows no {word}", self.path));
+            }
+        }
+        faults
+    }
+}
+
+/// The first names of a path or of a braced group of paths: `{clock::Seconds, udp}` gives `clock` and `udp`.
+fn first_segments(rest: &str) -> Vec<String> {
+    let name = |text: &str| {
+        text.trim()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect::<String>()
+    };
+    let Some(group) = rest.strip_prefix('{') else {
+        return vec![name(rest)];
+    };
+    let mut names = Vec::new();
+    let mut depth = 0_usize;
+    let mut start = 0;
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                names.push(name(&group[start..at]));
+                start = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn sources() -> Vec<Source> {
+    let folder = root().join("src");
+    let files = files_below(&folder, &[])
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"));
+    let found: Vec<Source> = files
+        .map(|path| Source {
+            path: path
+                .strip_prefix(&folder)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned(),
+            text: fs::read_to_string(&path).unwrap(),
+        })
+        .collect();
+    assert!(found.len() > 5, "the sources were not found");
+    found
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files_below(folder: &Path, except: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+    {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if !except.contains(&name.as_str()) {
+                found.extend(files_below(&path, except));
+            }
+        } else if !except.iter().any(|name| path.ends_with(name)) {
+            found.push(path);
+        }
+    }
+    found
+}
