@@ -5,10 +5,15 @@
 //! - [`clock`] reads the time, [`metrics`] counts; they import nothing of ours.
 //! - [`parts`] starts and watches threads.
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
+//! - [`origin`] decides whose address a request counts for, [`reported`] what clients may say of their own.
+//! - [`http`] is the HTTP tracker.
 
 #![warn(rustdoc::private_intra_doc_links)]
 
 pub mod clock;
+pub mod http;
 pub mod metrics;
+pub mod origin;
 pub mod parts;
+pub mod reported;
 pub mod tracker;

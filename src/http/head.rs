@@ -1,0 +1,443 @@
+//! The head of an HTTP/1.x request, read in place: the request line and the few fields that matter to a tracker (RFC 9112).
+//!
+//! It accepts nothing that httparse refuses (a property test compares them). Bodies are not read here: a request that has one
+//! is handed on.
+
+use memchr::memchr;
+
+/// What was asked to be done with the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET
+    Get,
+    /// GET without the body of the reply.
+    Head,
+    /// Anything else.
+    Other,
+}
+
+/// The head of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// What to do.
+    pub method: Method,
+    /// The path, as it came.
+    pub path: &'a [u8],
+    /// The query behind the first question mark, without it; empty when there is none.
+    pub query: &'a [u8],
+    /// Whether the client speaks HTTP/1.0 and must be told when the connection stays open.
+    pub is_http_1_0: bool,
+    /// Whether the client wants the connection to stay open.
+    pub keeps_alive: bool,
+    /// Whether a body follows, or the client expects a word before it sends one.
+    pub has_body: bool,
+    /// The field lines, well-formed.
+    fields: &'a [u8],
+    /// Bytes from the start of the buffer to the end of the head.
+    pub length: usize,
+}
+
+/// What the start of a buffer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed<'a> {
+    /// The start of a head; whether its request line is complete.
+    Partial {
+        /// Whether the request line has arrived whole.
+        has_request_line: bool,
+    },
+    /// Nothing that can become a request.
+    Malformed,
+    /// A whole head.
+    Complete(Head<'a>),
+}
+
+/// Reads the head at the start of `buffer`. Costs one pass over the head.
+pub fn parse(buffer: &[u8]) -> Parsed<'_> {
+    match read(buffer) {
+        Ok(head) => Parsed::Complete(head),
+        Err(parsed) => parsed,
+    }
+}
+
+fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
+    let mut rest = buffer;
+    // Empty lines before a request line are to be skipped (RFC 9112, 2.2).
+    while let [b'\r', b'\n', tail @ ..] | [b'\n', tail @ ..] = rest {
+        rest = tail;
+    }
+    match rest.first() {
+        Some(first) if !is_token(*first) && *first != b'\r' => return Err(Parsed::Malformed),
+        _ => {}
+    }
+    let (line, tail) = split_line(rest).ok_or(Parsed::Partial {
+        has_request_line: false,
+    })?;
+    let mut head = read_request_line(line).ok_or(Parsed::Malformed)?;
+    head.fields = tail;
+    let mut rest = tail;
+    let mut closes = false;
+    let mut keeps = false;
+    loop {
+        let (line, tail) = split_line(rest).ok_or(Parsed::Partial {
+            has_request_line: true,
+        })?;
+        if line.is_empty() {
+            let fields = head.fields.len() - rest.len();
+            head.fields = head.fields.get(..fields).unwrap_or_default();
+            head.length = buffer.len() - tail.len();
+            head.keeps_alive = !closes && (keeps || !head.is_http_1_0);
+            return Ok(head);
+        }
+        let (name, value) = split_field(line).ok_or(Parsed::Malformed)?;
+        match name.first().map(u8::to_ascii_lowercase) {
+            Some(b'c') if name.eq_ignore_ascii_case(b"connection") => {
+                closes |= has_word(value, b"close");
+                keeps |= has_word(value, b"keep-alive");
+            }
+            Some(b'c') if name.eq_ignore_ascii_case(b"content-length") => {
+                head.has_body |= value != b"0";
+            }
+            Some(b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => head.has_body = true,
+            Some(b'e') if name.eq_ignore_ascii_case(b"expect") => head.has_body = true,
+            _ => {}
+        }
+        rest = tail;
+    }
+}
+
+impl<'a> Head<'a> {
+    /// The fields in order: name and value, the value without the blanks around it.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let mut rest = self.fields;
+        std::iter::from_fn(move || {
+            let (line, tail) = split_line(rest)?;
+            rest = tail;
+            split_field(line)
+        })
+    }
+}
+
+/// The first line without its end, and what follows it; nothing while no end is there.
+#[inline]
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr(b'\n', bytes)?;
+    let (line, rest) = bytes.split_at_checked(end)?;
+    Some((line.strip_suffix(b"\r").unwrap_or(line), rest.get(1..)?))
+}
+
+fn read_request_line(line: &[u8]) -> Option<Head<'_>> {
+    let (method, rest) = match line {
+        [b'G', b'E', b'T', b' ', rest @ ..] => (Method::Get, rest),
+        [b'H', b'E', b'A', b'D', b' ', rest @ ..] => (Method::Head, rest),
+        _ => {
+            let (method, rest) = line.split_at_checked(memchr(b' ', line)?)?;
+            let is_method = !method.is_empty() && method.iter().all(|byte| is_token(*byte));
+            (is_method.then_some(Method::Other)?, rest.get(1..)?)
+        }
+    };
+    let (target, version) = rest.split_last_chunk::<9>()?;
+    let is_http_1_0 = match version {
+        b" HTTP/1.1" => false,
+        b" HTTP/1.0" => true,
+        _ => return None,
+    };
+    if target.is_empty() || has_control_or(target, b' ') {
+        return None;
+    }
+    let (path, query) = match memchr(b'?', target) {
+        Some(mark) => (target.get(..mark)?, target.get(mark + 1..)?),
+        None => (target, &[][..]),
+    };
+    Some(Head {
+        method,
+        path: strip_authority(path),
+        query,
+        is_http_1_0,
+        keeps_alive: false,
+        has_body: false,
+        fields: &[],
+        length: 0,
+    })
+}
+
+/// The path of a target in absolute form, as proxies send it (RFC 9112, 3.2.2).
+fn strip_authority(path: &[u8]) -> &[u8] {
+    if path.starts_with(b"/") {
+        return path;
+    }
+    let Some(rest) = path.strip_prefix(b"http://") else {
+        return path;
+    };
+    memchr(b'/', rest)
+        .and_then(|slash| rest.get(slash..))
+        .unwrap_or(b"/")
+}
+
+/// Splits `name: value`; nothing when the name is no token or the value has control bytes. A folded line has a blank where a
+/// name begins and is refused so.
+#[inline]
+fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|byte| !is_token(*byte))?;
+    let (name, value) = line.split_at_checked(colon)?;
+    let value = value.strip_prefix(b":")?;
+    if name.is_empty() || has_control_or(value, 0) {
+        return None;
+    }
+    Some((name, value.trim_ascii()))
+}
+
+/// Whether a comma-separated list holds a word, in any case.
+fn has_word(list: &[u8], word: &[u8]) -> bool {
+    list.split(|byte| *byte == b',')
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(word))
+}
+
+/// Whether any byte is a control byte (a tab only counts when blanks are unwanted) or `unwanted`. Has no early exit, so that
+/// it runs over many bytes at once.
+#[inline]
+fn has_control_or(bytes: &[u8], unwanted: u8) -> bool {
+    let may_tab = unwanted != b' ';
+    bytes.iter().fold(false, |found, byte| {
+        let is_control = (*byte < 0x20 && !(may_tab && *byte == b'\t')) || *byte == 0x7f;
+        found | is_control | (*byte == unwanted)
+    })
+}
+
+/// Whether a byte may stand in a method or a field name (RFC 9110, 5.6.2).
+#[inline]
+fn is_token(byte: u8) -> bool {
+    TOKENS.get(usize::from(byte)).copied().unwrap_or(false)
+}
+
+const TOKENS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        let is_mark = matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        );
+        #[expect(clippy::indexing_slicing, reason = "checked when compiled")]
+        {
+            table[byte as usize] = is_mark || byte.is_ascii_alphanumeric();
+        }
+        byte += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{
+        Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
+    };
+
+    fn complete(text: &str) -> Head<'_> {
+        match parse(text.as_bytes()) {
+            Parsed::Complete(head) => head,
+            other => panic!("{other:?} of {text:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_is_taken_apart() {
+        let text =
+            "GET /announce?a=b?c HTTP/1.1\r\nHost: x\r\nX-Real-IP:  1.2.3.4\t\r\n\r\nGET /next";
+        let head = complete(text);
+        assert_eq!((head.path, head.query), (&b"/announce"[..], &b"a=b?c"[..]));
+        assert_eq!(
+            (head.method, head.keeps_alive, head.has_body),
+            (Method::Get, true, false)
+        );
+        assert_eq!(head.length, text.len() - "GET /next".len());
+        let fields: Vec<_> = head.fields().collect();
+        assert_eq!(
+            fields,
+            [(&b"Host"[..], &b"x"[..]), (b"X-Real-IP", b"1.2.3.4")]
+        );
+    }
+
+    /// P14
+    #[test]
+    fn the_connection_stays_open_as_version_and_field_say() {
+        for (version, field, keeps) in [
+            ("1.1", "", true),
+            ("1.1", "Connection: close\r\n", false),
+            ("1.1", "connection: Keep-Alive, CLOSE\r\n", false),
+            ("1.1", "Connection: keep-alive\r\n", true),
+            ("1.1", "Connection: closed\r\n", true),
+            ("1.0", "", false),
+            ("1.0", "Connection: keep-alive\r\n", true),
+            (
+                "1.0",
+                "Connection: keep-alive\r\nConnection: close\r\n",
+                false,
+            ),
+        ] {
+            let text = format!("GET / HTTP/{version}\r\n{field}\r\n");
+            assert_eq!(complete(&text).keeps_alive, keeps, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_noticed() {
+        for (field, has_body) in [
+            ("Content-Length: 0", false),
+            ("Content-Length: 5", true),
+            ("Content-Length: 0, 0", true),
+            ("Transfer-Encoding: chunked", true),
+            ("Expect: 100-continue", true),
+            ("Content-Type: text/plain", false),
+        ] {
+            assert_eq!(
+                complete(&format!("POST / HTTP/1.1\r\n{field}\r\n\r\n")).has_body,
+                has_body,
+                "{field}"
+            );
+        }
+    }
+
+    #[test]
+    fn absolute_targets_and_bare_line_ends_are_read() {
+        assert_eq!(
+            complete("GET http://tracker:80/announce?x HTTP/1.1\n\n").path,
+            b"/announce"
+        );
+        assert_eq!(
+            complete("\r\n\r\nHEAD http://tracker HTTP/1.0\r\n\r\n").path,
+            b"/"
+        );
+    }
+
+    /// P14
+    #[test]
+    fn a_hundred_fields_are_fine() {
+        let text = format!(
+            "GET / HTTP/1.1\r\n{}\r\n",
+            "A-Field: of some length\r\n".repeat(100)
+        );
+        assert_eq!(complete(&text).fields().count(), 100);
+    }
+
+    #[test]
+    fn every_proper_start_of_a_request_is_partial() {
+        let text = "\r\nGET /announce?x=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        for end in 0..text.len() {
+            let parsed = parse(&text.as_bytes()[..end]);
+            assert!(
+                matches!(parsed, Parsed::Partial { .. }),
+                "{parsed:?} at {end}"
+            );
+        }
+    }
+
+    #[test]
+    fn garbage_is_malformed() {
+        for text in [
+            "\x16\x03\x01",
+            "GET\r\n",
+            "GET / \r\n",
+            "GET /\r\n",
+            "GET  HTTP/1.1\r\n",
+            "GET / HTTP/2.0\r\n",
+            "GET / http/1.1\r\n",
+            "GET /a b HTTP/1.1\r\n",
+            "GET /a\tb HTTP/1.1\r\n",
+            "GET /a\x7f HTTP/1.1\r\n",
+            "G(T / HTTP/1.1\r\n",
+            "GET / HTTP/1.1\r\nno colon\r\n",
+            "GET / HTTP/1.1\r\nname : value\r\n",
+            "GET / HTTP/1.1\r\n: value\r\n",
+            "GET / HTTP/1.1\r\na: b\r\n folded\r\n",
+            "GET / HTTP/1.1\r\na: b\rc\r\n",
+            "GET / HTTP/1.1\r\na: b\0\r\n",
+        ] {
+            assert_eq!(parse(text.as_bytes()), Parsed::Malformed, "{text:?}");
+        }
+    }
+
+    fn agrees_with_httparse(bytes: &[u8]) -> Result<(), proptest::test_runner::TestCaseError> {
+        if let Parsed::Complete(head) = parse(bytes) {
+            let mut fields = [httparse::EMPTY_HEADER; 200];
+            let mut request = httparse::Request::new(&mut fields);
+            let status = request.parse(bytes);
+            prop_assert_eq!(status, Ok(httparse::Status::Complete(head.length)));
+            prop_assert_eq!(request.version, Some(u8::from(!head.is_http_1_0)));
+            let theirs: Vec<_> = request
+                .headers
+                .iter()
+                .map(|field| (field.name.as_bytes(), field.value))
+                .collect();
+            prop_assert_eq!(head.fields().collect::<Vec<_>>(), theirs);
+        }
+        Ok(())
+    }
+
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let known = prop_oneof![
+            Just("GET "),
+            Just("HEAD "),
+            Just("POST "),
+            Just("/announce"),
+            Just("?a=b"),
+            Just(" HTTP/1.1"),
+            Just(" HTTP/1.0"),
+            Just("\r\n"),
+            Just("\n"),
+            Just("\r"),
+            Just(" "),
+            Just("Host: a"),
+            Just("Connection: close"),
+            Just("x:"),
+            Just(":"),
+            Just("\r\n\r\n"),
+            Just("Content-Length: 0"),
+            Just("\t"),
+            Just("a: \u{e9}"),
+        ];
+        prop_oneof![
+            8 => known.prop_map(|text| text.as_bytes().to_vec()),
+            1 => proptest::collection::vec(any::<u8>(), 0..4),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_accepted_that_httparse_refuses(pieces in proptest::collection::vec(piece(), 0..12)) {
+            agrees_with_httparse(&pieces.concat())?;
+            let tail: Vec<u8> = pieces.concat();
+            agrees_with_httparse(&[b"GET / HTTP/1.1\r\n", &tail[..], b"\r\n\r\n"].concat())?;
+        }
+
+        #[test]
+        fn well_formed_heads_are_accepted(
+            query in "[!-~]{0,60}",
+            fields in proptest::collection::vec(("[A-Za-z][A-Za-z0-9-]{0,15}", "[ -~]{0,40}"), 0..20),
+        ) {
+            let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let text = format!("GET /announce?{query} HTTP/1.1\r\n{lines}\r\n");
+            let parsed = parse(text.as_bytes());
+            prop_assert!(matches!(parsed, Parsed::Complete(head) if head.query == query.as_bytes() && head.length == text.len()));
+            agrees_with_httparse(text.as_bytes())?;
+        }
+
+        #[test]
+        fn any_bytes_give_something(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            agrees_with_httparse(&bytes)?;
+        }
+    }
+}

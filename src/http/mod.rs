@@ -1,0 +1,4 @@
+//! http
+pub mod head;
+pub mod query;
+pub mod reply;
