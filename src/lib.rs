@@ -7,6 +7,7 @@
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
 //! - [`origin`] decides whose address a request counts for, [`reported`] what clients may say of their own.
 //! - [`http`] is the HTTP tracker.
+//! - [`tools`] are the helper tools of the command line.
 
 #![warn(rustdoc::private_intra_doc_links)]
 
@@ -16,4 +17,5 @@ pub mod metrics;
 pub mod origin;
 pub mod parts;
 pub mod reported;
+pub mod tools;
 pub mod tracker;
