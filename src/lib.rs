@@ -8,10 +8,13 @@
 //! - [`origin`] decides whose address a request counts for, [`reported`] what clients may say of their own.
 //! - [`http`] is the HTTP tracker.
 //! - [`tools`] are the helper tools of the command line.
+//! - [`config`] reads the configuration, [`logging`] writes the log, [`cli`] reads the command line.
 
 #![warn(rustdoc::private_intra_doc_links)]
 
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod http;
 pub mod logging;
 pub mod metrics;
