@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Loader, Override};
+use crate::tools::bench;
 
 /// The exit code of a configuration that cannot be used: `EX_CONFIG`.
 pub const BAD_CONFIGURATION: u8 = 78;
@@ -48,6 +49,8 @@ const AFTER_HELP: &str = "Without a subcommand the tracker runs in the foregroun
 /// The tools that are not the tracker.
 #[derive(Debug, Subcommand)]
 enum Tool {
+    /// Loads a tracker as a population of clients would, and measures it.
+    Bench(bench::Arguments),
     /// Prints the sample configuration: every key with its meaning, bounds and default.
     Sample,
     /// Prints the manual page.
@@ -122,24 +125,41 @@ impl Arguments {
 }
 
 impl Tool {
+    /// Runs the tool, with its log on standard error (`RUST_LOG`; warnings without it).
     fn run(self) -> ExitCode {
-        let mut text = Vec::new();
-        match self {
-            Tool::Sample => text = config::sample().into_bytes(),
-            Tool::Man => {
-                let page = clap_mangen::Man::new(Arguments::command()).section("8");
-                if let Err(error) = page.render(&mut text) {
-                    tell(&format!("error: {error}"));
-                    return ExitCode::FAILURE;
-                }
+        let level = env_logger::Env::default().default_filter_or("warn");
+        env_logger::Builder::from_env(level).init();
+        let done = match self {
+            Tool::Bench(arguments) => bench::run(&arguments),
+            Tool::Sample => {
+                print(&config::sample());
+                Ok(())
             }
+            Tool::Man => manual(),
             Tool::Completions { shell } => {
+                let mut text = Vec::new();
                 clap_complete::generate(shell, &mut Arguments::command(), "retracker", &mut text);
+                print_bytes(&text);
+                Ok(())
+            }
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tell(&format!("error: {error:#}"));
+                ExitCode::FAILURE
             }
         }
-        print_bytes(&text);
-        ExitCode::SUCCESS
     }
+}
+
+fn manual() -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Arguments::command())
+        .section("8")
+        .render(&mut text)?;
+    print_bytes(&text);
+    Ok(())
 }
 
 fn print(text: &str) {
