@@ -56,6 +56,16 @@ impl Seconds {
 )]
 pub struct Wall(pub u64);
 
+/// Which boot of the machine this is and how long it has lasted, sleep included: tells how long the process was away without
+/// asking the wall clock, as long as the machine was not booted in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// The kernel's random id of this boot.
+    pub id: u128,
+    /// Seconds since it began.
+    pub seconds: u64,
+}
+
 /// Reads both clocks. Cheap to copy; every copy counts from the same start.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -86,6 +96,17 @@ impl Clock {
     )]
     pub fn elapsed(&self) -> Duration {
         Instant::now().saturating_duration_since(self.start)
+    }
+
+    /// The boot that the process runs in; `None` where the kernel's boot id is hidden from it. Reads a file of /proc.
+    pub fn boot(&self) -> Option<Boot> {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let id = u128::from_str_radix(&id.trim().replace('-', ""), 16).ok()?;
+        let since = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Some(Boot {
+            id,
+            seconds: u64::try_from(since.tv_sec).ok()?,
+        })
     }
 
     /// Wall time; 1970 when the system's clock stands before it.
