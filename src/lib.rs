@@ -7,19 +7,15 @@
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
 //! - [`origin`] decides whose address a request counts for, [`reported`] what clients may say of their own.
 //! - [`http`] is the HTTP tracker.
-//! - [`tools`] are the helper tools of the command line.
-//! - [`config`] reads the configuration, [`logging`] writes the log, [`cli`] reads the command line.
+//! - [`snapshot`] keeps what the core knows in a SQLite database, and brings it back after a restart.
 
 #![warn(rustdoc::private_intra_doc_links)]
 
-pub mod cli;
 pub mod clock;
-pub mod config;
 pub mod http;
-pub mod logging;
 pub mod metrics;
 pub mod origin;
 pub mod parts;
 pub mod reported;
-pub mod tools;
+pub mod snapshot;
 pub mod tracker;

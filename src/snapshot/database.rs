@@ -1,0 +1,373 @@
+//! The one SQLite connection: opening, checking, creating, migrating, transactions. What is in the tables is in `tables.rs`.
+//!
+//! WAL with `synchronous=FULL`: a commit is on the disk when it returns; only this thread waits for that.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::file::{self, Marks};
+use super::{Error, tables};
+use crate::clock::Wall;
+
+/// `PRAGMA application_id` of a database of ours: "retr".
+pub(super) const APPLICATION: u32 = 0x7265_7472;
+
+/// What takes a database from version `index + 1` to the next, each in a transaction of its own.
+const MIGRATIONS: &[&str] = &[];
+
+/// `PRAGMA user_version` that is written.
+pub(super) const VERSION: u32 = 1;
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// Above this size the check at the start leaves out that indexes agree with tables: that would take seconds.
+const FULL_CHECK_BYTES: u64 = 256 << 20;
+
+/// How long a command waits for another program that has the database locked (a backup, an operator's shell).
+const BUSY: Duration = Duration::from_secs(3);
+
+/// What was found in the place of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A sound database.
+    Whole,
+    /// Nothing: a new one was made.
+    Created,
+    /// Something that cannot be used: it was renamed, and a new database was made.
+    SetAside {
+        /// Its new name.
+        to: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// Entries of the blocklist that could be read from it.
+        rescued: usize,
+    },
+}
+
+/// The open database, and the lock that keeps others out.
+pub(super) struct Database {
+    pub(super) connection: Connection,
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why a file cannot be used as it is.
+enum Fault {
+    /// It is damaged or foreign: to be set aside.
+    Unusable(String),
+    /// The system or an operator must help: to be left as it is.
+    Error(Error),
+}
+
+impl Database {
+    /// Locks, checks and opens the database; makes one when there is none, and sets aside what cannot be used.
+    ///
+    /// # Errors
+    /// Another process has it, a newer version wrote it, or the system refuses; nothing has been changed then.
+    pub(super) fn open(path: &Path, wall: Wall) -> Result<(Database, Found), Error> {
+        // Through symbolic links, as SQLite goes: the log lies beside the file, not beside the link.
+        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let lock = file::lock(path)?;
+        let fail = |source| Error::File {
+            file: path.clone(),
+            source,
+        };
+        let why = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if !file::has_orphans(path) {
+                    return Ok((Database::create(path, lock)?, Found::Created));
+                }
+                "its log is there without it".to_owned()
+            }
+            Err(error) => return Err(fail(error)),
+            Ok(about) if !about.is_file() => return Err(fail(io::ErrorKind::InvalidInput.into())),
+            Ok(_) => match inspect(path) {
+                Ok(connection) => {
+                    file::narrow(path).map_err(fail)?;
+                    let database = Database {
+                        connection,
+                        path: path.clone(),
+                        _lock: lock,
+                    };
+                    return Ok((database, Found::Whole));
+                }
+                Err(Fault::Error(error)) => return Err(error),
+                Err(Fault::Unusable(why)) => why,
+            },
+        };
+        let to = file::set_aside(path, wall).map_err(fail)?;
+        let mut database = Database::create(path, lock)?;
+        let rescued = database.rescue(&to);
+        Ok((database, Found::SetAside { to, why, rescued }))
+    }
+
+    fn create(path: &Path, lock: File) -> Result<Database, Error> {
+        let failed = |source| Error::Database {
+            file: path.into(),
+            source,
+        };
+        let new = file::beside(path, ".new");
+        let fail = |source| Error::File {
+            file: new.clone(),
+            source,
+        };
+        file::clear(&new).map_err(fail)?;
+        let connection = Connection::open(&new).map_err(failed)?;
+        let make = format!(
+            "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; \
+             PRAGMA journal_mode = WAL; BEGIN; {SCHEMA}; COMMIT;"
+        );
+        connection.execute_batch(&make).map_err(failed)?;
+        connection.close().map_err(|(_, source)| Error::Database {
+            file: new.clone(),
+            source,
+        })?;
+        file::publish(&new, path).map_err(fail)?;
+        Ok(Database {
+            connection: connect(path).map_err(failed)?,
+            path: path.into(),
+            _lock: lock,
+        })
+    }
+
+    /// Takes over what can be read of the blocklist of a database that was set aside.
+    fn rescue(&mut self, aside: &Path) -> usize {
+        let Ok(old) = Connection::open_with_flags(aside, OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+            return 0;
+        };
+        // Lets SQLite read what is left of a file that was cut.
+        if let Err(error) =
+            old.execute_batch("PRAGMA writable_schema = ON; PRAGMA trusted_schema = OFF")
+        {
+            log::debug!("rescuing the blocklist: {error}");
+        }
+        let blocks = tables::readable_blocks(&old);
+        let rescue = || -> rusqlite::Result<()> {
+            self.begin()?;
+            for block in &blocks {
+                self.put_block(block)?;
+            }
+            self.commit()
+        };
+        match rescue() {
+            Ok(()) => blocks.len(),
+            Err(_) => {
+                self.rollback();
+                0
+            }
+        }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Begins a transaction.
+    pub(super) fn begin(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")
+    }
+
+    /// Commits it; what was written is on the disk then.
+    pub(super) fn commit(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("COMMIT")
+    }
+
+    /// Undoes it, unless SQLite has done so already.
+    pub(super) fn rollback(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            log::debug!("rolling back: {error}");
+        }
+    }
+
+    /// Moves the log into the database, as far as no other program is reading it. Nothing is lost when this fails.
+    pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
+        checkpoint(&self.connection, "PASSIVE")
+    }
+
+    /// Gives the space of the log back after [`Database::checkpoint`].
+    pub(super) fn truncate_log(&self) -> rusqlite::Result<()> {
+        checkpoint(&self.connection, "TRUNCATE")
+    }
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
+}
+
+/// Opens for reading only, for a disk that cannot be written: with the log if that can be used, else without.
+pub(super) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let probe = |connection: &Connection| {
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+    };
+    let connection = Connection::open_with_flags(path, flags)?;
+    if probe(&connection).is_ok() {
+        return Ok(connection);
+    }
+    let mut name = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        name.push_str(&format!("%{byte:02x}"));
+    }
+    let connection = Connection::open_with_flags(name + "?immutable=1", flags)?;
+    probe(&connection)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(16);
+    // Checkpoints are ours to time: one after each snapshot, never in the middle of a blocklist edit.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; \
+         PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \
+         PRAGMA cache_size = -8000;",
+    )?;
+    Ok(connection)
+}
+
+/// Opens a file that is there, if it is a sound database of ours.
+fn inspect(path: &Path) -> Result<Connection, Fault> {
+    let unusable = |why: &str| Err(Fault::Unusable(why.to_owned()));
+    let marks = file::marks(path).map_err(|source| {
+        Fault::Error(Error::File {
+            file: path.into(),
+            source,
+        })
+    })?;
+    match marks {
+        None if file::size(path) == 0 => return unusable("it is empty"),
+        None => return unusable("it is not a SQLite database"),
+        Some(Marks { application, .. }) if application != APPLICATION => {
+            return unusable("it is the database of another program");
+        }
+        Some(Marks { version: 0, .. }) => return unusable("its version is unknown"),
+        Some(Marks { version, .. }) if version > VERSION => return Err(newer(path, version)),
+        Some(_) => {}
+    }
+    let judge = |source| judge(path, source);
+    let connection = connect(path).map_err(judge)?;
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
+    let version: u32 = version.map_err(judge)?;
+    if version > VERSION {
+        return Err(newer(path, version));
+    }
+    let check = if file::size(path) > FULL_CHECK_BYTES {
+        "PRAGMA quick_check(1)"
+    } else {
+        "PRAGMA integrity_check(1)"
+    };
+    let verdict = connection.query_row(check, [], |row| row.get(0));
+    let verdict: String = verdict.map_err(judge)?;
+    if verdict != "ok" {
+        return Err(Fault::Unusable(verdict.replace(['\n', '\r'], " ")));
+    }
+    migrate(&connection, version, MIGRATIONS).map_err(judge)?;
+    tables::prepare_all(&connection).map_err(judge)?;
+    Ok(connection)
+}
+
+fn newer(path: &Path, version: u32) -> Fault {
+    Fault::Error(Error::Newer {
+        file: path.into(),
+        version,
+    })
+}
+
+/// Tells damage from a system that refuses: only damage sets a database aside.
+fn judge(path: &Path, source: rusqlite::Error) -> Fault {
+    let code = source.sqlite_error_code();
+    let is_short = source
+        .sqlite_error()
+        .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ);
+    let is_the_system = matches!(
+        code,
+        Some(
+            ErrorCode::SystemIoFailure
+                | ErrorCode::DiskFull
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::OutOfMemory
+        )
+    );
+    if is_the_system && !is_short {
+        return Fault::Error(Error::Database {
+            file: path.into(),
+            source,
+        });
+    }
+    Fault::Unusable(source.to_string())
+}
+
+/// Takes a database of version `from` to the newest.
+fn migrate(connection: &Connection, from: u32, migrations: &[&str]) -> rusqlite::Result<()> {
+    for (version, migration) in (1_u32..).zip(migrations) {
+        if version >= from {
+            let next = version + 1;
+            connection.execute_batch(&format!(
+                "BEGIN IMMEDIATE; {migration}; PRAGMA user_version = {next}; COMMIT;"
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bundled_library_is_past_the_log_reset_fault() {
+        assert!(rusqlite::version_number() >= 3_051_003);
+    }
+
+    #[test]
+    fn migrations_run_once_each_and_in_order() {
+        let connection = Connection::open_in_memory().unwrap();
+        let steps = [
+            "CREATE TABLE a(x)",
+            "INSERT INTO a VALUES (2)",
+            "INSERT INTO a VALUES (3)",
+        ];
+        let count = |connection: &Connection| -> (u32, u32) {
+            let rows = connection.query_row("SELECT count(*) FROM a", [], |row| row.get(0));
+            let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
+            (rows.unwrap(), version.unwrap())
+        };
+        migrate(&connection, 1, &steps[..2]).unwrap();
+        assert_eq!(count(&connection), (1, 3));
+        migrate(&connection, 3, &steps).unwrap();
+        assert_eq!(count(&connection), (2, 4));
+        migrate(&connection, 4, &steps).unwrap();
+        assert_eq!(count(&connection), (2, 4));
+        assert_eq!(MIGRATIONS.len() + 1, VERSION as usize);
+    }
+
+    /// R8: what is created has mode 0640 and never exists half made.
+    #[test]
+    fn a_new_database_appears_whole_and_closed_to_others() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new.sqlite");
+        fs::write(file::beside(&path, ".new"), "cut short").unwrap();
+        let (database, found) = Database::open(&path, Wall(1)).unwrap();
+        assert_eq!(found, Found::Created);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        assert!(!file::beside(&path, ".new").exists());
+        drop(database);
+        let (_database, found) = Database::open(&path, Wall(1)).unwrap();
+        assert_eq!(found, Found::Whole);
+    }
+}

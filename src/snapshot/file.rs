@@ -1,0 +1,199 @@
+//! The database as files: one process per database, safe creation, and setting aside what cannot be used. No SQL.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use super::Error;
+use crate::clock::Wall;
+
+/// Mode of the database: the group (a backup, an operator) may read, others may not, for it names who shares what.
+const MODE: u32 = 0o640;
+
+/// The files that SQLite keeps beside a database; they belong to it and move with it.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// How often the lock is tried, and the pause between: a predecessor that is just ending, or a child of it that has not yet got
+/// rid of its files, may hold it for a moment.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// `path` with `suffix` behind its name.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Takes the lock that keeps a second process off the database. It ends with the process, however that ends; the lock file
+/// stays, for removing it would let two processes lock two files of one name.
+///
+/// # Errors
+/// [`Error::InUse`] when another process has it; else what the system says.
+pub(super) fn lock(path: &Path) -> Result<File, Error> {
+    let fail = |source| Error::File {
+        file: path.into(),
+        source,
+    };
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(folder)
+            .map_err(fail)?;
+    }
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(MODE)
+        .open(beside(path, ".lock"))
+        .map_err(fail)?;
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(fail(source)),
+        }
+    }
+    Err(Error::InUse { file: path.into() })
+}
+
+/// Takes away what others may do beyond [`MODE`]; never gives more than there is.
+pub(super) fn narrow(path: &Path) -> io::Result<()> {
+    let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & MODE == mode {
+        return Ok(());
+    }
+    fs::set_permissions(path, PermissionsExt::from_mode(mode & MODE))
+}
+
+/// Puts the finished file `new` in the place of `path`, so that no other state of `path` is ever seen, even after a power cut.
+pub(super) fn publish(new: &Path, path: &Path) -> io::Result<()> {
+    fs::set_permissions(new, PermissionsExt::from_mode(MODE))?;
+    File::open(new)?.sync_all()?;
+    fs::rename(new, path)?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Removes what a creation that was cut short left of `new`: it was never a database.
+pub(super) fn clear(new: &Path) -> io::Result<()> {
+    for file in std::iter::once(new.to_owned()).chain(COMPANIONS.map(|suffix| beside(new, suffix)))
+    {
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Renames the database and its companions to `NAME.corrupt-TIME…` and returns the new name. Overwrites nothing. Companions go
+/// first: left beside a new database, SQLite would take an old log for its own.
+pub(super) fn set_aside(path: &Path, wall: Wall) -> io::Result<PathBuf> {
+    let aside = (0_u32..)
+        .map(|turn| match turn {
+            0 => beside(path, &format!(".corrupt-{}", wall.0)),
+            _ => beside(path, &format!(".corrupt-{}-{turn}", wall.0)),
+        })
+        .find(|aside| {
+            let taken = |suffix: &str| fs::symlink_metadata(beside(aside, suffix)).is_ok();
+            !taken("") && !COMPANIONS.iter().any(|suffix| taken(suffix))
+        })
+        .ok_or(io::ErrorKind::AlreadyExists)?;
+    for suffix in COMPANIONS.into_iter().chain([""]) {
+        match fs::rename(beside(path, suffix), beside(&aside, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+/// Whether companions lie about without their database.
+pub(super) fn has_orphans(path: &Path) -> bool {
+    COMPANIONS
+        .iter()
+        .any(|suffix| fs::symlink_metadata(beside(path, suffix)).is_ok())
+}
+
+/// The marks in the header of a database file, read without SQLite, which would already change what it opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// `PRAGMA user_version`.
+    pub(super) version: u32,
+    /// `PRAGMA application_id`.
+    pub(super) application: u32,
+}
+
+/// Reads the first 100 bytes; `None` when they are not those of a SQLite database.
+///
+/// # Errors
+/// What the system says when the file cannot be read.
+pub(super) fn marks(path: &Path) -> io::Result<Option<Marks>> {
+    let mut header = Vec::new();
+    File::open(path)?.take(100).read_to_end(&mut header)?;
+    let number = |at: usize| {
+        let bytes = header.get(at..)?.first_chunk::<4>()?;
+        Some(u32::from_be_bytes(*bytes))
+    };
+    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
+        return Ok(None);
+    }
+    Ok(number(60)
+        .zip(number(68))
+        .map(|(version, application)| Marks {
+            version,
+            application,
+        }))
+}
+
+/// Bytes of the database with its log.
+pub(super) fn size(path: &Path) -> u64 {
+    let bytes = |file: &Path| fs::metadata(file).map_or(0, |about| about.len());
+    bytes(path) + bytes(&beside(path, "-wal"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setting_aside_moves_the_log_too_and_overwrites_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sqlite");
+        let mut names = Vec::new();
+        for turn in 0..3 {
+            fs::write(&path, format!("{turn}")).unwrap();
+            fs::write(beside(&path, "-wal"), format!("log {turn}")).unwrap();
+            names.push(set_aside(&path, Wall(5)).unwrap());
+            assert!(!path.exists() && !has_orphans(&path));
+        }
+        for (turn, name) in names.iter().enumerate() {
+            assert_eq!(fs::read_to_string(name).unwrap(), format!("{turn}"));
+            let log = fs::read_to_string(beside(name, "-wal")).unwrap();
+            assert_eq!(log, format!("log {turn}"));
+        }
+    }
+
+    /// R8: two instances.
+    #[test]
+    fn a_second_lock_is_refused_and_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/er/a.sqlite");
+        let held = lock(&path).unwrap();
+        let refused = lock(&path).unwrap_err();
+        assert!(matches!(refused, Error::InUse { .. }));
+        assert!(refused.to_string().contains("deep/er/a.sqlite"));
+        drop(held);
+        lock(&path).unwrap();
+    }
+}

@@ -1,0 +1,197 @@
+//! The mailbox of the snapshot thread: what other parts may ask of the database, and the answers.
+//!
+//! Every call waits for the answer, and the answer may wait for the disk: call from threads that may wait, never from one that
+//! answers announces.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use crate::clock::Wall;
+use crate::tracker::{Block, Target};
+
+/// How many messages may wait; more are refused, so that a disk that hangs does not fill the memory.
+const LENGTH: usize = 256;
+
+/// How long a caller waits for its answer. Longer than a full snapshot of ten million peers on a slow disk.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Longest reason of a block, in characters.
+pub const MAX_REASON: usize = 500;
+
+/// Most bytes of one ring.
+pub const MAX_RING_BYTES: usize = 4 << 20;
+
+/// Most entries of the blocklist.
+pub const MAX_BLOCKS: u64 = 100_000;
+
+/// Why the database did not do as asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Too many messages wait.
+    #[error("the database is busy")]
+    Busy,
+    /// The thread has ended.
+    #[error("the database is closed")]
+    Closed,
+    /// No answer in time; what was asked may still be done.
+    #[error("the database does not answer")]
+    Silent,
+    /// The disk or the database failed; the log says how.
+    #[error("the database cannot be written")]
+    Failed,
+    /// The blocklist has all the entries it may have.
+    #[error("the blocklist is full")]
+    ListFull,
+    /// A reason or a ring is longer than may be kept.
+    #[error("too long")]
+    TooLong,
+}
+
+/// What one snapshot did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// Swarms written.
+    pub swarms: u64,
+    /// Peers in them.
+    pub peers: u64,
+    /// Swarms removed.
+    pub removed: u64,
+    /// Milliseconds from the first look at the core to the last byte on the disk.
+    pub millis: u64,
+    /// Bytes of the database with its log afterwards.
+    pub bytes: u64,
+}
+
+/// Where an answer goes.
+pub(super) type Reply<T> = SyncSender<Result<T, Refused>>;
+
+/// What the thread can be asked.
+#[derive(Debug)]
+pub(super) enum Message {
+    Save(Reply<Saved>),
+    Block {
+        target: Target,
+        reason: String,
+        expires: Option<Wall>,
+        reply: Reply<Block>,
+    },
+    Unblock {
+        number: i64,
+        reply: Reply<bool>,
+    },
+    PutRing {
+        name: String,
+        data: Vec<u8>,
+        reply: Reply<()>,
+    },
+    Ring {
+        name: String,
+        reply: Reply<Option<Vec<u8>>>,
+    },
+    /// Look at the stop mark.
+    Wake,
+}
+
+/// The handle of the snapshot thread; clones share it.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    messages: SyncSender<Message>,
+    stopping: Arc<AtomicBool>,
+}
+
+/// Makes a mailbox: the handle, and for the thread the messages and the stop mark.
+pub(super) fn mailbox() -> (Mailbox, Receiver<Message>, Arc<AtomicBool>) {
+    let (messages, received) = sync_channel(LENGTH);
+    let stopping = Arc::new(AtomicBool::new(false));
+    let mailbox = Mailbox {
+        messages,
+        stopping: Arc::clone(&stopping),
+    };
+    (mailbox, received, stopping)
+}
+
+impl Mailbox {
+    /// Takes a snapshot that holds everything the tracker answered before this call, and returns when it is on the disk.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn save(&self) -> Result<Saved, Refused> {
+        self.ask(Message::Save)
+    }
+
+    /// Blocks an address, a network or a torrent; a target that is blocked already gets the new reason and end. The entry is on
+    /// the disk and in force, also on stored peers, when this returns.
+    ///
+    /// # Errors
+    /// [`Refused::TooLong`] for a reason over [`MAX_REASON`], [`Refused::ListFull`], or see [`Refused`].
+    pub fn block(
+        &self,
+        target: Target,
+        reason: &str,
+        expires: Option<Wall>,
+    ) -> Result<Block, Refused> {
+        if reason.chars().nth(MAX_REASON).is_some() {
+            return Err(Refused::TooLong);
+        }
+        let reason = reason.to_owned();
+        self.ask(|reply| Message::Block {
+            target,
+            reason,
+            expires,
+            reply,
+        })
+    }
+
+    /// Removes an entry of the blocklist by its number; whether there was one.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn unblock(&self, number: i64) -> Result<bool, Refused> {
+        self.ask(|reply| Message::Unblock { number, reply })
+    }
+
+    /// Keeps a blob under a name for another part (samples of the graphs, savings), over what was there.
+    ///
+    /// # Errors
+    /// [`Refused::TooLong`] over [`MAX_RING_BYTES`], or see [`Refused`].
+    pub fn put_ring(&self, name: &str, data: Vec<u8>) -> Result<(), Refused> {
+        if data.len() > MAX_RING_BYTES {
+            return Err(Refused::TooLong);
+        }
+        let name = name.to_owned();
+        self.ask(|reply| Message::PutRing { name, data, reply })
+    }
+
+    /// The blob kept under a name.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn ring(&self, name: &str) -> Result<Option<Vec<u8>>, Refused> {
+        let name = name.to_owned();
+        self.ask(|reply| Message::Ring { name, reply })
+    }
+
+    /// Tells the thread to do what still waits, take the last snapshot and end. Returns at once; the end is waited for on the
+    /// thread's handle.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        // A full mailbox is as good a reason to look at the mark.
+        drop(self.messages.try_send(Message::Wake));
+    }
+
+    fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T, Refused> {
+        let (reply, answer) = sync_channel(1);
+        match self.messages.try_send(message(reply)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(Refused::Busy),
+            Err(TrySendError::Disconnected(_)) => return Err(Refused::Closed),
+        }
+        match answer.recv_timeout(PATIENCE) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => Err(Refused::Silent),
+            Err(RecvTimeoutError::Disconnected) => Err(Refused::Closed),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Nothing lost: the swarms, the blocklist and the history of the graphs in one SQLite database, kept by one thread.
+//!
+//! The thread is an actor: it owns the connection, and others reach it through a [`Mailbox`]. It asks the core for what changed,
+//! copies one swarm at a time and writes the copies; no announce ever waits for the disk.
+//!
+//! - `writer.rs` is the thread, `mailbox.rs` what it can be asked, `restore.rs` the way back at the start.
+//! - `database.rs` and `tables.rs` know SQL, `record.rs` bincode, `file.rs` the file system, `timeline.rs` the clocks.
+//!
+//! What stops the start: another process has the database, a newer version wrote it, or the configured place cannot be a
+//! database at all. What does not: damage (set aside under another name, never deleted) and a disk that is full, read-only or
+//! failing (the tracker serves from memory, says so, and tries again at every interval).
+
+mod database;
+mod file;
+mod mailbox;
+mod record;
+mod restore;
+mod tables;
+mod timeline;
+mod writer;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::ErrorCode;
+
+pub use database::Found;
+pub use mailbox::{MAX_BLOCKS, MAX_REASON, MAX_RING_BYTES, Mailbox, Refused, Saved};
+pub use record::{RecordError, read as read_record};
+pub use restore::Summary;
+pub use timeline::Moment;
+
+use crate::clock::{Clock, Wall};
+use crate::metrics::Gauge;
+use crate::parts::{self, End};
+use crate::tracker::Tracker;
+use database::Database;
+use timeline::Timeline;
+use writer::Writer;
+
+/// Where and how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The database (`file`); its folder is made when it is missing. Default `snapshots/retracker.sqlite`.
+    pub file: PathBuf,
+    /// Time from one snapshot to the next (`interval`, in seconds). Default 60 s; 0: only at the stop and on demand.
+    pub interval: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            file: "snapshots/retracker.sqlite".into(),
+            interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process has it.
+    #[error("{} is in use by another process", file.display())]
+    InUse {
+        /// Which.
+        file: PathBuf,
+    },
+    /// A newer version of this program wrote it; it is left as it is.
+    #[error("{} was written by a newer version (database version {version})", file.display())]
+    Newer {
+        /// Which.
+        file: PathBuf,
+        /// Its `user_version`.
+        version: u32,
+    },
+    /// The system refuses the file.
+    #[error("{}: {source}", file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// SQLite cannot do as asked.
+    #[error("{}: {source}", file.display())]
+    Database {
+        /// Which.
+        file: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+}
+
+impl Error {
+    /// Whether the disk may mend by itself, or by the hand of an operator who must not have to start the tracker again.
+    fn is_the_disk(&self) -> bool {
+        match self {
+            Error::InUse { .. } | Error::Newer { .. } => false,
+            Error::File { source, .. } => {
+                matches!(
+                    source.kind(),
+                    io::ErrorKind::StorageFull
+                        | io::ErrorKind::ReadOnlyFilesystem
+                        | io::ErrorKind::QuotaExceeded
+                ) || source.raw_os_error() == Some(EIO)
+            }
+            Error::Database { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly)
+            ),
+        }
+    }
+}
+
+/// `EIO`, which has no name in [`io::ErrorKind`].
+const EIO: i32 = 5;
+
+/// The database, open and checked, before the core is filled.
+pub struct Opened {
+    settings: Settings,
+    source: Source,
+}
+
+enum Source {
+    /// Open for writing.
+    Database(Database, Found),
+    /// The disk refuses; what can be read is read.
+    Disk(Error, Option<rusqlite::Connection>),
+}
+
+/// Opens the database before any socket listens: locks, checks, migrates it; makes one when there is none; sets aside what is
+/// damaged, and says so in the log.
+///
+/// # Errors
+/// What must stop the start: see the module.
+pub fn open(settings: &Settings, wall: Wall) -> Result<Opened, Error> {
+    let source = match Database::open(&settings.file, wall) {
+        Ok((database, found)) => {
+            if let Found::SetAside { to, why, rescued } = &found {
+                log::error!(
+                    "{} cannot be used: {why}. It is kept as {}; the tracker starts empty, with {rescued} blocks rescued from it",
+                    settings.file.display(),
+                    to.display()
+                );
+            }
+            Source::Database(database, found)
+        }
+        Err(error) if error.is_the_disk() => {
+            log::error!(
+                "the tracker starts without snapshots, and tries again at every interval: {error}"
+            );
+            let readable = database::open_read_only(&settings.file);
+            Source::Disk(error, readable.ok())
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Opened {
+        settings: settings.clone(),
+        source,
+    })
+}
+
+impl Opened {
+    /// Fills the core and sets the gauges. Takes about a microsecond per peer.
+    pub fn restore(self, tracker: &Tracker, moment: Moment) -> Restored {
+        let metrics = tracker.metrics();
+        let (connection, is_found_whole) = match &self.source {
+            Source::Database(database, found) => {
+                let is_lost = matches!(found, Found::SetAside { .. });
+                (Some(&database.connection), !is_lost)
+            }
+            Source::Disk(error, readable) => {
+                metrics.raise(Gauge::SnapshotFailures, 1);
+                let never_was = matches!(error, Error::File { .. }) && !self.settings.file.exists();
+                (readable.as_ref(), never_was || readable.is_some())
+            }
+        };
+        let last = connection.map(tables::finished).and_then(|last| {
+            last.inspect_err(|error| log::error!("reading the last snapshot's time: {error}"))
+                .unwrap_or_default()
+        });
+        let timeline = Timeline::resume(last, moment);
+        let restored =
+            connection.map(|connection| restore::restore(connection, tracker, &timeline, moment));
+        let summary = match restored {
+            None => Summary::default(),
+            Some(Ok((summary, stored))) => {
+                if matches!(self.source, Source::Disk(..)) {
+                    tracker.mark_changed(&stored, &[]);
+                }
+                summary
+            }
+            Some(Err(error)) => {
+                log::error!("restoring: {error}");
+                Summary::default()
+            }
+        };
+        let is_whole = is_found_whole && (connection.is_none() || summary.is_whole);
+        if summary.damaged > 0 {
+            log::error!("restoring: {} damaged rows were left out", summary.damaged);
+        }
+        log::info!(
+            "restored {} peers in {} swarms, {} peers left out, {} blocks",
+            summary.peers,
+            summary.swarms,
+            summary.left_out,
+            summary.blocks
+        );
+        metrics.set(Gauge::BlocklistEntries, summary.blocks);
+        metrics.set(Gauge::SnapshotBytes, file::size(&self.settings.file));
+        metrics.set(Gauge::Restored, if is_whole { 1 } else { 2 });
+        Restored {
+            opened: self,
+            timeline,
+            summary,
+        }
+    }
+}
+
+/// A filled core, and the database that goes with it.
+pub struct Restored {
+    opened: Opened,
+    timeline: Timeline,
+    summary: Summary,
+}
+
+impl Restored {
+    /// What came back.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// What was found in the place of the database; `None` when the disk refused.
+    pub fn found(&self) -> Option<&Found> {
+        match &self.opened.source {
+            Source::Database(_, found) => Some(found),
+            Source::Disk(..) => None,
+        }
+    }
+
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        self,
+        tracker: Arc<Tracker>,
+        clock: Clock,
+        ends: Sender<End>,
+    ) -> io::Result<(Mailbox, JoinHandle<()>)> {
+        let (mailbox, received, stopping) = mailbox::mailbox();
+        let writer = Writer {
+            file: self.opened.settings.file,
+            interval: self.opened.settings.interval,
+            database: match self.opened.source {
+                Source::Database(database, _) => Some(database),
+                Source::Disk(..) => None,
+            },
+            tracker,
+            clock,
+            timeline: self.timeline,
+            mailbox: received,
+            stopping,
+            waiting: Vec::new(),
+            complained: None,
+        };
+        let thread = parts::start("snapshot", ends, move || writer.run())?;
+        Ok((mailbox, thread))
+    }
+}

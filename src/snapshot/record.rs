@@ -1,0 +1,300 @@
+//! One swarm's peers as bytes, and the only place that knows bincode. A record has a header of its own, so that the codec can be
+//! exchanged, and a checksum, so that a damaged page does not become peers.
+//!
+//! ```text
+//! offset size name
+//!      0    2 magic "rs"
+//!      2    1 format, 1
+//!      3    1 reserved, 0
+//!      4    4 number of peers, little-endian
+//!      8    4 CRC-32 of what follows, little-endian
+//!     12    … peers, bincode 2 standard (varint) encoding, about 30 bytes each
+//! ```
+
+use std::net::IpAddr;
+
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+
+use crate::clock::Seconds;
+use crate::tracker::{PeerId, StoredPeer};
+
+const MAGIC: [u8; 2] = *b"rs";
+const FORMAT: u8 = 1;
+const HEADER_BYTES: usize = 12;
+
+/// What the largest peer takes, v6 with a v6 inner address: the limit that bincode decodes under, peer by peer.
+const MAX_PEER_BYTES: usize = 128;
+
+/// What the smallest peer takes: flags, v4 address and port, age, downloaded.
+const MIN_PEER_BYTES: usize = 9;
+
+/// Why a record cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Shorter than its header says, or longer.
+    #[error("record of a wrong length")]
+    Length,
+    /// Another magic number.
+    #[error("not a record")]
+    Foreign,
+    /// A format that this version does not know.
+    #[error("record of an unknown format")]
+    Format,
+    /// The bytes are not those that were written.
+    #[error("record with a wrong checksum")]
+    Checksum,
+    /// A peer that does not decode, or cannot be.
+    #[error("record with a malformed peer")]
+    Peer,
+}
+
+const IS_SEEDER: u8 = 1;
+const IS_PAUSED: u8 = 1 << 1;
+const HAS_COMPLETED: u8 = 1 << 2;
+const IS_V6: u8 = 1 << 3;
+const HAS_ID: u8 = 1 << 4;
+const HAS_INNER_V4: u8 = 1 << 5;
+const HAS_INNER_V6: u8 = 1 << 6;
+
+/// A peer on disk: flags, address and port big-endian, then only what the flags announce.
+struct Row {
+    peer: StoredPeer,
+    age: u32,
+}
+
+impl Encode for Row {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        let peer = &self.peer;
+        let has_id = peer.id.0 != [0; 20];
+        let mut flags = 0;
+        for (flag, is_set) in [
+            (IS_SEEDER, peer.is_seeder),
+            (IS_PAUSED, peer.is_paused),
+            (HAS_COMPLETED, peer.has_completed),
+            (IS_V6, peer.ip.is_ipv6()),
+            (HAS_ID, has_id),
+            (HAS_INNER_V4, peer.inner_ip.is_some_and(|ip| ip.is_ipv4())),
+            (HAS_INNER_V6, peer.inner_ip.is_some_and(|ip| ip.is_ipv6())),
+        ] {
+            flags |= if is_set { flag } else { 0 };
+        }
+        flags.encode(to)?;
+        encode_ip(peer.ip, to)?;
+        peer.port.to_be_bytes().encode(to)?;
+        self.age.encode(to)?;
+        peer.downloaded_mib.encode(to)?;
+        if has_id {
+            peer.id.0.encode(to)?;
+        }
+        peer.inner_ip.map_or(Ok(()), |ip| encode_ip(ip, to))
+    }
+}
+
+fn encode_ip<E: Encoder>(ip: IpAddr, to: &mut E) -> Result<(), EncodeError> {
+    match ip {
+        IpAddr::V4(ip) => ip.octets().encode(to),
+        IpAddr::V6(ip) => ip.octets().encode(to),
+    }
+}
+
+fn decode_ip<D: Decoder<Context = ()>>(is_v6: bool, from: &mut D) -> Result<IpAddr, DecodeError> {
+    Ok(if is_v6 {
+        <[u8; 16]>::decode(from)?.into()
+    } else {
+        <[u8; 4]>::decode(from)?.into()
+    })
+}
+
+impl Decode<()> for Row {
+    fn decode<D: Decoder<Context = ()>>(from: &mut D) -> Result<Row, DecodeError> {
+        let flags = u8::decode(from)?;
+        let has = |flag: u8| flags & flag != 0;
+        let ip = decode_ip(has(IS_V6), from)?;
+        let port = u16::from_be_bytes(<[u8; 2]>::decode(from)?);
+        let age = u32::decode(from)?;
+        let downloaded_mib = u32::decode(from)?;
+        let id = if has(HAS_ID) {
+            <[u8; 20]>::decode(from)?
+        } else {
+            [0; 20]
+        };
+        let inner_ip = if has(HAS_INNER_V4) || has(HAS_INNER_V6) {
+            Some(decode_ip(has(HAS_INNER_V6), from)?)
+        } else {
+            None
+        };
+        Ok(Row {
+            peer: StoredPeer {
+                ip,
+                inner_ip,
+                port,
+                id: PeerId(id),
+                is_seeder: has(IS_SEEDER),
+                is_paused: has(IS_PAUSED),
+                has_completed: has(HAS_COMPLETED),
+                downloaded_mib,
+                last_seen: Seconds::default(),
+            },
+            age,
+        })
+    }
+}
+
+/// Appends the record of `peers` as of `now` to the emptied `record`.
+pub(super) fn write(peers: &[StoredPeer], now: Seconds, record: &mut Vec<u8>) {
+    record.clear();
+    record.extend([MAGIC[0], MAGIC[1], FORMAT, 0]);
+    record.extend([0; 8]);
+    let config = bincode::config::standard();
+    let mut count = 0_u32;
+    for peer in peers {
+        let row = Row {
+            peer: *peer,
+            age: now.since(peer.last_seen),
+        };
+        // Writing into memory cannot fail; a peer that did would be left out and not counted.
+        let before = record.len();
+        match bincode::encode_into_std_write(row, record, config) {
+            Ok(_) => count += 1,
+            Err(_) => record.truncate(before),
+        }
+    }
+    let checksum = crc32fast::hash(record.get(HEADER_BYTES..).unwrap_or_default());
+    let header = count
+        .to_le_bytes()
+        .into_iter()
+        .chain(checksum.to_le_bytes());
+    for (to, from) in record.iter_mut().skip(4).zip(header) {
+        *to = from;
+    }
+}
+
+/// Reads a record whose ages count from `saved`. Any bytes give peers or an error; what is allocated is bounded by their number.
+///
+/// # Errors
+/// See [`RecordError`].
+pub fn read(record: &[u8], saved: Seconds) -> Result<Vec<StoredPeer>, RecordError> {
+    let (header, mut body) = record
+        .split_first_chunk::<HEADER_BYTES>()
+        .ok_or(RecordError::Length)?;
+    let [m0, m1, format, _, c0, c1, c2, c3, s0, s1, s2, s3] = *header;
+    if [m0, m1] != MAGIC {
+        return Err(RecordError::Foreign);
+    }
+    if format != FORMAT {
+        return Err(RecordError::Format);
+    }
+    if crc32fast::hash(body) != u32::from_le_bytes([s0, s1, s2, s3]) {
+        return Err(RecordError::Checksum);
+    }
+    let count = u32::from_le_bytes([c0, c1, c2, c3]);
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    if count > body.len() / MIN_PEER_BYTES {
+        return Err(RecordError::Length);
+    }
+    let config = bincode::config::standard().with_limit::<MAX_PEER_BYTES>();
+    let mut peers = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (row, taken): (Row, usize) =
+            bincode::decode_from_slice(body, config).map_err(|_| RecordError::Peer)?;
+        body = body.get(taken..).unwrap_or_default();
+        if row.peer.port == 0 || row.peer.ip != row.peer.ip.to_canonical() {
+            return Err(RecordError::Peer);
+        }
+        peers.push(StoredPeer {
+            last_seen: saved.minus(row.age),
+            ..row.peer
+        });
+    }
+    if body.is_empty() {
+        Ok(peers)
+    } else {
+        Err(RecordError::Length)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
+
+    /// When the records of these tests are written.
+    pub(in crate::snapshot) const SAVED: Seconds = Seconds::START;
+
+    /// Any peer that the core may hand over.
+    pub(in crate::snapshot) fn any_peer() -> impl Strategy<Value = StoredPeer> {
+        let flags = any::<(bool, bool, bool)>();
+        let id = prop::option::of(any::<[u8; 20]>());
+        let rest = (1..=u16::MAX, 0..1_u32 << 24, 0..100_000_u32);
+        (any::<IpAddr>(), any::<Option<IpAddr>>(), id, flags, rest).prop_map(
+            |(ip, inner, id, (is_seeder, is_paused, has_completed), (port, mib, age))| StoredPeer {
+                ip: ip.to_canonical(),
+                inner_ip: inner.map(|ip| ip.to_canonical()),
+                port,
+                id: PeerId(id.unwrap_or_default()),
+                is_seeder,
+                is_paused,
+                has_completed,
+                downloaded_mib: mib,
+                last_seen: SAVED.minus(age),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_reads_back_as_it_was_written(peers in prop::collection::vec(any_peer(), 0..60)) {
+            let mut record = vec![1, 2, 3];
+            write(&peers, SAVED, &mut record);
+            prop_assert_eq!(read(&record, SAVED), Ok(peers));
+        }
+
+        #[test]
+        fn any_bytes_give_peers_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(read(&bytes, SAVED).is_err());
+        }
+
+        #[test]
+        fn a_right_checksum_over_any_bytes_is_no_danger(count in any::<u32>(), body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut record = b"rs\x01\x00".to_vec();
+            record.extend(count.to_le_bytes());
+            record.extend(crc32fast::hash(&body).to_le_bytes());
+            record.extend(&body);
+            if let Ok(peers) = read(&record, SAVED) {
+                prop_assert_eq!(peers.len(), count as usize);
+            }
+        }
+
+        #[test]
+        fn one_wrong_bit_is_noticed(peers in prop::collection::vec(any_peer(), 1..9), bit in any::<prop::sample::Index>()) {
+            let mut record = Vec::new();
+            write(&peers, SAVED, &mut record);
+            let bit = bit.index(record.len() * 8);
+            record[bit / 8] ^= 1 << (bit % 8);
+            // The reserved byte means nothing.
+            prop_assert!(bit / 8 == 3 || read(&record, SAVED).is_err());
+        }
+    }
+
+    /// O1: 40 bytes of a record and 20 of its row are what ≤ 60 bytes per peer leave.
+    #[test]
+    fn a_v4_peer_takes_no_more_than_36_bytes() {
+        let peer = StoredPeer {
+            ip: [192, 0, 2, 1].into(),
+            inner_ip: None,
+            port: 6881,
+            id: PeerId(*b"-qB4520-abcdefghijkl"),
+            is_seeder: false,
+            is_paused: false,
+            has_completed: false,
+            downloaded_mib: 60_000,
+            last_seen: SAVED.minus(3_000),
+        };
+        let mut record = Vec::new();
+        write(&[peer; 10], SAVED, &mut record);
+        assert!((record.len() - HEADER_BYTES) / 10 <= 36, "{}", record.len());
+    }
+}

@@ -1,0 +1,161 @@
+//! From the database back into the core, before any socket listens: the blocklist first, then every swarm that still lives.
+//!
+//! One thread reads rows, others decode and store them; what cannot be decoded is counted and left out.
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use rusqlite::Connection;
+
+use super::record;
+use super::tables::{self, SwarmRow};
+use super::timeline::{Moment, Timeline};
+use crate::clock::Seconds;
+use crate::tracker::{InfoHash, StoredSwarm, Tracker};
+
+/// Rows that go from the reader to a decoder at once.
+const BATCH: usize = 256;
+
+/// Batches that may wait, so that reading never runs far ahead of decoding.
+const QUEUE: usize = 16;
+
+/// More decoders than this only wait for the reader.
+const MAX_DECODERS: usize = 8;
+
+/// What a restore brought back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Torrents stored.
+    pub swarms: u64,
+    /// Peers stored.
+    pub peers: u64,
+    /// Peers left out: expired meanwhile, blocked, or over a bound.
+    pub left_out: u64,
+    /// Rows left out because they are damaged.
+    pub damaged: u64,
+    /// Entries of the blocklist in force.
+    pub blocks: u64,
+    /// Whether the table could be read to its end.
+    pub is_whole: bool,
+}
+
+/// What the decoders found out, beside what they stored.
+#[derive(Debug, Default)]
+struct Tally {
+    swarms: AtomicU64,
+    peers: AtomicU64,
+    left_out: AtomicU64,
+    damaged: AtomicU64,
+    /// In the database, but nothing of it in the core: to be removed with the next snapshot.
+    stale: Mutex<Vec<InfoHash>>,
+    /// In the core, wanted when the database that they came from will not be the one that is written.
+    stored: Mutex<Vec<InfoHash>>,
+}
+
+/// Fills `tracker` from the database. Swarms of which nothing is left are marked freed, so that the next snapshot forgets them.
+///
+/// # Errors
+/// The blocklist cannot be read; nothing has been stored then.
+pub(super) fn restore(
+    connection: &Connection,
+    tracker: &Tracker,
+    timeline: &Timeline,
+    moment: Moment,
+) -> rusqlite::Result<(Summary, Vec<InfoHash>)> {
+    let blocks = tables::blocks(connection)?;
+    tracker.block(blocks, moment.wall);
+    let tally = Tally::default();
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let (batches, waiting) = sync_channel::<Vec<SwarmRow>>(QUEUE);
+    let waiting = Mutex::new(waiting);
+    let read = thread::scope(|scope| {
+        for _ in 0..cores.min(MAX_DECODERS) {
+            scope.spawn(|| decode(&waiting, tracker, timeline, moment.now, &tally));
+        }
+        let mut batch = Vec::with_capacity(BATCH);
+        let read = tables::each_swarm(connection, |row| {
+            batch.push(row);
+            if batch.len() == BATCH {
+                let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+                drop(batches.send(full));
+            }
+        });
+        drop(batches.send(batch));
+        drop(batches);
+        read
+    });
+    let stale = tally
+        .stale
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    tracker.mark_changed(&[], &stale);
+    if let Err(error) = &read {
+        log::error!("restoring: the rest of the swarms cannot be read: {error}");
+    }
+    let summary = Summary {
+        swarms: tally.swarms.into_inner(),
+        peers: tally.peers.into_inner(),
+        left_out: tally.left_out.into_inner(),
+        damaged: tally.damaged.into_inner() + read.as_ref().copied().unwrap_or(0),
+        blocks: tracker.access().blocks().len() as u64,
+        is_whole: read.is_ok(),
+    };
+    let stored = tally.stored.into_inner();
+    Ok((summary, stored.unwrap_or_else(PoisonError::into_inner)))
+}
+
+fn decode(
+    waiting: &Mutex<Receiver<Vec<SwarmRow>>>,
+    tracker: &Tracker,
+    timeline: &Timeline,
+    now: Seconds,
+    tally: &Tally,
+) {
+    let next = || {
+        waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv()
+    };
+    while let Ok(batch) = next() {
+        let (mut stale, mut stored) = (Vec::new(), Vec::with_capacity(batch.len()));
+        for row in batch {
+            let hash = row.info_hash;
+            let Ok(peers) = record::read(&row.record, timeline.seconds(row.saved, now)) else {
+                tally.damaged.fetch_add(1, Relaxed);
+                continue;
+            };
+            let count = peers.len();
+            let kept = tracker.restore(
+                StoredSwarm {
+                    info_hash: hash,
+                    downloaded: row.downloaded,
+                    last_used: timeline.seconds(row.last_used, now),
+                    peers,
+                },
+                now,
+            );
+            tally.peers.fetch_add(kept as u64, Relaxed);
+            tally
+                .left_out
+                .fetch_add(count.saturating_sub(kept) as u64, Relaxed);
+            if kept == 0 && tracker.export(&hash, now).is_none() {
+                stale.push(hash);
+            } else {
+                stored.push(hash);
+            }
+        }
+        tally.swarms.fetch_add(stored.len() as u64, Relaxed);
+        append(&tally.stale, stale);
+        append(&tally.stored, stored);
+    }
+}
+
+fn append(to: &Mutex<Vec<InfoHash>>, mut hashes: Vec<InfoHash>) {
+    to.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .append(&mut hashes);
+}

@@ -1,3 +1,0 @@
-//! Helper tools of the command line: each is a module with `Arguments` and `run`.
-
-pub mod bench;
