@@ -1,0 +1,113 @@
+//! The blocklist below the page: durable when the caller is told, in force at once, also on stored peers (W4, R12).
+
+use retracker::clock::Wall;
+use retracker::metrics::Gauge;
+use retracker::snapshot::{MAX_REASON, Refused};
+use retracker::tracker::{Block, Refusal, Target};
+
+use crate::harness::{Node, address, file_in, hash, on_demand};
+
+fn network(text: &str) -> Target {
+    Target::Network(text.parse().unwrap())
+}
+
+/// W4
+#[test]
+fn a_block_is_in_force_when_the_call_returns_also_on_stored_peers() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(&on_demand(&file_in(&folder))).unwrap();
+    for number in 0..30 {
+        node.announce(number).unwrap();
+    }
+    let block = node
+        .mailbox
+        .block(network("10.0.0.5/32"), "spam", None)
+        .unwrap();
+    assert_eq!(block.reason, "spam");
+    assert_eq!(node.scrape(hash(0)).complete, 9);
+    assert_eq!(node.announce(5), Err(Refusal::AddressBlocked));
+    node.mailbox
+        .block(Target::Torrent(hash(2)), "", None)
+        .unwrap();
+    assert_eq!(node.scrape(hash(2)).complete, 0);
+    assert_eq!(node.announce(25), Err(Refusal::TorrentBlocked));
+    assert_eq!(node.gauge(Gauge::BlocklistEntries), 2);
+    assert_eq!(node.mailbox.unblock(block.number), Ok(true));
+    assert_eq!(node.mailbox.unblock(block.number), Ok(false));
+    assert_eq!(node.announce(5), Ok(()));
+    assert_eq!(node.gauge(Gauge::BlocklistEntries), 1);
+}
+
+/// W4: kept in SQLite before the page says so: no snapshot, no stop.
+#[test]
+fn a_block_is_in_the_database_when_the_call_returns() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_demand(&file_in(&folder));
+    let node = Node::start(&settings).unwrap();
+    let soon = Wall(node.clock.wall().0 + 1_000);
+    let kept = [
+        node.mailbox
+            .block(network("2001:db8::/32"), "why", Some(soon))
+            .unwrap(),
+        node.mailbox
+            .block(Target::Torrent(hash(7)), "как есть", None)
+            .unwrap(),
+    ];
+    // What a kill would leave: the files as they are, the thread still holding them.
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    let restarted = Node::start(&on_demand(&file_in(&copy))).unwrap();
+    let blocks = restarted.tracker.access().blocks();
+    assert_eq!(blocks, kept);
+    assert_eq!(restarted.gauge(Gauge::BlocklistEntries), 2);
+}
+
+#[test]
+fn the_same_target_again_changes_its_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(&on_demand(&file_in(&folder))).unwrap();
+    let first = node
+        .mailbox
+        .block(network("10.1.2.3/8"), "a", None)
+        .unwrap();
+    let again = node
+        .mailbox
+        .block(network("10.0.0.0/8"), "b", None)
+        .unwrap();
+    assert_eq!(first.number, again.number);
+    let [Block { reason, .. }] = &node.tracker.access().blocks()[..] else {
+        panic!("one entry");
+    };
+    assert_eq!(reason, "b");
+    assert_eq!(node.announce(77), Err(Refusal::AddressBlocked));
+    // A number that was given once is never given again.
+    node.mailbox.unblock(first.number).unwrap();
+    let other = node
+        .mailbox
+        .block(network("10.0.0.0/8"), "c", None)
+        .unwrap();
+    assert!(other.number > first.number);
+}
+
+#[test]
+fn a_block_that_ends_before_it_begins_blocks_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(&on_demand(&file_in(&folder))).unwrap();
+    node.mailbox
+        .block(network("10.0.0.0/8"), "", Some(Wall(5)))
+        .unwrap();
+    assert_eq!(node.announce(1), Ok(()));
+    let long = "ы".repeat(MAX_REASON);
+    node.mailbox
+        .block(network("10.0.0.1/32"), &long, None)
+        .unwrap();
+    let longer = "ы".repeat(MAX_REASON + 1);
+    let refused = node.mailbox.block(network("10.0.0.2/32"), &longer, None);
+    assert_eq!(refused, Err(Refused::TooLong));
+    assert_eq!(address(1), std::net::IpAddr::from([10, 0, 0, 1]));
+    assert_eq!(node.announce(1), Err(Refusal::AddressBlocked));
+    assert_eq!(node.announce(2), Ok(()));
+}

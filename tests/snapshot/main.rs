@@ -1,0 +1,15 @@
+//! The database of the tracker as a whole: what survives a stop, a kill, a wrong clock, a bad disk and a bad file.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::unwrap_in_result,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+mod blocks;
+mod clocks;
+mod damage;
+mod harness;
+mod kills;
+mod restarts;

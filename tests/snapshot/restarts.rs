@@ -1,0 +1,152 @@
+//! What a restart keeps: peers, counts, rings; and that two processes never share a database.
+
+use std::time::Duration;
+
+use retracker::metrics::Gauge;
+use retracker::snapshot::{Error, Found, MAX_RING_BYTES, Refused, Settings};
+use retracker::tracker::Event;
+
+use crate::harness::{Node, address, file_in, hash, is_sound, on_demand, peer_id};
+
+/// O1
+#[test]
+fn a_stopped_tracker_starts_with_the_peers_it_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_demand(&file_in(&folder));
+    let node = Node::start(&settings).unwrap();
+    assert_eq!(node.found, Some(Found::Created));
+    for number in 0..500 {
+        node.announce(number).unwrap();
+    }
+    let v6 = "2001:db8::7".parse().unwrap();
+    node.announce_as(hash(900), v6, 51413, Event::None).unwrap();
+    assert_eq!(node.stop().fault, None);
+
+    let node = Node::start(&settings).unwrap();
+    assert_eq!(node.found, Some(Found::Whole));
+    assert_eq!((node.summary.swarms, node.summary.peers), (51, 501));
+    assert_eq!(node.gauge(Gauge::Restored), 1);
+    for torrent in 0..50 {
+        assert_eq!(node.scrape(hash(torrent)).complete, 10);
+    }
+    let stored = node.tracker.export(&hash(900), node.clock.now()).unwrap();
+    let [peer] = stored.peers[..] else {
+        panic!("one peer, not {:?}", stored.peers);
+    };
+    assert_eq!((peer.ip, peer.port, peer.id), (v6, 51413, peer_id(51413)));
+    assert!(peer.is_seeder && !peer.has_completed);
+}
+
+/// P9: `downloaded` is kept, and a peer whose `completed` was counted is not counted again.
+#[test]
+fn the_count_of_downloads_survives_and_no_completed_counts_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_demand(&file_in(&folder));
+    let node = Node::start(&settings).unwrap();
+    node.announce_as(hash(1), address(1), 1, Event::Completed)
+        .unwrap();
+    node.announce_as(hash(1), address(2), 2, Event::Completed)
+        .unwrap();
+    node.stop();
+    let node = Node::start(&settings).unwrap();
+    assert_eq!(node.scrape(hash(1)).downloaded, 2);
+    node.announce_as(hash(1), address(2), 2, Event::Completed)
+        .unwrap();
+    assert_eq!(node.scrape(hash(1)).downloaded, 2);
+}
+
+/// O1: what left, or was freed, does not come back.
+#[test]
+fn who_left_before_the_last_snapshot_stays_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_demand(&file_in(&folder));
+    let node = Node::start(&settings).unwrap();
+    for number in 0..20 {
+        node.announce(number).unwrap();
+    }
+    node.mailbox.save().unwrap();
+    for number in 0..11 {
+        let port = 6881;
+        node.announce_as(hash(number / 10), address(number), port, Event::Stopped)
+            .unwrap();
+    }
+    node.stop();
+    let node = Node::start(&settings).unwrap();
+    assert_eq!(node.summary.peers, 9);
+    assert_eq!(node.scrape(hash(0)).complete, 0);
+    assert_eq!(node.scrape(hash(1)).complete, 9);
+}
+
+/// O1: every N seconds, without being asked; the gauges tell.
+#[test]
+fn snapshots_are_taken_by_themselves_and_gauges_tell_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        interval: Duration::from_millis(5),
+        ..on_demand(&file_in(&folder))
+    };
+    let node = Node::start(&settings).unwrap();
+    for number in 0..30 {
+        node.announce(number).unwrap();
+    }
+    // Bounded by the test runner only: the gauge moves when the thread is through.
+    while node.gauge(Gauge::SnapshotFinishedAt) == 0 {
+        std::thread::yield_now();
+    }
+    let saved = node.mailbox.save().unwrap();
+    assert_eq!(node.gauge(Gauge::SnapshotFailures), 0);
+    assert!(node.gauge(Gauge::SnapshotAlive) >= u64::from(node.clock.now().raw()) - 5);
+    assert!(saved.bytes > 0 && node.gauge(Gauge::SnapshotBytes) > 0);
+    assert!(node.clock.wall().0 - node.gauge(Gauge::SnapshotFinishedAt) < 60);
+}
+
+/// R8: two instances on one file.
+#[test]
+fn a_second_instance_is_refused_by_the_name_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_demand(&file_in(&folder));
+    let node = Node::start(&settings).unwrap();
+    node.announce(1).unwrap();
+    let refused = Node::start(&settings).err().unwrap();
+    assert!(matches!(&refused, Error::InUse { file } if file.ends_with("retracker.sqlite")));
+    assert!(refused.to_string().contains("retracker.sqlite is in use"));
+    assert_eq!(node.stop().fault, None);
+    assert!(is_sound(&settings.file));
+    Node::start(&settings).unwrap();
+}
+
+/// O1: the file is for the operator and the group.
+#[test]
+fn neither_the_database_nor_its_log_is_readable_by_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_demand(&file_in(&folder));
+    let node = Node::start(&settings).unwrap();
+    node.mailbox.save().unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o137, 0, "{:?} has mode {mode:o}", entry.path());
+    }
+}
+
+/// W6: samples of the graphs are kept under their names.
+#[test]
+fn rings_are_kept_across_restarts_and_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_demand(&file_in(&folder));
+    let node = Node::start(&settings).unwrap();
+    assert_eq!(node.mailbox.ring("hour"), Ok(None));
+    node.mailbox.put_ring("hour", vec![1, 2, 3]).unwrap();
+    node.mailbox.put_ring("hour", vec![0, 255]).unwrap();
+    node.mailbox.put_ring("day", Vec::new()).unwrap();
+    let too_long = node.mailbox.put_ring("month", vec![0; MAX_RING_BYTES + 1]);
+    assert_eq!(too_long, Err(Refused::TooLong));
+    let mailbox = node.mailbox.clone();
+    node.stop();
+    assert_eq!(mailbox.ring("hour"), Err(Refused::Closed));
+    let node = Node::start(&settings).unwrap();
+    assert_eq!(node.mailbox.ring("hour"), Ok(Some(vec![0, 255])));
+    assert_eq!(node.mailbox.ring("day"), Ok(Some(Vec::new())));
+    assert_eq!(node.mailbox.ring("month"), Ok(None));
+}
