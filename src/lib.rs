@@ -8,14 +8,20 @@
 //! - [`origin`] decides whose address a request counts for, [`reported`] what clients may say of their own.
 //! - [`http`] is the HTTP tracker.
 //! - [`snapshot`] keeps what the core knows in a SQLite database, and brings it back after a restart.
+//! - [`tools`] are the helper tools of the command line.
+//! - [`config`] reads the configuration, [`logging`] writes the log, [`cli`] reads the command line.
 
 #![warn(rustdoc::private_intra_doc_links)]
 
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod http;
+pub mod logging;
 pub mod metrics;
 pub mod origin;
 pub mod parts;
 pub mod reported;
 pub mod snapshot;
+pub mod tools;
 pub mod tracker;

@@ -1,3 +1,16 @@
 //! Arguments and exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use retracker::cli::{self, Arguments, Order};
+
+fn main() -> ExitCode {
+    match cli::obey(Arguments::parse()) {
+        Order::Done(code) => code,
+        Order::Serve(loader) => match loader.load() {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(problems) => cli::refuse(&problems),
+        },
+    }
+}

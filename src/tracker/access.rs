@@ -74,6 +74,12 @@ impl Networks {
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }
+
+    /// The networks in order of their addresses, v4 first.
+    pub fn iter(&self) -> impl Iterator<Item = IpNet> {
+        let v4 = self.v4.keys().map(IpNet::V4);
+        v4.chain(self.v6.keys().map(IpNet::V6))
+    }
 }
 
 impl FromIterator<IpNet> for Networks {

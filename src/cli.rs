@@ -1,0 +1,218 @@
+//! The command line: options, subcommands, what each does, and the exit codes.
+//!
+//! 0: an orderly end; 1: a failure at run time; 2: a command line that cannot be read (clap's own); 78: a configuration that
+//! cannot be used (`EX_CONFIG`), which a service manager should not try again.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::{self, Loader, Override};
+use crate::tools::bench;
+
+/// The exit code of a configuration that cannot be used: `EX_CONFIG`.
+pub const BAD_CONFIGURATION: u8 = 78;
+
+/// A BitTorrent tracker for the network of an internet provider: neighbours first.
+#[derive(Debug, Parser)]
+#[command(name = "retracker", version, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Configuration file; without it /config/config.ini or config/config.ini is read, if there is one.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Reads and checks the configuration, says what is wrong with it, and ends.
+    #[arg(long)]
+    check_config: bool,
+    /// Prints every value with its origin, secrets hidden, and ends.
+    #[arg(long, conflicts_with = "check_config")]
+    print_config: bool,
+    /// Address to listen at, with or without a port; may be given more than once.
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<String>,
+    /// Port of addresses without one.
+    #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
+    port: Option<String>,
+    /// What is less important is not logged: ERROR, WARNING, INFO, DEBUG or TRACE.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    #[command(subcommand)]
+    tool: Option<Tool>,
+}
+
+const AFTER_HELP: &str = "Without a subcommand the tracker runs in the foreground.\n\
+    SIGTERM and SIGINT end it in order, SIGHUP reloads, SIGUSR1 reopens the log file.\n\
+    Exit codes: 0 orderly end, 1 failure, 2 bad command line, 78 bad configuration.";
+
+/// The tools that are not the tracker.
+#[derive(Debug, Subcommand)]
+enum Tool {
+    /// Loads a tracker as a population of clients would, and measures it.
+    Bench(bench::Arguments),
+    /// Prints the sample configuration: every key with its meaning, bounds and default.
+    Sample,
+    /// Prints the manual page.
+    Man,
+    /// Prints the completion script of a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Order {
+    /// To run the tracker.
+    Serve(Loader),
+    /// Nothing more: it has been done, and this is the exit code.
+    Done(ExitCode),
+}
+
+/// Does what the arguments ask for, except for running the tracker.
+pub fn obey(arguments: Arguments) -> Order {
+    if let Some(tool) = arguments.tool {
+        return Order::Done(tool.run());
+    }
+    let (is_check, is_print) = (arguments.check_config, arguments.print_config);
+    let loader = arguments.loader();
+    if !is_check && !is_print {
+        return Order::Serve(loader);
+    }
+    Order::Done(match loader.load() {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                tell(&format!("warning: {warning}"));
+            }
+            if is_print {
+                print(&loaded.print());
+            } else {
+                print("the configuration can be used\n");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(problems) => refuse(&problems),
+    })
+}
+
+/// Says what is wrong with a configuration, on standard error because no log runs yet.
+pub fn refuse(problems: &config::Problems) -> ExitCode {
+    for problem in &problems.0 {
+        tell(&format!("error: {problem}"));
+    }
+    ExitCode::from(BAD_CONFIGURATION)
+}
+
+impl Arguments {
+    fn loader(self) -> Loader {
+        let mut overrides = Vec::new();
+        let mut set = |option, section, key, value: Option<String>| {
+            overrides.extend(value.map(|value| Override {
+                option,
+                section,
+                key,
+                value,
+            }));
+        };
+        let doors = (!self.listen.is_empty()).then(|| self.listen.join(" "));
+        set("--listen", "TRACKER", "host", doors);
+        set("--port", "TRACKER", "port", self.port);
+        set("--log-level", "LOGGING", "level", self.log_level);
+        Loader::new(self.config, overrides)
+    }
+}
+
+impl Tool {
+    /// Runs the tool, with its log on standard error (`RUST_LOG`; warnings without it).
+    fn run(self) -> ExitCode {
+        let level = env_logger::Env::default().default_filter_or("warn");
+        env_logger::Builder::from_env(level).init();
+        let done = match self {
+            Tool::Bench(arguments) => bench::run(&arguments),
+            Tool::Sample => {
+                print(&config::sample());
+                Ok(())
+            }
+            Tool::Man => manual(),
+            Tool::Completions { shell } => {
+                let mut text = Vec::new();
+                clap_complete::generate(shell, &mut Arguments::command(), "retracker", &mut text);
+                print_bytes(&text);
+                Ok(())
+            }
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tell(&format!("error: {error:#}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn manual() -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Arguments::command())
+        .section("8")
+        .render(&mut text)?;
+    print_bytes(&text);
+    Ok(())
+}
+
+fn print(text: &str) {
+    print_bytes(text.as_bytes());
+}
+
+/// Writes to standard output; a reader that went away is no fault.
+fn print_bytes(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    drop(out.write_all(bytes).and_then(|()| out.flush()));
+}
+
+/// Writes a line to standard error, if anybody has it open.
+fn tell(text: &str) {
+    drop(writeln!(io::stderr().lock(), "retracker: {text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    /// C2
+    #[test]
+    fn every_option_sets_a_key_that_exists() {
+        let line = [
+            "retracker",
+            "--listen",
+            "::1",
+            "--listen",
+            "127.0.0.1:81",
+            "--port",
+            "82",
+            "--log-level",
+            "debug",
+        ];
+        let loader = Arguments::parse_from(line).loader();
+        let text = format!("{loader:?}");
+        assert!(text.contains("\"::1 127.0.0.1:81\""), "{text}");
+        for (_, section, key) in [
+            ("--listen", "TRACKER", "host"),
+            ("--port", "TRACKER", "port"),
+            ("--log-level", "LOGGING", "level"),
+        ] {
+            let sections = config::SECTIONS
+                .iter()
+                .find(|known| known.name == section)
+                .unwrap();
+            assert!(sections.keys.iter().any(|known| known.name == key));
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What no single key can tell: combinations that do not mean what they seem to, and meanings that differ from the placeal's.
+
+use std::net::IpAddr;
+
+use super::Config;
+use super::problem::Place;
+use super::sources::Places;
+
+/// Adds a warning for everything that is odd.
+pub(super) fn check(config: &mut Config, places: &Places, warnings: &mut Vec<String>) {
+    let place = |section, key| {
+        let place = places.get(&(section, key)).cloned().unwrap_or_default();
+        format!("{place}: [{section}] {key}")
+    };
+    let tracker = &config.tracker;
+    if tracker.peer_expire_factor < 2.0 {
+        let place = place("TRACKER", "peer_expire_factor");
+        warnings.push(format!(
+            "{place} is below 2 and counts as 2: a client may be late once"
+        ));
+    }
+    if tracker.num_want > tracker.max_num_want {
+        let place = place("TRACKER", "numwant");
+        let most = tracker.max_num_want;
+        warnings.push(format!(
+            "{place} is above max_numwant: {most} peers are handed out"
+        ));
+    }
+    let private = PRIVATE
+        .iter()
+        .filter(|(ip, _)| config.ignore_ip.covers(*ip));
+    let private: Vec<&str> = private.map(|(_, network)| *network).collect();
+    if !private.is_empty() {
+        let place = place("TRACKER", "ignore_ip");
+        let networks = private.join(", ");
+        warnings.push(format!(
+            "{place} refuses private addresses ({networks}); subscribers who have one get no peers"
+        ));
+    }
+    reported(config, places, warnings);
+    if config.logging.log_file.is_none() && !config.logging.console_output {
+        let place = place("LOGGING", "console_output");
+        warnings.push(format!(
+            "{place} is off and there is no log_file: nothing is logged"
+        ));
+    }
+}
+
+/// The three options had other meanings in the original, in part opposite ones: whoever brings them along is told once.
+fn reported(config: &Config, places: &Places, warnings: &mut Vec<String>) {
+    let place = |key| {
+        places
+            .get(&("TRACKER", key))
+            .filter(|place| **place != Place::Default)
+    };
+    if config.reported.ignore {
+        return;
+    }
+    let named = ["verify_reported_ip", "ignore_reported_ip"]
+        .into_iter()
+        .find_map(|key| Some((place(key)?, key)));
+    let Some((place, key)) = named else {
+        return;
+    };
+    let meaning = if config.reported.verify {
+        "an address that a client reports counts only if a trusted proxy's header or one of address_pairs confirms it \
+         (the Flask retracker took any)"
+    } else {
+        "any public address that a client reports counts, so anybody can send your subscribers anywhere (the Flask \
+         retracker took none)"
+    };
+    warnings.push(format!("{place}: [TRACKER] {key}: {meaning}"));
+}
+
+/// An address of each private network that subscribers may have.
+const PRIVATE: &[(IpAddr, &str)] = &[
+    (v4(10, 0, 0, 1), "10.0.0.0/8"),
+    (v4(172, 16, 0, 1), "172.16.0.0/12"),
+    (v4(192, 168, 0, 1), "192.168.0.0/16"),
+    (v4(100, 64, 0, 1), "100.64.0.0/10"),
+];
+
+const fn v4(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
+    IpAddr::V4(std::net::Ipv4Addr::new(a, b, c, d))
+}

@@ -1,0 +1,172 @@
+//! `[TRACKER]`: where it listens, what it hands out, whom it serves.
+
+use crate::config::key::{Key, Section, key};
+use crate::config::list::{ClientList, DoorList, NetworkList, PairList};
+use crate::config::value::{Flag, choice, number, seconds};
+use crate::origin::Mode;
+
+const DAY: u32 = 86_400;
+
+const MODES: &[(&str, Mode)] = &[
+    ("direct", Mode::Direct),
+    ("proxy", Mode::Proxy),
+    ("none", Mode::Direct),
+];
+
+pub(super) const SECTION: Section = Section {
+    name: "TRACKER",
+    about: "Where the tracker listens, what it hands out and whom it serves.",
+    keys: KEYS,
+};
+
+const KEYS: &[Key] = &[
+    key(
+        "host",
+        "Addresses to listen at, each with its own port if one is given. Nothing: all addresses, IPv4 and IPv6; 0.0.0.0 means \
+         all of IPv4 only.",
+        |c| Box::new(DoorList(&mut c.hosts)),
+    )
+    .plain()
+    .fixed(),
+    key("port", "TCP port of HTTP, and UDP port unless [UDP] says another.", |c| {
+        Box::new(number(&mut c.port, 1..=65_535))
+    })
+    .plain()
+    .fixed(),
+    key(
+        "mode",
+        "direct: a client's address is the connection's. proxy: it stands in a header that a trusted proxy sent.",
+        |c| Box::new(choice(&mut c.origin.mode, MODES)),
+    )
+    .plain(),
+    key("trusted_proxies", "The proxies that are believed in proxy mode.", |c| {
+        Box::new(NetworkList(&mut c.origin.trusted_proxies))
+    })
+    .plain(),
+    key("use_x_real_ip", "Whether X-Real-IP is read in proxy mode; it wins over X-Forwarded-For.", |c| {
+        Box::new(Flag(&mut c.origin.use_x_real_ip))
+    })
+    .plain(),
+    key(
+        "use_x_forwarded_for",
+        "Whether X-Forwarded-For is read in proxy mode: from the right, past the trusted proxies.",
+        |c| Box::new(Flag(&mut c.origin.use_x_forwarded_for)),
+    )
+    .plain(),
+    key("admin_networks", "Who sees /metrics and the details of /status, and may use run_gc_key.", |c| {
+        Box::new(NetworkList(&mut c.origin.admin_networks))
+    }),
+    key("ignore_reported_ip", "Whether addresses that clients report of themselves are not looked at.", |c| {
+        Box::new(Flag(&mut c.reported.ignore))
+    }),
+    key(
+        "verify_reported_ip",
+        "Whether a reported address counts only if a trusted proxy's header or a pair of networks confirms it. Without it \
+         anybody can send your subscribers to any public address.",
+        |c| Box::new(Flag(&mut c.reported.verify)),
+    ),
+    key(
+        "allow_internal_ip",
+        "Whether a reported address may be a private one without a pair of networks that says so.",
+        |c| Box::new(Flag(&mut c.reported.allow_internal)),
+    ),
+    key(
+        "address_pairs",
+        "Networks whose hosts have an address inside and one outside: those inside are handed the inner one.",
+        |c| Box::new(PairList(&mut c.reported.pairs)),
+    ),
+    key("announce_interval", "Seconds between the announces of a client.", |c| {
+        Box::new(number(&mut c.tracker.announce_interval, 1..=7 * DAY))
+    })
+    .plain(),
+    key(
+        "interval_jitter",
+        "Each reply's interval is drawn from so many percent below to as many above it, so that clients spread out.",
+        |c| Box::new(number(&mut c.tracker.interval_jitter, 0..=50)),
+    ),
+    key(
+        "min_interval_share",
+        "The `min interval` of a reply, in percent of its interval. rTorrent takes it for its period.",
+        |c| Box::new(number(&mut c.tracker.min_interval_share, 1..=100)),
+    ),
+    key(
+        "peer_expire_factor",
+        "A peer is handed out for so many intervals after its last announce. Below 2 counts as 2.",
+        |c| Box::new(number(&mut c.tracker.peer_expire_factor, 0.0..=1_000.0)),
+    )
+    .plain(),
+    key("numwant", "Peers handed out to a client that does not say how many it wants.", |c| {
+        Box::new(number(&mut c.tracker.num_want, 0..=10_000))
+    })
+    .plain(),
+    key("max_numwant", "Peers handed out at most, whatever the client wants.", |c| {
+        Box::new(number(&mut c.tracker.max_num_want, 0..=10_000))
+    }),
+    key(
+        "seed_share",
+        "Seeders in a leecher's list at most, in percent, while there are leechers to fill it.",
+        |c| Box::new(number(&mut c.tracker.seed_share, 0..=100)),
+    ),
+    key(
+        "local_share",
+        "Near peers in a list at most, in percent, while there are peers farther away to fill it.",
+        |c| Box::new(number(&mut c.tracker.local_share, 0..=100)),
+    ),
+    key(
+        "min_external",
+        "Peers from farther away in a list at least, when there are any, so that swarms do not fall apart.",
+        |c| Box::new(number(&mut c.tracker.min_external, 0..=10_000)),
+    ),
+    key(
+        "ignore_ip",
+        "Clients whose announces and scrapes are refused. Subscribers with private addresses are clients like others: do not \
+         list their networks.",
+        |c| Box::new(NetworkList(&mut c.ignore_ip)),
+    )
+    .plain(),
+    key("deny_clients", "Clients that are refused, by the beginning of their peer ids.", |c| {
+        let rules = &mut c.clients;
+        Box::new(ClientList { rules, is_allowed: false })
+    }),
+    key(
+        "allow_clients",
+        "Exceptions from deny_clients; the longest beginning that matches decides.",
+        |c| {
+            let rules = &mut c.clients;
+            Box::new(ClientList { rules, is_allowed: true })
+        },
+    ),
+    key("peer_cleanup_period", "Seconds between sweeps that free the memory of expired peers.", |c| {
+        Box::new(seconds(&mut c.cleanup_period, 1..=u64::from(DAY)))
+    })
+    .plain(),
+    key("max_peers", "Peers stored at most. 0: no bound.", |c| {
+        Box::new(number(&mut c.tracker.max_peers, 0..=u32::MAX))
+    }),
+    key("max_torrents", "Torrents stored at most. 0: no bound.", |c| {
+        Box::new(number(&mut c.tracker.max_torrents, 0..=u32::MAX))
+    }),
+    key("max_peers_per_torrent", "Peers of one torrent stored at most. 0: no bound.", |c| {
+        Box::new(number(&mut c.tracker.max_peers_per_torrent, 0..=u32::MAX))
+    }),
+    key(
+        "max_torrents_per_address",
+        "Entries of one address (IPv6: one /64) in all torrents at most. 0: no bound.",
+        |c| Box::new(number(&mut c.tracker.max_torrents_per_address, 0..=u32::MAX)),
+    ),
+    key("max_ports_per_address", "Ports of one address in one torrent at most. 0: no bound.", |c| {
+        Box::new(number(&mut c.tracker.max_ports_per_address, 0..=u32::MAX))
+    }),
+    key(
+        "keep_downloaded",
+        "Seconds for which the download count of a torrent without peers is kept.",
+        |c| Box::new(number(&mut c.tracker.keep_downloaded, 0..=u32::MAX)),
+    ),
+    key(
+        "keep_peer_ids",
+        "Whether peer ids are kept: 20 bytes a peer. Without them clients are not counted by name, and replies that are not \
+         compact come without ids.",
+        |c| Box::new(Flag(&mut c.tracker.keep_peer_ids)),
+    )
+    .fixed(),
+];

@@ -1,0 +1,329 @@
+//! Values that are lists: networks, listening addresses, prefixes of peer ids. Separated by blanks, commas or both.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ipnet::IpNet;
+
+use super::value::Slot;
+use crate::reported::Pair;
+use crate::tracker::{ClientRule, Networks};
+
+/// The entries of a list.
+fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.split([' ', '\t', ','])
+        .filter(|entry| !entry.is_empty())
+}
+
+/// Reads one network; an address is a network of one, and a v4-mapped one is v4.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    let no_network = || format!("`{text}` is neither an address nor a network");
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(ip.to_canonical()));
+    }
+    let network: IpNet = text.parse().map_err(|_| no_network())?;
+    if network.trunc() != network {
+        let whole = network.trunc();
+        return Err(format!(
+            "`{text}` has bits set behind its length: as a network it is {whole}"
+        ));
+    }
+    Ok(network)
+}
+
+/// A set of networks.
+pub(super) struct NetworkList<'a>(pub(super) &'a mut Networks);
+
+impl Slot for NetworkList<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self.0 = entries(text).map(network).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        let networks: Vec<String> = self.0.iter().map(short).collect();
+        networks.join(" ")
+    }
+
+    fn expects(&self) -> String {
+        "addresses and networks, as 10.0.0.0/8 2001:db8::7".into()
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
+fn short(network: IpNet) -> String {
+    if network.prefix_len() == network.max_prefix_len() {
+        network.addr().to_string()
+    } else {
+        network.to_string()
+    }
+}
+
+/// One place to listen at: an address, with a port or with the one that is configured apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// The address; unspecified for all of its family.
+    pub ip: IpAddr,
+    /// The port, when it is given with the address.
+    pub port: Option<u16>,
+}
+
+impl Door {
+    /// Every address of both families.
+    pub const ALL: [Door; 2] = [
+        Door::at(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        Door::at(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+    ];
+
+    const fn at(ip: IpAddr) -> Door {
+        Door { ip, port: None }
+    }
+
+    /// The socket address, with `port` where none is given.
+    pub const fn or_port(self, port: u16) -> SocketAddr {
+        match self.port {
+            Some(own) => SocketAddr::new(self.ip, own),
+            None => SocketAddr::new(self.ip, port),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Vec<Door>, String> {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            let port = Some(address.port());
+            return Ok(vec![Door {
+                ip: address.ip(),
+                port,
+            }]);
+        }
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        if let Ok(ip) = bare.unwrap_or(text).parse() {
+            return Ok(vec![Door::at(ip)]);
+        }
+        match text {
+            "*" => Ok(Door::ALL.to_vec()),
+            "localhost" => Ok(vec![
+                Door::at(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                Door::at(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+            ]),
+            _ => Err(format!("`{text}` is no address to listen at")),
+        }
+    }
+
+    fn write(self) -> String {
+        match self.port {
+            Some(port) => SocketAddr::new(self.ip, port).to_string(),
+            None => self.ip.to_string(),
+        }
+    }
+}
+
+/// The places to listen at.
+pub(super) struct DoorList<'a>(pub(super) &'a mut Vec<Door>);
+
+impl Slot for DoorList<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let mut doors: Vec<Door> = Vec::new();
+        for entry in entries(text) {
+            for door in Door::parse(entry)
+                .map_err(|fault| format!("{fault}; expected {}", self.expects()))?
+            {
+                if doors.contains(&door) {
+                    return Err(format!("`{entry}` is given twice"));
+                }
+                doors.push(door);
+            }
+        }
+        *self.0 = doors;
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        let doors: Vec<String> = self.0.iter().map(|door| door.write()).collect();
+        doors.join(" ")
+    }
+
+    fn expects(&self) -> String {
+        "addresses, as 0.0.0.0 or [2001:db8::1]:8080, or nothing for all".into()
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
+/// The beginnings of peer ids that are allowed, or those that are denied.
+pub(super) struct ClientList<'a> {
+    pub(super) rules: &'a mut Vec<ClientRule>,
+    pub(super) is_allowed: bool,
+}
+
+impl Slot for ClientList<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let mut found = Vec::new();
+        for entry in entries(text) {
+            let prefix = if entry == "*" { "" } else { entry };
+            if prefix.len() > 20 || !prefix.is_ascii() {
+                return Err(format!(
+                    "`{entry}` begins no peer id; expected {}",
+                    self.expects()
+                ));
+            }
+            found.push(ClientRule {
+                prefix: prefix.into(),
+                is_allowed: self.is_allowed,
+            });
+        }
+        self.rules.retain(|rule| rule.is_allowed != self.is_allowed);
+        self.rules.append(&mut found);
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        let own = self
+            .rules
+            .iter()
+            .filter(|rule| rule.is_allowed == self.is_allowed);
+        let names: Vec<_> = own
+            .map(|rule| match rule.prefix.as_slice() {
+                [] => "*".into(),
+                prefix => String::from_utf8_lossy(prefix),
+            })
+            .collect();
+        names.join(" ")
+    }
+
+    fn expects(&self) -> String {
+        "beginnings of peer ids, as -XL0012-, or * for every client".into()
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
+/// Pairs of prefixes, each as `internal=external`.
+pub(super) struct PairList<'a>(pub(super) &'a mut Vec<Pair>);
+
+impl Slot for PairList<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let mut pairs = Vec::new();
+        for entry in entries(text) {
+            let sides = entry.split_once('=');
+            let (internal, external) = sides
+                .ok_or_else(|| format!("`{entry}` is no pair; expected {}", self.expects()))?;
+            pairs.push(Pair {
+                internal: network(internal)?,
+                external: network(external)?,
+            });
+        }
+        *self.0 = pairs;
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        let pair = |pair: &Pair| format!("{}={}", short(pair.internal), short(pair.external));
+        let pairs: Vec<String> = self.0.iter().map(pair).collect();
+        pairs.join(" ")
+    }
+
+    fn expects(&self) -> String {
+        "pairs of networks, as 100.64.0.0/16=198.51.100.0/24".into()
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C4, C9
+    #[test]
+    fn networks_are_separated_by_blanks_or_commas() {
+        let mut networks = Networks::default();
+        let text = "10.0.0.0/8,192.0.2.7 ,2001:db8::/32  ::ffff:198.51.100.1";
+        NetworkList(&mut networks).read(text).unwrap();
+        assert_eq!(
+            NetworkList(&mut networks).write(),
+            "10.0.0.0/8 192.0.2.7 198.51.100.1 2001:db8::/32"
+        );
+        assert!(networks.covers("10.255.0.1".parse().unwrap()));
+        NetworkList(&mut networks).read("").unwrap();
+        assert!(networks.is_empty());
+    }
+
+    #[test]
+    fn a_network_that_says_more_than_its_length_is_refused() {
+        let fault = network("192.168.0.0/8").unwrap_err();
+        assert!(fault.contains("192.0.0.0/8"), "{fault}");
+        for text in ["10.0.0.0/33", "10.0.0", "example.org", "10.0.0.0-10.0.0.9"] {
+            assert!(network(text).unwrap_err().contains(text));
+        }
+    }
+
+    /// C3, P13
+    #[test]
+    fn doors_are_addresses_with_or_without_a_port() {
+        let mut doors = Vec::new();
+        DoorList(&mut doors)
+            .read("0.0.0.0 [::1]:81, [::] 127.0.0.1:82")
+            .unwrap();
+        let addresses: Vec<_> = doors
+            .iter()
+            .map(|door| door.or_port(80).to_string())
+            .collect();
+        assert_eq!(
+            addresses,
+            ["0.0.0.0:80", "[::1]:81", "[::]:80", "127.0.0.1:82"]
+        );
+        assert_eq!(
+            DoorList(&mut doors).write(),
+            "0.0.0.0 [::1]:81 :: 127.0.0.1:82"
+        );
+        DoorList(&mut doors).read("localhost").unwrap();
+        assert_eq!(doors.len(), 2);
+        for text in ["0.0.0.0:99999", "tracker.local", "::1 ::1", "0.0.0.0/0"] {
+            assert!(DoorList(&mut doors).read(text).is_err(), "{text}");
+        }
+        assert_eq!(doors.len(), 2, "a bad value changes nothing");
+    }
+
+    /// S10
+    #[test]
+    fn pairs_join_an_internal_network_to_an_external_one() {
+        let mut pairs = Vec::new();
+        let text = "100.64.0.0/16=198.51.100.0/24 10.0.0.5=2001:db8::5";
+        PairList(&mut pairs).read(text).unwrap();
+        assert_eq!(PairList(&mut pairs).write(), text);
+        assert_eq!(pairs[0].external.to_string(), "198.51.100.0/24");
+        assert!(PairList(&mut pairs).read("10.0.0.0/8").is_err());
+        assert!(PairList(&mut pairs).read("10.0.0.0/8=x").is_err());
+    }
+
+    /// O8
+    #[test]
+    fn rules_for_clients_of_both_kinds_stand_side_by_side() {
+        let mut rules = Vec::new();
+        let mut list = |is_allowed, text: &str| {
+            let mut list = ClientList {
+                rules: &mut rules,
+                is_allowed,
+            };
+            list.read(text).map(|()| list.write())
+        };
+        assert_eq!(list(false, "* -XL"), Ok("* -XL".into()));
+        assert_eq!(list(true, "-qB"), Ok("-qB".into()));
+        assert_eq!(list(false, "-XL"), Ok("-XL".into()));
+        assert!(list(false, "-longer-than-a-peer-id-").is_err());
+        assert_eq!(rules.len(), 2);
+    }
+}

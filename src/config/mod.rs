@@ -1,0 +1,137 @@
+//! The configuration: INI file, `.env`, environment and command line become every component's settings, or a precise error.
+//!
+//! The only place that knows INI. It starts nothing and logs nothing; components know nothing of it. All that is known of a
+//! key stands in one row of the table in [`keys`], from which come reading, checking, printing and the sample file.
+
+mod check;
+mod dialect;
+mod env_file;
+mod key;
+mod keys;
+mod list;
+mod print;
+mod problem;
+mod sources;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, fs, io};
+
+pub use key::{Key, Section};
+pub use keys::SECTIONS;
+pub use list::Door;
+pub use print::sample;
+pub use problem::{Place, Problem, Problems};
+pub use sources::{Loaded, Override, Sources};
+
+use crate::origin::Origin;
+use crate::reported::Rules;
+use crate::tracker::{ClientRule, Networks};
+use crate::{logging, tracker};
+
+/// Everything that can be configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen (`host`); empty for everywhere.
+    pub hosts: Vec<Door>,
+    /// The port of those that have none (`port`). Default 8080.
+    pub port: u16,
+    /// Whose address a request counts for, and who is an admin.
+    pub origin: Origin,
+    /// What clients may say of their own addresses.
+    pub reported: Rules,
+    /// The core.
+    pub tracker: tracker::Settings,
+    /// Whose requests are refused (`ignore_ip`). Default nobody's.
+    pub ignore_ip: Networks,
+    /// Which clients are refused (`deny_clients`, `allow_clients`). Default none.
+    pub clients: Vec<ClientRule>,
+    /// Time between sweeps (`peer_cleanup_period`). Default 10 minutes.
+    pub cleanup_period: Duration,
+    /// The log.
+    pub logging: logging::Settings,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            hosts: Vec::new(),
+            port: 8_080,
+            origin: Origin::default(),
+            reported: Rules::default(),
+            tracker: tracker::Settings::default(),
+            ignore_ip: Networks::default(),
+            clients: Vec::new(),
+            cleanup_period: Duration::from_secs(600),
+            logging: logging::Settings::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The socket addresses to listen at.
+    pub fn listen(&self) -> Vec<SocketAddr> {
+        let doors: &[Door] = if self.hosts.is_empty() {
+            &Door::ALL
+        } else {
+            &self.hosts
+        };
+        doors.iter().map(|door| door.or_port(self.port)).collect()
+    }
+}
+
+/// Where the file is looked for when the command line names none: the container's volume first.
+const STANDARD_FILES: [&str; 2] = ["/config/config.ini", "config/config.ini"];
+
+/// Knows where this process's configuration comes from, and reads it as often as asked: at the start and on SIGHUP.
+#[derive(Clone, Debug, Default)]
+pub struct Loader {
+    file: Option<PathBuf>,
+    overrides: Vec<Override>,
+}
+
+impl Loader {
+    /// Takes the file that the command line names, if any, and what else stands there.
+    pub fn new(file: Option<PathBuf>, overrides: Vec<Override>) -> Loader {
+        Loader { file, overrides }
+    }
+
+    /// Reads everything anew.
+    ///
+    /// # Errors
+    /// All that is wrong. A file that was named must be there; without a name none need be.
+    pub fn load(&self) -> Result<Loaded, Problems> {
+        let mut sources = Sources {
+            overrides: self.overrides.clone(),
+            ..Sources::default()
+        };
+        let standard = STANDARD_FILES
+            .map(Path::new)
+            .into_iter()
+            .find(|path| path.exists());
+        if let Some(path) = self.file.as_deref().or(standard) {
+            let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
+            sources.file = Some((path.display().to_string(), text));
+        }
+        match fs::read(".env") {
+            Ok(text) => sources.env_file = text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unreadable(Path::new(".env"), &error)),
+        }
+        let variables = env::vars_os();
+        sources.environment = variables
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        sources.resolve()
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Problems {
+    let text = format!("{}: cannot be read: {error}", path.display());
+    Problems(vec![Problem(text)])
+}
+
+#[cfg(test)]
+mod tests;

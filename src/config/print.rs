@@ -1,0 +1,110 @@
+//! The configuration as text: every value with its place, and the sample file that is the manual.
+
+use super::dialect::escape;
+use super::key::Key;
+use super::sources::Loaded;
+use super::{Config, keys};
+
+/// How wide the sample's comments are.
+const WIDTH: usize = 100;
+
+impl Loaded {
+    /// Every value with its place, as a file that may be used again but for its secrets, which are hidden.
+    pub fn print(&self) -> String {
+        let mut config = self.config.clone();
+        let mut text = String::new();
+        for section in keys::SECTIONS {
+            text.push_str(&format!("[{}]\n", section.name));
+            for key in section.keys {
+                let value = key.text(&mut config);
+                let shown = match value.as_str() {
+                    "" => String::new(),
+                    _ if key.is_secret => " (hidden)".to_owned(),
+                    value => format!(" {}", escape(value)),
+                };
+                let place = self
+                    .places
+                    .get(&(section.name, key.name))
+                    .cloned()
+                    .unwrap_or_default();
+                text.push_str(&format!("{} ={shown}  # {place}\n", key.name));
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// The sample file: every key with its meaning, unit and default.
+pub fn sample() -> String {
+    let mut text = String::new();
+    comment(&mut text, HEAD);
+    let mut defaults = Config::default();
+    for section in keys::SECTIONS {
+        text.push_str(&format!("\n\n[{}]\n", section.name));
+        comment(&mut text, section.about);
+        for key in section.keys {
+            row(&mut text, key, &mut defaults);
+        }
+    }
+    text
+}
+
+const HEAD: &str = "The configuration of retracker: every key with its meaning, its bounds and its default. This file changes \
+    nothing as it stands; keep what you change.\n\
+    It is read from /config/config.ini, else from config/config.ini below the working directory, else from where --config \
+    says. Comments begin a line or stand two blanks behind a value; an indented line continues the value above it; % may be \
+    doubled.\n\
+    A variable RETRACKER_SECTION_KEY in .env or in the environment overrides a key here, the command line overrides both.";
+
+fn row(text: &mut String, key: &Key, defaults: &mut Config) {
+    let slot = (key.slot)(defaults);
+    let default = slot.write();
+    let mut expects = slot.expects();
+    if let Some(first) = expects.get(..1) {
+        expects = format!(
+            "{}{}",
+            first.to_uppercase(),
+            expects.get(1..).unwrap_or_default()
+        );
+    }
+    let restart = if key.is_fixed {
+        " Taken at the start."
+    } else {
+        ""
+    };
+    let shown = if default.is_empty() {
+        "nothing".to_owned()
+    } else {
+        default
+    };
+    text.push('\n');
+    comment(
+        text,
+        &format!("{}\n{expects}. Default: {shown}.{restart}", key.about),
+    );
+    let value = slot.write();
+    if value.is_empty() {
+        text.push_str(&format!("{} =\n", key.name));
+    } else {
+        text.push_str(&format!("{} = {}\n", key.name, escape(&value)));
+    }
+}
+
+/// Adds `paragraphs` as comment lines, wrapped.
+fn comment(text: &mut String, paragraphs: &str) {
+    for paragraph in paragraphs.lines() {
+        let mut line = String::from("#");
+        for word in paragraph.split_whitespace() {
+            if line.chars().count() + 1 + word.chars().count() > WIDTH {
+                text.push_str(&line);
+                text.push('\n');
+                line = String::from("#");
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+}

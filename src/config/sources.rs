@@ -1,0 +1,308 @@
+//! The four places that values come from, laid over one another: file, `.env`, environment, command line; the last one wins.
+//!
+//! Everything is read and checked, also what a later source overrides, so that a bad line is found when it is written.
+
+use std::collections::HashMap;
+
+use super::key::{Key, Section};
+use super::problem::{Place, Problem, Problems, nearest};
+use super::{Config, check, dialect, env_file, keys};
+
+/// Before every variable of ours: `RETRACKER_SECTION_KEY`.
+const PREFIX: &str = "RETRACKER_";
+
+/// What one option of the command line sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// The option, as `--port`.
+    pub option: &'static str,
+    /// The section of the key that it sets.
+    pub section: &'static str,
+    /// The key that it sets.
+    pub key: &'static str,
+    /// The text of the value.
+    pub value: String,
+}
+
+/// The texts to read, as they are.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The configuration file: its path and what is in it.
+    pub file: Option<(String, Vec<u8>)>,
+    /// What is in `.env`.
+    pub env_file: Vec<u8>,
+    /// The environment's variables.
+    pub environment: Vec<(String, String)>,
+    /// The command line.
+    pub overrides: Vec<Override>,
+}
+
+/// A configuration that may be used.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// What an operator should know about them; one line each, to be logged once.
+    pub warnings: Vec<String>,
+    pub(super) places: Places,
+}
+
+/// Where the keys that are not at their defaults were given.
+pub(super) type Places = HashMap<(&'static str, &'static str), Place>;
+
+impl Sources {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// All that is wrong, in the order of the sources.
+    pub fn resolve(&self) -> Result<Loaded, Problems> {
+        let mut reading = Reading::default();
+        if let Some((path, text)) = &self.file {
+            reading.file(path, text);
+        }
+        let in_file = env_file::parse(&self.env_file);
+        reading.variables(in_file.iter().map(|variable| {
+            let name = variable.name.clone();
+            let line = variable.line;
+            let value = variable.value.as_str();
+            (
+                variable.name.as_str(),
+                value,
+                Place::EnvFile {
+                    line,
+                    variable: name,
+                },
+            )
+        }));
+        let environment = self.environment.iter();
+        reading.variables(environment.map(|(name, value)| {
+            (
+                name.as_str(),
+                value.as_str(),
+                Place::Environment(name.clone()),
+            )
+        }));
+        for given in &self.overrides {
+            if let Some((section, key)) = keys::find(given.section, given.key) {
+                reading.set(section, key, &given.value, Place::CommandLine(given.option));
+            }
+        }
+        if reading.problems.is_empty() {
+            check::check(&mut reading.config, &reading.places, &mut reading.warnings);
+            Ok(Loaded {
+                config: reading.config,
+                warnings: reading.warnings,
+                places: reading.places,
+            })
+        } else {
+            Err(Problems(reading.problems))
+        }
+    }
+}
+
+impl Loaded {
+    /// The keys whose values differ from those of `newer` although they are taken at the start only, as `[SECTION] key`.
+    pub fn changed_but_fixed(&self, newer: &Loaded) -> Vec<String> {
+        let (mut old, mut new) = (self.config.clone(), newer.config.clone());
+        let changed =
+            keys::all().filter(|(_, key)| key.is_fixed && key.text(&mut old) != key.text(&mut new));
+        changed
+            .map(|(section, key)| format!("[{}] {}", section.name, key.name))
+            .collect()
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    config: Config,
+    places: Places,
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+impl Reading {
+    fn problem(&mut self, text: String) {
+        self.problems.push(Problem(text));
+    }
+
+    fn file(&mut self, path: &str, text: &[u8]) {
+        let document = match dialect::parse(text) {
+            Ok(document) => document,
+            Err(faults) => {
+                let problems = faults
+                    .iter()
+                    .map(|fault| Problem(format!("{path}:{}: {}", fault.line, fault.text)));
+                return self.problems.extend(problems);
+            }
+        };
+        let mut headers: HashMap<&str, usize> = HashMap::new();
+        for (name, line) in &document.sections {
+            if let Some(first) = headers.insert(name, *line) {
+                self.problem(format!(
+                    "{path}:{line}: [{name}] stands twice, first in line {first}"
+                ));
+            }
+            self.section(path, name, *line);
+        }
+        let mut lines: HashMap<(&str, String), usize> = HashMap::new();
+        for entry in &document.entries {
+            let (section, key, line) = (entry.section.as_str(), entry.key.as_str(), entry.line);
+            if let Some(first) = lines.insert((section, key.to_lowercase()), line) {
+                self.problem(format!(
+                    "{path}:{line}: [{section}] {key} stands twice, first in line {first}"
+                ));
+                continue;
+            }
+            match keys::find(section, key) {
+                Some((section, key)) => {
+                    let path = path.to_owned();
+                    self.set(section, key, &entry.value, Place::File { path, line });
+                }
+                None => self.unknown_key(path, section, key, line),
+            }
+        }
+    }
+
+    /// Warns of a section without meaning, and refuses one that is not known.
+    fn section(&mut self, path: &str, name: &str, line: usize) {
+        if keys::SECTIONS.iter().any(|section| section.name == name) {
+            return;
+        }
+        let retired = keys::RETIRED.iter().find(|retired| retired.section == name);
+        if let Some(retired) = retired {
+            let why = retired.why;
+            let text =
+                format!("{path}:{line}: [{name}] means nothing to this tracker and can go: {why}");
+            return self.warnings.push(text);
+        }
+        let meant = nearest(name, keys::SECTIONS.iter().map(|section| section.name));
+        let meant = meant
+            .map(|meant| format!("; did you mean [{meant}]?"))
+            .unwrap_or_default();
+        self.problem(format!("{path}:{line}: [{name}] is no section{meant}"));
+    }
+
+    fn unknown_key(&mut self, path: &str, section: &str, key: &str, line: usize) {
+        let mut retired = keys::RETIRED
+            .iter()
+            .filter(|retired| retired.section == section);
+        if let Some(retired) = retired.find(|retired| {
+            retired
+                .key
+                .is_none_or(|name| name.eq_ignore_ascii_case(key))
+        }) {
+            if retired.key.is_some() {
+                let why = retired.why;
+                let text = format!(
+                    "{path}:{line}: [{section}] {key} means nothing to this tracker and can go: {why}"
+                );
+                self.warnings.push(text);
+            }
+            return;
+        }
+        let Some(known) = keys::SECTIONS.iter().find(|known| known.name == section) else {
+            return; // Its header has been reported.
+        };
+        let mut elsewhere = keys::all().filter(|(_, known)| known.name.eq_ignore_ascii_case(key));
+        let hint = if let Some((other, found)) = elsewhere.next() {
+            format!("; {} belongs to [{}]", found.name, other.name)
+        } else {
+            let meant = nearest(key, known.keys.iter().map(|key| key.name));
+            meant
+                .map(|meant| format!("; did you mean {meant}?"))
+                .unwrap_or_default()
+        };
+        self.problem(format!("{path}:{line}: [{section}] has no key {key}{hint}"));
+    }
+
+    fn variables<'a>(&mut self, variables: impl Iterator<Item = (&'a str, &'a str, Place)>) {
+        // In an order of its own: the environment has none, and of two names for a key ours wins.
+        let mut variables: Vec<_> = variables.collect();
+        variables.sort_by_key(|(name, ..)| (name.starts_with(PREFIX), *name));
+        for (name, value, place) in variables {
+            match by_variable(name) {
+                Some((section, key)) => self.set(section, key, value, place),
+                None => self.unknown_variable(name, &place),
+            }
+        }
+    }
+
+    /// Other programs have variables too; only one that claims to be ours is worth a word.
+    fn unknown_variable(&mut self, name: &str, place: &Place) {
+        if keys::RETIRED_VARIABLES.contains(&name) {
+            let text = format!("{place} means nothing to this tracker and can go");
+            return self.warnings.push(text);
+        }
+        if !name.starts_with(PREFIX) {
+            return;
+        }
+        let known: Vec<String> = keys::all()
+            .map(|(section, key)| variable(section, key))
+            .collect();
+        let meant = nearest(name, known.iter().map(String::as_str));
+        let meant = meant
+            .map(|meant| format!("; did you mean {meant}?"))
+            .unwrap_or_default();
+        self.warnings.push(format!("{place} sets no key{meant}"));
+    }
+
+    fn set(&mut self, section: &'static Section, key: &'static Key, text: &str, place: Place) {
+        let mut slot = (key.slot)(&mut self.config);
+        let is_variable = matches!(place, Place::EnvFile { .. } | Place::Environment(_));
+        if text.is_empty() && is_variable && !slot.may_be_empty() {
+            return; // As containers pass on what nobody has set.
+        }
+        let text = text.trim();
+        let fault = if text.contains(|c: char| c.is_control() && c != '\t') {
+            Err("a control character".to_owned())
+        } else {
+            slot.read(text)
+        };
+        drop(slot);
+        match fault {
+            Ok(()) => drop(self.places.insert((section.name, key.name), place)),
+            Err(fault) => {
+                let shown = if key.is_secret {
+                    "(hidden)".to_owned()
+                } else {
+                    format!("`{}`", excerpt(text))
+                };
+                let hint = if text.contains(" #") || text.contains(" ;") {
+                    "; a comment behind a value wants two blanks before it"
+                } else {
+                    ""
+                };
+                let (section, key) = (section.name, key.name);
+                self.problem(format!(
+                    "{place}: [{section}] {key} = {shown}: {fault}{hint}"
+                ));
+            }
+        }
+    }
+}
+
+/// Enough of a value to know it again.
+fn excerpt(text: &str) -> String {
+    const MOST: usize = 80;
+    let mut shown: String = text
+        .chars()
+        .take(MOST)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The variable of ours that sets a key.
+pub(super) fn variable(section: &Section, key: &Key) -> String {
+    format!("{PREFIX}{}_{}", section.name, key.name).to_ascii_uppercase()
+}
+
+fn by_variable(name: &str) -> Option<(&'static Section, &'static Key)> {
+    keys::all().find(|(section, key)| {
+        let ours = variable(section, key);
+        ours == name || (key.has_plain_variable && ours.strip_prefix(PREFIX) == Some(name))
+    })
+}

@@ -1,0 +1,305 @@
+//! Tests of the whole way from texts to settings.
+
+use super::*;
+use proptest::prelude::*;
+
+fn resolve(file: &str) -> Result<Loaded, Problems> {
+    sources(file).resolve()
+}
+
+fn sources(file: &str) -> Sources {
+    Sources {
+        file: Some(("c.ini".into(), file.as_bytes().to_vec())),
+        ..Sources::default()
+    }
+}
+
+/// The text of the one thing that is wrong.
+fn problem(file: &str) -> String {
+    let Problems(problems) = resolve(file).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems[0].to_string()
+}
+
+fn with_environment(file: &str, variables: &[(&str, &str)]) -> Sources {
+    let pairs = variables
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()));
+    Sources {
+        environment: pairs.collect(),
+        ..sources(file)
+    }
+}
+
+/// Every value as text.
+fn values(config: &Config) -> Vec<String> {
+    let mut config = config.clone();
+    keys::all()
+        .map(|(section, key)| {
+            format!(
+                "[{}] {} = {}",
+                section.name,
+                key.name,
+                key.text(&mut config)
+            )
+        })
+        .collect()
+}
+
+/// C3
+#[test]
+fn without_anything_the_defaults_hold() {
+    let loaded = Sources::default().resolve().unwrap();
+    assert_eq!(values(&loaded.config), values(&Config::default()));
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+    let listen: Vec<String> = loaded
+        .config
+        .listen()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(listen, ["0.0.0.0:8080", "[::]:8080"]);
+}
+
+/// C1: `config/config_example.ini` is the manual; it says what the defaults are and changes none of them.
+#[test]
+fn the_sample_file_is_the_table_and_equals_the_defaults() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/config_example.ini");
+    let text = fs::read_to_string(file).unwrap();
+    assert!(
+        text == sample(),
+        "write it anew: cargo run -- sample > config/config_example.ini"
+    );
+    let loaded = resolve(&text).unwrap();
+    assert_eq!(values(&loaded.config), values(&Config::default()));
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+    for (section, key) in keys::all() {
+        assert!(
+            loaded.places.contains_key(&(section.name, key.name)),
+            "{}",
+            key.name
+        );
+    }
+}
+
+/// C1
+#[test]
+fn an_unknown_name_is_refused_with_its_place_and_the_nearest_known_one() {
+    assert_eq!(
+        problem("[TRACKER]\n\nanounce_interval = 5"),
+        "c.ini:3: [TRACKER] has no key anounce_interval; did you mean announce_interval?"
+    );
+    assert_eq!(
+        problem("[tracker]\nport = 5"),
+        "c.ini:1: [tracker] is no section; did you mean [TRACKER]?"
+    );
+    assert_eq!(
+        problem("[TRACKER]\nlevel = INFO"),
+        "c.ini:2: [TRACKER] has no key level; level belongs to [LOGGING]"
+    );
+    assert_eq!(
+        problem("[TEMPLATES]\nx = y"),
+        "c.ini:1: [TEMPLATES] is no section"
+    );
+    assert_eq!(
+        problem("[TRACKER]\nqqqqqqqqqqqq = y"),
+        "c.ini:2: [TRACKER] has no key qqqqqqqqqqqq"
+    );
+}
+
+#[test]
+fn a_bad_value_is_refused_with_place_key_value_and_what_would_be_right() {
+    assert_eq!(
+        problem("[TRACKER]\nport = 80800"),
+        "c.ini:2: [TRACKER] port = `80800`: expected a whole number from 1 to 65535"
+    );
+    assert_eq!(
+        problem("[TRACKER]\npeer_cleanup_period = 600 # seconds"),
+        "c.ini:2: [TRACKER] peer_cleanup_period = `600 # seconds`: expected a whole number from 1 to 86400; \
+         a comment behind a value wants two blanks before it"
+    );
+    assert!(problem("[TRACKER]\nignore_ip = 10.0.0.0/8 192.168.0.0/8").contains("192.0.0.0/8"));
+    assert!(problem("[TRACKER]\nport =").contains("expected a whole number"));
+    assert!(problem("[LOGGING]\nformat = %(asctim)s").contains("asctime"));
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let Problems(problems) =
+        resolve("[TRACKER]\nport = x\nprot = 1\n[NOWHERE]\nk = v").unwrap_err();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+}
+
+#[test]
+fn a_name_that_stands_twice_is_refused_with_both_lines() {
+    assert_eq!(
+        problem("[TRACKER]\nport = 1\nPort = 2"),
+        "c.ini:3: [TRACKER] Port stands twice, first in line 2"
+    );
+    assert_eq!(
+        problem("[TRACKER]\n[TRACKER]"),
+        "c.ini:2: [TRACKER] stands twice, first in line 1"
+    );
+}
+
+/// C1
+#[test]
+fn what_lost_its_meaning_is_accepted_with_one_warning() {
+    let text = "[TRACKER]\ndebug = True\n[CACHE]\ntype = sqlite\n[DB.sqlite]\nfile = x\nschema = CREATE TABLE a (\n  b INT\n  )";
+    let loaded = resolve(text).unwrap();
+    let places: Vec<&str> = loaded
+        .warnings
+        .iter()
+        .filter_map(|text| text.split(" means").next())
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "c.ini:3: [CACHE]",
+            "c.ini:5: [DB.sqlite]",
+            "c.ini:2: [TRACKER] debug"
+        ]
+    );
+    let environment = with_environment("", &[("DB_TYPE", "sqlite"), ("TRACKER_DEBUG", "true")]);
+    assert_eq!(environment.resolve().unwrap().warnings.len(), 2);
+}
+
+/// C2
+#[test]
+fn each_source_overrides_the_one_before() {
+    let mut sources = with_environment("[TRACKER]\nport = 1\n", &[]);
+    let port = |sources: &Sources| sources.resolve().unwrap().config.port;
+    assert_eq!(port(&sources), 1);
+    sources.env_file = b"TRACKER_PORT=2\n".to_vec();
+    assert_eq!(port(&sources), 2);
+    sources.environment = vec![("TRACKER_PORT".into(), "3".into())];
+    assert_eq!(port(&sources), 3);
+    sources
+        .environment
+        .insert(0, ("RETRACKER_TRACKER_PORT".into(), "4".into()));
+    assert_eq!(port(&sources), 4);
+    sources.overrides.push(Override {
+        option: "--port",
+        section: "TRACKER",
+        key: "port",
+        value: "5".into(),
+    });
+    assert_eq!(port(&sources), 5);
+}
+
+/// C2
+#[test]
+fn a_bad_variable_is_named_and_a_strange_one_of_ours_is_told() {
+    let Problems(problems) = with_environment("", &[("TRACKER_PORT", "tcp://10.0.0.1:80")])
+        .resolve()
+        .unwrap_err();
+    assert!(
+        problems[0]
+            .to_string()
+            .starts_with("environment variable TRACKER_PORT: [TRACKER] port = `tcp://")
+    );
+    let strange = [
+        ("RETRACKER_TRACKER_PROT", "1"),
+        ("TRACKER_PROT", "1"),
+        ("PATH", "/bin"),
+    ];
+    let warnings = with_environment("", &strange).resolve().unwrap().warnings;
+    assert_eq!(
+        warnings,
+        [
+            "environment variable RETRACKER_TRACKER_PROT sets no key; did you mean RETRACKER_TRACKER_PORT?"
+        ]
+    );
+}
+
+#[test]
+fn an_empty_variable_is_none_unless_nothing_is_a_value() {
+    let empty = [("TRACKER_PORT", ""), ("TRACKER_IGNORE_IP", "")];
+    let loaded = with_environment("[TRACKER]\nignore_ip = 192.0.2.1\n", &empty)
+        .resolve()
+        .unwrap();
+    assert_eq!(loaded.config.port, 8080);
+    assert!(loaded.config.ignore_ip.is_empty());
+}
+
+#[test]
+fn odd_combinations_are_told_with_their_place() {
+    let warnings = |text: &str| resolve(text).unwrap().warnings;
+    let text = "[TRACKER]\npeer_expire_factor = 1.5\nnumwant = 300\nignore_ip = 192.168.0.0/16 172.16.0.0/12 127.0.0.1";
+    let told = warnings(text);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].starts_with("c.ini:2: [TRACKER] peer_expire_factor is below 2"));
+    assert!(told[1].contains("numwant is above max_numwant: 200"));
+    assert!(told[2].contains("(172.16.0.0/12, 192.168.0.0/16)"));
+}
+
+/// C7: the original's meanings differ, so whoever relied on them is told the new ones.
+#[test]
+fn options_for_reported_addresses_are_told_once() {
+    let warnings = |text: &str| resolve(&format!("[TRACKER]\n{text}")).unwrap().warnings;
+    let flask = warnings(
+        "ignore_reported_ip = False\nverify_reported_ip = True\nallow_internal_ip = False",
+    );
+    assert_eq!(flask.len(), 1, "{flask:?}");
+    assert!(flask[0].starts_with(
+        "c.ini:3: [TRACKER] verify_reported_ip: an address that a client reports counts only"
+    ));
+    let open = warnings("ignore_reported_ip = no\nverify_reported_ip = no");
+    assert!(open[0].contains("any public address"), "{open:?}");
+    assert_eq!(
+        warnings("ignore_reported_ip = yes\nverify_reported_ip = yes"),
+        Vec::<String>::new()
+    );
+}
+
+/// O2
+#[test]
+fn a_reload_knows_which_changes_want_a_restart() {
+    let old = resolve("[TRACKER]\nport = 1\nnumwant = 20").unwrap();
+    let new = resolve("[TRACKER]\nport = 2\nnumwant = 30\n[LOGGING]\nlevel = DEBUG").unwrap();
+    assert_eq!(old.changed_but_fixed(&new), ["[TRACKER] port"]);
+}
+
+/// C2
+#[test]
+fn what_is_printed_may_be_used_again() {
+    let text = "[TRACKER]\nhost = ::1 127.0.0.1:81\nignore_ip = 192.0.2.0/24\ndeny_clients = -XL, *\n\
+        peer_expire_factor = 2.5\n[LOGGING]\nformat = 100%% %(message)s\nlevel = debug\n";
+    let loaded = resolve(text).unwrap();
+    let printed = loaded.print();
+    assert!(printed.contains("numwant = 50  # default\n"), "{printed}");
+    assert!(printed.contains("level = DEBUG  # c.ini:8\n"), "{printed}");
+    assert_eq!(
+        values(&resolve(&printed).unwrap().config),
+        values(&loaded.config)
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_give_a_configuration_or_problems(bytes: Vec<u8>) {
+        let sources = Sources { file: Some(("c.ini".into(), bytes)), ..Sources::default() };
+        if let Err(Problems(problems)) = sources.resolve() {
+            prop_assert!(!problems.is_empty());
+        }
+    }
+
+    /// Lines that are nearly right reach deeper than random bytes.
+    #[test]
+    fn any_text_near_the_dialect_gives_a_configuration_that_prints_to_itself_or_problems(
+        lines in prop::collection::vec(
+            (0..keys::all().count(), prop_oneof!["[a-z0-9:./% ]{0,12}", "[0-9]{1,6}", "yes|no|-XL|0.0.0.0"]), 0..8)
+    ) {
+        let mut text = String::new();
+        for (number, value) in &lines {
+            let (section, key) = keys::all().nth(*number).unwrap();
+            if !text.contains(&format!("[{}]", section.name)) && !text.contains(key.name) {
+                text.push_str(&format!("[{}]\n{} = {value}\n", section.name, key.name));
+            }
+        }
+        if let Ok(loaded) = resolve(&text) {
+            let again = resolve(&loaded.print()).unwrap();
+            prop_assert_eq!(values(&again.config), values(&loaded.config));
+        }
+    }
+}

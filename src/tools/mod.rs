@@ -1,0 +1,3 @@
+//! Helper tools of the command line: each is a module with `Arguments` and `run`.
+
+pub mod bench;
