@@ -6,7 +6,7 @@
 //! - [`parts`] starts and watches threads.
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
 //! - [`origin`] decides whose address a request counts for, [`reported`] what clients may say of their own.
-//! - [`http`] is the HTTP tracker.
+//! - [`http`] is the HTTP tracker, [`udp`] the UDP tracker.
 //! - [`snapshot`] keeps what the core knows in a SQLite database, and brings it back after a restart.
 //! - [`tools`] are the helper tools of the command line.
 //! - [`config`] reads the configuration, [`logging`] writes the log, [`cli`] reads the command line.
@@ -25,3 +25,4 @@ pub mod reported;
 pub mod snapshot;
 pub mod tools;
 pub mod tracker;
+pub mod udp;

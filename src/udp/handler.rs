@@ -1,0 +1,588 @@
+//! One datagram in, at most one out: the UDP tracker without its socket and without a clock, so that tests and the fuzzer drive
+//! exactly what the socket drives.
+//!
+//! Whoever has not shown a connection id has not proved that it receives at its address. To such a source nothing goes that is
+//! longer than what came from it, so that the tracker multiplies nobody's forged datagrams.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::connection_id::ConnectionIds;
+use super::packet::{self, Action, Announced, Head, Reply};
+use crate::metrics::{Action as Counted, Failure, Family, Sheet, Transport};
+use crate::tracker::{InfoHash, PeerList, Refusal, Tracker, Turn, is_reachable};
+
+/// Clients that know this text (BiglyBT, anacrolix/torrent) connect anew at once; its spelling and its closing zero are those
+/// that the first trackers sent. With its 33 bytes it is shorter than the shortest scrape and any announce.
+const STALE_ID: &str = "Connection ID missmatch.\0";
+
+/// Answers the datagrams of one worker.
+#[derive(Debug)]
+pub struct Handler {
+    tracker: Arc<Tracker>,
+    ids: ConnectionIds,
+    peers: PeerList,
+}
+
+impl Handler {
+    /// Makes a handler; the handlers of all workers share `ids`.
+    pub fn new(tracker: Arc<Tracker>, ids: ConnectionIds) -> Handler {
+        let peers = PeerList {
+            own_family_only: true,
+            ..PeerList::default()
+        };
+        Handler {
+            tracker,
+            ids,
+            peers,
+        }
+    }
+
+    /// Answers one datagram: the length of the reply that is in `out`, or `None` when nothing is to be sent. `out` shall have
+    /// [`packet::MAX_REPLY_V4`] bytes; less makes replies that do not fit stay away. Counts everything but bytes.
+    pub fn answer(
+        &mut self,
+        datagram: &[u8],
+        source: SocketAddr,
+        turn: &mut Turn<'_>,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let ip = source.ip().to_canonical();
+        let Some((head, body)) = Head::split(datagram) else {
+            return drop_as(Failure::Malformed, turn.sheet);
+        };
+        if source.port() == 0 || !is_reachable(ip) {
+            // No reply would arrive; and such a source is forged.
+            return drop_as(Failure::InvalidAddress, turn.sheet);
+        }
+        if head.is_connect() {
+            count(Counted::Connect, ip, turn.sheet);
+            return Reply::connected(out, head.transaction, self.ids.issue(ip, turn.now));
+        }
+        if !self.ids.verify(head.connection_id, ip, turn.now) {
+            turn.sheet.failed(Transport::Udp, Failure::ConnectionId);
+            return Reply::refused(out, head.transaction, STALE_ID)
+                .filter(|length| *length <= datagram.len());
+        }
+        let answered = match head.action {
+            Action::Announce => self.announce(head, body, ip, turn, out),
+            Action::Scrape => self.scrape(head, body, ip, turn, out),
+            Action::Connect | Action::Unknown => Err(Fault::UnknownAction),
+        };
+        answered.unwrap_or_else(|fault| {
+            turn.sheet.failed(Transport::Udp, fault.failure());
+            Reply::refused(out, head.transaction, fault)
+        })
+    }
+
+    fn announce(
+        &mut self,
+        head: Head,
+        body: &[u8],
+        ip: IpAddr,
+        turn: &mut Turn<'_>,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, Fault> {
+        let announced = Announced::read(body, ip).ok_or(Fault::ShortAnnounce)?;
+        self.peers.at_most = packet::most_peers(ip);
+        let answer = self
+            .tracker
+            .announce(&announced.announce, turn, &mut self.peers)?;
+        count(Counted::Announce, ip, turn.sheet);
+        Ok(Reply::announced(
+            out,
+            head.transaction,
+            &answer,
+            &self.peers,
+            ip,
+        ))
+    }
+
+    fn scrape(
+        &self,
+        head: Head,
+        body: &[u8],
+        ip: IpAddr,
+        turn: &mut Turn<'_>,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, Fault> {
+        let hashes = packet::scraped(body).ok_or(Fault::InvalidInfoHash)?;
+        if hashes.is_empty() {
+            return Err(Fault::MissingInfoHash);
+        }
+        if hashes.len() > packet::MAX_SCRAPED {
+            return Err(Fault::TooManyInfoHashes);
+        }
+        self.tracker.access().admit(ip)?;
+        count(Counted::Scrape, ip, turn.sheet);
+        let torrents = hashes
+            .iter()
+            .map(|hash| self.tracker.scrape(&InfoHash(*hash), turn.now));
+        Ok(Reply::scraped(out, head.transaction, torrents))
+    }
+}
+
+fn count(action: Counted, ip: IpAddr, sheet: &Sheet) {
+    sheet.answered(Transport::Udp, Family::of(ip), action);
+}
+
+fn drop_as(failure: Failure, sheet: &Sheet) -> Option<usize> {
+    sheet.failed(Transport::Udp, failure);
+    None
+}
+
+/// Why a client that has proved its address gets an error packet. The text is fixed and is what the client reads.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum Fault {
+    #[error("unknown action")]
+    UnknownAction,
+    #[error("announce too short")]
+    ShortAnnounce,
+    #[error("no info hash")]
+    MissingInfoHash,
+    #[error("invalid info hash")]
+    InvalidInfoHash,
+    #[error("too many info hashes")]
+    TooManyInfoHashes,
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl Fault {
+    fn failure(self) -> Failure {
+        match self {
+            Fault::UnknownAction | Fault::ShortAnnounce => Failure::Malformed,
+            Fault::MissingInfoHash => Failure::MissingInfoHash,
+            Fault::InvalidInfoHash => Failure::InvalidInfoHash,
+            Fault::TooManyInfoHashes => Failure::TooManyInfoHashes,
+            Fault::Refused(refusal) => refusal.failure(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Seconds, Wall};
+    use crate::metrics::{Metrics, Totals};
+    use crate::tracker::{Block, Networks, Settings, Target};
+    use proptest::prelude::{any, prop_assert, proptest};
+
+    const NOW: Seconds = Seconds::START;
+
+    /// A handler with a tracker of its own, and what a client would send to it.
+    struct Rig {
+        handler: Handler,
+        tracker: Arc<Tracker>,
+        metrics: Arc<Metrics>,
+        rng: fastrand::Rng,
+    }
+
+    impl Rig {
+        fn new() -> Rig {
+            let metrics = Arc::new(Metrics::new(1));
+            let settings = Settings {
+                interval_jitter: 0,
+                ..Settings::default()
+            };
+            let tracker = Arc::new(Tracker::new(settings, Arc::clone(&metrics)));
+            let ids = ConnectionIds::from_key(b"0123456789abcdef");
+            Rig {
+                handler: Handler::new(Arc::clone(&tracker), ids),
+                tracker,
+                metrics,
+                rng: fastrand::Rng::with_seed(1),
+            }
+        }
+
+        fn send(&mut self, datagram: &[u8], source: &str) -> Option<Vec<u8>> {
+            let mut out = [0; packet::MAX_REPLY_V4];
+            let mut turn = Turn {
+                now: NOW,
+                rng: &mut self.rng,
+                sheet: self.metrics.sheet(0),
+            };
+            let source = source.parse().unwrap();
+            let length = self.handler.answer(datagram, source, &mut turn, &mut out)?;
+            Some(out[..length].to_vec())
+        }
+
+        fn id(&self, source: &str) -> u64 {
+            let source: SocketAddr = source.parse().unwrap();
+            self.handler.ids.issue(source.ip().to_canonical(), NOW)
+        }
+
+        fn announce(&mut self, source: &str, announce: &Sent) -> Vec<u8> {
+            let packet = announce.packet(self.id(source));
+            self.send(&packet, source).unwrap()
+        }
+
+        fn scrape(&mut self, source: &str, hashes: usize) -> Vec<u8> {
+            let packet = scrape(self.id(source), hashes);
+            self.send(&packet, source).unwrap()
+        }
+
+        fn totals(&self) -> Totals {
+            self.metrics.totals()
+        }
+    }
+
+    /// The fields of an announce that the tests vary.
+    struct Sent {
+        port: u16,
+        left: u64,
+        event: u32,
+        address: [u8; 4],
+        num_want: i32,
+        options: Vec<u8>,
+    }
+
+    impl Default for Sent {
+        fn default() -> Sent {
+            Sent {
+                port: 6_881,
+                left: 100,
+                event: 2,
+                address: [0; 4],
+                num_want: -1,
+                options: Vec::new(),
+            }
+        }
+    }
+
+    impl Sent {
+        fn packet(&self, id: u64) -> Vec<u8> {
+            let mut packet = head(id, 1);
+            packet.extend([7; 20]);
+            packet.extend(b"-TT0001-abcdefghijkl");
+            packet.extend([0; 8]);
+            packet.extend(self.left.to_be_bytes());
+            packet.extend([0; 8]);
+            packet.extend(self.event.to_be_bytes());
+            packet.extend(self.address);
+            packet.extend(fastrand::u32(..).to_be_bytes());
+            packet.extend(self.num_want.to_be_bytes());
+            packet.extend(self.port.to_be_bytes());
+            packet.extend(&self.options);
+            packet
+        }
+    }
+
+    fn head(id: u64, action: u32) -> Vec<u8> {
+        let mut packet = id.to_be_bytes().to_vec();
+        packet.extend(action.to_be_bytes());
+        packet.extend(b"tran");
+        packet
+    }
+
+    fn scrape(id: u64, hashes: usize) -> Vec<u8> {
+        let mut packet = head(id, 2);
+        packet.extend(vec![7; 20 * hashes]);
+        packet
+    }
+
+    fn number(reply: &[u8], at: usize) -> u32 {
+        u32::from_be_bytes(reply[at..at + 4].try_into().unwrap())
+    }
+
+    const A: &str = "192.0.2.1:50000";
+    const B: &str = "192.0.2.2:50000";
+
+    /// P15
+    #[test]
+    fn a_client_connects_announces_and_is_handed_to_the_next() {
+        let mut rig = Rig::new();
+        let connected = rig.send(&head(packet::PROTOCOL_ID, 0), A).unwrap();
+        assert_eq!(
+            (connected.len(), &connected[..8]),
+            (16, &b"\0\0\0\0tran"[..])
+        );
+        let id = u64::from_be_bytes(connected[8..].try_into().unwrap());
+        let alone = rig.send(&Sent::default().packet(id), A).unwrap();
+        assert_eq!(alone, b"\0\0\0\x01tran\0\0\x07\x08\0\0\0\x01\0\0\0\0");
+        let seed = Sent {
+            left: 0,
+            ..Sent::default()
+        };
+        let reply = rig.announce(B, &seed);
+        assert_eq!(reply[12..], *b"\0\0\0\x01\0\0\0\x01\xc0\0\x02\x01\x1a\xe1");
+        assert_eq!(
+            rig.scrape(A, 2)[8..],
+            *b"\0\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0\x01"
+        );
+        let totals = rig.totals();
+        assert_eq!(totals.answered(Transport::Udp, Counted::Connect), 1);
+        assert_eq!(totals.answered(Transport::Udp, Counted::Announce), 2);
+        assert_eq!(totals.answered(Transport::Udp, Counted::Scrape), 1);
+    }
+
+    /// P10, P15, P16
+    #[test]
+    fn each_event_has_its_meaning_and_unknown_ones_have_none() {
+        let mut rig = Rig::new();
+        let counts = |rig: &mut Rig| {
+            let reply = rig.scrape(A, 1);
+            (number(&reply, 8), number(&reply, 12), number(&reply, 16))
+        };
+        for (event, left, expected) in [
+            (2, 100, (0, 0, 1)),
+            (0, 100, (0, 0, 1)),
+            (99, 100, (0, 0, 1)),
+            (4, 100, (0, 0, 1)),
+            (1, 0, (1, 1, 0)),
+            (1, 0, (1, 1, 0)),
+            (3, 0, (0, 1, 0)),
+        ] {
+            let sent = Sent {
+                event,
+                left,
+                ..Sent::default()
+            };
+            rig.announce(A, &sent);
+            assert_eq!(counts(&mut rig), expected, "event {event}");
+        }
+    }
+
+    /// P4
+    #[test]
+    fn all_ones_left_is_a_leecher_and_port_zero_is_not_stored() {
+        let mut rig = Rig::new();
+        let unknown = Sent {
+            left: u64::MAX,
+            ..Sent::default()
+        };
+        assert_eq!(number(&rig.announce(A, &unknown), 12), 1);
+        let portless = Sent {
+            port: 0,
+            ..Sent::default()
+        };
+        assert_eq!(number(&rig.announce(B, &portless), 12), 1);
+        assert_eq!(number(&rig.scrape(A, 1), 16), 1);
+    }
+
+    /// P11, P15
+    #[test]
+    fn peers_wanted_are_signed_and_capped_by_what_fits_into_a_packet() {
+        let mut rig = Rig::new();
+        let settings = Settings {
+            max_num_want: 1_000,
+            max_ports_per_address: 0,
+            ..Settings::default()
+        };
+        rig.tracker.configure(settings);
+        for host in 0..600_u32 {
+            let (v4, v6) = if host % 2 == 0 {
+                (format!("10.0.{}.{}:1", host / 200, host % 200 + 1), None)
+            } else {
+                (String::new(), Some(format!("[2001:db8::{host:x}]:1")))
+            };
+            rig.announce(v6.as_deref().unwrap_or(&v4), &Sent::default());
+        }
+        let lengths = |rig: &mut Rig, num_want| {
+            let sent = Sent {
+                num_want,
+                event: 0,
+                ..Sent::default()
+            };
+            let v4 = rig.announce(A, &sent).len();
+            let v6 = rig.announce("[2001:db8:9::1]:1", &sent).len();
+            assert_eq!(((v4 - 20) % 6, (v6 - 20) % 18), (0, 0));
+            ((v4 - 20) / 6, (v6 - 20) / 18)
+        };
+        assert_eq!(lengths(&mut rig, 0), (0, 0));
+        assert_eq!(lengths(&mut rig, 7), (7, 7));
+        assert_eq!(lengths(&mut rig, -1), (50, 50));
+        assert_eq!(lengths(&mut rig, i32::MIN), (50, 50));
+        assert_eq!(lengths(&mut rig, i32::MAX), (242, 67));
+    }
+
+    /// S1, P13
+    #[test]
+    fn a_mapped_source_is_the_v4_client_itself() {
+        let mut rig = Rig::new();
+        rig.announce(A, &Sent::default());
+        let reply = rig.announce("[::ffff:192.0.2.1]:50000", &Sent::default());
+        assert_eq!((reply.len(), number(&reply, 12)), (20, 1));
+        let reply = rig.announce("[::ffff:192.0.2.9]:50000", &Sent::default());
+        assert_eq!(reply[20..], *b"\xc0\0\x02\x01\x1a\xe1");
+    }
+
+    /// P15: BEP 41, and the lengths that libtorrent (109) and aria2 (100) send
+    #[test]
+    fn options_after_an_announce_change_nothing() {
+        let mut rig = Rig::new();
+        let plain = rig.announce(A, &Sent::default());
+        let tails: [&[u8]; 7] = [
+            b"\0\0",
+            b"\x02\x09/announce",
+            b"\x02\xff/cut short",
+            b"\x02",
+            b"\x01\x01\x01\x02\x00\x00",
+            b"\xff\xff\xff",
+            &[2; 1_900],
+        ];
+        for tail in tails {
+            let sent = Sent {
+                options: tail.to_vec(),
+                ..Sent::default()
+            };
+            assert_eq!(rig.announce(A, &sent), plain);
+        }
+    }
+
+    /// W4, C4
+    #[test]
+    fn a_refusal_is_an_error_packet_with_the_core_s_text() {
+        let mut rig = Rig::new();
+        let block = Block {
+            number: 1,
+            target: Target::Network("192.0.2.1/32".parse().unwrap()),
+            reason: String::new(),
+            created: Wall(0),
+            expires: None,
+        };
+        rig.tracker.block(vec![block], Wall(0));
+        let ignored: Networks = ["192.0.2.2/32".parse().unwrap()].into_iter().collect();
+        rig.tracker.access().configure(ignored, Vec::new());
+        assert_eq!(
+            rig.announce(A, &Sent::default()),
+            b"\0\0\0\x03tranaddress blocked"
+        );
+        assert_eq!(
+            rig.announce("[::ffff:192.0.2.1]:1", &Sent::default()),
+            b"\0\0\0\x03tranaddress blocked"
+        );
+        assert_eq!(rig.scrape(B, 1), b"\0\0\0\x03tranaddress not served");
+        assert_eq!(rig.totals().failures(Failure::AddressBlocked), 2);
+        assert_eq!(rig.totals().failures(Failure::AddressIgnored), 1);
+    }
+
+    /// P8, P15
+    #[test]
+    fn a_scrape_takes_74_hashes_and_refuses_75() {
+        let mut rig = Rig::new();
+        rig.announce(A, &Sent::default());
+        assert_eq!(rig.scrape(A, 1).len(), 20);
+        let most = rig.scrape(A, 74);
+        assert_eq!(most.len(), 8 + 74 * 12);
+        assert_eq!(most[most.len() - 4..], *b"\0\0\0\x01");
+        assert_eq!(rig.scrape(A, 75), b"\0\0\0\x03trantoo many info hashes");
+        assert_eq!(rig.scrape(A, 0), b"\0\0\0\x03tranno info hash");
+        let mut cut = scrape(rig.id(A), 2);
+        cut.pop();
+        assert_eq!(
+            rig.send(&cut, A).unwrap(),
+            b"\0\0\0\x03traninvalid info hash"
+        );
+    }
+
+    /// R5
+    #[test]
+    fn packets_cut_at_every_length_are_refused_and_store_nothing() {
+        let mut rig = Rig::new();
+        let full = Sent {
+            options: vec![2; 102],
+            ..Sent::default()
+        };
+        let full = full.packet(rig.id(A));
+        for length in 0..=200 {
+            let reply = rig.send(&full[..length], A);
+            match length {
+                0..16 => assert_eq!(reply, None),
+                16..98 => assert_eq!(reply.unwrap(), b"\0\0\0\x03tranannounce too short"),
+                _ => assert_eq!(reply.unwrap().len(), 20),
+            }
+            let stored = rig.tracker.scrape(&InfoHash([7; 20]), NOW).incomplete;
+            assert_eq!(stored, u32::from(length >= 98));
+        }
+        assert_eq!(rig.totals().failures(Failure::Malformed), 98);
+    }
+
+    /// R5
+    #[test]
+    fn a_source_that_cannot_be_answered_gets_nothing() {
+        let mut rig = Rig::new();
+        for source in [
+            "192.0.2.1:0",
+            "0.0.0.0:9",
+            "255.255.255.255:9",
+            "224.0.0.1:9",
+            "[ff02::1]:9",
+        ] {
+            let id = rig.id(source);
+            assert_eq!(rig.send(&head(packet::PROTOCOL_ID, 0), source), None);
+            assert_eq!(rig.send(&Sent::default().packet(id), source), None);
+        }
+        assert_eq!(rig.totals().failures(Failure::InvalidAddress), 10);
+    }
+
+    /// R5
+    #[test]
+    fn an_unproved_source_gets_no_more_than_it_sent_and_stores_nothing() {
+        let mut rig = Rig::new();
+        let foreign = rig.id(B);
+        for id in [0, 1, u64::MAX, packet::PROTOCOL_ID, foreign] {
+            for action in 1..5 {
+                for length in 16..200 {
+                    let mut packet = head(id, action);
+                    packet.resize(length, 7);
+                    let reply = rig.send(&packet, A);
+                    assert_eq!(
+                        reply.is_some(),
+                        length >= 33,
+                        "action {action} length {length}"
+                    );
+                    if let Some(reply) = reply {
+                        assert_eq!(reply, b"\0\0\0\x03tranConnection ID missmatch.\0");
+                    }
+                }
+            }
+        }
+        assert_eq!(rig.tracker.scrape(&InfoHash([7; 20]), NOW).incomplete, 0);
+        assert_eq!(rig.totals().failures(Failure::ConnectionId), 5 * 4 * 184);
+    }
+
+    /// R5
+    #[test]
+    fn floods_of_connects_leave_no_state() {
+        let mut rig = Rig::new();
+        let connect = head(packet::PROTOCOL_ID, 0);
+        for host in 0..100_000_u32 {
+            let source = format!("10.{}.{}.{}:9", host >> 16, host >> 8 & 255, host & 255);
+            assert_eq!(rig.send(&connect, &source).unwrap().len(), 16);
+        }
+        assert_eq!(rig.handler.peers.v4.capacity(), 0);
+        assert!(rig.tracker.changed().is_empty());
+    }
+
+    proptest! {
+        /// R5
+        #[test]
+        fn any_datagram_without_an_id_gets_no_more_than_it_sent(
+            datagram in proptest::collection::vec(any::<u8>(), 0..300), source in any::<SocketAddr>(), action in 0_u32..5,
+        ) {
+            let mut rig = Rig::new();
+            let mut with_action = datagram.clone();
+            with_action.splice(8.min(datagram.len())..12.min(datagram.len()), action.to_be_bytes());
+            for packet in [datagram, with_action] {
+                let reply = rig.send(&packet, &source.to_string()).unwrap_or_default();
+                prop_assert!(reply.len() <= packet.len());
+            }
+        }
+
+        /// R5
+        #[test]
+        fn any_bytes_behind_a_right_id_get_a_reply_that_fits(
+            body in proptest::collection::vec(any::<u8>(), 0..2_000), action in 0_u32..5, is_v6 in any::<bool>(),
+        ) {
+            let mut rig = Rig::new();
+            let source = if is_v6 { "[2001:db8::1]:9" } else { A };
+            let mut packet = head(rig.id(source), action);
+            packet.extend(body);
+            let reply = rig.send(&packet, source).unwrap();
+            let most = if is_v6 { packet::MAX_REPLY_V6 } else { packet::MAX_REPLY_V4 };
+            prop_assert!(reply.len() <= most);
+            prop_assert!(&reply[4..8] == b"tran");
+        }
+    }
+}

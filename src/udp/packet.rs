@@ -1,0 +1,362 @@
+//! The datagrams of BEP 15: reading requests, writing replies. All numbers are big-endian; offsets are fixed, so every
+//! read is a length check and nothing more.
+//!
+//! What follows the 98 bytes of an announce (BEP 41 options, or padding: aria2 sends two zero bytes) changes no answer and is
+//! not walked.
+
+use std::fmt::{self, Display, Write};
+use std::net::IpAddr;
+
+use crate::tracker::{Announce, AnnounceReply, Event, InfoHash, PeerId, PeerList, ScrapeReply};
+
+/// The number that a connect request carries in the place of a connection id.
+pub const PROTOCOL_ID: u64 = 0x0417_2710_1980;
+/// Hashes in one scrape at most (BEP 15): what fits into an Ethernet frame.
+pub const MAX_SCRAPED: usize = 74;
+/// The longest reply to a v4 client: an Ethernet frame without the headers of IPv4 and UDP.
+pub const MAX_REPLY_V4: usize = 1_472;
+/// The longest reply to a v6 client: the least MTU of IPv6 without its headers.
+pub const MAX_REPLY_V6: usize = 1_232;
+/// The length of an announce without options.
+pub const ANNOUNCE_LENGTH: usize = 98;
+
+const REPLY_HEAD: usize = 20;
+
+/// What a datagram asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A connection id.
+    Connect,
+    /// An announce.
+    Announce,
+    /// A scrape.
+    Scrape,
+    /// Anything else.
+    Unknown,
+}
+
+/// The first 16 bytes of every request.
+///
+/// | offset | size | name |
+/// |---|---|---|
+/// | 0 | 8 | connection id, or [`PROTOCOL_ID`] |
+/// | 8 | 4 | action |
+/// | 12 | 4 | transaction id |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The connection id that the client shows.
+    pub connection_id: u64,
+    /// What it asks for.
+    pub action: Action,
+    /// The client's number for the request, which stands in the reply.
+    pub transaction: [u8; 4],
+}
+
+impl Head {
+    /// Takes the head off a datagram and gives the rest beside it; `None` when there is no whole head.
+    pub fn split(datagram: &[u8]) -> Option<(Head, &[u8])> {
+        let (id, rest) = datagram.split_first_chunk()?;
+        let (action, rest) = rest.split_first_chunk()?;
+        let (transaction, rest) = rest.split_first_chunk()?;
+        let action = match u32::from_be_bytes(*action) {
+            0 => Action::Connect,
+            1 => Action::Announce,
+            2 => Action::Scrape,
+            _ => Action::Unknown,
+        };
+        let head = Head {
+            connection_id: u64::from_be_bytes(*id),
+            action,
+            transaction: *transaction,
+        };
+        Some((head, rest))
+    }
+
+    /// Whether this is a connect request.
+    pub fn is_connect(&self) -> bool {
+        self.action == Action::Connect && self.connection_id == PROTOCOL_ID
+    }
+}
+
+/// What an announce says, apart from who sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// The announce, for the source as its address.
+    pub announce: Announce,
+    /// The address in the packet; `None` when it is zero, which means the source.
+    pub reported: Option<IpAddr>,
+}
+
+impl Announced {
+    /// Reads what follows the head of an announce from `source`; `None` when it is too short.
+    ///
+    /// | offset in the datagram | size | name |
+    /// |---|---|---|
+    /// | 16 | 20 | info hash |
+    /// | 36 | 20 | peer id |
+    /// | 56 | 8 | downloaded |
+    /// | 64 | 8 | left |
+    /// | 72 | 8 | uploaded |
+    /// | 80 | 4 | event |
+    /// | 84 | 4 | v4 address |
+    /// | 88 | 4 | key: not looked at, since aria2 sends another one with each event |
+    /// | 92 | 4 | peers wanted, signed |
+    /// | 96 | 2 | port |
+    pub fn read(body: &[u8], source: IpAddr) -> Option<Announced> {
+        let (info_hash, rest) = body.split_first_chunk()?;
+        let (peer_id, rest) = rest.split_first_chunk()?;
+        let (downloaded, rest) = rest.split_first_chunk()?;
+        let (left, rest) = rest.split_first_chunk::<8>()?;
+        let (_uploaded, rest) = rest.split_first_chunk::<8>()?;
+        let (event, rest) = rest.split_first_chunk()?;
+        let (address, rest) = rest.split_first_chunk::<4>()?;
+        let (_key, rest) = rest.split_first_chunk::<4>()?;
+        let (num_want, rest) = rest.split_first_chunk()?;
+        let (port, _options) = rest.split_first_chunk()?;
+        let announce = Announce {
+            info_hash: InfoHash(*info_hash),
+            peer_id: PeerId(*peer_id),
+            ip: source,
+            inner_ip: None,
+            port: u16::from_be_bytes(*port),
+            is_seeder: *left == [0; 8],
+            downloaded: u64::from_be_bytes(*downloaded),
+            event: event_of(u32::from_be_bytes(*event)),
+            num_want: u32::try_from(i32::from_be_bytes(*num_want)).ok(),
+        };
+        let reported = (*address != [0; 4]).then(|| IpAddr::from(*address));
+        Some(Announced { announce, reported })
+    }
+}
+
+/// BEP 15 numbers the first three; libtorrent sends 4 for the `paused` of BEP 21.
+fn event_of(number: u32) -> Event {
+    match number {
+        1 => Event::Completed,
+        2 => Event::Started,
+        3 => Event::Stopped,
+        4 => Event::Paused,
+        _ => Event::None,
+    }
+}
+
+/// The hashes of a scrape, from what follows its head; `None` when a part of a hash is left over.
+pub fn scraped(body: &[u8]) -> Option<&[[u8; 20]]> {
+    let (hashes, rest) = body.as_chunks();
+    rest.is_empty().then_some(hashes)
+}
+
+/// How many peers fit into a reply to `ip`.
+pub const fn most_peers(ip: IpAddr) -> usize {
+    match ip {
+        IpAddr::V4(_) => (MAX_REPLY_V4 - REPLY_HEAD) / 6,
+        IpAddr::V6(_) => (MAX_REPLY_V6 - REPLY_HEAD) / 18,
+    }
+}
+
+/// Writes replies into the caller's buffer; `None` when one does not fit, which a buffer of [`MAX_REPLY_V4`] rules out.
+#[derive(Debug)]
+pub struct Reply<'a> {
+    out: &'a mut [u8],
+    length: usize,
+}
+
+impl<'a> Reply<'a> {
+    /// The reply to a connect: 16 bytes.
+    pub fn connected(out: &mut [u8], transaction: [u8; 4], id: u64) -> Option<usize> {
+        let mut reply = Reply::begin(out, 0, transaction)?;
+        reply.push(&id.to_be_bytes())?;
+        Some(reply.length)
+    }
+
+    /// The reply to an announce: 20 bytes, and the peers of the announcer's family.
+    pub fn announced(
+        out: &mut [u8],
+        transaction: [u8; 4],
+        answer: &AnnounceReply,
+        peers: &PeerList,
+        source: IpAddr,
+    ) -> Option<usize> {
+        let mut reply = Reply::begin(out, 1, transaction)?;
+        reply.push(&answer.interval.to_be_bytes())?;
+        reply.push(&answer.incomplete.to_be_bytes())?;
+        reply.push(&answer.complete.to_be_bytes())?;
+        match source {
+            IpAddr::V4(_) => reply.push(peers.v4.as_flattened())?,
+            IpAddr::V6(_) => reply.push(peers.v6.as_flattened())?,
+        }
+        Some(reply.length)
+    }
+
+    /// The reply to a scrape: 8 bytes, and 12 for each torrent.
+    pub fn scraped(
+        out: &mut [u8],
+        transaction: [u8; 4],
+        torrents: impl Iterator<Item = ScrapeReply>,
+    ) -> Option<usize> {
+        let mut reply = Reply::begin(out, 2, transaction)?;
+        for torrent in torrents {
+            reply.push(&torrent.complete.to_be_bytes())?;
+            reply.push(&torrent.downloaded.to_be_bytes())?;
+            reply.push(&torrent.incomplete.to_be_bytes())?;
+        }
+        Some(reply.length)
+    }
+
+    /// A refusal: 8 bytes, and the text.
+    pub fn refused(out: &mut [u8], transaction: [u8; 4], text: impl Display) -> Option<usize> {
+        let mut reply = Reply::begin(out, 3, transaction)?;
+        write!(reply, "{text}").ok()?;
+        Some(reply.length)
+    }
+
+    fn begin(out: &'a mut [u8], action: u32, transaction: [u8; 4]) -> Option<Reply<'a>> {
+        let mut reply = Reply { out, length: 0 };
+        reply.push(&action.to_be_bytes())?;
+        reply.push(&transaction)?;
+        Some(reply)
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.length.checked_add(bytes.len())?;
+        self.out.get_mut(self.length..end)?.copy_from_slice(bytes);
+        self.length = end;
+        Some(())
+    }
+}
+
+impl Write for Reply<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text.as_bytes()).ok_or(fmt::Error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    /// The layout of BEP 15, written down a second time.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each field of the packet"
+    )]
+    fn announce(
+        hash: [u8; 20],
+        id: [u8; 20],
+        downloaded: u64,
+        left: u64,
+        event: u32,
+        address: [u8; 4],
+        num_want: i32,
+        port: u16,
+    ) -> Vec<u8> {
+        let mut packet = vec![9; 8];
+        packet.extend([0, 0, 0, 1, b't', b'r', b'a', b'n']);
+        packet.extend(hash);
+        packet.extend(id);
+        packet.extend(downloaded.to_be_bytes());
+        packet.extend(left.to_be_bytes());
+        packet.extend([0; 8]);
+        packet.extend(event.to_be_bytes());
+        packet.extend(address);
+        packet.extend([1, 2, 3, 4]);
+        packet.extend(num_want.to_be_bytes());
+        packet.extend(port.to_be_bytes());
+        packet
+    }
+
+    proptest! {
+        #[test]
+        fn every_field_of_an_announce_is_read_from_its_place(
+            hash in any::<[u8; 20]>(), id in any::<[u8; 20]>(), downloaded in any::<u64>(), left in 0_u64..3,
+            event in 0_u32..7, address in any::<[u8; 4]>(), num_want in any::<i32>(), port in any::<u16>(),
+            options in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let mut packet = announce(hash, id, downloaded, left, event, address, num_want, port);
+            packet.extend(options);
+            let (head, body) = Head::split(&packet).unwrap();
+            prop_assert_eq!(head.action, Action::Announce);
+            prop_assert_eq!(&head.transaction, b"tran");
+            prop_assert_eq!(head.connection_id, 0x0909_0909_0909_0909);
+            let source = "192.0.2.1".parse().unwrap();
+            let read = Announced::read(body, source).unwrap();
+            let events = [Event::None, Event::Completed, Event::Started, Event::Stopped, Event::Paused];
+            let expected = Announce {
+                info_hash: InfoHash(hash),
+                peer_id: PeerId(id),
+                ip: source,
+                inner_ip: None,
+                port,
+                is_seeder: left == 0,
+                downloaded,
+                event: events.get(event as usize).copied().unwrap_or_default(),
+                num_want: (num_want >= 0).then(|| num_want.unsigned_abs()),
+            };
+            prop_assert_eq!(read.announce, expected);
+            prop_assert_eq!(read.reported, (address != [0; 4]).then(|| address.into()));
+        }
+
+        #[test]
+        fn any_bytes_give_a_request_or_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let split = Head::split(&bytes);
+            prop_assert_eq!(split.is_some(), bytes.len() >= 16);
+            if let Some((_, body)) = split {
+                prop_assert_eq!(Announced::read(body, [0; 4].into()).is_some(), bytes.len() >= ANNOUNCE_LENGTH);
+                prop_assert_eq!(scraped(body).map(<[_]>::len), (body.len() % 20 == 0).then_some(body.len() / 20));
+            }
+        }
+
+        #[test]
+        fn a_reply_never_outgrows_its_buffer(room in 0_usize..120, text in ".{0,80}") {
+            let mut out = vec![0; room];
+            let length = Reply::refused(&mut out, *b"tran", &text);
+            prop_assert_eq!(length, (8 + text.len() <= room).then_some(8 + text.len()));
+            if length.is_some() {
+                prop_assert!(out.starts_with(b"\0\0\0\x03tran"));
+                prop_assert_eq!(&out[8..8 + text.len()], text.as_bytes());
+            }
+        }
+    }
+
+    /// P15
+    #[test]
+    fn the_fullest_replies_fit_into_their_frames() {
+        assert_eq!(REPLY_HEAD + 6 * most_peers([0; 4].into()), MAX_REPLY_V4);
+        assert!(REPLY_HEAD + 18 * most_peers([0; 16].into()) <= MAX_REPLY_V6);
+        assert!(REPLY_HEAD + 18 * (most_peers([0; 16].into()) + 1) > MAX_REPLY_V6);
+        const { assert!(8 + 12 * MAX_SCRAPED <= MAX_REPLY_V6) };
+    }
+
+    #[test]
+    fn numbers_stand_in_the_order_of_bep_15() {
+        let mut out = [0; 100];
+        let answer = AnnounceReply {
+            complete: 3,
+            incomplete: 2,
+            interval: 1_800,
+            ..AnnounceReply::default()
+        };
+        let peers = PeerList {
+            v4: vec![[192, 0, 2, 1, 26, 225]],
+            v6: vec![[8; 18]],
+            ..PeerList::default()
+        };
+        let length = Reply::announced(&mut out, *b"tran", &answer, &peers, [0; 4].into()).unwrap();
+        assert_eq!(
+            out[..length],
+            *b"\0\0\0\x01tran\0\0\x07\x08\0\0\0\x02\0\0\0\x03\xc0\0\x02\x01\x1a\xe1"
+        );
+        let torrent = ScrapeReply {
+            complete: 1,
+            incomplete: 2,
+            downloaded: 3,
+            downloaders: 9,
+        };
+        let length = Reply::scraped(&mut out, *b"tran", std::iter::once(torrent)).unwrap();
+        assert_eq!(
+            out[..length],
+            *b"\0\0\0\x02tran\0\0\0\x01\0\0\0\x03\0\0\0\x02"
+        );
+    }
+}
