@@ -1,0 +1,205 @@
+//! One thread's loop: receive a batch, answer each datagram, send the replies. Nothing is allocated once it runs.
+//!
+//! A batch takes what has arrived and never waits for more. It grows to [`BATCH`] while the socket has more waiting than it
+//! takes, and shrinks again, so that a quiet worker asks the system for one datagram and is not told twice that there is none.
+//!
+//! An error of the socket is counted and the loop goes on: whatever arrives from the network, it must not end a worker.
+
+use std::io::IoSliceMut;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, SockaddrLike,
+    recvmmsg,
+};
+
+use super::handler::Handler;
+use super::packet::MAX_REPLY_V4;
+use super::sender::{self, Source};
+use super::socket::Opened;
+use crate::clock::Clock;
+use crate::metrics::{Failure, Metrics, Sheet, Transport};
+use crate::tracker::Turn;
+
+/// How long a worker waits for a datagram before it looks whether it shall stop.
+pub(super) const PATIENCE: Duration = Duration::from_millis(250);
+/// Datagrams in one batch at most.
+pub(super) const BATCH: usize = 32;
+/// The longest datagram that is read whole: a scrape of more than the 74 hashes that are taken must be seen to be too long.
+const MAX_REQUEST: usize = 2_048;
+/// One in so many batches is timed for the latency histogram; the clock costs as much as a good part of an announce.
+const TIMED_EVERY: u64 = 16;
+/// After so many errors in a row the worker pauses before it tries again, so that a broken socket does not take a whole core.
+const FAULTS_IN_A_ROW: u32 = 16;
+
+/// A socket's worker.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) opened: Opened,
+    pub(super) handler: Handler,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) sheet: usize,
+    pub(super) clock: Clock,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+/// One reply, in the buffer that it is sent from.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) bytes: [u8; MAX_REPLY_V4],
+    pub(super) length: usize,
+    pub(super) to: SocketAddr,
+    pub(super) from: Option<Source>,
+}
+
+impl Worker {
+    /// Serves until it is told to stop.
+    pub(super) fn run(mut self) -> Result<(), String> {
+        match self.opened.socket.local_addr() {
+            Ok(SocketAddr::V4(_)) => self.serve::<SockaddrIn>(),
+            Ok(SocketAddr::V6(_)) => self.serve::<SockaddrIn6>(),
+            Err(error) => return Err(format!("udp: {error}")),
+        }
+        Ok(())
+    }
+
+    fn serve<S: SockaddrLike + Copy + Into<SocketAddr>>(&mut self) {
+        let metrics = Arc::clone(&self.metrics);
+        let sheet = metrics.sheet(self.sheet);
+        let fd = self.opened.socket.as_raw_fd();
+        let control = self
+            .opened
+            .pins_source
+            .then(|| nix::cmsg_space!(nix::libc::in6_pktinfo));
+        let mut headers = MultiHeaders::<S>::preallocate(BATCH, control);
+        let mut requests = Box::new([[0_u8; MAX_REQUEST]; BATCH]);
+        let mut replies: Box<[Reply]> = (0..BATCH).map(|_| Reply::empty()).collect();
+        let mut rng = fastrand::Rng::new();
+        let mut size = 1;
+        let mut faults = 0;
+        for batch in 0_u64.. {
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let mut slots = requests
+                .each_mut()
+                .map(|request| [IoSliceMut::new(request)]);
+            let slots = slots.iter_mut().take(size);
+            match recvmmsg(fd, &mut headers, slots, MsgFlags::MSG_WAITFORONE, None) {
+                Ok(received) => {
+                    faults = 0;
+                    let mut turn = Turn {
+                        now: self.clock.now(),
+                        rng: &mut rng,
+                        sheet,
+                    };
+                    let begun = batch
+                        .is_multiple_of(TIMED_EVERY)
+                        .then(|| self.clock.elapsed());
+                    let done = self.answer(received, &mut turn, &mut replies);
+                    if let Some(begun) = begun {
+                        let share = u32::try_from(done.requests).unwrap_or(1).max(1);
+                        sheet.took(self.clock.elapsed().saturating_sub(begun) / share);
+                    }
+                    let sent = replies.get(..done.replies).unwrap_or_default();
+                    let sent_bytes = sender::send(&self.opened.socket, sent, sheet);
+                    sheet.moved(Transport::Udp, done.received_bytes, sent_bytes);
+                    size = next_size(size, done.requests);
+                }
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(_) => {
+                    faults += 1;
+                    pause_after(faults, sheet);
+                }
+            }
+        }
+    }
+
+    fn answer<'a, S: SockaddrLike + Copy + Into<SocketAddr> + 'a>(
+        &mut self,
+        received: impl Iterator<Item = RecvMsg<'a, 'a, S>>,
+        turn: &mut Turn<'_>,
+        replies: &mut [Reply],
+    ) -> Done {
+        let mut done = Done::default();
+        for message in received {
+            done.requests += 1;
+            done.received_bytes += message.bytes;
+            let (Some(source), Some(reply)) = (message.address, replies.get_mut(done.replies))
+            else {
+                continue;
+            };
+            reply.to = source.into();
+            let request = message.iovs().next().unwrap_or_default();
+            let length = self
+                .handler
+                .answer(request, reply.to, turn, &mut reply.bytes);
+            if let Some(length) = length {
+                reply.length = length;
+                reply.from = if self.opened.pins_source {
+                    source_of(&message)
+                } else {
+                    None
+                };
+                done.replies += 1;
+            }
+        }
+        done
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+struct Done {
+    requests: usize,
+    received_bytes: usize,
+    replies: usize,
+}
+
+impl Reply {
+    fn empty() -> Reply {
+        Reply {
+            bytes: [0; MAX_REPLY_V4],
+            length: 0,
+            to: SocketAddr::from(([0; 4], 0)),
+            from: None,
+        }
+    }
+
+    /// What is sent.
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// Twice as many while a batch is full, else a little more than came.
+fn next_size(size: usize, received: usize) -> usize {
+    if received >= size {
+        (size * 2).min(BATCH)
+    } else {
+        size.min(received + 1)
+    }
+}
+
+fn pause_after(faults: u32, sheet: &Sheet) {
+    sheet.failed(Transport::Udp, Failure::Socket);
+    if faults >= FAULTS_IN_A_ROW {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The local address that a datagram came to.
+fn source_of<S>(message: &RecvMsg<'_, '_, S>) -> Option<Source> {
+    message.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(Source::V4(info.ipi_spec_dst.s_addr.to_ne_bytes()))
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(Source::V6(info.ipi6_addr.s6_addr)),
+        _ => None,
+    })
+}
