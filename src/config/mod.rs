@@ -29,7 +29,7 @@ pub use sources::{Loaded, Override, Sources};
 use crate::origin::Origin;
 use crate::reported::Rules;
 use crate::tracker::{ClientRule, Networks};
-use crate::{logging, tracker};
+use crate::{logging, snapshot, tracker};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub struct Config {
     pub clients: Vec<ClientRule>,
     /// Time between sweeps (`peer_cleanup_period`). Default 10 minutes.
     pub cleanup_period: Duration,
+    /// The snapshots.
+    pub snapshot: snapshot::Settings,
     /// The log.
     pub logging: logging::Settings,
 }
@@ -65,6 +67,7 @@ impl Default for Config {
             ignore_ip: Networks::default(),
             clients: Vec::new(),
             cleanup_period: Duration::from_secs(600),
+            snapshot: snapshot::Settings::default(),
             logging: logging::Settings::default(),
         }
     }

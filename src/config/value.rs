@@ -116,6 +116,27 @@ impl Slot for Seconds<'_> {
     }
 }
 
+/// A file or folder; relative ones count from the working directory.
+pub(super) struct File<'a>(pub(super) &'a mut PathBuf);
+
+impl Slot for File<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        if text.is_empty() {
+            return Err(format!("expected {}", self.expects()));
+        }
+        *self.0 = PathBuf::from(text);
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    fn expects(&self) -> String {
+        "a path".into()
+    }
+}
+
 /// A path that may be missing.
 pub(super) struct OptionalFile<'a>(pub(super) &'a mut Option<PathBuf>);
 

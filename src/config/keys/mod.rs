@@ -1,12 +1,13 @@
 //! The table of keys. A new key is a row here, and nothing else but the field of its component's settings.
 
 mod logging;
+mod snapshots;
 mod tracker;
 
 use super::key::{Key, Retired, Section};
 
 /// Every section, in the order of the sample.
-pub const SECTIONS: &[Section] = &[tracker::SECTION, logging::SECTION];
+pub const SECTIONS: &[Section] = &[tracker::SECTION, snapshots::SECTION, logging::SECTION];
 
 /// What the original had and nobody needs any more.
 pub(super) const RETIRED: &[Retired] = &[
