@@ -7,7 +7,7 @@ use super::problem::Place;
 use super::sources::Places;
 
 /// Adds a warning for everything that is odd.
-pub(super) fn check(config: &mut Config, places: &Places, warnings: &mut Vec<String>) {
+pub(super) fn check(config: &Config, places: &Places, warnings: &mut Vec<String>) {
     let place = |section, key| {
         let place = places.get(&(section, key)).cloned().unwrap_or_default();
         format!("{place}: [{section}] {key}")

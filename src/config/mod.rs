@@ -15,6 +15,7 @@ mod sources;
 mod value;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs, io};
@@ -29,13 +30,15 @@ pub use sources::{Loaded, Override, Sources};
 use crate::origin::Origin;
 use crate::reported::Rules;
 use crate::tracker::{ClientRule, Networks};
-use crate::{logging, snapshot, tracker};
+use crate::{logging, snapshot, tracker, udp};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen (`host`); empty for everywhere.
     pub hosts: Vec<Door>,
+    /// Those with the port: what HTTP listens at.
+    pub listen: Vec<SocketAddr>,
     /// The port of those that have none (`port`). Default 8080.
     pub port: u16,
     /// Whose address a request counts for, and who is an admin.
@@ -50,6 +53,10 @@ pub struct Config {
     pub clients: Vec<ClientRule>,
     /// Time between sweeps (`peer_cleanup_period`). Default 10 minutes.
     pub cleanup_period: Duration,
+    /// UDP.
+    pub udp: udp::Settings,
+    /// The port of UDP, where it is another than that of HTTP (`[UDP] port`).
+    pub udp_port: Option<NonZeroU16>,
     /// The snapshots.
     pub snapshot: snapshot::Settings,
     /// The log.
@@ -60,6 +67,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             hosts: Vec::new(),
+            listen: Vec::new(),
             port: 8_080,
             origin: Origin::default(),
             reported: Rules::default(),
@@ -67,6 +75,8 @@ impl Default for Config {
             ignore_ip: Networks::default(),
             clients: Vec::new(),
             cleanup_period: Duration::from_secs(600),
+            udp: udp::Settings::default(),
+            udp_port: None,
             snapshot: snapshot::Settings::default(),
             logging: logging::Settings::default(),
         }
@@ -74,14 +84,21 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The socket addresses to listen at.
-    pub fn listen(&self) -> Vec<SocketAddr> {
+    /// Gives each component what several keys together decide.
+    fn settle(&mut self) {
         let doors: &[Door] = if self.hosts.is_empty() {
             &Door::ALL
         } else {
             &self.hosts
         };
-        doors.iter().map(|door| door.or_port(self.port)).collect()
+        self.listen = doors.iter().map(|door| door.or_port(self.port)).collect();
+        self.udp.listen = match self.udp_port {
+            Some(port) => doors
+                .iter()
+                .map(|door| SocketAddr::new(door.ip, port.get()))
+                .collect(),
+            None => self.listen.clone(),
+        };
     }
 }
 

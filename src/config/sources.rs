@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use super::dialect::Entry;
 use super::key::{Key, Section};
 use super::problem::{Place, Problem, Problems, nearest};
 use super::{Config, check, dialect, env_file, keys};
@@ -88,7 +89,8 @@ impl Sources {
             }
         }
         if reading.problems.is_empty() {
-            check::check(&mut reading.config, &reading.places, &mut reading.warnings);
+            reading.config.settle();
+            check::check(&reading.config, &reading.places, &mut reading.warnings);
             Ok(Loaded {
                 config: reading.config,
                 warnings: reading.warnings,
@@ -110,6 +112,13 @@ impl Loaded {
             .map(|(section, key)| format!("[{}] {}", section.name, key.name))
             .collect()
     }
+}
+
+/// The lines of one file where each name stands first.
+#[derive(Default)]
+struct Read {
+    sections: HashMap<String, usize>,
+    keys: HashMap<(String, String), usize>,
 }
 
 #[derive(Default)]
@@ -135,36 +144,43 @@ impl Reading {
                 return self.problems.extend(problems);
             }
         };
-        let mut headers: HashMap<&str, usize> = HashMap::new();
-        for (name, line) in &document.sections {
-            if let Some(first) = headers.insert(name, *line) {
-                self.problem(format!(
-                    "{path}:{line}: [{name}] stands twice, first in line {first}"
-                ));
-            }
-            self.section(path, name, *line);
-        }
-        let mut lines: HashMap<(&str, String), usize> = HashMap::new();
+        let mut read = Read::default();
+        let mut headers = document.sections.iter().peekable();
         for entry in &document.entries {
-            let (section, key, line) = (entry.section.as_str(), entry.key.as_str(), entry.line);
-            if let Some(first) = lines.insert((section, key.to_lowercase()), line) {
-                self.problem(format!(
-                    "{path}:{line}: [{section}] {key} stands twice, first in line {first}"
-                ));
-                continue;
+            while let Some((name, line)) = headers.next_if(|(_, line)| *line < entry.line) {
+                self.header(&mut read, path, name, *line);
             }
-            match keys::find(section, key) {
-                Some((section, key)) => {
-                    let path = path.to_owned();
-                    self.set(section, key, &entry.value, Place::File { path, line });
-                }
-                None => self.unknown_key(path, section, key, line),
+            self.entry(&mut read, path, entry);
+        }
+        for (name, line) in headers {
+            self.header(&mut read, path, name, *line);
+        }
+    }
+
+    fn entry(&mut self, read: &mut Read, path: &str, entry: &Entry) {
+        let (section, key, line) = (entry.section.as_str(), entry.key.as_str(), entry.line);
+        let name = (section.to_owned(), key.to_lowercase());
+        if let Some(first) = read.keys.insert(name, line) {
+            return self.problem(format!(
+                "{path}:{line}: [{section}] {key} stands twice, first in line {first}"
+            ));
+        }
+        match keys::find(section, key) {
+            Some((section, key)) => {
+                let path = path.to_owned();
+                self.set(section, key, &entry.value, Place::File { path, line });
             }
+            None => self.unknown_key(path, section, key, line),
         }
     }
 
     /// Warns of a section without meaning, and refuses one that is not known.
-    fn section(&mut self, path: &str, name: &str, line: usize) {
+    fn header(&mut self, read: &mut Read, path: &str, name: &str, line: usize) {
+        if let Some(first) = read.sections.insert(name.to_owned(), line) {
+            return self.problem(format!(
+                "{path}:{line}: [{name}] stands twice, first in line {first}"
+            ));
+        }
         if keys::SECTIONS.iter().any(|section| section.name == name) {
             return;
         }

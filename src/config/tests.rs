@@ -54,11 +54,38 @@ fn without_anything_the_defaults_hold() {
     assert_eq!(loaded.warnings, Vec::<String>::new());
     let listen: Vec<String> = loaded
         .config
-        .listen()
+        .listen
         .iter()
         .map(ToString::to_string)
         .collect();
     assert_eq!(listen, ["0.0.0.0:8080", "[::]:8080"]);
+}
+
+/// P13, P15
+#[test]
+fn udp_listens_where_http_does_unless_told_otherwise() {
+    let listen = |text: &str| {
+        let config = resolve(text).unwrap().config;
+        let addresses = |listen: &[SocketAddr]| {
+            listen
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        (addresses(&config.listen), addresses(&config.udp.listen))
+    };
+    assert_eq!(
+        listen("[TRACKER]\nhost = 0.0.0.0\n"),
+        ("0.0.0.0:8080".into(), "0.0.0.0:8080".into())
+    );
+    assert_eq!(
+        listen("[TRACKER]\nhost = ::1 127.0.0.1:81\nport = 80\n[UDP]\nport = 6969"),
+        (
+            "[::1]:80 127.0.0.1:81".into(),
+            "[::1]:6969 127.0.0.1:6969".into()
+        )
+    );
 }
 
 /// C1: `config/config_example.ini` is the manual; it says what the defaults are and changes none of them.
@@ -155,9 +182,9 @@ fn what_lost_its_meaning_is_accepted_with_one_warning() {
     assert_eq!(
         places,
         [
+            "c.ini:2: [TRACKER] debug",
             "c.ini:3: [CACHE]",
-            "c.ini:5: [DB.sqlite]",
-            "c.ini:2: [TRACKER] debug"
+            "c.ini:5: [DB.sqlite]"
         ]
     );
     let environment = with_environment("", &[("DB_TYPE", "sqlite"), ("TRACKER_DEBUG", "true")]);

@@ -137,6 +137,42 @@ impl Slot for File<'_> {
     }
 }
 
+/// A value that may be missing, written as nothing at all.
+pub(super) struct Optional<'a, T> {
+    value: &'a mut Option<T>,
+    expects: &'static str,
+}
+
+pub(super) fn optional<'a, T>(value: &'a mut Option<T>, expects: &'static str) -> Optional<'a, T> {
+    Optional { value, expects }
+}
+
+impl<T: FromStr + Display> Slot for Optional<'_, T> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let mut value = None;
+        if !text.is_empty() {
+            value = Some(
+                text.parse()
+                    .map_err(|_| format!("expected {}", self.expects()))?,
+            );
+        }
+        *self.value = value;
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        self.value.as_ref().map(T::to_string).unwrap_or_default()
+    }
+
+    fn expects(&self) -> String {
+        format!("{}, or nothing", self.expects)
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
 /// A path that may be missing.
 pub(super) struct OptionalFile<'a>(pub(super) &'a mut Option<PathBuf>);
 
@@ -267,5 +303,20 @@ mod tests {
             fault,
             "expected one of INFO, DEBUG, WARNING, ERROR, TRACE, OFF"
         );
+    }
+
+    #[test]
+    fn nothing_is_a_value_where_one_may_be_missing() {
+        let mut address: Option<std::net::Ipv4Addr> = None;
+        optional(&mut address, "an IPv4 address")
+            .read("192.0.2.1")
+            .unwrap();
+        assert_eq!(
+            optional(&mut address, "an IPv4 address").write(),
+            "192.0.2.1"
+        );
+        optional(&mut address, "an IPv4 address").read("").unwrap();
+        assert_eq!(address, None);
+        assert!(optional(&mut address, "an IPv4 address").read("x").is_err());
     }
 }

@@ -3,11 +3,17 @@
 mod logging;
 mod snapshots;
 mod tracker;
+mod udp;
 
 use super::key::{Key, Retired, Section};
 
 /// Every section, in the order of the sample.
-pub const SECTIONS: &[Section] = &[tracker::SECTION, snapshots::SECTION, logging::SECTION];
+pub const SECTIONS: &[Section] = &[
+    tracker::SECTION,
+    udp::SECTION,
+    snapshots::SECTION,
+    logging::SECTION,
+];
 
 /// What the original had and nobody needs any more.
 pub(super) const RETIRED: &[Retired] = &[
