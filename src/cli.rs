@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Loader, Override};
-use crate::tools::bench;
+use crate::tools::{bench, database_view, import};
 
 /// The exit code of a configuration that cannot be used: `EX_CONFIG`.
 pub const BAD_CONFIGURATION: u8 = 78;
@@ -51,6 +51,10 @@ const AFTER_HELP: &str = "Without a subcommand the tracker runs in the foregroun
 enum Tool {
     /// Loads a tracker as a population of clients would, and measures it.
     Bench(bench::Arguments),
+    /// Takes over peers and blocklist of the database of the Flask retracker.
+    Import(import::Arguments),
+    /// Shows what is in a database, ours or that of the Flask retracker: schema, counts, latest rows.
+    Db(database_view::Arguments),
     /// Prints the sample configuration: every key with its meaning, bounds and default.
     Sample,
     /// Prints the manual page.
@@ -131,6 +135,8 @@ impl Tool {
         env_logger::Builder::from_env(level).init();
         let done = match self {
             Tool::Bench(arguments) => bench::run(&arguments),
+            Tool::Import(arguments) => import::run(&arguments),
+            Tool::Db(arguments) => database_view::run(&arguments),
             Tool::Sample => {
                 print(&config::sample());
                 Ok(())

@@ -14,7 +14,7 @@ use super::{Error, tables};
 use crate::clock::Wall;
 
 /// `PRAGMA application_id` of a database of ours: "retr".
-pub(super) const APPLICATION: u32 = 0x7265_7472;
+pub const APPLICATION: u32 = 0x7265_7472;
 
 /// What takes a database from version `index + 1` to the next, each in a transaction of its own.
 const MIGRATIONS: &[&str] = &[];
@@ -201,8 +201,11 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
 }
 
-/// Opens for reading only, for a disk that cannot be written: with the log if that can be used, else without.
-pub(super) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
+/// Opens a database for reading only: with its log if that can be used, else without, as on a disk that cannot be written.
+///
+/// # Errors
+/// What SQLite says.
+pub fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let probe = |connection: &Connection| {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))

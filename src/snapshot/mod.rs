@@ -4,6 +4,7 @@
 //! copies one swarm at a time and writes the copies; no announce ever waits for the disk.
 //!
 //! - `writer.rs` is the thread, `mailbox.rs` what it can be asked, `restore.rs` the way back at the start.
+//! - `import.rs` takes over an original's database, which `original.rs` reads.
 //! - `database.rs` and `tables.rs` know SQL, `record.rs` bincode, `file.rs` the file system, `timeline.rs` the clocks.
 //!
 //! What stops the start: another process has the database, a newer version wrote it, or the configured place cannot be a
@@ -12,7 +13,9 @@
 
 mod database;
 mod file;
+mod import;
 mod mailbox;
+mod original;
 mod record;
 mod restore;
 mod tables;
@@ -28,8 +31,10 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
-pub use database::Found;
+pub use database::{APPLICATION, Found, open_read_only};
+pub use import::{Imported, import};
 pub use mailbox::{MAX_BLOCKS, MAX_REASON, MAX_RING_BYTES, Mailbox, Refused, Saved};
+pub use original::BadRow;
 pub use record::{RecordError, read as read_record};
 pub use restore::Summary;
 pub use timeline::Moment;
@@ -153,7 +158,7 @@ pub fn open(settings: &Settings, wall: Wall) -> Result<Opened, Error> {
             log::error!(
                 "the tracker starts without snapshots, and tries again at every interval: {error}"
             );
-            let readable = database::open_read_only(&settings.file);
+            let readable = open_read_only(&settings.file);
             Source::Disk(error, readable.ok())
         }
         Err(error) => return Err(error),

@@ -13,6 +13,8 @@ const PUT_SWARM: &str = "INSERT INTO swarms VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) 
     peers = ?5, seeders = ?6, record = ?7";
 const REMOVE_SWARM: &str = "DELETE FROM swarms WHERE info_hash = ?1";
 const SWARMS: &str = "SELECT info_hash, downloaded, last_used, saved, record FROM swarms";
+const SWARM: &str =
+    "SELECT info_hash, downloaded, last_used, saved, record FROM swarms WHERE info_hash = ?1";
 const BLOCKS: &str = "SELECT number, network, info_hash, reason, created, expires FROM blocklist";
 const ADD_NETWORK: &str = "INSERT INTO blocklist (network, reason, created, expires) \
     VALUES (?1, ?2, ?3, ?4) \
@@ -55,6 +57,7 @@ pub(super) fn prepare_all(connection: &Connection) -> rusqlite::Result<()> {
         PUT_SWARM,
         REMOVE_SWARM,
         SWARMS,
+        SWARM,
         BLOCKS,
         ADD_NETWORK,
         ADD_TORRENT,
@@ -97,6 +100,12 @@ impl Database {
         let mut remove = self.connection.prepare_cached(REMOVE_SWARM)?;
         remove.execute(params![hash.0])?;
         Ok(())
+    }
+
+    /// One swarm.
+    pub(super) fn swarm(&self, hash: &InfoHash) -> rusqlite::Result<Option<SwarmRow>> {
+        let mut swarm = self.connection.prepare_cached(SWARM)?;
+        swarm.query_row(params![hash.0], swarm_row).optional()
     }
 
     /// Writes a block and returns its number, which is new whatever `block` says: numbers are never used twice. The same target

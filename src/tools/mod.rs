@@ -1,3 +1,5 @@
 //! Helper tools of the command line: each is a module with `Arguments` and `run`.
 
 pub mod bench;
+pub mod database_view;
+pub mod import;

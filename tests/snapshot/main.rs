@@ -11,5 +11,7 @@ mod blocks;
 mod clocks;
 mod damage;
 mod harness;
+mod imports;
 mod kills;
 mod restarts;
+mod versions;

@@ -1,0 +1,261 @@
+//! `retracker db FILE`: what is in a database, ours or the Flask original's: schema, counts, latest rows. Only reads.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::clock::Seconds;
+use crate::snapshot::{APPLICATION, open_read_only, read_record};
+use crate::tracker::{InfoHash, StoredPeer};
+
+/// Rows shown of the latest.
+const LATEST: usize = 10;
+
+/// What is shown.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The database; the tracker may be running.
+    file: PathBuf,
+}
+
+/// Prints the view.
+///
+/// # Errors
+/// The file cannot be read, or is neither ours nor the original's.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let file = arguments.file.display();
+    let size = std::fs::metadata(&arguments.file)
+        .with_context(|| file.to_string())?
+        .len();
+    let view = || -> anyhow::Result<View> {
+        let connection = open_read_only(&arguments.file)?;
+        let view = if pragma(&connection, "application_id")? == i64::from(APPLICATION) {
+            of_ours(&connection)?
+        } else if connection.table_exists(None, "tracker")? {
+            of_the_original(&connection)?
+        } else {
+            bail!("neither a database of this tracker nor of the Flask retracker");
+        };
+        Ok(view)
+    };
+    let view = view().with_context(|| file.to_string())?;
+    // Who closed our output has read enough.
+    drop(view.print(&file.to_string(), size, &mut io::stdout().lock()));
+    Ok(())
+}
+
+/// What is printed, whosever database it is.
+struct View {
+    kind: String,
+    schema: Vec<String>,
+    counts: Vec<(&'static str, String)>,
+    header: [&'static str; 5],
+    latest: Vec<[String; 5]>,
+}
+
+impl View {
+    fn print(&self, file: &str, size: u64, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{file}: {}, {size} bytes\n\nSchema", self.kind)?;
+        for statement in &self.schema {
+            writeln!(out, "  {}", plain(statement).replace('\n', "\n  "))?;
+        }
+        writeln!(out, "\nCounts")?;
+        for (name, value) in &self.counts {
+            writeln!(out, "  {name:<20} {}", plain(value))?;
+        }
+        writeln!(out, "\nLatest peers")?;
+        let widths = [19, 40, 28, 8, 0];
+        for row in std::iter::once(&self.header.map(str::to_owned)).chain(&self.latest) {
+            for (cell, width) in row.iter().zip(widths) {
+                write!(out, "  {:<width$}", plain(cell))?;
+            }
+            writeln!(out)?;
+        }
+        out.flush()
+    }
+}
+
+/// What strangers wrote must not steer the terminal.
+fn plain(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', "?")
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
+}
+
+fn schema(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
+    connection
+        .prepare(sql)?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+fn count(connection: &Connection, what: &str) -> rusqlite::Result<String> {
+    let sum: Option<i64> = connection.query_row(&format!("SELECT {what}"), [], |row| row.get(0))?;
+    Ok(sum.unwrap_or(0).to_string())
+}
+
+/// A time as people write it, or nothing.
+fn written(connection: &Connection, unix: Option<i64>) -> rusqlite::Result<String> {
+    let text: Option<String> =
+        connection.query_row("SELECT datetime(?1, 'unixepoch')", [unix], |row| row.get(0))?;
+    Ok(text.map_or("-".to_owned(), |text| text + " UTC"))
+}
+
+fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT value FROM meta WHERE key = ?1";
+    connection
+        .query_row(sql, [key], |row| row.get(0))
+        .optional()
+}
+
+fn of_ours(connection: &Connection) -> anyhow::Result<View> {
+    // Rows are dated in the database's own time; the last snapshot says how far that is from the wall clock.
+    let finished_wall = meta(connection, "finished_wall")?;
+    let ahead = match (meta(connection, "finished")?, finished_wall) {
+        (Some(own), Some(wall)) => wall - own,
+        _ => 0,
+    };
+    let mut addresses = HashSet::new();
+    let mut latest: Vec<(i64, InfoHash, StoredPeer)> = Vec::new();
+    let mut oldest = None;
+    let mut damaged = 0_u64;
+    let mut statement = connection.prepare("SELECT info_hash, saved, record FROM swarms")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let row = (row.get(0), row.get::<_, i64>(1), row.get::<_, Vec<u8>>(2));
+        let (Ok(hash), Ok(saved), Ok(record)) = row else {
+            damaged += 1;
+            continue;
+        };
+        let Ok(peers) = read_record(&record, Seconds::START) else {
+            damaged += 1;
+            continue;
+        };
+        for peer in peers {
+            let seen = saved + ahead - i64::from(Seconds::START.since(peer.last_seen));
+            addresses.insert(peer.ip);
+            oldest = Some(oldest.map_or(seen, |oldest: i64| oldest.min(seen)));
+            latest.push((seen, InfoHash(hash), peer));
+        }
+        if latest.len() > 4_096 {
+            keep_latest(&mut latest);
+        }
+    }
+    keep_latest(&mut latest);
+    let newest = latest.first().map(|(seen, _, _)| *seen);
+    let counts = vec![
+        ("torrents", count(connection, "count(*) FROM swarms")?),
+        ("peers", count(connection, "sum(peers) FROM swarms")?),
+        ("seeders", count(connection, "sum(seeders) FROM swarms")?),
+        (
+            "downloaded",
+            count(connection, "sum(downloaded) FROM swarms")?,
+        ),
+        ("distinct addresses", addresses.len().to_string()),
+        ("oldest announce", written(connection, oldest)?),
+        ("newest announce", written(connection, newest)?),
+        ("last snapshot", written(connection, finished_wall)?),
+        ("blocklist", count(connection, "count(*) FROM blocklist")?),
+        ("rings", count(connection, "count(*) FROM rings")?),
+        ("damaged rows", damaged.to_string()),
+    ];
+    let latest = latest.into_iter().map(|(seen, hash, peer)| {
+        Ok([
+            written(connection, Some(seen))?.replace(" UTC", ""),
+            hash.to_string(),
+            std::net::SocketAddr::new(peer.ip, peer.port).to_string(),
+            if peer.is_seeder { "seeder" } else { "leecher" }.to_owned(),
+            peer.id.to_string(),
+        ])
+    });
+    Ok(View {
+        kind: format!(
+            "database of this tracker, version {}",
+            pragma(connection, "user_version")?
+        ),
+        schema: schema(connection)?,
+        counts,
+        header: ["time (UTC)", "info hash", "address", "role", "peer id"],
+        latest: latest.collect::<rusqlite::Result<_>>()?,
+    })
+}
+
+fn keep_latest(peers: &mut Vec<(i64, InfoHash, StoredPeer)>) {
+    peers.sort_by_key(|(seen, _, _)| std::cmp::Reverse(*seen));
+    peers.truncate(LATEST);
+}
+
+fn of_the_original(connection: &Connection) -> anyhow::Result<View> {
+    let when = |what: &str| -> rusqlite::Result<String> {
+        let sql = format!("SELECT CAST({what}(update_time) AS INTEGER) FROM tracker");
+        let time = connection.query_row(&sql, [], |row| row.get(0))?;
+        written(connection, time)
+    };
+    let blocks = if connection.table_exists(None, "blocklist")? {
+        count(connection, "count(*) FROM blocklist")?
+    } else {
+        "no such table".to_owned()
+    };
+    let counts = vec![
+        (
+            "torrents",
+            count(connection, "count(DISTINCT info_hash) FROM tracker")?,
+        ),
+        ("peers", count(connection, "count(*) FROM tracker")?),
+        (
+            "seeders",
+            count(connection, "count(*) FROM tracker WHERE \"left\" = 0")?,
+        ),
+        (
+            "distinct addresses",
+            count(connection, "count(DISTINCT ip) FROM tracker")?,
+        ),
+        ("oldest announce", when("min")?),
+        ("newest announce", when("max")?),
+        ("blocklist", blocks),
+    ];
+    let sql = format!(
+        "SELECT coalesce(datetime(update_time, 'unixepoch'), '-'), \
+         CASE typeof(info_hash) WHEN 'blob' THEN lower(hex(info_hash)) ELSE info_hash END, \
+         ip, port, \"left\" FROM tracker ORDER BY update_time DESC LIMIT {LATEST}"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let latest = statement.query_map([], |row| {
+        let text = |at: usize| -> rusqlite::Result<String> {
+            use rusqlite::types::ValueRef;
+            Ok(match row.get_ref(at)? {
+                ValueRef::Null => "-".to_owned(),
+                ValueRef::Integer(number) => number.to_string(),
+                ValueRef::Real(number) => number.to_string(),
+                ValueRef::Text(text) | ValueRef::Blob(text) => {
+                    String::from_utf8_lossy(text).into_owned()
+                }
+            })
+        };
+        let address = format!("{}:{}", dotted(&text(2)?), text(3)?);
+        let role = if text(4)? == "0" { "seeder" } else { "leecher" };
+        Ok([text(0)?, text(1)?, address, role.to_owned(), text(4)?])
+    })?;
+    Ok(View {
+        kind: "database of the Flask retracker".to_owned(),
+        schema: schema(connection)?,
+        counts,
+        header: ["time (UTC)", "info hash", "address", "role", "left"],
+        latest: latest.collect::<rusqlite::Result<_>>()?,
+    })
+}
+
+/// 8 hex digits as an address; what is none stays as it is.
+fn dotted(ip: &str) -> String {
+    match u32::from_str_radix(ip, 16) {
+        Ok(bits) if ip.len() == 8 => IpAddr::from(Ipv4Addr::from_bits(bits)).to_string(),
+        _ => ip.to_owned(),
+    }
+}

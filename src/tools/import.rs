@@ -1,0 +1,66 @@
+//! `retracker import FILE`: takes over peers and blocklist of the Flask original's `tracker.sqlite`, of either era.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::clock::Clock;
+use crate::snapshot::{self, Error, Found, Imported, Moment};
+
+/// What is imported, and into what.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The original's database; it is only read.
+    file: PathBuf,
+    /// Database of this tracker; made when it is missing.
+    #[arg(long, value_name = "DATABASE", default_value_os_t = snapshot::Settings::default().file)]
+    into: PathBuf,
+}
+
+/// Imports, and prints what was taken over and what was not.
+///
+/// # Errors
+/// Nothing was imported; the error says why.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let moment = Moment::of(&Clock::start());
+    let imported = snapshot::import(&arguments.file, &arguments.into, moment);
+    if let Err(Error::InUse { .. }) = &imported {
+        imported.context("stop the tracker first, then import")?;
+        return Ok(());
+    }
+    let imported = imported.context("nothing was imported")?;
+    // Who closed our output has read enough; the import is done all the same.
+    drop(tell(arguments, &imported, &mut io::stdout().lock()));
+    Ok(())
+}
+
+fn tell(arguments: &Arguments, imported: &Imported, out: &mut impl Write) -> io::Result<()> {
+    let into = arguments.into.display();
+    match &imported.found {
+        Found::Whole => {}
+        Found::Created => writeln!(out, "made {into}")?,
+        Found::SetAside { to, why, .. } => {
+            writeln!(
+                out,
+                "{into} could not be used: {why}; kept as {}",
+                to.display()
+            )?;
+        }
+    }
+    writeln!(
+        out,
+        "imported {} peers of {} torrents and {} blocks into {into}",
+        imported.peers, imported.swarms, imported.blocks
+    )?;
+    if imported.bad_rows > 0 {
+        writeln!(out, "skipped {} rows that do not parse:", imported.bad_rows)?;
+    }
+    for bad in &imported.first_bad {
+        writeln!(out, "  {} row {}: {}", bad.table, bad.row, bad.why)?;
+    }
+    if imported.bad_rows > imported.first_bad.len() as u64 {
+        writeln!(out, "  …")?;
+    }
+    out.flush()
+}
