@@ -68,7 +68,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "env_logger::",
         &["main.rs", "cli.rs", "logging.rs", "logging/", "tools/"],
     ),
-    ("actix_web::", &["web/", "app.rs"]),
+    ("actix_web::", &["web/", "app.rs", "http/routes.rs"]),
     ("actix_session::", &["web/"]),
     ("dashmap::", &["tracker/"]),
     ("Instant::now", &["clock.rs"]),

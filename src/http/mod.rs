@@ -1,4 +1,275 @@
-//! http
+//! The HTTP tracker (BEP 3, 7, 23, 48): a lean HTTP/1.x loop that answers announces and scrapes itself and hands every other
+//! request, with what it has read of it, to whoever serves the pages on the same port.
+//!
+//! - [`head`], [`query`] and [`reply`] are the codecs: bytes in, values out, and back.
+//! - `desk` answers one request; `serve` a buffer of them; neither knows a socket.
+//! - `worker` is the loop on the sockets: `accept` at its doors, `advance` on its connections, with `wheel` (time limits) and
+//!   `holds` (bounds on connections).
+//! - [`routes`] mounts the same answers on actix-web, for requests that came another way.
+
+mod accept;
+mod advance;
+mod connection;
+mod desk;
 pub mod head;
+mod holds;
+mod listen;
 pub mod query;
 pub mod reply;
+mod routes;
+mod serve;
+mod settings;
+mod wheel;
+mod worker;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use nix::libc;
+use rustix::event::{EventfdFlags, eventfd};
+
+use self::accept::Door;
+use self::desk::Desk;
+use self::holds::Holds;
+use self::listen::Listeners;
+use self::worker::Worker;
+use crate::clock::Clock;
+use crate::parts::{self, End};
+use crate::tracker::Tracker;
+
+pub use self::holds::Hold;
+pub use self::routes::Routes;
+pub use self::settings::Settings;
+
+/// A connection whose next request is not for the tracker.
+#[derive(Debug)]
+pub struct Handover {
+    /// The connection; not blocking.
+    pub stream: TcpStream,
+    /// What has been read and not answered: a whole head at least.
+    pub read: Vec<u8>,
+    /// The other end, as the socket has it.
+    pub peer: SocketAddr,
+    /// Its place among the connections held; to be kept as long as the connection.
+    pub hold: Option<Hold>,
+}
+
+/// Takes over connections; called on a worker, so it must not block.
+pub type Pages = Arc<dyn Fn(Handover) + Send + Sync>;
+
+/// Settings with what follows from them.
+#[derive(Debug)]
+struct Live {
+    settings: Settings,
+    most_connections: usize,
+}
+
+impl Live {
+    fn new(settings: Settings) -> Live {
+        Live {
+            most_connections: holds::connection_limit(settings.max_connections),
+            settings,
+        }
+    }
+}
+
+/// What the workers share.
+struct Shared {
+    live: Arc<ArcSwap<Live>>,
+    holds: Arc<Holds>,
+    pages: Option<Pages>,
+    grace_ms: AtomicU64,
+}
+
+impl Shared {
+    fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms.load(Relaxed))
+    }
+}
+
+/// Listening sockets that nobody serves yet.
+#[derive(Debug)]
+pub struct Bound {
+    settings: Settings,
+    listeners: Vec<Listeners>,
+    workers: usize,
+}
+
+/// Opens the listening sockets of the settings, or takes over `inherited` ones in their stead when there are any.
+///
+/// # Errors
+/// When an address cannot be had: in use, not ours, not permitted. A v6 address on a system without v6 is passed over with a
+/// warning as long as another address is left.
+pub fn bind(settings: &Settings, inherited: Vec<TcpListener>) -> io::Result<Bound> {
+    let workers = settings.worker_count();
+    let mut listeners = Vec::new();
+    let mut missing = None;
+    for listener in inherited {
+        listeners.push(listen::adopt(listener, workers)?);
+    }
+    let addresses = if listeners.is_empty() {
+        settings.listen.as_slice()
+    } else {
+        &[]
+    };
+    for address in addresses {
+        match listen::open(*address, workers) {
+            Ok(opened) => listeners.push(opened),
+            Err(error) if address.is_ipv6() && is_without_v6(&error) => {
+                log::warn!("http: {address} is left out: {error}");
+                missing = Some(error);
+            }
+            Err(error) => return Err(io::Error::new(error.kind(), format!("{address}: {error}"))),
+        }
+    }
+    if listeners.is_empty() {
+        return Err(missing.unwrap_or_else(|| io::Error::other("no address to listen on")));
+    }
+    Ok(Bound {
+        settings: settings.clone(),
+        listeners,
+        workers,
+    })
+}
+
+fn is_without_v6(error: &io::Error) -> bool {
+    let missing = [
+        libc::EAFNOSUPPORT,
+        libc::EADDRNOTAVAIL,
+        libc::EPROTONOSUPPORT,
+    ];
+    error
+        .raw_os_error()
+        .is_some_and(|code| missing.contains(&code))
+}
+
+impl Bound {
+    /// Where it listens, with the real ports.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners
+            .iter()
+            .map(|listeners| listeners.address)
+            .collect()
+    }
+
+    /// How many workers there will be; they count on the first so many sheets.
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// Starts the workers. Requests that are not for the tracker go to `pages`; without them they are not found.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no descriptor.
+    pub fn start(
+        self,
+        tracker: &Arc<Tracker>,
+        clock: Clock,
+        pages: Option<Pages>,
+        ends: &Sender<End>,
+    ) -> io::Result<Running> {
+        let addresses = self.addresses();
+        let mut doors: Vec<Vec<Door>> = (0..self.workers).map(|_| Vec::new()).collect();
+        for listeners in self.listeners {
+            for (doors, socket) in doors.iter_mut().zip(listeners.sockets) {
+                doors.push(Door::new(socket, listeners.is_shared));
+            }
+        }
+        let shared = Arc::new(Shared {
+            live: Arc::new(ArcSwap::from_pointee(Live::new(self.settings))),
+            holds: Arc::new(Holds::new(Arc::clone(tracker.metrics()))),
+            pages,
+            grace_ms: AtomicU64::new(0),
+        });
+        let mut running = Running {
+            shared: Arc::clone(&shared),
+            tracker: Arc::clone(tracker),
+            clock,
+            addresses,
+            wakes: Vec::new(),
+            threads: Vec::new(),
+        };
+        for (index, doors) in doors.into_iter().enumerate() {
+            let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+            running.wakes.push(wake.try_clone()?);
+            let desk = Desk::new(Arc::clone(tracker), clock, index);
+            let worker = Worker::new(Arc::clone(&shared), clock, desk, doors, wake)?;
+            let thread =
+                parts::start(&format!("http-{index}"), ends.clone(), move || worker.run())?;
+            running.threads.push(thread);
+        }
+        Ok(running)
+    }
+}
+
+/// The HTTP tracker at work. Dropping it stops it without grace.
+pub struct Running {
+    shared: Arc<Shared>,
+    tracker: Arc<Tracker>,
+    clock: Clock,
+    addresses: Vec<SocketAddr>,
+    wakes: Vec<OwnedFd>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Replaces the settings, except `listen` and `workers`. Connections that are held stay.
+    pub fn configure(&self, settings: Settings) {
+        self.shared.live.store(Arc::new(Live::new(settings)));
+    }
+
+    /// The tracker's answers for actix-web, under the settings in force.
+    pub fn routes(&self) -> Routes {
+        Routes::new(
+            Arc::clone(&self.tracker),
+            self.clock,
+            Arc::clone(&self.shared.live),
+        )
+    }
+
+    /// Stops listening, gives requests under way `grace` to finish, and returns when all workers have ended. Their ends are
+    /// reported on the channel, as any part's.
+    pub fn stop(mut self, grace: Duration) {
+        self.end(grace);
+    }
+
+    fn end(&mut self, grace: Duration) {
+        let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        self.shared.grace_ms.store(grace, Relaxed);
+        for wake in self.wakes.drain(..) {
+            if let Err(error) = rustix::io::write(&wake, &1_u64.to_ne_bytes()) {
+                log::error!("http: a worker cannot be woken: {error}");
+            }
+        }
+        for thread in self.threads.drain(..) {
+            // Its panic, if any, has been reported on the channel of ends.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end(Duration::ZERO);
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Running")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}

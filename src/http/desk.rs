@@ -1,0 +1,327 @@
+//! What the tracker says to one request: from path, query and address to the body of the reply. No socket here, so the lean
+//! loop and actix-web's routes answer alike.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::query::{self, Fault, Parameters};
+use super::reply::{self, Form, Retry};
+use super::settings::Settings;
+use crate::clock::{Clock, Seconds};
+use crate::metrics::{Action, Failure, Family, Sheet, Transport};
+use crate::origin::{Forwarding, Origin};
+use crate::reported::Addresses;
+use crate::tracker::{InfoHash, PeerList, Refusal, Tracker, Turn, is_reachable};
+
+/// One in so many requests is timed: looking at the clock costs as much as parsing a query.
+const TIMED_SHARE: u32 = 16;
+
+/// What a path of the tracker asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errand {
+    Announce,
+    Scrape,
+    Status,
+}
+
+/// What a path and query ask the tracker for; `None` when they are none of its business (P1).
+pub(super) fn errand(path: &[u8], query: &[u8]) -> Option<Errand> {
+    match path {
+        b"/announce" | b"/announce.php" | b"/ann" => Some(Errand::Announce),
+        b"/scrape" | b"/scrape.php" | b"/scr" => Some(Errand::Scrape),
+        b"/status" => Some(Errand::Status),
+        b"/" => query::names_info_hash(query).then_some(Errand::Announce),
+        _ if path.ends_with(b"/announce") => Some(Errand::Announce),
+        _ if path.ends_with(b"/scrape") => Some(Errand::Scrape),
+        _ => None,
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller<'a> {
+    /// The socket's address, canonical.
+    socket: IpAddr,
+    /// The address that the request counts for.
+    ip: IpAddr,
+    /// The headers that name an origin, when they were looked at.
+    forwarding: Option<Forwarding<'a>>,
+}
+
+impl<'a> Caller<'a> {
+    /// Finds out who asks. The fields are only looked at when they can matter.
+    pub(super) fn new(
+        origin: &Origin,
+        socket: IpAddr,
+        errand: Errand,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Caller<'a> {
+        if errand != Errand::Status && !origin.believes(socket) {
+            return Caller {
+                socket,
+                ip: socket,
+                forwarding: None,
+            };
+        }
+        let mut forwarding = Forwarding::default();
+        fields.for_each(|(name, value)| forwarding.add(name, value));
+        Caller {
+            socket,
+            ip: origin.decide(socket, &forwarding),
+            forwarding: Some(forwarding),
+        }
+    }
+
+    /// Whether a trusted proxy's chain holds the address.
+    fn has_hop(&self, ip: IpAddr, origin: &Origin) -> bool {
+        let forwarding = self.forwarding.as_ref();
+        origin.believes(self.socket)
+            && forwarding.is_some_and(|forwarding| forwarding.hops().any(|hop| hop == ip))
+    }
+}
+
+/// Answers requests, one at a time; keeps its buffers from one to the next.
+#[derive(Debug)]
+pub(super) struct Desk {
+    tracker: Arc<Tracker>,
+    clock: Clock,
+    sheet: usize,
+    rng: fastrand::Rng,
+    list: PeerList,
+    hashes: Vec<InfoHash>,
+    untimed: u32,
+}
+
+impl Desk {
+    /// A desk that counts on the sheet of that index.
+    pub(super) fn new(tracker: Arc<Tracker>, clock: Clock, sheet: usize) -> Desk {
+        Desk {
+            tracker,
+            clock,
+            sheet,
+            rng: fastrand::Rng::new(),
+            list: PeerList::default(),
+            hashes: Vec::new(),
+            untimed: 0,
+        }
+    }
+
+    /// Where this desk counts.
+    pub(super) fn sheet(&self) -> &Sheet {
+        self.tracker.metrics().sheet(self.sheet)
+    }
+
+    /// Writes the body of the reply behind what is in `out`, and counts.
+    pub(super) fn answer(
+        &mut self,
+        settings: &Settings,
+        errand: Errand,
+        query: &[u8],
+        caller: &Caller<'_>,
+        now: Seconds,
+        out: &mut Vec<u8>,
+    ) {
+        let start = self
+            .untimed
+            .is_multiple_of(TIMED_SHARE)
+            .then(|| self.clock.elapsed());
+        self.untimed = self.untimed.wrapping_add(1);
+        let action = match errand {
+            Errand::Announce => self.announce(settings, query, caller, now, out),
+            Errand::Scrape => self.scrape(settings, query, caller, now, out),
+            Errand::Status => {
+                let forwarding = caller.forwarding.unwrap_or_default();
+                out.extend_from_slice(
+                    settings
+                        .origin
+                        .status(caller.socket, &forwarding)
+                        .as_bytes(),
+                );
+                Ok(Action::Page)
+            }
+        };
+        let sheet = self.sheet();
+        match action {
+            Ok(action) => sheet.answered(Transport::Http, Family::of(caller.ip), action),
+            Err(refused) => {
+                sheet.failed(Transport::Http, refused.failure());
+                let tracker = self.tracker.settings();
+                let min_interval = tracker.min_interval(tracker.announce_interval);
+                refused.write(min_interval, out);
+            }
+        }
+        if let Some(start) = start {
+            sheet.took(self.clock.elapsed().saturating_sub(start));
+        }
+    }
+
+    fn announce(
+        &mut self,
+        settings: &Settings,
+        query: &[u8],
+        caller: &Caller<'_>,
+        now: Seconds,
+        out: &mut Vec<u8>,
+    ) -> Result<Action, Refused> {
+        let parameters = Parameters::read(query, settings.run_gc_key.as_bytes());
+        if parameters.asks_sweep && settings.origin.is_admin(caller.ip) {
+            self.tracker.sweep(now);
+            out.extend_from_slice(b"OK");
+            return Ok(Action::Page);
+        }
+        if !is_reachable(caller.ip) {
+            return Err(Refused::Address);
+        }
+        let mut announce = parameters.announce(caller.ip)?;
+        if !settings.reported.ignore {
+            let addresses = self.judge(settings, caller, &parameters);
+            announce.ip = addresses.ip;
+            announce.inner_ip = addresses.inner_ip;
+        }
+        let is_compact = parameters.is_compact().unwrap_or(settings.compact_default);
+        self.list.wants_ids = !is_compact && !parameters.spares_peer_ids();
+        let mut turn = Turn {
+            now,
+            rng: &mut self.rng,
+            sheet: self.tracker.metrics().sheet(self.sheet),
+        };
+        let replied = self
+            .tracker
+            .announce(&announce, &mut turn, &mut self.list)?;
+        let form = Form {
+            is_compact,
+            wants_v6: caller.ip.is_ipv6(),
+            external_ip: settings.external_ip.then_some(caller.ip),
+        };
+        reply::announce(out, &replied, &self.list, form, None);
+        Ok(Action::Announce)
+    }
+
+    fn judge(
+        &self,
+        settings: &Settings,
+        caller: &Caller<'_>,
+        parameters: &Parameters<'_>,
+    ) -> Addresses {
+        let rules = &settings.reported;
+        let addresses = rules.judge(caller.ip, parameters.reported(), |ip| {
+            caller.has_hop(ip, &settings.origin)
+        });
+        if addresses.has_refused {
+            self.sheet()
+                .failed(Transport::Http, Failure::ReportedAddress);
+        }
+        addresses
+    }
+
+    fn scrape(
+        &mut self,
+        settings: &Settings,
+        query: &[u8],
+        caller: &Caller<'_>,
+        now: Seconds,
+        out: &mut Vec<u8>,
+    ) -> Result<Action, Refused> {
+        query::scrape(query, settings.max_scrape, &mut self.hashes)?;
+        self.tracker.access().admit(caller.ip)?;
+        let tracker = &self.tracker;
+        let files = self
+            .hashes
+            .iter()
+            .map(|hash| (*hash, tracker.scrape(hash, now)));
+        reply::scrape(out, files);
+        Ok(Action::Scrape)
+    }
+}
+
+/// Why a request of the tracker is answered with a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    Query(Fault),
+    Core(Refusal),
+    Address,
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Refused {
+        Refused::Query(fault)
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Refused {
+        Refused::Core(refusal)
+    }
+}
+
+impl Refused {
+    const fn failure(self) -> Failure {
+        match self {
+            Refused::Query(fault) => fault.failure(),
+            Refused::Core(refusal) => refusal.failure(),
+            Refused::Address => Failure::InvalidAddress,
+        }
+    }
+
+    /// What cannot change by itself is not worth asking again; what an operator may lift is, after an hour.
+    const fn retry(self) -> Retry {
+        match self {
+            Refused::Query(_) => Retry::Unsaid,
+            Refused::Address | Refused::Core(Refusal::AddressIgnored | Refusal::ClientDenied) => {
+                Retry::Never
+            }
+            Refused::Core(Refusal::AddressBlocked | Refusal::TorrentBlocked) => Retry::Minutes(60),
+            Refused::Core(Refusal::TooMany) => Retry::Minutes(5),
+        }
+    }
+
+    fn write(self, min_interval: u32, out: &mut Vec<u8>) {
+        let mut write = |reason: &str| reply::failure(out, reason, min_interval, self.retry());
+        match self {
+            Refused::Query(fault) => write(&fault.to_string()),
+            Refused::Core(refusal) => write(&refusal.to_string()),
+            Refused::Address => write("address not served"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P1
+    #[test]
+    fn paths_of_the_tracker_are_known() {
+        for path in [
+            "/announce",
+            "/announce.php",
+            "/ann",
+            "/x/announce",
+            "/a/b/announce",
+            "//announce",
+        ] {
+            assert_eq!(
+                errand(path.as_bytes(), b""),
+                Some(Errand::Announce),
+                "{path}"
+            );
+        }
+        for path in ["/scrape", "/scrape.php", "/scr", "/passkey/scrape"] {
+            assert_eq!(errand(path.as_bytes(), b""), Some(Errand::Scrape), "{path}");
+        }
+        assert_eq!(errand(b"/", b"info_hash=x"), Some(Errand::Announce));
+        for path in [
+            "/",
+            "",
+            "*",
+            "/announcement",
+            "/announce/",
+            "announce",
+            "/Announce",
+            "/stat",
+            "/annannounce",
+        ] {
+            assert_eq!(errand(path.as_bytes(), b"x=info_hash"), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Listening sockets: one per worker and address, so that the kernel spreads connections and no worker waits for another.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+
+use nix::libc;
+use nix::sys::socket::{SetSockOpt, sockopt::SetStruct};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that wait to be accepted at most; the system cuts it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4_096;
+
+/// Seconds that the kernel keeps a silent connection to itself.
+const DEFER_SECONDS: libc::c_int = 3;
+
+/// Wakes a listener only when data has arrived; the value is the seconds after which it is woken anyway. No safe interface
+/// of the packages in use names the option; nix has the macro for such.
+#[derive(Clone, Copy, Debug)]
+struct DeferAccept;
+
+nix::setsockopt_impl!(
+    DeferAccept,
+    libc::IPPROTO_TCP,
+    libc::TCP_DEFER_ACCEPT,
+    libc::c_int,
+    SetStruct<'_, libc::c_int>
+);
+
+/// The sockets of one address, one per worker.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    /// Where they listen.
+    pub(super) address: SocketAddr,
+    /// As many as there are workers.
+    pub(super) sockets: Vec<OwnedFd>,
+    /// Whether all of them are the same socket, so that a worker that wakes may find nothing.
+    pub(super) is_shared: bool,
+}
+
+/// Opens `count` sockets on one address.
+///
+/// The first is bound alone, without `SO_REUSEPORT`, so that a second instance of the program is refused although each lets its
+/// own workers share the port; it joins the group before it listens.
+///
+/// # Errors
+/// What the system says, an address in use above all.
+pub(super) fn open(address: SocketAddr, count: usize) -> io::Result<Listeners> {
+    let first = create(address)?;
+    first.bind(&address.into())?;
+    first.set_reuse_port(true)?;
+    let address = first.local_addr()?.as_socket().unwrap_or(address);
+    let mut sockets = vec![first];
+    while sockets.len() < count {
+        let next = create(address)?;
+        next.set_reuse_port(true)?;
+        next.bind(&address.into())?;
+        sockets.push(next);
+    }
+    for socket in &sockets {
+        prepare(socket);
+        socket.listen(BACKLOG)?;
+    }
+    Ok(Listeners {
+        address,
+        sockets: sockets.into_iter().map(OwnedFd::from).collect(),
+        is_shared: false,
+    })
+}
+
+/// Takes over a listening socket that was handed to the process; the workers share it.
+///
+/// # Errors
+/// When it cannot be copied, or is no listening socket.
+pub(super) fn adopt(listener: TcpListener, count: usize) -> io::Result<Listeners> {
+    let socket = Socket::from(listener);
+    let address = socket
+        .local_addr()?
+        .as_socket()
+        .ok_or_else(|| io::Error::other("inherited socket is not of IP"))?;
+    socket.set_nonblocking(true)?;
+    prepare(&socket);
+    let mut sockets = Vec::with_capacity(count);
+    for _ in 1..count {
+        sockets.push(OwnedFd::from(socket.try_clone()?));
+    }
+    sockets.push(OwnedFd::from(socket));
+    Ok(Listeners {
+        address,
+        sockets,
+        is_shared: true,
+    })
+}
+
+fn create(address: SocketAddr) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+/// Options that accepted sockets inherit, so that none is set per connection. Both only save time: a system without them
+/// serves as well.
+fn prepare(socket: &Socket) {
+    if let Err(error) = socket.set_tcp_nodelay(true) {
+        log::debug!("TCP_NODELAY on a listener: {error}");
+    }
+    if let Err(error) = DeferAccept.set(socket, &DEFER_SECONDS) {
+        log::debug!("TCP_DEFER_ACCEPT on a listener: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_instance_is_refused_the_port() {
+        let first = open(SocketAddr::from(([127, 0, 0, 1], 0)), 3).unwrap();
+        assert_eq!(first.sockets.len(), 3);
+        let error = open(first.address, 2).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        drop(first.sockets);
+        open(first.address, 2).unwrap();
+    }
+
+    /// P13
+    #[test]
+    fn v4_and_v6_share_a_port_number() {
+        let v6 = open("[::]:0".parse().unwrap(), 1).unwrap();
+        open(SocketAddr::from(([0, 0, 0, 0], v6.address.port())), 1).unwrap();
+    }
+}

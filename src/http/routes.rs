@@ -1,0 +1,148 @@
+//! The tracker's answers on actix-web: for requests that the lean loop does not serve itself (a body came with it) and for
+//! listeners that it does not have (TLS). Slower, and the same to the byte of the body.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use arc_swap::ArcSwap;
+
+use super::Live;
+use super::desk::{Caller, Desk, errand};
+use crate::clock::Clock;
+use crate::metrics::{Failure, Transport};
+use crate::tracker::Tracker;
+
+/// The tracker's routes; cheap to clone into every application factory.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    tracker: Arc<Tracker>,
+    clock: Clock,
+    live: Arc<ArcSwap<Live>>,
+}
+
+/// Counted on the sheet that threads without one of their own share.
+const SPARE_SHEET: usize = usize::MAX;
+
+impl Routes {
+    pub(super) fn new(tracker: Arc<Tracker>, clock: Clock, live: Arc<ArcSwap<Live>>) -> Routes {
+        Routes {
+            tracker,
+            clock,
+            live,
+        }
+    }
+
+    /// Mounts the tracker's paths (P1), but for `/`, which belongs to the pages.
+    pub fn mount(&self, service: &mut ServiceConfig) {
+        let paths = [
+            "/announce",
+            "/announce.php",
+            "/ann",
+            "/scrape",
+            "/scrape.php",
+            "/scr",
+            "/status",
+            "/{above:.*}/announce",
+            "/{above:.*}/scrape",
+        ];
+        for path in paths {
+            let routes = Data::new(self.clone());
+            service.service(web::resource(path).app_data(routes).to(respond));
+        }
+    }
+}
+
+async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
+    let query = request.uri().query().unwrap_or_default().as_bytes();
+    let mut desk = Desk::new(Arc::clone(&routes.tracker), routes.clock, SPARE_SHEET);
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        desk.sheet().failed(Transport::Http, Failure::Method);
+        return HttpResponse::MethodNotAllowed()
+            .insert_header(("Allow", "GET, HEAD"))
+            .content_type("text/plain")
+            .body("method not allowed\n");
+    }
+    let Some(errand) = errand(request.uri().path().as_bytes(), query) else {
+        return HttpResponse::NotFound().finish();
+    };
+    let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let socket = request
+        .peer_addr()
+        .as_ref()
+        .map_or(unknown, SocketAddr::ip)
+        .to_canonical();
+    let fields = request.headers().iter();
+    let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    let live = routes.live.load();
+    let caller = Caller::new(&live.settings.origin, socket, errand, fields);
+    let mut body = Vec::new();
+    desk.answer(
+        &live.settings,
+        errand,
+        query,
+        &caller,
+        routes.clock.now(),
+        &mut body,
+    );
+    HttpResponse::Ok().content_type("text/plain").body(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Settings;
+    use crate::metrics::Metrics;
+    use crate::tracker;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body};
+    use actix_web::{App, rt};
+
+    fn routes() -> Routes {
+        let metrics = Arc::new(Metrics::new(0));
+        let tracker = Arc::new(Tracker::new(tracker::Settings::default(), metrics));
+        let live = Live {
+            settings: Settings::default(),
+            most_connections: 0,
+        };
+        Routes::new(
+            tracker,
+            Clock::start(),
+            Arc::new(ArcSwap::from_pointee(live)),
+        )
+    }
+
+    /// P1
+    #[test]
+    fn actix_gives_the_same_answers() {
+        rt::System::new().block_on(async {
+            let routes = routes();
+            let app = init_service(App::new().configure(|service| routes.mount(service))).await;
+            let peer = SocketAddr::from(([192, 0, 2, 1], 5000));
+            let get = |uri: &str| TestRequest::get().uri(uri).peer_addr(peer).to_request();
+            let query = "info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1&left=0";
+            for path in ["/announce", "/ann", "/announce.php", "/x/y/announce"] {
+                let reply = call_service(&app, get(&format!("{path}?{query}"))).await;
+                assert_eq!(reply.headers().get("content-type").unwrap(), "text/plain");
+                let body = read_body(reply).await;
+                assert!(
+                    body.starts_with(b"d8:completei1e10:downloadedi0e10:incompletei0e"),
+                    "{path}: {body:?}"
+                );
+            }
+            let scraped = call_service(&app, get(&format!("/scrape?{query}"))).await;
+            assert!(
+                read_body(scraped)
+                    .await
+                    .starts_with(b"d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei1e")
+            );
+            let posted = TestRequest::post()
+                .uri("/announce")
+                .peer_addr(peer)
+                .to_request();
+            assert_eq!(call_service(&app, posted).await.status(), 405);
+            assert_eq!(call_service(&app, get("/other")).await.status(), 404);
+        });
+    }
+}

@@ -1,0 +1,203 @@
+//! From bytes received to bytes to send: takes requests from the front of a buffer, one after another, and answers them.
+//!
+//! No socket here. What the loop is to do with the connection comes out as a [`Next`].
+
+use std::net::IpAddr;
+
+use super::desk::{Caller, Desk, Errand, errand};
+use super::head::{self, Head, Method, Parsed};
+use super::reply::{self, Frame};
+use super::settings::Settings;
+use crate::clock::Seconds;
+use crate::metrics::{Failure, Sheet, Transport};
+
+/// What a connection needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// More bytes from the client.
+    Read,
+    /// The replies so far sent, then to go on with the bytes that are left.
+    Flush,
+    /// Its end, once the replies are sent.
+    Close,
+    /// Its end, once the replies are sent and what the client still says is read: closing at once would make the system
+    /// throw the reply away.
+    Drain,
+    /// To be handed to the pages, with the bytes that are left.
+    HandOver,
+}
+
+/// What was done with a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Served {
+    /// Where the bytes begin that are left.
+    pub(super) consumed: usize,
+    /// Requests answered.
+    pub(super) requests: u32,
+    /// What the connection needs.
+    pub(super) next: Next,
+}
+
+/// The circumstances under which a connection is served.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    /// The settings in force.
+    pub(super) settings: &'a Settings,
+    /// Whether there are pages to hand other requests to.
+    pub(super) has_pages: bool,
+    /// Whether connections end after their request, because the process does.
+    pub(super) is_stopping: bool,
+    /// The time.
+    pub(super) now: Seconds,
+}
+
+/// Replies are sent when more bytes than this are waiting.
+const FLUSH_BYTES: usize = 32 * 1024;
+
+/// Answers the requests at the start of `input` into `out`. `answered` is how many the connection has had before; `may_stay`
+/// is asked once before a reply promises that the connection stays open.
+pub(super) fn serve(
+    desk: &mut Desk,
+    terms: Terms<'_>,
+    socket: IpAddr,
+    answered: u32,
+    mut may_stay: impl FnMut() -> bool,
+    input: &[u8],
+    out: &mut Vec<u8>,
+) -> Served {
+    let mut served = Served {
+        consumed: 0,
+        requests: 0,
+        next: Next::Read,
+    };
+    let limit = terms.settings.head_limit();
+    loop {
+        let rest = input.get(served.consumed..).unwrap_or_default();
+        if rest.is_empty() {
+            return served;
+        }
+        let head = match head::parse(rest) {
+            Parsed::Complete(head) if head.length <= limit => head,
+            Parsed::Partial { .. } if rest.len() <= limit => return served,
+            parsed => {
+                refuse(desk.sheet(), parsed, out);
+                served.next = Next::Drain;
+                return served;
+            }
+        };
+        let count = answered.saturating_add(served.requests).saturating_add(1);
+        let most = terms.settings.max_requests;
+        let keeps = head.keeps_alive
+            && !terms.is_stopping
+            && !terms.settings.idle_timeout.is_zero()
+            && (most == 0 || count < most);
+        let before = out.len();
+        let next = respond(desk, terms, socket, &head, || keeps && may_stay(), out);
+        if next == Next::HandOver {
+            served.next = next;
+            return served;
+        }
+        desk.sheet()
+            .moved(Transport::Http, head.length, out.len() - before);
+        served.consumed += head.length;
+        served.requests += 1;
+        if next != Next::Read {
+            served.next = next;
+            return served;
+        }
+        if out.len() > FLUSH_BYTES {
+            served.next = Next::Flush;
+            return served;
+        }
+    }
+}
+
+fn respond(
+    desk: &mut Desk,
+    terms: Terms<'_>,
+    socket: IpAddr,
+    head: &Head<'_>,
+    stays: impl FnOnce() -> bool,
+    out: &mut Vec<u8>,
+) -> Next {
+    let errand = errand(head.path, head.query);
+    if let (Some(_), Method::Other) = (errand, head.method) {
+        desk.sheet().failed(Transport::Http, Failure::Method);
+        reply::text(
+            out,
+            "405 Method Not Allowed",
+            CLOSING,
+            "method not allowed\n",
+        );
+        return Next::Drain;
+    }
+    let errand = errand.filter(|_| !head.has_body);
+    if errand.is_none() && terms.has_pages {
+        return Next::HandOver;
+    }
+    // Without pages nobody reads bodies; their bytes must not be taken for a request.
+    let stays = !head.has_body && stays();
+    let frame = Frame {
+        closes: !stays,
+        tells_keep_alive: stays && head.is_http_1_0,
+        is_head_only: head.method == Method::Head,
+    };
+    match errand {
+        Some(errand) => answer(desk, terms, socket, errand, head, frame, out),
+        None => {
+            desk.sheet().failed(Transport::Http, Failure::NotFound);
+            reply::text(out, "404 Not Found", frame, "not found\n");
+        }
+    }
+    match (stays, head.has_body) {
+        (true, _) => Next::Read,
+        (false, false) => Next::Close,
+        (false, true) => Next::Drain,
+    }
+}
+
+fn answer(
+    desk: &mut Desk,
+    terms: Terms<'_>,
+    socket: IpAddr,
+    errand: Errand,
+    head: &Head<'_>,
+    frame: Frame,
+    out: &mut Vec<u8>,
+) {
+    let caller = Caller::new(&terms.settings.origin, socket, errand, head.fields());
+    let begun = reply::begin(out, "200 OK", frame);
+    desk.answer(terms.settings, errand, head.query, &caller, terms.now, out);
+    reply::finish(out, &begun);
+}
+
+const CLOSING: Frame = Frame {
+    closes: true,
+    tells_keep_alive: false,
+    is_head_only: false,
+};
+
+/// Answers what is no request, or too long a one.
+#[cold]
+fn refuse(sheet: &Sheet, parsed: Parsed<'_>, out: &mut Vec<u8>) {
+    let (failure, status, text) = match parsed {
+        Parsed::Malformed => (Failure::BadRequest, "400 Bad Request", "bad request\n"),
+        Parsed::Partial {
+            has_request_line: false,
+        } => (
+            Failure::TooLong,
+            "414 URI Too Long",
+            "request line too long\n",
+        ),
+        Parsed::Partial {
+            has_request_line: true,
+        }
+        | Parsed::Complete(_) => (
+            Failure::TooLong,
+            "431 Request Header Fields Too Large",
+            "request head too long\n",
+        ),
+    };
+    sheet.failed(Transport::Http, failure);
+    reply::text(out, status, CLOSING, text);
+}

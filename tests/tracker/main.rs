@@ -1,0 +1,18 @@
+//! The tracker over real sockets: every promise that a client could notice, one file per subject. Port 0 throughout; tests wait
+//! on events, never on time.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test helpers"
+)]
+
+mod announces;
+mod connections;
+mod harness;
+mod limits;
+mod operation;
+mod origins;
+mod scrapes;
+mod swarms;

@@ -1,0 +1,223 @@
+//! What operators do to a running tracker: sweep, look, reload, stop, hand sockets in.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use retracker::clock::{Clock, Seconds};
+use retracker::http;
+use retracker::metrics::Metrics;
+use retracker::parts::End;
+use retracker::tracker::{InfoHash, PeerId, Settings, StoredPeer, StoredSwarm, Tracker};
+
+use crate::harness::{HASH, announce, connect, settings, start, start_all, start_with};
+
+fn dead_swarm() -> StoredSwarm {
+    StoredSwarm {
+        info_hash: InfoHash([1; 20]),
+        downloaded: 0,
+        last_used: Seconds::START,
+        peers: vec![StoredPeer {
+            ip: "192.0.2.1".parse().unwrap(),
+            inner_ip: None,
+            port: 1,
+            id: PeerId([0; 20]),
+            is_seeder: true,
+            is_paused: false,
+            has_completed: false,
+            downloaded_mib: 0,
+            last_seen: Seconds::START,
+        }],
+    }
+}
+
+/// C5
+#[test]
+fn the_sweep_key_works_for_admins_and_means_nothing_to_others() {
+    let server = start_with(|settings| {
+        settings.run_gc_key = "gc".into();
+        settings.origin.admin_networks = ["127.0.0.1/32".parse().unwrap()].into_iter().collect();
+    });
+    for path in ["/announce?gc", "/announce?gc=1", "/announce?x=1&gc"] {
+        let reply = server.get(path);
+        assert_eq!((reply.status, reply.text()), (200, "OK"), "{path}");
+    }
+    assert_eq!(
+        server.get_from("127.0.0.2", "/announce?gc", "").failure(),
+        "missing info_hash"
+    );
+    assert_eq!(
+        server
+            .announce("127.0.0.2", 1, "&gc=1")
+            .number("incomplete"),
+        1
+    );
+    assert_eq!(start().get("/announce?gc").failure(), "missing info_hash");
+}
+
+/// C5
+#[test]
+fn the_sweep_key_frees_the_dead() {
+    let server = start_all(
+        &http::Settings {
+            run_gc_key: "gc".into(),
+            ..settings()
+        },
+        Settings::default(),
+        None,
+    );
+    server.core.restore(dead_swarm(), Seconds::START);
+    assert_eq!(server.get("/announce?gc").text(), "OK");
+}
+
+/// C6
+#[test]
+fn status_shows_admins_what_the_tracker_sees() {
+    let server = start();
+    let reply = server.get_from(
+        "127.0.0.1",
+        "/status",
+        "X-Real-IP: 192.0.2.1\r\nX-Forwarded-For: a, b\r\n",
+    );
+    assert_eq!(
+        reply.text(),
+        "OK\nremote_addr: 127.0.0.1\nx_real_ip: 192.0.2.1\nx_forwarded_for: a, b\ndetermined_ip: 127.0.0.1\n"
+    );
+    let closed =
+        start_with(|settings| settings.origin.admin_networks = std::iter::empty().collect());
+    assert_eq!(
+        closed
+            .get_from("127.0.0.1", "/status", "X-Real-IP: 192.0.2.1\r\n")
+            .text(),
+        "OK\n"
+    );
+}
+
+/// O2
+#[test]
+fn settings_are_replaced_while_connections_stay() {
+    let server = start();
+    let mut client = server.connect();
+    assert!(
+        client
+            .get(&announce(1, ""))
+            .value()
+            .get("external ip")
+            .is_none()
+    );
+    server.running.configure(http::Settings {
+        external_ip: true,
+        max_request_bytes: 2_000,
+        ..settings()
+    });
+    assert!(
+        client
+            .get(&announce(1, ""))
+            .value()
+            .get("external ip")
+            .is_some()
+    );
+    client.send(format!(
+        "GET {}&pad={} HTTP/1.1\r\n\r\n",
+        announce(1, ""),
+        "x".repeat(3_000)
+    ));
+    assert!([414, 431].contains(&client.reply().status));
+}
+
+/// O2
+#[test]
+fn a_stop_lets_requests_under_way_finish_and_closes_the_idle() {
+    let server = start();
+    let mut idle = server.connect();
+    assert_eq!(idle.get(&announce(1, "")).status, 200);
+    let mut busy = server.connect();
+    let request = format!("GET {} HTTP/1.1\r\n\r\n", announce(2, ""));
+    let (start, end) = request.split_at(50);
+    busy.send(start);
+    // The server has the first part when it has answered a later request of the same worker; both workers are asked.
+    for _ in 0..50 {
+        server.get("/status");
+    }
+    let (v4, running) = (server.v4(), server.running);
+    let stopping = std::thread::spawn(move || running.stop(Duration::from_secs(20)));
+    assert!(idle.is_closed());
+    busy.send(end);
+    let reply = busy.reply();
+    assert_eq!(
+        (reply.number("incomplete"), reply.field("connection")),
+        (2, Some("close"))
+    );
+    assert!(busy.is_closed());
+    stopping.join().unwrap();
+    assert!(std::net::TcpStream::connect(v4).is_err());
+    for _ in 0..2 {
+        let End { part, fault } = server.ends.recv().unwrap();
+        assert!(part.starts_with("http-") && fault.is_none());
+    }
+}
+
+/// O2
+#[test]
+fn a_stop_does_not_wait_for_ever() {
+    let server = start();
+    let mut slow = server.connect();
+    slow.send("GET /announce?");
+    for _ in 0..50 {
+        server.get("/status");
+    }
+    server.running.stop(Duration::from_millis(100));
+    assert!(slow.is_closed());
+}
+
+/// O3
+#[test]
+fn sockets_that_were_handed_in_are_served_by_all_workers() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // This one waits in the queue before the tracker runs.
+    let mut early = connect("127.0.0.1".parse().unwrap(), address);
+    early.send(format!(
+        "GET {} HTTP/1.1\r\nConnection: close\r\n\r\n",
+        announce(1, "")
+    ));
+    let core = Arc::new(Tracker::new(Settings::default(), Arc::new(Metrics::new(2))));
+    let (ends, _reports) = channel();
+    let bound = http::bind(&settings(), vec![listener]).unwrap();
+    assert_eq!((bound.addresses(), bound.workers()), (vec![address], 2));
+    let running = bound.start(&core, Clock::start(), None, &ends).unwrap();
+    assert_eq!(early.reply().number("incomplete"), 1);
+    for port in 2..50 {
+        let mut client = connect("127.0.0.1".parse().unwrap(), address);
+        assert_eq!(
+            client.get(&announce(port, "")).number("incomplete"),
+            u64::from(port)
+        );
+    }
+    running.stop(Duration::from_secs(1));
+}
+
+/// R8
+#[test]
+fn a_second_tracker_on_the_same_port_does_not_start() {
+    let server = start();
+    let taken = http::Settings {
+        listen: vec![server.v4()],
+        ..settings()
+    };
+    let error = http::bind(&taken, Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(error.to_string().contains(&server.v4().to_string()));
+}
+
+/// P13
+#[test]
+fn one_listener_serves_each_configured_address() {
+    let server = start_with(|settings| settings.listen.push("127.0.0.5:0".parse().unwrap()));
+    let addresses = server.running.addresses();
+    assert_eq!(addresses.len(), 3);
+    let mut client = connect("127.0.0.6".parse().unwrap(), addresses[2]);
+    let reply = client.get(&format!("/scrape?info_hash={HASH}"));
+    assert_eq!(reply.status, 200);
+}
