@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Loader, Override};
-use crate::tools::{bench, database_view, import};
+use crate::tools::{bench, check, database_view, import};
 
 /// The exit code of a configuration that cannot be used: `EX_CONFIG`.
 pub const BAD_CONFIGURATION: u8 = 78;
@@ -51,6 +51,8 @@ const AFTER_HELP: &str = "Without a subcommand the tracker runs in the foregroun
 enum Tool {
     /// Loads a tracker as a population of clients would, and measures it.
     Bench(bench::Arguments),
+    /// Announces and scrapes as clients would, and prints what they would see.
+    Check(check::Arguments),
     /// Takes over peers and blocklist of the database of the Flask retracker.
     Import(import::Arguments),
     /// Shows what is in a database, ours or that of the Flask retracker: schema, counts, latest rows.
@@ -135,6 +137,7 @@ impl Tool {
         env_logger::Builder::from_env(level).init();
         let done = match self {
             Tool::Bench(arguments) => bench::run(&arguments),
+            Tool::Check(arguments) => check::run(&arguments),
             Tool::Import(arguments) => import::run(&arguments),
             Tool::Db(arguments) => database_view::run(&arguments),
             Tool::Sample => {

@@ -1,0 +1,194 @@
+//! What is asked of a tracker and what is seen of its replies, whatever the protocol.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::tracker::{InfoHash, PeerId};
+
+/// Peers that are printed by address at most.
+const PRINTED_PEERS: usize = 5;
+/// Letters of a tracker's text that are printed at most.
+const PRINTED_LETTERS: usize = 300;
+
+/// What has happened to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    None,
+    Started,
+    Stopped,
+}
+
+impl Event {
+    /// BEP 15's number.
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Event::None => 0,
+            Event::Started => 2,
+            Event::Stopped => 3,
+        }
+    }
+}
+
+/// One announce.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) info_hash: InfoHash,
+    pub(super) peer_id: PeerId,
+    pub(super) port: u16,
+    pub(super) left: u64,
+    pub(super) event: Event,
+    pub(super) key: u32,
+    pub(super) num_want: u16,
+}
+
+/// How many peers a tracker counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) seeders: Option<i64>,
+    pub(super) leechers: Option<i64>,
+    pub(super) downloaded: Option<i64>,
+}
+
+/// A reply to an announce.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) interval: Option<i64>,
+    pub(super) min_interval: Option<i64>,
+    pub(super) counts: Counts,
+    pub(super) peers: Vec<SocketAddr>,
+    pub(super) external_ip: Option<IpAddr>,
+    pub(super) warning: Option<String>,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [
+            ("seeders", self.seeders),
+            ("leechers", self.leechers),
+            ("downloaded", self.downloaded),
+        ];
+        let mut joint = "";
+        for (name, count) in named {
+            if let Some(count) = count {
+                write!(out, "{joint}{name} {count}")?;
+                joint = ", ";
+            }
+        }
+        if joint.is_empty() {
+            out.write_str("no counts")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.interval {
+            Some(interval) => write!(out, "interval {interval} s")?,
+            None => out.write_str("no interval")?,
+        }
+        if let Some(interval) = self.min_interval {
+            write!(out, ", min interval {interval} s")?;
+        }
+        write!(out, ", {}", self.counts)?;
+        let count = self.peers.len();
+        let v6 = self.peers.iter().filter(|peer| peer.is_ipv6()).count();
+        match (count, v6) {
+            (0, _) => out.write_str(", no peers")?,
+            (_, 0) => write!(out, ", peers {count}")?,
+            _ => write!(out, ", peers {count} ({v6} of them v6)")?,
+        }
+        let mut joint = ": ";
+        for peer in self.peers.iter().take(PRINTED_PEERS) {
+            write!(out, "{joint}{peer}")?;
+            joint = ", ";
+        }
+        if count > PRINTED_PEERS {
+            out.write_str(", …")?;
+        }
+        if let Some(ip) = self.external_ip {
+            write!(out, ", you are {ip}")?;
+        }
+        if let Some(warning) = &self.warning {
+            write!(out, ", warning: {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A tracker's text, fit for a terminal: control characters escaped, and cut where it grows long.
+pub(super) fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut safe = String::new();
+    for letter in text.trim_end_matches('\0').chars().take(PRINTED_LETTERS) {
+        if letter.is_control() {
+            safe.extend(letter.escape_default());
+        } else {
+            safe.push(letter);
+        }
+    }
+    safe
+}
+
+/// Peers of the compact form: 4 or 16 bytes of address, 2 of port. A rest that is no whole peer is left out.
+pub(super) fn compact(bytes: &[u8], is_v4: bool) -> Vec<SocketAddr> {
+    if is_v4 {
+        let (peers, _) = bytes.as_chunks::<6>();
+        let peers = peers.iter().map(|[a, b, c, d, high, low]| {
+            SocketAddr::from(([*a, *b, *c, *d], u16::from_be_bytes([*high, *low])))
+        });
+        return peers.collect();
+    }
+    let (peers, _) = bytes.as_chunks::<18>();
+    let peers = peers.iter().filter_map(|peer| {
+        let (ip, port) = peer.split_first_chunk::<16>()?;
+        let port = u16::from_be_bytes(*port.first_chunk()?);
+        Some(SocketAddr::from((*ip, port)))
+    });
+    peers.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_told_in_one_line() {
+        let seen = Seen {
+            interval: Some(1_800),
+            min_interval: Some(1_620),
+            counts: Counts {
+                seeders: Some(1),
+                leechers: Some(2),
+                downloaded: None,
+            },
+            peers: vec!["192.0.2.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
+            warning: Some("soon".into()),
+            ..Seen::default()
+        };
+        assert_eq!(
+            seen.to_string(),
+            "interval 1800 s, min interval 1620 s, seeders 1, leechers 2, peers 2 (1 of them v6): 192.0.2.1:1, [::1]:2, \
+             warning: soon"
+        );
+    }
+
+    #[test]
+    fn a_tracker_s_text_cannot_steer_the_terminal() {
+        assert_eq!(
+            printable(b"a\x1b[2J\r\n\xff\0"),
+            "a\\u{1b}[2J\\r\\n\u{fffd}"
+        );
+        assert_eq!(printable(&[b'x'; 9_999]).len(), PRINTED_LETTERS);
+    }
+
+    #[test]
+    fn compact_peers_are_read_in_both_families() {
+        assert_eq!(
+            compact(b"\xc0\0\x02\x01\x1a\xe1rest!", true),
+            ["192.0.2.1:6881".parse().unwrap()]
+        );
+        let v6 = compact(&[[0; 15].as_slice(), &[1, 0, 80]].concat(), false);
+        assert_eq!(v6, ["[::1]:80".parse().unwrap()]);
+    }
+}
