@@ -1,4 +1,4 @@
-//! What no single key can tell: combinations that do not mean what they seem to, and meanings that differ from the placeal's.
+//! What no single key can tell: combinations that do not mean what they seem to, and meanings that differ from the original's.
 
 use std::net::IpAddr;
 
