@@ -53,7 +53,7 @@ fn reported(config: &Config, places: &Places, warnings: &mut Vec<String>) {
             .get(&("TRACKER", key))
             .filter(|place| **place != Place::Default)
     };
-    if config.reported.ignore {
+    if config.http.reported.ignore {
         return;
     }
     let named = ["verify_reported_ip", "ignore_reported_ip"]
@@ -62,7 +62,7 @@ fn reported(config: &Config, places: &Places, warnings: &mut Vec<String>) {
     let Some((place, key)) = named else {
         return;
     };
-    let meaning = if config.reported.verify {
+    let meaning = if config.http.reported.verify {
         "an address that a client reports counts only if a trusted proxy's header or one of address_pairs confirms it \
          (the Flask retracker took any)"
     } else {

@@ -27,24 +27,16 @@ pub use print::sample;
 pub use problem::{Place, Problem, Problems};
 pub use sources::{Loaded, Override, Sources};
 
-use crate::origin::Origin;
-use crate::reported::Rules;
 use crate::tracker::{ClientRule, Networks};
-use crate::{logging, snapshot, tracker, udp};
+use crate::{http, logging, snapshot, tracker, udp};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen (`host`); empty for everywhere.
     pub hosts: Vec<Door>,
-    /// Those with the port: what HTTP listens at.
-    pub listen: Vec<SocketAddr>,
     /// The port of those that have none (`port`). Default 8080.
     pub port: u16,
-    /// Whose address a request counts for, and who is an admin.
-    pub origin: Origin,
-    /// What clients may say of their own addresses.
-    pub reported: Rules,
     /// The core.
     pub tracker: tracker::Settings,
     /// Whose requests are refused (`ignore_ip`). Default nobody's.
@@ -53,6 +45,8 @@ pub struct Config {
     pub clients: Vec<ClientRule>,
     /// Time between sweeps (`peer_cleanup_period`). Default 10 minutes.
     pub cleanup_period: Duration,
+    /// HTTP; its rules for addresses hold for the other components too.
+    pub http: http::Settings,
     /// UDP.
     pub udp: udp::Settings,
     /// The port of UDP, where it is another than that of HTTP (`[UDP] port`).
@@ -67,14 +61,12 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             hosts: Vec::new(),
-            listen: Vec::new(),
             port: 8_080,
-            origin: Origin::default(),
-            reported: Rules::default(),
             tracker: tracker::Settings::default(),
             ignore_ip: Networks::default(),
             clients: Vec::new(),
             cleanup_period: Duration::from_secs(600),
+            http: http::Settings::default(),
             udp: udp::Settings::default(),
             udp_port: None,
             snapshot: snapshot::Settings::default(),
@@ -91,13 +83,13 @@ impl Config {
         } else {
             &self.hosts
         };
-        self.listen = doors.iter().map(|door| door.or_port(self.port)).collect();
+        self.http.listen = doors.iter().map(|door| door.or_port(self.port)).collect();
         self.udp.listen = match self.udp_port {
             Some(port) => doors
                 .iter()
                 .map(|door| SocketAddr::new(door.ip, port.get()))
                 .collect(),
-            None => self.listen.clone(),
+            None => self.http.listen.clone(),
         };
     }
 }

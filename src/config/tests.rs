@@ -54,6 +54,7 @@ fn without_anything_the_defaults_hold() {
     assert_eq!(loaded.warnings, Vec::<String>::new());
     let listen: Vec<String> = loaded
         .config
+        .http
         .listen
         .iter()
         .map(ToString::to_string)
@@ -73,7 +74,10 @@ fn udp_listens_where_http_does_unless_told_otherwise() {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        (addresses(&config.listen), addresses(&config.udp.listen))
+        (
+            addresses(&config.http.listen),
+            addresses(&config.udp.listen),
+        )
     };
     assert_eq!(
         listen("[TRACKER]\nhost = 0.0.0.0\n"),

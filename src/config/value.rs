@@ -116,6 +116,28 @@ impl Slot for Seconds<'_> {
     }
 }
 
+/// Any text.
+pub(super) struct Text<'a>(pub(super) &'a mut String);
+
+impl Slot for Text<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        text.clone_into(self.0);
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        self.0.clone()
+    }
+
+    fn expects(&self) -> String {
+        "text".into()
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
 /// A file or folder; relative ones count from the working directory.
 pub(super) struct File<'a>(pub(super) &'a mut PathBuf);
 

@@ -1,5 +1,6 @@
 //! The table of keys. A new key is a row here, and nothing else but the field of its component's settings.
 
+mod http;
 mod logging;
 mod snapshots;
 mod tracker;
@@ -10,6 +11,7 @@ use super::key::{Key, Retired, Section};
 /// Every section, in the order of the sample.
 pub const SECTIONS: &[Section] = &[
     tracker::SECTION,
+    http::SECTION,
     udp::SECTION,
     snapshots::SECTION,
     logging::SECTION,

@@ -2,7 +2,7 @@
 
 use crate::config::key::{Key, Section, key};
 use crate::config::list::{ClientList, DoorList, NetworkList, PairList};
-use crate::config::value::{Flag, choice, number, seconds};
+use crate::config::value::{Flag, Text, choice, number, seconds};
 use crate::origin::Mode;
 
 const DAY: u32 = 86_400;
@@ -36,44 +36,44 @@ const KEYS: &[Key] = &[
     key(
         "mode",
         "direct: a client's address is the connection's. proxy: it stands in a header that a trusted proxy sent.",
-        |c| Box::new(choice(&mut c.origin.mode, MODES)),
+        |c| Box::new(choice(&mut c.http.origin.mode, MODES)),
     )
     .plain(),
     key("trusted_proxies", "The proxies that are believed in proxy mode.", |c| {
-        Box::new(NetworkList(&mut c.origin.trusted_proxies))
+        Box::new(NetworkList(&mut c.http.origin.trusted_proxies))
     })
     .plain(),
     key("use_x_real_ip", "Whether X-Real-IP is read in proxy mode; it wins over X-Forwarded-For.", |c| {
-        Box::new(Flag(&mut c.origin.use_x_real_ip))
+        Box::new(Flag(&mut c.http.origin.use_x_real_ip))
     })
     .plain(),
     key(
         "use_x_forwarded_for",
         "Whether X-Forwarded-For is read in proxy mode: from the right, past the trusted proxies.",
-        |c| Box::new(Flag(&mut c.origin.use_x_forwarded_for)),
+        |c| Box::new(Flag(&mut c.http.origin.use_x_forwarded_for)),
     )
     .plain(),
     key("admin_networks", "Who sees /metrics and the details of /status, and may use run_gc_key.", |c| {
-        Box::new(NetworkList(&mut c.origin.admin_networks))
+        Box::new(NetworkList(&mut c.http.origin.admin_networks))
     }),
     key("ignore_reported_ip", "Whether addresses that clients report of themselves are not looked at.", |c| {
-        Box::new(Flag(&mut c.reported.ignore))
+        Box::new(Flag(&mut c.http.reported.ignore))
     }),
     key(
         "verify_reported_ip",
         "Whether a reported address counts only if a trusted proxy's header or a pair of networks confirms it. Without it \
          anybody can send your subscribers to any public address.",
-        |c| Box::new(Flag(&mut c.reported.verify)),
+        |c| Box::new(Flag(&mut c.http.reported.verify)),
     ),
     key(
         "allow_internal_ip",
         "Whether a reported address may be a private one without a pair of networks that says so.",
-        |c| Box::new(Flag(&mut c.reported.allow_internal)),
+        |c| Box::new(Flag(&mut c.http.reported.allow_internal)),
     ),
     key(
         "address_pairs",
         "Networks whose hosts have an address inside and one outside: those inside are handed the inner one.",
-        |c| Box::new(PairList(&mut c.reported.pairs)),
+        |c| Box::new(PairList(&mut c.http.reported.pairs)),
     ),
     key("announce_interval", "Seconds between the announces of a client.", |c| {
         Box::new(number(&mut c.tracker.announce_interval, 1..=7 * DAY))
@@ -117,6 +117,22 @@ const KEYS: &[Key] = &[
         "Peers from farther away in a list at least, when there are any, so that swarms do not fall apart.",
         |c| Box::new(number(&mut c.tracker.min_external, 0..=10_000)),
     ),
+    key("compact_default", "Whether peers are sent compact to a client that does not say.", |c| {
+        Box::new(Flag(&mut c.http.compact_default))
+    }),
+    key("external_ip", "Whether a reply tells the client its own address (BEP 24).", |c| {
+        Box::new(Flag(&mut c.http.external_ip))
+    }),
+    key("max_scrape", "Torrents in one scrape over HTTP at most. 0: scrapes are refused.", |c| {
+        Box::new(number(&mut c.http.max_scrape, 0..=10_000))
+    }),
+    key(
+        "run_gc_key",
+        "Announces of admin networks with a parameter of this name run a sweep and are answered `OK`; nobody else's do. \
+         Nothing: there is no such parameter.",
+        |c| Box::new(Text(&mut c.http.run_gc_key)),
+    )
+    .plain(),
     key(
         "ignore_ip",
         "Clients whose announces and scrapes are refused. Subscribers with private addresses are clients like others: do not \
