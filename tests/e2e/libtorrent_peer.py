@@ -11,7 +11,7 @@ parser.add_argument("torrent")
 parser.add_argument("--address", required=True)
 parser.add_argument("--save", required=True)
 parser.add_argument("--upload-limit", type=int, default=0, help="bytes per second")
-parser.add_argument("--max-connections", type=int, default=200)
+parser.add_argument("--numwant", type=int, default=200)
 arguments = parser.parse_args()
 
 ending = []
@@ -28,15 +28,12 @@ session = libtorrent.session({
     "enable_incoming_utp": False,
     "enable_outgoing_utp": False,
     "upload_rate_limit": arguments.upload_limit,
-    "connections_limit": arguments.max_connections,
-    # Peers on one network are no reason to leave the limits aside, and a host may meet several.
-    "allow_multiple_connections_per_ip": False,
+    "num_want": arguments.numwant,
+    # A peer that was not up yet is tried again soon.
+    "min_reconnect_time": 1,
     "alert_mask": libtorrent.alert.category_t.tracker_notification | libtorrent.alert.category_t.error_notification,
 })
 handle = session.add_torrent({"ti": libtorrent.torrent_info(arguments.torrent), "save_path": arguments.save})
-if arguments.upload_limit:
-    # The limit counts for peers on the local network too.
-    handle.set_upload_limit(arguments.upload_limit)
 
 
 

@@ -42,9 +42,8 @@ def matrix(names, family, udp):
     return [Pair(seeder, leecher, family, udp) for seeder in names for leecher in names]
 
 
-def trade(lab, tracker, pair, number, folder):
-    """Lets one pair trade and compares file and counts. Gives the seconds from the leecher's start to the whole file."""
-    os.makedirs(folder)
+def trade(pair, lab, tracker, number, folder):
+    """Lets one pair trade and compares file and counts. Tells how long the leecher took."""
     torrent = Torrent(f"file-{number}.bin", tracker.url(pair.family, pair.udp), LENGTH, seed=number)
     # All hosts have both families; the tracker's address decides which one it gets to know and to hand out.
     hosts = [
@@ -87,7 +86,7 @@ def trade(lab, tracker, pair, number, folder):
         seeder.must_run = False
         seeder.leave()
         counts_are(0, 0, 1)
-        return seconds
+        return f"whole after {seconds:.1f} s"
     except Fault as fault:
         logs = "".join(f"--- {client.name}\n{client.process.tail()}" for client in (seeder, leecher) if client.process)
         raise Fault(f"{fault}\n{logs}") from None

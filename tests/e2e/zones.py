@@ -1,0 +1,103 @@
+"""Zones keep traffic at home: twelve real clients behind three routers, bytes counted on the links between (S7).
+
+The same swarm trades twice, with zones and without, in networks beside one another. Each zone has one peer when the others come,
+and those are known to the tracker before the first of them asks it, as in a swarm that has been there for a while.
+"""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import ask
+from clients import Libtorrent
+from lab import Fault, wait
+from torrent import Torrent
+from trackers import PORT, Retracker
+
+ZONES, PEERS = 3, 4
+LENGTH = 8 << 20
+# Lists as long as there are neighbours: a longer one would have to be filled with strangers, a zone of four being so small.
+NEIGHBOURS = PEERS - 1
+AT_LEAST_SAVED = 0.60
+
+
+class Peer(Libtorrent):
+    options = ("--upload-limit", 2 << 20, "--numwant", NEIGHBOURS)
+
+
+def check(lab, folder):
+    with open("/proc/sys/net/ipv4/ip_forward", "w") as forward:
+        forward.write("1")
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(swarm, lab, os.path.join(folder, f"zones-{on}"), net, on) for net, on in ((78, True), (79, False))]
+    with_zones, without = (run.result() for run in runs)
+    saved = 1 - with_zones / without
+    told = f"{with_zones:.1f} copies crossed with zones, {without:.1f} without: {saved:.0%} less"
+    if saved < AT_LEAST_SAVED:
+        raise Fault(f"{told}, not {AT_LEAST_SAVED:.0%}")
+    return told
+
+
+def swarm(lab, folder, net, with_zones):
+    """Lets the swarm trade; gives how many copies of the file crossed from one zone into another."""
+    os.makedirs(folder)
+    # The core's bridge and each zone's are the legs of a router; what a zone's leg takes in has left the zone.
+    for zone in range(ZONES + 1):
+        lab.bridge(f"n{net}z{zone}", f"10.{net}.{zone}.1/24", f"fd{net}:{zone}::1/64")
+
+    def host(zone, number):
+        return lab.host(f"n{net}z{zone}h{number}", f"n{net}z{zone}", f"10.{net}.{zone}.{number}/24",
+                        f"fd{net}:{zone}::{number}/64", gateways=[f"10.{net}.{zone}.1"])
+
+    tracker = Retracker(host(0, 2), os.path.join(folder, "tracker"), settings(net, with_zones))
+    torrent = Torrent("zones.bin", tracker.url(), LENGTH, seed=net)
+    peers = [
+        Peer(host(zone, number), os.path.join(folder, f"peer-{zone}-{number}"), torrent)
+        for zone in range(1, ZONES + 1) for number in range(2, 2 + PEERS)
+    ]
+
+    def scrape():
+        return tracker.host.call(ask.http_scrape, tracker.host.v4, PORT, torrent.info_hash)
+
+    try:
+        tracker.start()
+        before = left_the_zones(net)
+        firsts, others = peers[::PEERS], [peer for at, peer in enumerate(peers) if at % PEERS]
+        for known, first in enumerate(firsts):
+            first.start(has_file=known == 0)
+            wait("the first peers are known", lambda: sum(scrape()[:2]) > known or scrape(), 20)
+        for peer in others:
+            peer.host.call(ask.http_announce, tracker.host.v4, PORT, torrent.info_hash)
+        for peer in others:
+            peer.start(has_file=False)
+        wait("all have the file", lambda: all(peer.has_the_file() for peer in peers) or missing(peers), 120)
+        return (left_the_zones(net) - before) / LENGTH
+    finally:
+        for peer in peers:
+            if peer.process:
+                peer.leave()
+        for peer in peers:
+            peer.end()
+        tracker.stop()
+
+
+def settings(net, with_zones):
+    if not with_zones:
+        # Without zones nearness falls back to common prefixes; a share of nothing makes the choice random.
+        return {"TRACKER": {"local_share": 0, "min_external": 0}}
+    return {
+        "TRACKER": {"local_share": 100, "min_external": 0},
+        "ZONES": {f"town/street-{zone}": f"10.{net}.{zone}.0/24" for zone in range(1, ZONES + 1)},
+    }
+
+
+def left_the_zones(net):
+    """Bytes that the router took in from all zones."""
+    legs = [f"n{net}z{zone}" for zone in range(1, ZONES + 1)]
+    with open("/proc/net/dev") as counters:
+        fields = (line.replace(":", " ").split() for line in counters)
+        return sum(int(line[1]) for line in fields if line[0] in legs)
+
+
+def missing(peers):
+    return f"{sum(not peer.has_the_file() for peer in peers)} of {len(peers)} have not"
