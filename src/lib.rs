@@ -10,6 +10,7 @@
 //! - [`snapshot`] keeps what the core knows in a SQLite database, and brings it back after a restart.
 //! - [`tools`] are the helper tools of the command line.
 //! - [`config`] reads the configuration, [`logging`] writes the log, [`cli`] reads the command line.
+//! - [`web`] is the pages, the API, and the endpoints for monitoring.
 
 #![warn(rustdoc::private_intra_doc_links)]
 
@@ -26,3 +27,4 @@ pub mod snapshot;
 pub mod tools;
 pub mod tracker;
 pub mod udp;
+pub mod web;

@@ -1,0 +1,168 @@
+//! `/about`: version, the health of every part, the configuration with secrets hidden, and the tokens of the API.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use super::form::Form;
+use super::page::{Page, plain, redirect};
+use super::{State, health};
+use crate::metrics::Gauge;
+
+#[derive(Serialize)]
+struct TokenRow {
+    number: u64,
+    name: String,
+    created: u64,
+}
+
+/// The state of the parts, from the gauges that they set.
+#[derive(Serialize)]
+struct Parts {
+    faults: Vec<&'static str>,
+    restored: u64,
+    snapshot_finished_at: u64,
+    snapshot_millis: u64,
+    snapshot_bytes: u64,
+    snapshot_swarms: u64,
+    snapshot_peers: u64,
+    snapshot_failures: u64,
+    sweep_millis: u64,
+    census_millis: u64,
+    expired_peers: u64,
+    connections: u64,
+    panics: u64,
+    memory_bytes: u64,
+}
+
+fn parts(state: &State) -> Parts {
+    let gauge = |gauge| state.metrics.gauge(gauge);
+    Parts {
+        faults: health::faults(state)
+            .into_iter()
+            .map(health::Fault::name)
+            .collect(),
+        restored: gauge(Gauge::Restored),
+        snapshot_finished_at: gauge(Gauge::SnapshotFinishedAt),
+        snapshot_millis: gauge(Gauge::SnapshotMillis),
+        snapshot_bytes: gauge(Gauge::SnapshotBytes),
+        snapshot_swarms: gauge(Gauge::SnapshotSwarms),
+        snapshot_peers: gauge(Gauge::SnapshotPeers),
+        snapshot_failures: gauge(Gauge::SnapshotFailures),
+        sweep_millis: gauge(Gauge::SweepMillis),
+        census_millis: state.doors.census.load().took_millis,
+        expired_peers: gauge(Gauge::ExpiredPeers),
+        connections: gauge(Gauge::Connections),
+        panics: gauge(Gauge::Panics),
+        memory_bytes: super::prometheus::resident_bytes().unwrap_or(0),
+    }
+}
+
+/// The page.
+pub(super) async fn about(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let page = Page::new(&state, &request, "about");
+    let notice = match page.params.text("done") {
+        Some("save") => Some("save_done"),
+        Some("revoke") => Some("token_revoked"),
+        _ => None,
+    };
+    render(&state, page, StatusCode::OK, notice, None)
+}
+
+fn render(
+    state: &State,
+    mut page: Page<'_>,
+    status: StatusCode,
+    notice: Option<&str>,
+    secret: Option<&str>,
+) -> HttpResponse {
+    let tokens = state.tokens.list().unwrap_or_else(|error| {
+        log::error!("the tokens cannot be read: {error}");
+        Vec::new()
+    });
+    let tokens: Vec<TokenRow> = tokens
+        .into_iter()
+        .map(|token| TokenRow {
+            number: token.number,
+            name: token.name,
+            created: token.created.0,
+        })
+        .collect();
+    page.insert("notice", &notice);
+    page.insert("secret", &secret);
+    page.insert("tokens", &tokens);
+    page.insert("parts", &parts(state));
+    page.insert("started", &state.started.0);
+    page.insert("configuration", &(state.doors.configuration)());
+    page.render_as(status, "about.html")
+}
+
+/// Makes a snapshot at once.
+pub(super) async fn save(state: Data<State>, _form: Form) -> HttpResponse {
+    let doors = Data::clone(&state);
+    match web::block(move || (doors.doors.save)(())).await {
+        Ok(Ok(())) => redirect("/about?done=save"),
+        Ok(Err(error)) => {
+            log::error!("a snapshot on demand failed: {error}");
+            plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the snapshot failed; see the log",
+            )
+        }
+        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again"),
+    }
+}
+
+/// Makes a token and shows it this once.
+pub(super) async fn make_token(
+    state: Data<State>,
+    request: HttpRequest,
+    form: Form,
+) -> HttpResponse {
+    let (own, name) = (Data::clone(&state), form.text("name").to_owned());
+    let made = web::block(move || own.tokens.create(&name, own.clock.wall())).await;
+    let page = Page::new(&state, &request, "about");
+    match made {
+        Ok(Ok(secret)) => render(
+            &state,
+            page,
+            StatusCode::OK,
+            Some("token_made"),
+            Some(&secret),
+        ),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidInput => render(
+            &state,
+            page,
+            StatusCode::BAD_REQUEST,
+            Some("token_bad_name"),
+            None,
+        ),
+        _ => render(
+            &state,
+            page,
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some("token_failed"),
+            None,
+        ),
+    }
+}
+
+/// Ends a token.
+pub(super) async fn revoke_token(
+    state: Data<State>,
+    number: Path<String>,
+    _form: Form,
+) -> HttpResponse {
+    let Ok(number) = number.parse::<u64>() else {
+        return plain(StatusCode::NOT_FOUND, "not found");
+    };
+    let own = Data::clone(&state);
+    match web::block(move || own.tokens.revoke(number)).await {
+        Ok(Ok(_)) => redirect("/about?done=revoke"),
+        _ => plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the tokens cannot be written",
+        ),
+    }
+}

@@ -1,0 +1,177 @@
+//! `/stats.json` and `/api/v1/…` (W9). The file that describes it is `templates/api/openapi.json`, served beside it.
+
+use actix_web::error::{InternalError, JsonPayloadError};
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data, Json, JsonConfig, Path, ServiceConfig, resource};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::blocklist::{block_row, rows, wanted};
+use super::clients::client_rows;
+use super::form::MOST_BYTES;
+use super::history::Range;
+use super::overview::figures;
+use super::params::Params;
+use super::peers::view;
+use super::routes::get;
+use super::torrents::{TorrentRow, one_json, query, torrent_row};
+use super::zones::{ZoneRow, zone_row};
+use super::{State, prometheus};
+
+/// Adds the routes.
+pub(super) fn configure(config: &mut ServiceConfig) {
+    let json = JsonConfig::default()
+        .limit(MOST_BYTES)
+        .error_handler(|error, _| bad_json(error).into());
+    config
+        .service(resource("/stats.json").route(get().to(stats)))
+        .service(resource("/api/v1/stats").route(get().to(stats)))
+        .service(resource("/api/v1/history").route(get().to(history)))
+        .service(resource("/api/v1/zones").route(get().to(zones)))
+        .service(resource("/api/v1/clients").route(get().to(clients)))
+        .service(resource("/api/v1/torrents").route(get().to(torrents)))
+        .service(resource("/api/v1/torrents/{hash}").route(get().to(one_json)))
+        .service(
+            resource("/api/v1/blocklist")
+                .app_data(json)
+                .route(get().to(blocklist))
+                .route(web::post().to(block)),
+        )
+        .service(resource("/api/v1/blocklist/{number}").route(web::delete().to(unblock)))
+        .service(resource("/api/v1/snapshot").route(web::post().to(snapshot)))
+        .service(resource("/api/v1/metrics").route(get().to(prometheus::metrics_for_token)))
+        .service(resource("/api/v1/openapi.json").route(get().to(description)));
+}
+
+fn error(status: StatusCode, text: &str) -> HttpResponse {
+    HttpResponse::build(status).json(json!({ "error": text }))
+}
+
+fn bad_json(fault: JsonPayloadError) -> InternalError<JsonPayloadError> {
+    let status = match fault {
+        JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
+        JsonPayloadError::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    InternalError::from_response(
+        fault,
+        error(status, "the body is not the JSON that is needed"),
+    )
+}
+
+async fn stats(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(figures(&state))
+}
+
+async fn history(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let params = Params::of(&request);
+    let range = Range::from_name(params.text("range").unwrap_or_default());
+    let history = state.history.lock();
+    let chart = history
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .chart(range, state.clock.wall().0);
+    HttpResponse::Ok().json(chart)
+}
+
+async fn zones(state: Data<State>) -> HttpResponse {
+    let census = state.doors.census.load_full();
+    let zones: Vec<ZoneRow> = census.zones.iter().map(zone_row).collect();
+    HttpResponse::Ok().json(json!({ "zones": zones }))
+}
+
+async fn clients(state: Data<State>) -> HttpResponse {
+    let census = state.doors.census.load_full();
+    HttpResponse::Ok().json(json!({ "clients": client_rows(&census.clients, true) }))
+}
+
+async fn torrents(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let (query, _) = query(&Params::of(&request));
+    let found = view(&state, move |tracker, now| {
+        tracker.torrents_page(&query, now)
+    })
+    .await;
+    let Some(found) = found else {
+        return error(StatusCode::SERVICE_UNAVAILABLE, "busy");
+    };
+    let torrents: Vec<TorrentRow> = found.torrents.iter().map(torrent_row).collect();
+    HttpResponse::Ok().json(json!({ "total": found.total, "torrents": torrents }))
+}
+
+async fn blocklist(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "blocklist": rows(&state) }))
+}
+
+/// What a new entry is made of: exactly one of address and hash.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    ip: Option<String>,
+    info_hash: Option<String>,
+    #[serde(default)]
+    reason: String,
+    hours: Option<u32>,
+}
+
+async fn block(state: Data<State>, body: Json<Wanted>) -> HttpResponse {
+    let hours = body.hours.map(|hours| hours.to_string());
+    let (ip, hash) = (body.ip.as_deref(), body.info_hash.as_deref());
+    if ip.is_some() == hash.is_some() {
+        return error(StatusCode::BAD_REQUEST, "either ip or info_hash is needed");
+    }
+    let fields = [
+        ip.unwrap_or_default(),
+        hash.unwrap_or_default(),
+        body.reason.as_str(),
+        hours.as_deref().unwrap_or_default(),
+    ];
+    let block = wanted(fields, state.clock.wall()).map(Vec::into_iter);
+    let block = match block.map(|mut blocks| blocks.next()) {
+        Ok(Some(block)) => block,
+        Ok(None) => return error(StatusCode::BAD_REQUEST, "block_nothing"),
+        Err(mistake) => return error(StatusCode::BAD_REQUEST, mistake.name()),
+    };
+    match web::block(move || (state.doors.block)(block)).await {
+        Ok(Ok(block)) => HttpResponse::Created().json(block_row(&block)),
+        Ok(Err(fault)) => {
+            log::error!("the blocklist cannot be written: {fault}");
+            error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the blocklist cannot be written",
+            )
+        }
+        Err(_) => error(StatusCode::SERVICE_UNAVAILABLE, "busy"),
+    }
+}
+
+async fn unblock(state: Data<State>, number: Path<String>) -> HttpResponse {
+    let Ok(number) = number.parse::<i64>() else {
+        return error(StatusCode::NOT_FOUND, "no such entry");
+    };
+    match web::block(move || (state.doors.unblock)(number)).await {
+        Ok(Ok(true)) => HttpResponse::NoContent().finish(),
+        Ok(Ok(false)) => error(StatusCode::NOT_FOUND, "no such entry"),
+        _ => error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the blocklist cannot be written",
+        ),
+    }
+}
+
+async fn snapshot(state: Data<State>) -> HttpResponse {
+    match web::block(move || (state.doors.save)(())).await {
+        Ok(Ok(())) => HttpResponse::NoContent().finish(),
+        _ => error(StatusCode::SERVICE_UNAVAILABLE, "the snapshot failed"),
+    }
+}
+
+async fn description(state: Data<State>) -> HttpResponse {
+    match state.templates.description() {
+        Some(bytes) => HttpResponse::Ok()
+            .content_type("application/json")
+            .body(bytes.into_owned()),
+        None => error(StatusCode::NOT_FOUND, "not found"),
+    }
+}

@@ -1,0 +1,193 @@
+//! What stands before the pages: nobody who is not logged in gets past it, whatever the path is called; and the headers that
+//! keep a browser from being used against its owner.
+
+use actix_session::SessionExt;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName,
+    HeaderValue, ORIGIN, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpRequest, HttpResponse};
+
+use super::page::{CSRF, plain, redirect};
+use super::{State, caller};
+
+/// No script or style but our own files, no foreign host, no frame around a page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// A view of a page counts as use of the session at most this often, in seconds.
+const TOUCH_EVERY: u64 = 60;
+
+/// Lets through who is logged in, the login itself, and tokens to the API; everybody else is sent to the login (pages),
+/// refused (API), or told that there is nothing (all other paths).
+pub(super) async fn require_login(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    if let Some(refusal) = refusal(request.request()) {
+        return Ok(request.into_response(refusal));
+    }
+    next.call(request)
+        .await
+        .map(ServiceResponse::map_into_boxed_body)
+}
+
+fn refusal(request: &HttpRequest) -> Option<HttpResponse> {
+    let Some(state) = request.app_data::<Data<State>>() else {
+        return Some(plain(StatusCode::INTERNAL_SERVER_ERROR, "no state"));
+    };
+    let is_reading = [Method::GET, Method::HEAD].contains(request.method());
+    let is_api = is_api(request.path());
+    if is_api && bearer(request).is_some_and(|token| state.tokens.admit(token)) {
+        return None;
+    }
+    if !is_reading && is_foreign(request.headers()) {
+        return Some(plain(StatusCode::FORBIDDEN, "cross-site request"));
+    }
+    if request.path() == "/login" {
+        return None;
+    }
+    if is_logged_in(request) {
+        if is_api {
+            // A page may read the API; changing things through it takes a token, which no other site's form can send.
+            return (!is_reading).then(unauthorised);
+        }
+        touch(state, request);
+        return None;
+    }
+    Some(match request.match_pattern() {
+        _ if is_api => unauthorised(),
+        Some(_) => redirect("/login"),
+        None => plain(StatusCode::NOT_FOUND, "not found"),
+    })
+}
+
+/// Whether somebody has logged in with this session.
+pub(super) fn is_logged_in(request: &HttpRequest) -> bool {
+    request.get_session().contains_key(CSRF)
+}
+
+fn is_api(path: &str) -> bool {
+    path == "/stats.json" || path.starts_with("/api/")
+}
+
+fn unauthorised() -> HttpResponse {
+    HttpResponse::Unauthorized()
+        .insert_header(("WWW-Authenticate", "Bearer"))
+        .json(serde_json::json!({ "error": "a token is needed" }))
+}
+
+fn bearer(request: &HttpRequest) -> Option<&str> {
+    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
+}
+
+/// Counts a view of a page as use of its session. Figures that a page fetches by itself do not come here, or a forgotten tab
+/// would keep its session alive.
+fn touch(state: &State, request: &HttpRequest) {
+    const SEEN: &str = "seen";
+    let session = request.get_session();
+    let now = state.clock.elapsed().as_secs();
+    let seen: u64 = session.get(SEEN).ok().flatten().unwrap_or(0);
+    if now.saturating_sub(seen) >= TOUCH_EVERY && session.insert(SEEN, now).is_err() {
+        log::warn!("a session cannot be written");
+    }
+}
+
+/// Whether a browser says that another site sent this. `Sec-Fetch-Site` exists under TLS and on loopback only; elsewhere
+/// `Origin` has to name our own host.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
+    if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
+        return !matches!(site, "same-origin" | "none");
+    }
+    let Some(origin) = text(ORIGIN) else {
+        return false;
+    };
+    let host = text(HOST).unwrap_or_default();
+    let named = origin
+        .strip_prefix("http://")
+        .or_else(|| origin.strip_prefix("https://"));
+    named.is_none_or(|named| !named.eq_ignore_ascii_case(host))
+}
+
+/// Adds the protecting headers to every reply, `no-store` where nothing else is said, and `Secure` to cookies under TLS.
+pub(super) async fn protect(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let is_secure = request
+        .app_data::<Data<State>>()
+        .is_some_and(|state| caller::is_secure(state, request.request()));
+    let mut reply = next.call(request).await?.map_into_boxed_body();
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // `no-referrer` would make browsers send `Origin: null` with our own forms.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if is_secure {
+        let cookies: Vec<HeaderValue> = headers.remove(SET_COOKIE).collect();
+        for cookie in cookies {
+            let mut text = cookie.as_bytes().to_vec();
+            text.extend_from_slice(b"; Secure");
+            headers.append(SET_COOKIE, HeaderValue::from_bytes(&text)?);
+        }
+    }
+    Ok(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    fn is_foreign_with(headers: &[(&str, &str)]) -> bool {
+        let mut request = TestRequest::post().insert_header(("Host", "tracker.isp:8080"));
+        for header in headers {
+            request = request.insert_header(*header);
+        }
+        is_foreign(request.to_http_request().headers())
+    }
+
+    /// W3
+    #[test]
+    fn requests_of_other_sites_are_foreign() {
+        for own in [
+            vec![],
+            vec![("Origin", "http://tracker.isp:8080")],
+            vec![("Origin", "https://TRACKER.isp:8080")],
+            vec![
+                ("Sec-Fetch-Site", "same-origin"),
+                ("Origin", "https://behind.proxy"),
+            ],
+            vec![("Sec-Fetch-Site", "none")],
+        ] {
+            assert!(!is_foreign_with(&own), "{own:?}");
+        }
+        for foreign in [
+            vec![("Origin", "null")],
+            vec![("Origin", "http://tracker.isp")],
+            vec![("Origin", "http://tracker.isp:8080.evil")],
+            vec![("Origin", "http://evil/tracker.isp:8080")],
+            vec![
+                ("Sec-Fetch-Site", "cross-site"),
+                ("Origin", "http://tracker.isp:8080"),
+            ],
+            vec![("Sec-Fetch-Site", "same-site")],
+        ] {
+            assert!(is_foreign_with(&foreign), "{foreign:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `/health` and `/ready` (O5): 503 when a part is down or snapshots fail, so that nobody finds out at the next restart.
+
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::{State, caller};
+use crate::metrics::Gauge;
+
+/// A part that has given no sign of life for this many seconds is down.
+const SILENCE: u64 = 30;
+
+/// What can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Fault {
+    /// The database is still being read.
+    Restoring,
+    /// The snapshot thread gives no sign of life.
+    SnapshotsSilent,
+    /// The last finished snapshot is older than three intervals.
+    SnapshotsLate,
+    /// The reaper gives no sign of life.
+    ReaperSilent,
+}
+
+impl Fault {
+    /// Its name in replies and texts.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Fault::Restoring => "restoring",
+            Fault::SnapshotsSilent => "snapshots_silent",
+            Fault::SnapshotsLate => "snapshots_late",
+            Fault::ReaperSilent => "reaper_silent",
+        }
+    }
+}
+
+/// What is wrong at the moment. A part that has never given a sign is not counted as down before its time has come.
+pub(super) fn faults(state: &State) -> Vec<Fault> {
+    let gauge = |gauge| state.metrics.gauge(gauge);
+    let now = u64::from(state.clock.now().raw());
+    let is_silent = |alive: u64| alive != 0 && now.saturating_sub(alive) > SILENCE;
+    let mut faults = Vec::new();
+    if gauge(Gauge::Restored) == 0 {
+        faults.push(Fault::Restoring);
+    }
+    if is_silent(gauge(Gauge::SnapshotAlive)) {
+        faults.push(Fault::SnapshotsSilent);
+    }
+    let interval = state.settings.snapshot_interval.as_secs();
+    if interval > 0 {
+        let begun = state.started.0;
+        let last = gauge(Gauge::SnapshotFinishedAt).max(begun);
+        if state.clock.wall().0.saturating_sub(last) > 3 * interval {
+            faults.push(Fault::SnapshotsLate);
+        }
+    }
+    if is_silent(gauge(Gauge::ReaperAlive)) {
+        faults.push(Fault::ReaperSilent);
+    }
+    faults
+}
+
+/// Whether the process is alive and all of its parts are.
+pub(super) async fn health(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let mut faults = faults(&state);
+    faults.retain(|fault| *fault != Fault::Restoring);
+    reply(&state, &request, &faults)
+}
+
+/// Whether everything is restored, and snapshots succeed.
+pub(super) async fn ready(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let faults = faults(&state);
+    reply(&state, &request, &faults)
+}
+
+fn reply(state: &State, request: &HttpRequest, faults: &[Fault]) -> HttpResponse {
+    let mut reply = HttpResponse::build(if faults.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    });
+    let status = if faults.is_empty() { "ok" } else { "fault" };
+    if caller::is_admin(state, request) {
+        return reply.json(serde_json::json!({ "status": status, "faults": faults }));
+    }
+    reply.json(serde_json::json!({ "status": status }))
+}

@@ -1,0 +1,248 @@
+//! The languages of the pages: which one a visitor gets, and how it writes numbers, sizes and times.
+
+use crate::clock::Wall;
+
+/// A language that all pages are complete in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Language {
+    English,
+    Russian,
+}
+
+impl Language {
+    pub(super) const ALL: [Language; 2] = [Language::English, Language::Russian];
+
+    /// Its code (ISO 639-1).
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Language::English => "en",
+            Language::Russian => "ru",
+        }
+    }
+
+    /// The language of this code.
+    pub(super) fn from_code(code: &str) -> Option<Language> {
+        Language::ALL
+            .into_iter()
+            .find(|language| language.code() == code)
+    }
+
+    /// The one that an `Accept-Language` header likes best; English when it names none of ours.
+    pub(super) fn accepted(header: &str) -> Language {
+        let mut best = (0_u16, Language::English);
+        for choice in header.split(',').take(32) {
+            let mut parts = choice.split(';').map(str::trim);
+            let tag = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let language = Language::from_code(tag.split('-').next().unwrap_or_default());
+            let weight = parts
+                .find_map(|part| part.strip_prefix("q="))
+                .map_or(1_000, thousandths);
+            if let Some(language) = language.filter(|_| weight > best.0) {
+                best = (weight, language);
+            }
+        }
+        best.1
+    }
+
+    const fn thousands_separator(self) -> char {
+        match self {
+            Language::English => ',',
+            Language::Russian => '\u{a0}',
+        }
+    }
+
+    const fn decimal_separator(self) -> char {
+        match self {
+            Language::English => '.',
+            Language::Russian => ',',
+        }
+    }
+
+    /// A whole number with its digits in groups of three.
+    pub(super) fn number(self, value: u64) -> String {
+        let digits = value.to_string();
+        let mut text = String::with_capacity(digits.len() * 2);
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                text.push(self.thousands_separator());
+            }
+            text.push(digit);
+        }
+        text
+    }
+
+    /// A number with this many places after the point; negative and odd ones count as 0.
+    pub(super) fn decimal(self, value: f64, places: usize) -> String {
+        let value = if value.is_finite() {
+            value.max(0.0)
+        } else {
+            0.0
+        };
+        let text = format!("{value:.places$}");
+        let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+        let mut grouped = whole
+            .parse()
+            .map_or_else(|_| whole.to_owned(), |w| self.number(w));
+        if !rest.is_empty() {
+            grouped.push(self.decimal_separator());
+            grouped.push_str(rest);
+        }
+        grouped
+    }
+
+    /// A number of bytes in the largest unit that leaves a whole part, with one place after the point from KiB on.
+    pub(super) fn bytes(self, bytes: u64) -> String {
+        const UNITS: [[&str; 5]; 2] = [
+            ["KiB", "MiB", "GiB", "TiB", "PiB"],
+            ["КиБ", "МиБ", "ГиБ", "ТиБ", "ПиБ"],
+        ];
+        let [english, russian] = UNITS;
+        let (byte, units) = match self {
+            Language::English => ("B", english),
+            Language::Russian => ("Б", russian),
+        };
+        if bytes < 1_024 {
+            return format!("{}\u{a0}{byte}", self.number(bytes));
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "shown with one place after the point"
+        )]
+        let mut value = bytes as f64 / 1_024.0;
+        let mut unit = 0;
+        while value >= 1_023.95 && unit + 1 < units.len() {
+            value /= 1_024.0;
+            unit += 1;
+        }
+        let name = units.get(unit).copied().unwrap_or_default();
+        format!("{}\u{a0}{name}", self.decimal(value, 1))
+    }
+
+    /// A duration as `3 days, 4:05:06`, in the original's manner.
+    pub(super) fn duration(self, seconds: u64) -> String {
+        let (days, rest) = (seconds / 86_400, seconds % 86_400);
+        let clock = format!("{}:{:02}:{:02}", rest / 3_600, rest / 60 % 60, rest % 60);
+        if days == 0 {
+            return clock;
+        }
+        let word = match self {
+            Language::English if days == 1 => "day",
+            Language::English => "days",
+            Language::Russian => russian_plural(days, ["день", "дня", "дней"]),
+        };
+        format!("{}\u{a0}{word}, {clock}", self.number(days))
+    }
+}
+
+/// The form of a Russian noun that goes with a number.
+fn russian_plural(number: u64, [one, few, many]: [&'static str; 3]) -> &'static str {
+    match (number % 10, number % 100) {
+        (_, 11..=14) => many,
+        (1, _) => one,
+        (2..=4, _) => few,
+        _ => many,
+    }
+}
+
+/// `0.75` as 750; anything odd as 0.
+fn thousandths(text: &str) -> u16 {
+    let weight: f64 = text.trim().parse().unwrap_or(0.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 0..=1000; NaN becomes 0"
+    )]
+    let weight = (weight.clamp(0.0, 1.0) * 1_000.0) as u16;
+    weight
+}
+
+/// A moment as `2026-11-23 14:05:06`, UTC; the pages' script turns it into the visitor's own time.
+pub(super) fn moment(wall: Wall) -> String {
+    let (days, rest) = (wall.0 / 86_400, wall.0 % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+}
+
+/// The date of a day counted from 1970-01-01, by Howard Hinnant's algorithm.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// W8
+    #[test]
+    fn the_best_liked_language_is_chosen() {
+        for (header, code) in [
+            ("", "en"),
+            ("ru", "ru"),
+            ("ru-RU,ru;q=0.9,en;q=0.8", "ru"),
+            ("en-GB,en;q=0.9,ru;q=0.8", "en"),
+            ("de,ru;q=0.1", "ru"),
+            ("en;q=0.2, RU;q=0.7", "ru"),
+            ("ru;q=0", "en"),
+            ("ru;q=x,;;,q=,en;q=NaN", "en"),
+        ] {
+            assert_eq!(Language::accepted(header).code(), code, "{header}");
+        }
+    }
+
+    /// W8
+    #[test]
+    fn numbers_are_written_as_the_language_has_them() {
+        let (en, ru) = (Language::English, Language::Russian);
+        assert_eq!(en.number(1_234_567), "1,234,567");
+        assert_eq!(ru.number(1_234_567), "1\u{a0}234\u{a0}567");
+        assert_eq!((en.number(0), en.number(999)), ("0".into(), "999".into()));
+        assert_eq!(en.number(u64::MAX), "18,446,744,073,709,551,615");
+        assert_eq!(ru.decimal(12_345.678, 1), "12\u{a0}345,7");
+        assert_eq!(en.decimal(f64::NAN, 1), "0.0");
+        assert_eq!(en.bytes(1_023), "1,023\u{a0}B");
+        assert_eq!(en.bytes(1_536), "1.5\u{a0}KiB");
+        assert_eq!(en.bytes(1_048_575), "1.0\u{a0}MiB");
+        assert_eq!(ru.bytes(5 << 30), "5,0\u{a0}ГиБ");
+    }
+
+    /// W2
+    #[test]
+    fn durations_are_written_as_in_the_original() {
+        assert_eq!(Language::English.duration(3_909), "1:05:09");
+        assert_eq!(Language::English.duration(86_400), "1\u{a0}day, 0:00:00");
+        assert_eq!(
+            Language::Russian.duration(22 * 86_400 + 5),
+            "22\u{a0}дня, 0:00:05"
+        );
+        assert_eq!(
+            Language::Russian.duration(11 * 86_400),
+            "11\u{a0}дней, 0:00:00"
+        );
+    }
+
+    #[test]
+    fn moments_follow_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00"),
+            (951_782_400, "2000-02-29 00:00:00"),
+            (1_795_442_706, "2026-11-23 14:05:06"),
+            (4_107_542_399, "2100-02-28 23:59:59"),
+            (4_107_542_400, "2100-03-01 00:00:00"),
+        ] {
+            assert_eq!(moment(Wall(seconds)), text);
+        }
+    }
+}

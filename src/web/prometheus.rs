@@ -1,0 +1,360 @@
+//! `/metrics` (O4): Prometheus text 0.0.4. One prefix, base units, and no label made of input but the names of zones, which
+//! are configured and bounded.
+
+use std::fmt::Display;
+
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::page::plain;
+use super::{State, caller, health};
+use crate::metrics::{
+    Action, Failure, Family, Fate, Gauge, LATENCY_BOUNDS_US, Told, Totals, Transport,
+};
+use crate::tracker::census::Census;
+
+/// Zones with series of their own; the rest have none.
+const MOST_ZONES: usize = 100;
+
+/// The text, for admin networks.
+pub(super) async fn metrics(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    if !caller::is_admin(&state, &request) {
+        return plain(StatusCode::FORBIDDEN, "for admin networks only");
+    }
+    metrics_for_token(state).await
+}
+
+/// The text, for who has come past the login.
+pub(super) async fn metrics_for_token(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(text(&state))
+}
+
+/// Lines in the making.
+struct Lines(String);
+
+impl Lines {
+    /// Begins a metric.
+    fn metric(&mut self, name: &str, kind: &str, help: &str) {
+        let head = format!("# HELP retracker_{name} {help}\n# TYPE retracker_{name} {kind}\n");
+        self.0.push_str(&head);
+    }
+
+    /// One value; labels as `a="b",c="d"`.
+    fn value(&mut self, name: &str, labels: &str, value: impl Display) {
+        let line = if labels.is_empty() {
+            format!("retracker_{name} {value}\n")
+        } else {
+            format!("retracker_{name}{{{labels}}} {value}\n")
+        };
+        self.0.push_str(&line);
+    }
+
+    /// A metric of one value.
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.metric(name, kind, help);
+        self.value(name, "", value);
+    }
+}
+
+fn text(state: &State) -> String {
+    let mut lines = Lines(String::with_capacity(32 * 1024));
+    let totals = state.metrics.totals();
+    let census = state.doors.census.load_full();
+    process(&mut lines, state);
+    requests(&mut lines, &totals);
+    announces(&mut lines, &totals);
+    latency(&mut lines, &totals);
+    swarms(&mut lines, state, &census);
+    snapshots(&mut lines, state);
+    zones(&mut lines, &census);
+    system(&mut lines);
+    lines.0
+}
+
+fn process(lines: &mut Lines, state: &State) {
+    lines.metric("build_info", "gauge", "The version that runs.");
+    let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
+    lines.value("build_info", version, 1);
+    let help = "Unix time at which the process started.";
+    lines.single("start_time_seconds", "gauge", help, state.started.0);
+    let help = "1 when all parts are alive and snapshots succeed.";
+    let is_healthy = u8::from(health::faults(state).is_empty());
+    lines.single("healthy", "gauge", help, is_healthy);
+    let help = "Open HTTP connections.";
+    let open = state.metrics.gauge(Gauge::Connections);
+    lines.single("http_connections", "gauge", help, open);
+    let help = "Panics that were caught.";
+    lines.single(
+        "panics_total",
+        "counter",
+        help,
+        state.metrics.gauge(Gauge::Panics),
+    );
+}
+
+fn requests(lines: &mut Lines, totals: &Totals) {
+    lines.metric("requests_total", "counter", "Requests that were answered.");
+    for (transport, families) in Transport::ALL.iter().zip(&totals.answered) {
+        for (family, actions) in Family::ALL.iter().zip(families) {
+            for (action, count) in Action::ALL.iter().zip(actions) {
+                let (t, a, f) = (transport.label(), action.label(), family.label());
+                let labels = format!("transport=\"{t}\",action=\"{a}\",ip_version=\"{f}\"");
+                lines.value("requests_total", &labels, count);
+            }
+        }
+    }
+    let help = "Requests refused and datagrams dropped, by reason.";
+    lines.metric("errors_total", "counter", help);
+    for (transport, failures) in Transport::ALL.iter().zip(&totals.failures) {
+        for (failure, count) in Failure::ALL.iter().zip(failures) {
+            let (t, r) = (transport.label(), failure.label());
+            lines.value(
+                "errors_total",
+                &format!("transport=\"{t}\",reason=\"{r}\""),
+                count,
+            );
+        }
+    }
+    let directions = [
+        (
+            "received_bytes_total",
+            "Bytes of requests.",
+            &totals.received_bytes,
+        ),
+        ("sent_bytes_total", "Bytes of replies.", &totals.sent_bytes),
+    ];
+    for (name, help, bytes) in directions {
+        lines.metric(name, "counter", help);
+        for (transport, count) in Transport::ALL.iter().zip(bytes) {
+            lines.value(name, &format!("transport=\"{}\"", transport.label()), count);
+        }
+    }
+}
+
+fn announces(lines: &mut Lines, totals: &Totals) {
+    lines.metric(
+        "announces_total",
+        "counter",
+        "Announces answered, by event.",
+    );
+    for (told, count) in Told::ALL.iter().zip(totals.told) {
+        lines.value(
+            "announces_total",
+            &format!("event=\"{}\"", told.label()),
+            count,
+        );
+    }
+    let help = "What became of the announcer: joined, refreshed, left, or why it was not stored.";
+    lines.metric("announcers_total", "counter", help);
+    for (fate, count) in Fate::ALL.iter().zip(totals.fates) {
+        lines.value(
+            "announcers_total",
+            &format!("fate=\"{}\"", fate.label()),
+            count,
+        );
+    }
+    let help = "Peers handed out.";
+    lines.single("handed_out_peers_total", "counter", help, totals.handed_out);
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds of requests, for graphs"
+)]
+fn latency(lines: &mut Lines, totals: &Totals) {
+    let name = "request_duration_seconds";
+    let help =
+        "Time from the request's last byte to the reply's first, of sampled tracker requests.";
+    lines.metric(name, "histogram", help);
+    let bucket = "request_duration_seconds_bucket";
+    let mut sum = 0_u64;
+    for (bound, count) in LATENCY_BOUNDS_US.iter().zip(totals.latency) {
+        sum = sum.saturating_add(count);
+        let seconds = *bound as f64 / 1e6;
+        lines.value(bucket, &format!("le=\"{seconds}\""), sum);
+    }
+    let all: u64 = totals.latency.iter().sum();
+    lines.value(bucket, "le=\"+Inf\"", all);
+    let seconds = totals.latency_sum_us as f64 / 1e6;
+    lines.value("request_duration_seconds_sum", "", seconds);
+    lines.value("request_duration_seconds_count", "", all);
+}
+
+fn swarms(lines: &mut Lines, state: &State, census: &Census) {
+    let gauge = |gauge| state.metrics.gauge(gauge);
+    let help = "Torrents with at least one peer.";
+    lines.single("torrents", "gauge", help, gauge(Gauge::Torrents));
+    lines.metric("peers", "gauge", "Living peers.");
+    for (role, family, count) in [
+        ("seeder", "4", Gauge::SeedersV4),
+        ("leecher", "4", Gauge::LeechersV4),
+        ("seeder", "6", Gauge::SeedersV6),
+        ("leecher", "6", Gauge::LeechersV6),
+    ] {
+        let labels = format!("role=\"{role}\",ip_version=\"{family}\"");
+        lines.value("peers", &labels, gauge(count));
+    }
+    let help = "Distinct addresses of peers; may be an estimate.";
+    lines.single("peer_addresses", "gauge", help, census.addresses);
+    let help = "Completed downloads of the torrents that are known; falls when one is forgotten.";
+    lines.single("completed_downloads", "gauge", help, census.downloaded);
+    let help = "Peers freed because their time was over.";
+    let expired = gauge(Gauge::ExpiredPeers);
+    lines.single("expired_peers_total", "counter", help, expired);
+    let help = "Entries in the blocklist.";
+    let entries = gauge(Gauge::BlocklistEntries);
+    lines.single("blocklist_entries", "gauge", help, entries);
+    let help = "How long the last sweep took.";
+    let seconds = millis(gauge(Gauge::SweepMillis));
+    lines.single("sweep_duration_seconds", "gauge", help, seconds);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for graphs")]
+fn millis(millis: u64) -> f64 {
+    millis as f64 / 1e3
+}
+
+fn snapshots(lines: &mut Lines, state: &State) {
+    let gauge = |gauge| state.metrics.gauge(gauge);
+    let help = "Unix time of the last snapshot that finished; 0 before the first.";
+    let finished = gauge(Gauge::SnapshotFinishedAt);
+    lines.single("snapshot_timestamp_seconds", "gauge", help, finished);
+    let help = "How long the last snapshot took.";
+    let seconds = millis(gauge(Gauge::SnapshotMillis));
+    lines.single("snapshot_duration_seconds", "gauge", help, seconds);
+    let help = "Size of the database with its log.";
+    lines.single("snapshot_bytes", "gauge", help, gauge(Gauge::SnapshotBytes));
+    let help = "Swarms that the last snapshot wrote.";
+    lines.single(
+        "snapshot_swarms",
+        "gauge",
+        help,
+        gauge(Gauge::SnapshotSwarms),
+    );
+    let help = "Peers that the last snapshot wrote.";
+    lines.single("snapshot_peers", "gauge", help, gauge(Gauge::SnapshotPeers));
+    let help = "Snapshots that failed.";
+    let failures = gauge(Gauge::SnapshotFailures);
+    lines.single("snapshot_errors_total", "counter", help, failures);
+}
+
+fn zones(lines: &mut Lines, census: &Census) {
+    let zones = || census.zones.iter().take(MOST_ZONES);
+    lines.metric(
+        "zone_peers",
+        "gauge",
+        "Living peers of a zone and below it.",
+    );
+    for zone in zones() {
+        let path = escape(&zone.path);
+        let seeders = format!("zone=\"{path}\",role=\"seeder\"");
+        lines.value("zone_peers", &seeders, zone.below.seeders);
+        let leechers = format!("zone=\"{path}\",role=\"leecher\"");
+        lines.value("zone_peers", &leechers, zone.below.leechers);
+    }
+    let help = "Peers handed out to a zone and below it.";
+    lines.metric("zone_handed_out_peers_total", "counter", help);
+    for zone in zones() {
+        let (path, out) = (escape(&zone.path), zone.handed_out);
+        let local = format!("zone=\"{path}\",nearness=\"local\"");
+        lines.value("zone_handed_out_peers_total", &local, out.local_peers);
+        let other = format!("zone=\"{path}\",nearness=\"other\"");
+        let others = out.peers.saturating_sub(out.local_peers);
+        lines.value("zone_handed_out_peers_total", &other, others);
+    }
+    let help = "Upper bound of what was loaded from peers of the same zone.";
+    lines.metric("zone_saved_bytes_total", "counter", help);
+    for zone in zones() {
+        let labels = format!("zone=\"{}\"", escape(&zone.path));
+        let bytes = zone.handed_out.saved_mib.saturating_mul(1 << 20);
+        lines.value("zone_saved_bytes_total", &labels, bytes);
+    }
+}
+
+fn escape(label: &str) -> String {
+    label
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+/// What the system says of the process, under the customary names; left out where it does not say it.
+fn system(lines: &mut Lines) {
+    let mut put = |name: &str, kind: &str, help: &str, value: f64| {
+        let text = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+        lines.0.push_str(&text);
+    };
+    #[expect(clippy::cast_precision_loss, reason = "for graphs")]
+    if let Some(bytes) = resident_bytes() {
+        let help = "Resident memory size in bytes.";
+        put("process_resident_memory_bytes", "gauge", help, bytes as f64);
+    }
+    if let Some(seconds) = cpu_seconds() {
+        let help = "Total user and system CPU time spent in seconds.";
+        put("process_cpu_seconds_total", "counter", help, seconds);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "for graphs")]
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        let help = "Number of open file descriptors.";
+        put("process_open_fds", "gauge", help, files.count() as f64);
+    }
+}
+
+/// Resident memory of the process.
+pub(super) fn resident_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1_024)
+}
+
+fn cpu_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name in brackets may hold blanks; the fields after it do not.
+    let (_, fields) = text.rsplit_once(") ")?;
+    let mut ticks = fields.split(' ').skip(11);
+    let user: f64 = ticks.next()?.parse().ok()?;
+    let system: f64 = ticks.next()?.parse().ok()?;
+    #[expect(clippy::cast_precision_loss, reason = "100 on every Linux")]
+    let per_second = rustix::param::clock_ticks_per_second() as f64;
+    Some((user + system) / per_second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_histogram_adds_up_and_ends_in_infinity() {
+        let metrics = crate::metrics::Metrics::new(1);
+        for micros in [1, 3, 3, 9_000_000] {
+            metrics.sheet(0).took(Duration::from_micros(micros));
+        }
+        let mut lines = Lines(String::new());
+        latency(&mut lines, &metrics.totals());
+        let counts: Vec<&str> = lines
+            .0
+            .lines()
+            .filter(|line| line.contains("_bucket"))
+            .map(|line| line.rsplit(' ').next().unwrap())
+            .collect();
+        assert_eq!(counts[..3], ["1", "3", "3"]);
+        assert_eq!(counts.last(), Some(&"4"));
+        assert!(lines.0.contains("le=\"0.000002\"") && lines.0.contains("le=\"+Inf\""));
+    }
+
+    #[test]
+    fn names_of_zones_cannot_break_a_line() {
+        assert_eq!(escape("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+    }
+
+    #[test]
+    fn the_system_says_how_much_memory_and_time_went() {
+        assert!(resident_bytes().unwrap() > 1 << 20);
+        assert!(cpu_seconds().is_some());
+    }
+}

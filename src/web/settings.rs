@@ -1,0 +1,74 @@
+//! What the pages can be told, with units and defaults.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A text that no log line and no page may show.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("***")
+    }
+}
+
+/// How the pages are served and who may see them.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether there are pages and the API at all (`enabled`). Default yes. `/health`, `/ready` and `/metrics` stay without.
+    pub is_enabled: bool,
+    /// Name for the login (`access_username`). Default `admin`.
+    pub username: String,
+    /// Password for the login (`access_password`): a PHC string as `retracker hash-password` prints it, or plain text, with a
+    /// warning. Default none: one is made at the first start, shown once on the console, and kept hashed in `state_folder`.
+    pub password: Option<Secret>,
+    /// Key that signs session cookies (`secret_key`), at least 64 bytes; a shorter one or one out of a sample is passed over
+    /// with a warning. Default none: one is made at the first start and kept in `state_folder`.
+    pub secret_key: Option<Secret>,
+    /// Where the made password, the made key and the tokens of the API are kept, readable by the owner only. The composition
+    /// root names the database's folder. Default `snapshots`.
+    pub state_folder: PathBuf,
+    /// A folder whose templates, languages and static files stand before those in the binary (`templates`). Default none.
+    pub templates: Option<PathBuf>,
+    /// A session without a view of a page for this long is over (`session_idle`). Default 30 minutes.
+    pub session_idle: Duration,
+    /// A session is over after this long, whatever happens (`session_limit`). Default 12 hours.
+    pub session_limit: Duration,
+    /// Wrong passwords of one address (v6: one /64) within `login_window` before it has to wait (`login_failures`).
+    /// Default 5.
+    pub login_failures: u32,
+    /// How long a wrong password counts (`login_window`). Default 15 minutes.
+    pub login_window: Duration,
+    /// Connections served at a time; more are closed at once (`max_page_connections`). Default 256.
+    pub max_connections: usize,
+    /// A connection is closed this long after it came, whatever it does (`page_limit`). Default 20 s.
+    pub connection_limit: Duration,
+    /// How often snapshots are made, for `/health`: one that is three times as old is a fault. The composition root copies
+    /// it from the snapshots' own settings. Default 60 s; 0 for no snapshots.
+    pub snapshot_interval: Duration,
+    /// How often the live figures on a page are fetched (`refresh`). Default 5 s; 0 for never.
+    pub refresh: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            is_enabled: true,
+            username: "admin".into(),
+            password: None,
+            secret_key: None,
+            state_folder: "snapshots".into(),
+            templates: None,
+            session_idle: Duration::from_mins(30),
+            session_limit: Duration::from_hours(12),
+            login_failures: 5,
+            login_window: Duration::from_mins(15),
+            max_connections: 256,
+            connection_limit: Duration::from_secs(20),
+            snapshot_interval: Duration::from_secs(60),
+            refresh: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+// Charts of the past hour, day and month, drawn by uPlot from /api/v1/history.
+(() => {
+  "use strict";
+  const section = document.querySelector(".charts");
+  if (!section || !window.uPlot) return;
+  section.hidden = false;
+  const lang = document.documentElement.lang;
+  const places = (count) => new Intl.NumberFormat(lang, { maximumFractionDigits: count });
+  const short = new Intl.NumberFormat(lang, { notation: "compact", maximumFractionDigits: 1 });
+  const holders = [...section.querySelectorAll("[data-chart]")];
+  const buttons = [...section.querySelectorAll("[data-range]")];
+  const charts = new Map();
+  let range = "hour";
+  let data = null;
+
+  const colours = () => {
+    const style = getComputedStyle(document.documentElement);
+    const of = (name) => style.getPropertyValue(name).trim();
+    return { ink: of("--ink"), dim: of("--dim"), line: of("--faint"), series: [of("--accent"), of("--dim")] };
+  };
+
+  const two = (number) => String(number).padStart(2, "0");
+  const tick = (seconds) => {
+    const date = new Date(seconds * 1000);
+    return range === "month" ? `${two(date.getDate())}.${two(date.getMonth() + 1)}` : `${two(date.getHours())}:${two(date.getMinutes())}`;
+  };
+  const full = (seconds) => {
+    const date = new Date(seconds * 1000);
+    const clock = `${two(date.getHours())}:${two(date.getMinutes())}`;
+    return range === "hour" ? `${clock}:${two(date.getSeconds())}` : `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock}`;
+  };
+
+  const draw = (holder) => {
+    const names = holder.dataset.chart.split(" ");
+    const labels = holder.dataset.names.split("|");
+    const rows = [data.time, ...names.map((name) => data.series[name])];
+    const old = charts.get(holder);
+    if (old) { old.destroy(); charts.delete(holder); }
+    const has = rows.slice(1).some((row) => row && row.some((value) => value !== null));
+    if (!has) { holder.replaceChildren(); holder.append(Object.assign(document.createElement("p"), { className: "empty", textContent: "–" })); return; }
+    holder.replaceChildren();
+    const colour = colours();
+    const value = places(Number(holder.dataset.places || 0));
+    const font = "11px system-ui, sans-serif";
+    const axis = { stroke: colour.dim, font, grid: { stroke: colour.line, width: 1 }, ticks: { show: false } };
+    const length = { hour: 3600, day: 86400, month: 2592000 }[range];
+    const end = data.time[data.time.length - 1];
+    const low = holder.dataset.from === undefined ? null : Number(holder.dataset.from);
+    const high = holder.dataset.to === undefined ? null : Number(holder.dataset.to);
+    const chart = new uPlot({
+      width: Math.max(holder.clientWidth, 200),
+      height: 190,
+      cursor: { sync: { key: "charts" }, points: { size: 6 } },
+      legend: { live: true },
+      scales: {
+        x: { range: () => [end - length, end] },
+        y: { range: (_, min, max) => low !== null ? [low, high] : [0, max > 0 ? max * 1.1 : 1] },
+      },
+      axes: [
+        { ...axis, space: 60, values: (_, marks) => marks.map(tick) },
+        { ...axis, size: 52, values: (_, marks) => marks.map((mark) => short.format(mark)) },
+      ],
+      series: [
+        { value: (_, at) => (at === null ? "–" : full(at)), label: "" },
+        ...names.map((_, at) => ({
+          label: labels[at],
+          stroke: colour.series[at],
+          width: at ? 1.25 : 1.75,
+          fill: at ? undefined : colour.series[0] + "1c",
+          points: { show: false },
+          value: (__, shown) => (shown === null ? "–" : value.format(shown)),
+        })),
+      ],
+    }, rows, holder);
+    charts.set(holder, chart);
+  };
+
+  const redraw = () => { if (data && data.time.length) holders.forEach(draw); };
+
+  const load = async () => {
+    try {
+      const reply = await fetch(`/api/v1/history?range=${range}`, { credentials: "same-origin", signal: AbortSignal.timeout(10000) });
+      if (!reply.ok) return;
+      data = await reply.json();
+      redraw();
+      section.dataset.drawn = String(charts.size);
+    } catch {
+      // The next turn tries again; the live figures carry the mark that they are old.
+    }
+  };
+
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      range = button.dataset.range;
+      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      load();
+    });
+  }
+  let turns = 0;
+  document.addEventListener("figures", () => {
+    turns += 1;
+    // A chart under the pointer stays as it is.
+    if (turns % 2 === 0 && !section.matches(":hover")) load();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  let wait = 0;
+  new ResizeObserver(() => {
+    clearTimeout(wait);
+    wait = setTimeout(() => charts.forEach((chart, holder) => {
+      if (Math.abs(chart.width - holder.clientWidth) > 1) chart.setSize({ width: Math.max(holder.clientWidth, 200), height: 190 });
+    }), 100);
+  }).observe(section);
+  load();
+})();

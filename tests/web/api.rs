@@ -1,0 +1,216 @@
+//! The API and the endpoints for monitoring.
+
+use std::sync::Arc;
+
+use retracker::metrics::{Action, Family, Gauge, Transport};
+use retracker::origin::Origin;
+
+use crate::harness::{Site, Visitor, start};
+
+fn program(site: &Site) -> Visitor {
+    let mut visitor = site.visitor();
+    let header = format!("Bearer {}", site.token());
+    visitor.headers.push(("Authorization".into(), header));
+    visitor
+}
+
+/// W9
+#[test]
+fn a_token_opens_the_api_and_nothing_else() {
+    let site = start();
+    let mut program = program(&site);
+    for path in [
+        "/stats.json",
+        "/api/v1/stats",
+        "/api/v1/history?range=day",
+        "/api/v1/zones",
+        "/api/v1/clients",
+        "/api/v1/torrents",
+        "/api/v1/blocklist",
+        "/api/v1/openapi.json",
+    ] {
+        let reply = program.get(path);
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(reply.json().is_object(), "{path}");
+        assert_eq!(site.visitor().get(path).status, 401, "{path}");
+    }
+    assert_eq!(program.get("/stat").status, 302);
+    assert_eq!(program.get("/about").status, 302);
+}
+
+/// W9
+#[test]
+fn figures_and_torrents_are_told() {
+    let site = start();
+    assert!(site.announce("192.0.2.1", [7; 20], true));
+    site.count();
+    let sheet = site.tracker.metrics().sheet(0);
+    sheet.answered(Transport::Udp, Family::V4, Action::Announce);
+    site.tracker.metrics().set(Gauge::SeedersV4, 1);
+    let mut program = program(&site);
+    let stats = program.get("/api/v1/stats").json();
+    assert_eq!(
+        (&stats["seeders"], &stats["announces"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(stats["announce_interval_seconds"], 1_800);
+    let list = program.get("/api/v1/torrents?q=0707").json();
+    assert_eq!(
+        (&list["total"], &list["torrents"][0]["seeders"]),
+        (&1.into(), &1.into())
+    );
+    let one = program
+        .get(&format!("/api/v1/torrents/{}", "07".repeat(20)))
+        .json();
+    assert_eq!(one["clients"][0]["name"], "qBittorrent");
+    assert_eq!(program.get("/api/v1/torrents/07").status, 404);
+    assert_eq!(
+        program
+            .get(&format!("/api/v1/torrents/{}", "08".repeat(20)))
+            .status,
+        404
+    );
+}
+
+/// W4, W9
+#[test]
+fn the_blocklist_is_changed_with_a_token_only() {
+    let site = start();
+    let mut program = program(&site);
+    let made = program.send(
+        "POST",
+        "/api/v1/blocklist",
+        r#"{"ip":"192.0.2.0/24","reason":"x"}"#,
+    );
+    assert_eq!(
+        (made.status, &made.json()["ip"]),
+        (201, &"192.0.2.0/24".into())
+    );
+    assert!(!site.announce("192.0.2.1", [7; 20], true));
+    for (body, status) in [
+        (r#"{}"#, 400),
+        (r#"{"ip":"x"}"#, 400),
+        (r#"{"ip":"10.0.0.1","info_hash":"x"}"#, 400),
+        (r#"{"ip":7}"#, 400),
+        (r#"{"ip":"10.0.0.1","surprise":1}"#, 400),
+        ("{", 400),
+    ] {
+        assert_eq!(
+            program.send("POST", "/api/v1/blocklist", body).status,
+            status,
+            "{body}"
+        );
+    }
+    let long = format!("{{\"ip\":\"{}\"}}", "x".repeat(5_000));
+    assert_eq!(program.send("POST", "/api/v1/blocklist", &long).status, 413);
+    let mut operator = site.operator();
+    assert_eq!(operator.get("/api/v1/blocklist").status, 200);
+    assert_eq!(
+        operator.send("DELETE", "/api/v1/blocklist/1", "").status,
+        401
+    );
+    assert_eq!(
+        program.send("DELETE", "/api/v1/blocklist/1", "").status,
+        204
+    );
+    assert_eq!(
+        program.send("DELETE", "/api/v1/blocklist/1", "").status,
+        404
+    );
+    assert_eq!(
+        program.send("DELETE", "/api/v1/blocklist/x", "").status,
+        404
+    );
+    assert!(site.announce("192.0.2.1", [7; 20], true));
+    assert_eq!(program.send("POST", "/api/v1/snapshot", "").status, 204);
+}
+
+/// O4
+#[test]
+fn metrics_are_for_admin_networks_and_well_formed() {
+    let site = start();
+    let sheet = site.tracker.metrics().sheet(0);
+    sheet.answered(Transport::Http, Family::V6, Action::Scrape);
+    let reply = site.visitor().get("/metrics");
+    assert_eq!(reply.status, 200);
+    assert!(
+        reply
+            .header("content-type")
+            .starts_with("text/plain; version=0.0.4")
+    );
+    let line =
+        "retracker_requests_total{transport=\"http\",action=\"scrape\",ip_version=\"6\"} 1\n";
+    assert!(reply.body.contains(line));
+    assert!(reply.body.len() < 64 * 1_024);
+    let mut described = std::collections::HashSet::new();
+    for line in reply.body.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            assert!(described.insert(rest.split(' ').next().unwrap().to_owned()));
+        } else if !line.starts_with('#') {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let base = ["_bucket", "_sum", "_count"];
+            let base = base.iter().find_map(|end| name.strip_suffix(end));
+            assert!(
+                described.contains(base.unwrap_or(name)) || described.contains(name),
+                "{line}"
+            );
+            assert!(
+                line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(),
+                "{line}"
+            );
+        }
+    }
+    site.origin.store(Arc::new(Origin {
+        admin_networks: Default::default(),
+        ..Origin::default()
+    }));
+    assert_eq!(site.visitor().get("/metrics").status, 403);
+    assert_eq!(program(&site).get("/api/v1/metrics").status, 200);
+}
+
+/// C6
+#[test]
+fn status_tells_admins_what_it_sees_and_others_ok() {
+    let site = start();
+    assert!(site.visitor().get("/status").body.contains("127.0.0.1"));
+    site.origin.store(Arc::new(Origin {
+        admin_networks: Default::default(),
+        ..Origin::default()
+    }));
+    assert_eq!(site.visitor().get("/status").body.trim(), "OK");
+}
+
+/// W9
+#[test]
+fn the_description_names_every_path_and_every_figure() {
+    let site = start();
+    let mut program = program(&site);
+    let description = program.get("/api/v1/openapi.json").json();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            assert!(operation["responses"].is_object(), "{method} {path}");
+            let path = path
+                .replace("{info_hash}", &"0".repeat(40))
+                .replace("{number}", "7");
+            let reply = program.send(&method.to_uppercase(), &path, "");
+            assert!(
+                ![405, 401, 500].contains(&reply.status),
+                "{method} {path}: {}",
+                reply.status
+            );
+            let status = reply.status.to_string();
+            assert!(
+                operation["responses"][&status].is_object(),
+                "{method} {path} gave {status}"
+            );
+        }
+    }
+    let figures = &description["components"]["schemas"]["Figures"]["properties"];
+    let stats = program.get("/stats.json").json();
+    let keys = |value: &serde_json::Value| -> Vec<String> {
+        let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(keys(figures), keys(&stats));
+}

@@ -1,0 +1,356 @@
+//! A site on a port of its own, and a visitor with cookies.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use argon2::password_hash::SaltString;
+use argon2::{Argon2, PasswordHasher};
+use retracker::clock::{Clock, Wall};
+use retracker::metrics::{Gauge, Metrics};
+use retracker::origin::Origin;
+use retracker::tracker::census::Census;
+use retracker::tracker::{Announce, Block, Event, InfoHash, PeerId, PeerList, Tracker, Turn};
+use retracker::web::{ConfigurationRow, Doors, Handed, House, NewBlock, Running, Secret, Settings};
+
+pub(crate) const PASSWORD: &str = "gutes-wort";
+
+/// A running site and what lies behind its doors.
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
+    pub(crate) tracker: Arc<Tracker>,
+    pub(crate) clock: Clock,
+    pub(crate) census: Arc<ArcSwap<Census>>,
+    pub(crate) origin: Arc<ArcSwap<Origin>>,
+    pub(crate) blobs: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) running: Option<Running>,
+}
+
+/// A hash of [`PASSWORD`] that is quick to compute also without optimisation.
+pub(crate) fn quick_hash() -> String {
+    let params = argon2::Params::new(8, 1, 1, None).unwrap();
+    let argon = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+    let salt = SaltString::encode_b64(&[7; 16]).unwrap();
+    argon
+        .hash_password(PASSWORD.as_bytes(), &salt)
+        .unwrap()
+        .to_string()
+}
+
+pub(crate) fn start() -> Site {
+    start_with(|_| {})
+}
+
+pub(crate) fn start_with(change: impl FnOnce(&mut Settings)) -> Site {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = Settings {
+        password: Some(Secret(quick_hash())),
+        state_folder: folder.path().to_owned(),
+        ..Settings::default()
+    };
+    change(&mut settings);
+    let metrics = Arc::new(Metrics::new(1));
+    metrics.set(Gauge::Restored, 1);
+    let tracker = Arc::new(Tracker::new(Default::default(), metrics));
+    let clock = Clock::start();
+    let census = Arc::new(ArcSwap::from_pointee(Census::default()));
+    let origin = Arc::new(ArcSwap::from_pointee(Origin::default()));
+    let blobs = Arc::new(Mutex::new(HashMap::new()));
+    let doors = doors(&tracker, clock, &census, &origin, &blobs);
+    let house = House {
+        tracker: Arc::clone(&tracker),
+        clock,
+    };
+    let (ends, _) = std::sync::mpsc::channel();
+    let running = retracker::web::start(settings, house, doors, ends).unwrap();
+    let address = listen(running.acceptor());
+    Site {
+        address,
+        tracker,
+        clock,
+        census,
+        origin,
+        blobs,
+        folder,
+        running: Some(running),
+    }
+}
+
+fn doors(
+    tracker: &Arc<Tracker>,
+    clock: Clock,
+    census: &Arc<ArcSwap<Census>>,
+    origin: &Arc<ArcSwap<Origin>>,
+    blobs: &Arc<Mutex<HashMap<String, Vec<u8>>>>,
+) -> Doors {
+    let (blocking, unblocking) = (Arc::clone(tracker), Arc::clone(tracker));
+    let (put, get) = (Arc::clone(blobs), Arc::clone(blobs));
+    Doors {
+        block: Box::new(move |new: NewBlock| {
+            let mut blocks = blocking.access().blocks();
+            let block = Block {
+                number: blocks.iter().map(|block| block.number).max().unwrap_or(0) + 1,
+                target: new.target,
+                reason: new.reason,
+                created: clock.wall(),
+                expires: new.expires,
+            };
+            blocks.push(block.clone());
+            blocking.block(blocks, clock.wall());
+            Ok(block)
+        }),
+        unblock: Box::new(move |number| {
+            let mut blocks = unblocking.access().blocks();
+            let before = blocks.len();
+            blocks.retain(|block| block.number != number);
+            let is_gone = blocks.len() < before;
+            unblocking.block(blocks, clock.wall());
+            Ok(is_gone)
+        }),
+        save: Box::new(|()| Ok(())),
+        put: Box::new(move |name, bytes| {
+            put.lock().unwrap().insert(name.to_owned(), bytes);
+        }),
+        get: Box::new(move |name| get.lock().unwrap().get(name).cloned()),
+        census: Arc::clone(census),
+        origin: Arc::clone(origin),
+        configuration: Box::new(|| {
+            vec![ConfigurationRow {
+                section: "STATS".into(),
+                key: "access_password".into(),
+                value: "***".into(),
+                origin: "file".into(),
+            }]
+        }),
+        routes: Vec::new(),
+    }
+}
+
+/// Accepts connections as the tracker's listener does: reads the first bytes, then hands over.
+fn listen(accept: Arc<dyn Fn(Handed) + Send + Sync>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::Builder::new()
+        .name("listener".into())
+        .spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut read = vec![0; 7];
+                let length = stream.read(&mut read).unwrap_or(0);
+                read.truncate(length);
+                let Ok(peer) = stream.peer_addr() else {
+                    continue;
+                };
+                accept(Handed {
+                    stream,
+                    read,
+                    peer,
+                    hold: None,
+                });
+            }
+        })
+        .unwrap();
+    address
+}
+
+impl Site {
+    pub(crate) fn visitor(&self) -> Visitor {
+        Visitor {
+            address: self.address,
+            from: "127.0.0.1".into(),
+            cookies: BTreeMap::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// A visitor that has logged in.
+    pub(crate) fn operator(&self) -> Visitor {
+        let mut visitor = self.visitor();
+        let reply = visitor.log_in("admin", PASSWORD);
+        assert_eq!((reply.status, reply.header("location")), (302, "/stat"));
+        visitor
+    }
+
+    /// Lets a client announce straight to the core; whether it was served.
+    pub(crate) fn announce(&self, ip: &str, hash: [u8; 20], is_seeder: bool) -> bool {
+        let announce = Announce {
+            info_hash: InfoHash(hash),
+            peer_id: PeerId(*b"-qB4520-abcdefghijkl"),
+            ip: ip.parse().unwrap(),
+            inner_ip: None,
+            port: 6881,
+            is_seeder,
+            downloaded: 0,
+            event: Event::Started,
+            num_want: None,
+        };
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut turn = Turn {
+            now: self.clock.now(),
+            rng: &mut rng,
+            sheet: self.tracker.metrics().sheet(0),
+        };
+        self.tracker
+            .announce(&announce, &mut turn, &mut PeerList::default())
+            .is_ok()
+    }
+
+    /// Counts everything, as the reaper does.
+    pub(crate) fn count(&self) {
+        let census = self.tracker.census(self.clock.now(), self.clock.wall());
+        self.census.store(Arc::new(census));
+    }
+
+    pub(crate) fn token(&self) -> String {
+        let tokens = retracker::web::Tokens::new(self.folder.path());
+        tokens.create("test", Wall(1)).unwrap()
+    }
+}
+
+/// Somebody with a browser: keeps cookies, follows nothing.
+#[derive(Clone)]
+pub(crate) struct Visitor {
+    pub(crate) address: SocketAddr,
+    pub(crate) from: String,
+    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    /// The value of a header; empty without.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(key, _)| key == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// The token in the first form of the page.
+    pub(crate) fn csrf(&self) -> String {
+        let (_, rest) = self
+            .body
+            .split_once("name=\"csrf\" value=\"")
+            .expect("a form");
+        rest.split('"').next().unwrap().to_owned()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+impl Visitor {
+    pub(crate) fn get(&mut self, path: &str) -> Reply {
+        self.send("GET", path, "")
+    }
+
+    pub(crate) fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Reply {
+        let body: Vec<String> = form
+            .iter()
+            .map(|(key, value)| format!("{key}={}", encode(value)))
+            .collect();
+        self.send("POST", path, &body.join("&"))
+    }
+
+    /// Posts a form with the token of the page at `page`.
+    pub(crate) fn submit(&mut self, page: &str, path: &str, form: &[(&str, &str)]) -> Reply {
+        let csrf = self.get(page).csrf();
+        let mut fields = vec![("csrf", csrf.as_str())];
+        fields.extend_from_slice(form);
+        self.post(path, &fields)
+    }
+
+    pub(crate) fn log_in(&mut self, username: &str, password: &str) -> Reply {
+        let fields = [("username", username), ("password", password)];
+        self.submit("/login", "/login", &fields)
+    }
+
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: &str) -> Reply {
+        let cookies: Vec<String> = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        if !cookies.is_empty() {
+            text.push_str(&format!("Cookie: {}\r\n", cookies.join("; ")));
+        }
+        if !body.is_empty() || method == "POST" {
+            let kind = if body.starts_with('{') {
+                "application/json"
+            } else {
+                "application/x-www-form-urlencoded"
+            };
+            let length = body.len();
+            text.push_str(&format!(
+                "Content-Type: {kind}\r\nContent-Length: {length}\r\n"
+            ));
+        }
+        for (name, value) in &self.headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str("\r\n");
+        text.push_str(body);
+        let reply = parse(&exchange(self.address, &self.from, text.as_bytes()));
+        for (_, cookie) in reply
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "set-cookie")
+        {
+            let (name, rest) = cookie.split_once('=').unwrap();
+            let value = rest.split(';').next().unwrap();
+            if value.is_empty() {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        reply
+    }
+}
+
+/// Sends bytes from an address and reads until the other side closes.
+pub(crate) fn exchange(to: SocketAddr, from: &str, bytes: &[u8]) -> Vec<u8> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let from: SocketAddr = format!("{from}:0").parse().unwrap();
+    socket.bind(&from.into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut reply = Vec::new();
+    // A server that refuses a long body closes before it has read it all.
+    drop(stream.read_to_end(&mut reply));
+    reply
+}
+
+pub(crate) fn parse(bytes: &[u8]) -> Reply {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1));
+    let headers = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    Reply {
+        status: status.and_then(|status| status.parse().ok()).unwrap_or(0),
+        headers,
+        body: body.to_owned(),
+    }
+}
+
+pub(crate) fn encode(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}

@@ -1,0 +1,241 @@
+//! Login, logout and sessions: the original's contract (original.md 1), W3, and the figures of R6.
+
+use std::sync::Arc;
+
+use retracker::origin::{Mode, Origin};
+use retracker::web::Secret;
+
+use crate::harness::{PASSWORD, start, start_with};
+
+/// W1
+#[test]
+fn pages_send_strangers_to_the_login_and_the_login_to_the_overview() {
+    let site = start();
+    let mut visitor = site.visitor();
+    assert_eq!(visitor.get("/").header("location"), "/stat");
+    for path in ["/stat", "/all_peers", "/blocklist"] {
+        let reply = visitor.get(path);
+        assert_eq!((reply.status, reply.header("location")), (302, "/login"));
+    }
+    let form = visitor.get("/login");
+    assert!(form.body.contains("name=\"username\"") && form.body.contains("name=\"password\""));
+    let reply = visitor.log_in("admin", PASSWORD);
+    assert_eq!((reply.status, reply.header("location")), (302, "/stat"));
+    assert_eq!(visitor.get("/stat").status, 200);
+    assert_eq!(visitor.get("/login").header("location"), "/stat");
+}
+
+/// W1
+#[test]
+fn a_wrong_password_shows_the_form_again_with_the_notice_of_the_original() {
+    let site = start();
+    let mut visitor = site.visitor();
+    visitor
+        .headers
+        .push(("Accept-Language".into(), "ru-RU,ru;q=0.9".into()));
+    for (username, password) in [("admin", "wrong"), ("nobody", PASSWORD), ("", "")] {
+        let reply = visitor.log_in(username, password);
+        assert_eq!(reply.status, 200);
+        assert!(reply.body.contains("Неверный логин или пароль"));
+    }
+    assert_eq!(visitor.get("/stat").header("location"), "/login");
+}
+
+/// W1, W3
+#[test]
+fn logout_ends_the_session_on_the_server_too() {
+    let site = start();
+    let mut visitor = site.operator();
+    let stolen = visitor.clone();
+    assert_eq!(visitor.get("/logout").status, 200);
+    assert_eq!(visitor.get("/stat").status, 200, "looking is not leaving");
+    let reply = visitor.submit("/logout", "/logout", &[]);
+    assert_eq!(
+        (reply.status, reply.header("location")),
+        (302, "/login?out=1")
+    );
+    visitor
+        .headers
+        .push(("Accept-Language".into(), "ru".into()));
+    assert!(
+        visitor
+            .get("/login?out=1")
+            .body
+            .contains("Вы вышли из системы.")
+    );
+    assert_eq!(visitor.get("/stat").status, 302);
+    assert_eq!(stolen.clone().get("/stat").status, 302);
+}
+
+/// W3
+#[test]
+fn the_cookie_is_bound_to_the_site_and_hidden_from_scripts() {
+    let site = start();
+    let mut visitor = site.visitor();
+    let reply = visitor.log_in("admin", PASSWORD);
+    let cookie = reply
+        .headers
+        .iter()
+        .find(|(name, value)| name == "set-cookie" && value.starts_with("session="));
+    let (_, cookie) = cookie.unwrap();
+    for part in ["HttpOnly", "SameSite=Lax", "Path=/"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    for part in ["Secure", "Domain", "Max-Age"] {
+        assert!(!cookie.contains(part), "{cookie}");
+    }
+    let value = &visitor.cookies["session"];
+    assert!(value.len() > 64, "{value}");
+}
+
+/// W3
+#[test]
+fn cookies_are_secure_when_a_trusted_proxy_says_that_tls_is_spoken() {
+    let site = start();
+    site.origin.store(Arc::new(Origin {
+        mode: Mode::Proxy,
+        ..Origin::default()
+    }));
+    let mut visitor = site.visitor();
+    visitor
+        .headers
+        .push(("X-Forwarded-Proto".into(), "https".into()));
+    let is_secure = |reply: &crate::harness::Reply| {
+        let mut cookies = reply
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "set-cookie");
+        cookies.all(|(_, value)| value.ends_with("; Secure"))
+    };
+    let reply = visitor.log_in("admin", PASSWORD);
+    assert!(reply.status == 302 && is_secure(&reply));
+    site.origin.store(Arc::new(Origin::default()));
+    assert!(!is_secure(&site.visitor().get("/login")));
+    visitor.cookies.clear();
+    assert!(!is_secure(&visitor.get("/login")));
+}
+
+/// W3
+#[test]
+fn a_session_that_a_stranger_planted_is_not_adopted() {
+    let site = start();
+    let mut visitor = site.visitor();
+    visitor.cookies.insert("session".into(), "planted".into());
+    assert_eq!(visitor.log_in("admin", PASSWORD).status, 302);
+    let first = visitor.cookies["session"].clone();
+    assert_ne!(first, "planted");
+    // Logging in again gives another key, and the old one is dead only at its logout; the planted one never lives.
+    let mut other = site.visitor();
+    other.cookies.insert("session".into(), "planted".into());
+    assert_eq!(other.get("/stat").status, 302);
+    let mut tampered = visitor.clone();
+    let middle = first.len() / 2;
+    let flipped = if &first[middle..=middle] == "a" {
+        "b"
+    } else {
+        "a"
+    };
+    let value = format!("{}{flipped}{}", &first[..middle], &first[middle + 1..]);
+    tampered.cookies.insert("session".into(), value);
+    assert_eq!(tampered.get("/stat").status, 302);
+}
+
+/// W3
+#[test]
+fn the_sixth_wrong_password_from_one_address_waits_and_others_do_not() {
+    let site = start();
+    let mut guesser = site.visitor();
+    guesser.from = "127.0.0.66".into();
+    for guess in 0..5 {
+        assert_eq!(
+            guesser.log_in("admin", &format!("guess{guess}")).status,
+            200
+        );
+    }
+    let reply = guesser.log_in("admin", PASSWORD);
+    assert_eq!(reply.status, 429);
+    let wait: u64 = reply.header("retry-after").parse().unwrap();
+    assert!((1..=900).contains(&wait));
+    assert_eq!(site.operator().get("/stat").status, 200);
+}
+
+/// R6
+#[test]
+fn of_thirty_parallel_guesses_five_are_looked_at() {
+    let site = start();
+    let replies: Vec<u16> = std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..30)
+            .map(|_| {
+                let mut guesser = site.visitor();
+                guesser.from = "127.0.0.67".into();
+                scope.spawn(move || guesser.log_in("admin", "guess").status)
+            })
+            .collect();
+        let replies = guesses.into_iter().map(|guess| guess.join().unwrap());
+        replies.collect()
+    });
+    let looked_at = replies.iter().filter(|status| **status == 200).count();
+    let refused = replies.iter().filter(|status| **status == 429).count();
+    assert_eq!((looked_at, refused), (5, 25));
+}
+
+/// W3
+#[test]
+fn a_password_out_of_a_manual_opens_from_loopback_only() {
+    let site = start_with(|settings| settings.password = Some(Secret("admin".into())));
+    assert_eq!(site.visitor().log_in("admin", "admin").status, 302);
+    site.origin.store(Arc::new(Origin {
+        mode: Mode::Proxy,
+        ..Origin::default()
+    }));
+    let mut outside = site.visitor();
+    outside
+        .headers
+        .push(("X-Real-IP".into(), "192.0.2.9".into()));
+    let reply = outside.log_in("admin", "admin");
+    assert_eq!(reply.status, 200);
+    assert!(reply.body.contains("Wrong user name or password"));
+}
+
+/// W3
+#[test]
+fn a_form_without_its_token_is_refused_and_changes_nothing() {
+    let site = start();
+    let mut visitor = site.visitor();
+    let fields = [("username", "admin"), ("password", PASSWORD)];
+    assert_eq!(visitor.post("/login", &fields).status, 403);
+    drop(visitor.get("/login"));
+    let planted = [("csrf", "0"), ("username", "admin"), ("password", PASSWORD)];
+    assert_eq!(visitor.post("/login", &planted).status, 403);
+    let mut operator = site.operator();
+    let block = [("ip", "192.0.2.1"), ("info_hash", ""), ("reason", "")];
+    assert_eq!(operator.post("/blocklist", &block).status, 403);
+    for path in [
+        "/blocklist/unblock/1",
+        "/logout",
+        "/about/save",
+        "/about/tokens",
+    ] {
+        assert_eq!(operator.post(path, &[("name", "x")]).status, 403, "{path}");
+    }
+    assert!(site.tracker.access().blocks().is_empty());
+    assert_eq!(operator.get("/stat").status, 200);
+}
+
+/// W3
+#[test]
+fn a_form_of_another_site_is_refused_even_with_the_token() {
+    let site = start();
+    let mut operator = site.operator();
+    let csrf = operator.get("/blocklist").csrf();
+    operator
+        .headers
+        .push(("Origin".into(), "http://evil.example".into()));
+    let fields = [("csrf", csrf.as_str()), ("ip", "192.0.2.1")];
+    assert_eq!(operator.post("/blocklist", &fields).status, 403);
+    operator.headers.clear();
+    operator
+        .headers
+        .push(("Origin".into(), format!("http://{}", site.address)));
+    assert_eq!(operator.post("/blocklist", &fields).status, 302);
+}

@@ -1,0 +1,290 @@
+//! What the pages show and do, in both languages.
+
+use std::sync::Arc;
+
+use retracker::clock::Wall;
+use retracker::metrics::Gauge;
+use retracker::tracker::InfoHash;
+use retracker::tracker::census::{Caller, HandedOut, Roles, ZoneCount};
+
+use crate::harness::{Site, start};
+
+const PAGES: [&str; 10] = [
+    "/stat",
+    "/torrents",
+    "/torrents/0707070707070707070707070707070707070707",
+    "/torrents/0808080808080808080808080808080808080808",
+    "/all_peers",
+    "/zones",
+    "/clients",
+    "/callers",
+    "/blocklist",
+    "/about",
+];
+
+/// A site with two peers in one torrent, a zone and a caller.
+fn furnished() -> Site {
+    let site = start();
+    assert!(site.announce("192.0.2.1", [7; 20], true));
+    assert!(site.announce("2001:db8::1", [7; 20], false));
+    site.count();
+    let mut census = site.census.load().as_ref().clone();
+    census.zones.push(ZoneCount {
+        path: "moscow/<north>".into(),
+        below: Roles {
+            seeders: 1,
+            leechers: 1,
+        },
+        handed_out: HandedOut {
+            announces: 4,
+            announces_with_local: 1,
+            peers: 10,
+            local_peers: 4,
+            saved_mib: 2_048,
+            ..HandedOut::default()
+        },
+        ..ZoneCount::default()
+    });
+    census.callers.push(Caller {
+        network: "192.0.2.9/32".parse().unwrap(),
+        early: 1_234,
+        limited: 5,
+        last_seen: site.clock.now(),
+        banned_until: Some(site.clock.now().plus(60)),
+    });
+    site.census.store(Arc::new(census));
+    site
+}
+
+/// W1, W8
+#[test]
+fn every_page_is_there_in_both_languages() {
+    let site = furnished();
+    let mut operator = site.operator();
+    for language in ["en", "ru"] {
+        for path in PAGES {
+            let reply = operator.get(&format!("{path}?lang={language}"));
+            assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+            assert!(reply.body.contains(&format!("<html lang=\"{language}\"")));
+            let is_russian = reply.body.contains("Обзор");
+            assert_eq!(is_russian, language == "ru", "{path}");
+            assert!(reply.body.len() < 1 << 20);
+            let theme = operator.get(&format!("{path}?theme=dark"));
+            assert!(theme.body.contains("data-theme=\"dark\""));
+        }
+    }
+}
+
+/// W2
+#[test]
+fn the_overview_has_all_that_the_original_showed() {
+    let site = furnished();
+    let metrics = site.tracker.metrics();
+    metrics.set(Gauge::SeedersV4, 1);
+    metrics.set(Gauge::LeechersV6, 1);
+    metrics.set(Gauge::Torrents, 1);
+    metrics.set(Gauge::SnapshotBytes, 5 << 20);
+    metrics.set(Gauge::SnapshotPeers, 2);
+    let body = site.operator().get("/stat").body;
+    for text in [
+        "Server time",
+        "Uptime",
+        "Announce interval",
+        "1,800 s",
+        "Torrents",
+        "Peers",
+        "Seeders",
+        "Addresses",
+        "Database size",
+        "5.0\u{a0}MiB",
+        "Records",
+        "Top 10 torrents",
+        "Last 20 active peers",
+        "0707070707070707070707070707070707070707",
+        "192.0.2.1",
+        "2001:db8::1",
+        "6881",
+        "qBittorrent",
+        "4.5.2",
+    ] {
+        assert!(body.contains(text), "{text} is missing");
+    }
+}
+
+/// W5
+#[test]
+fn peers_are_paged_sorted_and_searched() {
+    let site = start();
+    for host in 1..=45 {
+        assert!(site.announce(&format!("10.0.0.{host}"), [7; 20], host % 2 == 0));
+    }
+    let mut operator = site.operator();
+    let page = operator.get("/all_peers?page=3&sort_by=ip&sort=asc").body;
+    assert!(
+        page.contains("10.0.0.41") && page.contains("10.0.0.45") && !page.contains("10.0.0.40<")
+    );
+    assert!(page.contains("41–45 / 45"));
+    let first = operator.get("/all_peers").body;
+    assert!(
+        first.contains("10.0.0.45") && !first.contains(">10.0.0.1<"),
+        "default is descending by address"
+    );
+    let found = operator.get("/all_peers?q=10.0.0.8/30").body;
+    assert!(found.contains("10.0.0.8") && found.contains("1–4 / 4"));
+    assert!(
+        operator
+            .get("/all_peers?q=qbittorrent")
+            .body
+            .contains("/ 45")
+    );
+    assert!(
+        operator
+            .get("/all_peers?q=Transmission")
+            .body
+            .contains("/ 0")
+    );
+    let hash = "07".repeat(20);
+    assert!(
+        operator
+            .get(&format!("/all_peers?q={hash}"))
+            .body
+            .contains("/ 45")
+    );
+}
+
+/// W1, W4
+#[test]
+fn blocking_and_unblocking_act_at_once() {
+    let site = start();
+    let mut operator = site.operator();
+    let hash = "AB".repeat(20);
+    for (field, value) in [
+        ("ip", "192.0.2.1"),
+        ("ip", "198.51.100.0/24"),
+        ("info_hash", hash.as_str()),
+    ] {
+        let reply = operator.submit(
+            "/blocklist",
+            "/blocklist",
+            &[(field, value), ("reason", "<b>spam</b>")],
+        );
+        assert_eq!(
+            (reply.status, reply.header("location")),
+            (302, "/blocklist?done=block")
+        );
+    }
+    assert!(!site.announce("192.0.2.1", [7; 20], true));
+    assert!(!site.announce("198.51.100.77", [7; 20], true));
+    assert!(!site.announce("203.0.113.1", [0xab; 20], true));
+    assert!(site.announce("203.0.113.1", [7; 20], true));
+    let list = operator.get("/blocklist").body;
+    assert!(list.contains("198.51.100.0/24") && list.contains(&InfoHash([0xab; 20]).to_string()));
+    assert!(list.contains("&lt;b&gt;spam") && !list.contains("<b>spam"));
+    for number in 1..=3 {
+        let path = format!("/blocklist/unblock/{number}");
+        let reply = operator.submit("/blocklist", &path, &[]);
+        assert_eq!(
+            (reply.status, reply.header("location")),
+            (302, "/blocklist?done=unblock")
+        );
+    }
+    assert!(site.announce("192.0.2.1", [7; 20], true));
+    assert!(site.announce("203.0.113.1", [0xab; 20], true));
+}
+
+/// W4
+#[test]
+fn an_entry_may_end_and_a_bad_one_is_explained() {
+    let site = start();
+    let mut operator = site.operator();
+    let fields = [("ip", "192.0.2.1"), ("hours", "2")];
+    assert_eq!(
+        operator.submit("/blocklist", "/blocklist", &fields).status,
+        302
+    );
+    let expires = site.tracker.access().blocks()[0].expires.unwrap();
+    assert!(expires > Wall(site.clock.wall().0 + 7_000));
+    let reply = operator.submit(
+        "/blocklist",
+        "/blocklist",
+        &[("ip", "\"><script>x"), ("reason", "kept")],
+    );
+    assert_eq!(reply.status, 400);
+    assert!(reply.body.contains("no address and no network") && reply.body.contains("kept"));
+    assert!(!reply.body.contains("<script>x"));
+}
+
+/// W7
+#[test]
+fn zones_show_what_stays_local() {
+    let site = furnished();
+    let body = site.operator().get("/zones").body;
+    for text in [
+        "&lt;north&gt;",
+        "40.0\u{a0}%",
+        "25.0\u{a0}%",
+        "2.0\u{a0}GiB",
+    ] {
+        assert!(body.contains(text), "{text} is missing");
+    }
+}
+
+/// W10
+#[test]
+fn clients_and_callers_are_listed() {
+    let site = furnished();
+    let mut operator = site.operator();
+    let clients = operator.get("/clients").body;
+    assert!(clients.contains("qBittorrent") && clients.contains("100.0\u{a0}%"));
+    let callers = operator.get("/callers").body;
+    assert!(callers.contains("192.0.2.9") && callers.contains("1,234"));
+    assert!(callers.contains("href=\"/blocklist?ip=192.0.2.9\""));
+}
+
+#[test]
+fn tokens_are_made_shown_once_and_revoked() {
+    let site = start();
+    let mut operator = site.operator();
+    let made = operator.submit("/about", "/about/tokens", &[("name", "grafana")]);
+    let (_, rest) = made.body.split_once("id=\"secret\">").unwrap();
+    let token = rest.split('<').next().unwrap().to_owned();
+    let mut program = site.visitor();
+    program
+        .headers
+        .push(("Authorization".into(), format!("Bearer {token}")));
+    assert_eq!(program.get("/stats.json").status, 200);
+    let about = operator.get("/about").body;
+    assert!(about.contains("grafana") && !about.contains(&token));
+    assert!(about.contains("***"));
+    let reply = operator.submit("/about", "/about/tokens/1/revoke", &[]);
+    assert_eq!(reply.header("location"), "/about?done=revoke");
+    assert_eq!(program.get("/stats.json").status, 401);
+}
+
+/// O5
+#[test]
+fn health_turns_when_snapshots_are_late_and_back() {
+    let site = start();
+    let mut visitor = site.visitor();
+    assert_eq!(visitor.get("/health").json()["status"], "ok");
+    let metrics = site.tracker.metrics();
+    metrics.set(Gauge::SnapshotAlive, 1);
+    let reply = visitor.get("/health");
+    assert_eq!(
+        (reply.status, reply.json()["faults"][0].as_str()),
+        (503, Some("snapshots_silent"))
+    );
+    assert!(
+        site.operator()
+            .get("/stat")
+            .body
+            .contains("no sign of life")
+    );
+    metrics.set(Gauge::SnapshotAlive, site.clock.now().raw().into());
+    assert_eq!(visitor.get("/health").status, 200);
+    metrics.set(Gauge::Restored, 0);
+    assert_eq!(
+        (visitor.get("/health").status, visitor.get("/ready").status),
+        (200, 503)
+    );
+}
