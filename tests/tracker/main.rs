@@ -14,5 +14,6 @@ mod harness;
 mod limits;
 mod operation;
 mod origins;
+mod recorded;
 mod scrapes;
 mod swarms;
