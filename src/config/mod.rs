@@ -91,6 +91,7 @@ impl Config {
                 .collect(),
             None => self.http.listen.clone(),
         };
+        self.udp.reported = self.http.reported.clone();
     }
 }
 

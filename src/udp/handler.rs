@@ -7,9 +7,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use super::connection_id::ConnectionIds;
 use super::packet::{self, Action, Announced, Head, Reply};
 use crate::metrics::{Action as Counted, Failure, Family, Sheet, Transport};
+use crate::reported::Rules;
 use crate::tracker::{InfoHash, PeerList, Refusal, Tracker, Turn, is_reachable};
 
 /// Clients that know this text (BiglyBT, anacrolix/torrent) connect anew at once; its spelling and its closing zero are those
@@ -21,12 +24,17 @@ const STALE_ID: &str = "Connection ID missmatch.\0";
 pub struct Handler {
     tracker: Arc<Tracker>,
     ids: ConnectionIds,
+    reported: Arc<ArcSwap<Rules>>,
     peers: PeerList,
 }
 
 impl Handler {
-    /// Makes a handler; the handlers of all workers share `ids`.
-    pub fn new(tracker: Arc<Tracker>, ids: ConnectionIds) -> Handler {
+    /// Makes a handler; the handlers of all workers share `ids` and the rules for `reported` addresses.
+    pub fn new(
+        tracker: Arc<Tracker>,
+        ids: ConnectionIds,
+        reported: Arc<ArcSwap<Rules>>,
+    ) -> Handler {
         let peers = PeerList {
             own_family_only: true,
             ..PeerList::default()
@@ -34,6 +42,7 @@ impl Handler {
         Handler {
             tracker,
             ids,
+            reported,
             peers,
         }
     }
@@ -84,10 +93,23 @@ impl Handler {
         out: &mut [u8],
     ) -> Result<Option<usize>, Fault> {
         let announced = Announced::read(body, ip).ok_or(Fault::ShortAnnounce)?;
+        let mut announce = announced.announce;
+        // The reply's peers are of the socket's family, so a v6 client cannot announce itself as a v4 one.
+        if announced.reported.is_some() && ip.is_ipv4() {
+            let reports = std::iter::once(announced.reported);
+            let addresses = self.reported.load().judge(ip, reports, |_| false);
+            if addresses.has_refused {
+                turn.sheet.failed(Transport::Udp, Failure::ReportedAddress);
+            }
+            if addresses.ip != ip {
+                // The core sees the reported address only; who is blocked shall not hide behind another one.
+                self.tracker.access().admit(ip)?;
+            }
+            announce.ip = addresses.ip;
+            announce.inner_ip = addresses.inner_ip;
+        }
         self.peers.at_most = packet::most_peers(ip);
-        let answer = self
-            .tracker
-            .announce(&announced.announce, turn, &mut self.peers)?;
+        let answer = self.tracker.announce(&announce, turn, &mut self.peers)?;
         count(Counted::Announce, ip, turn.sheet);
         Ok(Reply::announced(
             out,
@@ -188,7 +210,7 @@ mod tests {
             let tracker = Arc::new(Tracker::new(settings, Arc::clone(&metrics)));
             let ids = ConnectionIds::from_key(b"0123456789abcdef");
             Rig {
-                handler: Handler::new(Arc::clone(&tracker), ids),
+                handler: Handler::new(Arc::clone(&tracker), ids, Arc::default()),
                 tracker,
                 metrics,
                 rng: fastrand::Rng::with_seed(1),
@@ -228,6 +250,7 @@ mod tests {
     }
 
     /// The fields of an announce that the tests vary.
+    #[derive(Clone)]
     struct Sent {
         port: u16,
         left: u64,
@@ -474,6 +497,58 @@ mod tests {
             rig.send(&cut, A).unwrap(),
             b"\0\0\0\x03traninvalid info hash"
         );
+    }
+
+    /// C7
+    #[test]
+    fn a_reported_address_counts_only_where_the_rules_say_so() {
+        let mut rig = Rig::new();
+        let reporting = Sent {
+            address: [198, 51, 100, 7],
+            ..Sent::default()
+        };
+        let handed_out = |rig: &mut Rig, source| {
+            rig.announce(source, &reporting);
+            rig.announce(
+                B,
+                &Sent {
+                    event: 3,
+                    ..Sent::default()
+                },
+            );
+            let reply = rig.announce(B, &Sent::default());
+            rig.announce(
+                B,
+                &Sent {
+                    event: 3,
+                    ..Sent::default()
+                },
+            );
+            rig.announce(
+                source,
+                &Sent {
+                    event: 3,
+                    ..reporting.clone()
+                },
+            );
+            reply[20..].to_vec()
+        };
+        assert_eq!(handed_out(&mut rig, A), b"\xc0\0\x02\x01\x1a\xe1");
+        let mut rules = Rules {
+            ignore: false,
+            ..Rules::default()
+        };
+        rig.handler.reported.store(Arc::new(rules.clone()));
+        assert_eq!(handed_out(&mut rig, A), b"\xc0\0\x02\x01\x1a\xe1");
+        assert_eq!(rig.totals().failures(Failure::ReportedAddress), 2);
+        rules.verify = false;
+        rig.handler.reported.store(Arc::new(rules));
+        assert_eq!(handed_out(&mut rig, A), b"\xc6\x33\x64\x07\x1a\xe1");
+        assert!(handed_out(&mut rig, "[2001:db8::1]:9").is_empty());
+        let ignored: Networks = ["192.0.2.1/32".parse().unwrap()].into_iter().collect();
+        rig.tracker.access().configure(ignored, Vec::new());
+        assert!(handed_out(&mut rig, A).is_empty());
+        assert_eq!(rig.totals().failures(Failure::ReportedAddress), 2);
     }
 
     /// R5

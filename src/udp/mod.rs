@@ -18,8 +18,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::{JoinHandle, available_parallelism};
 
+use arc_swap::ArcSwap;
+
 use crate::clock::Clock;
 use crate::parts;
+use crate::reported::Rules;
 use crate::tracker::Tracker;
 use connection_id::ConnectionIds;
 use handler::Handler;
@@ -47,6 +50,9 @@ pub struct Settings {
     /// (`pin_source`). The system would choose by the route back, and a client drops what comes from elsewhere. It costs 0.4 µs
     /// for each request. Default `None`: only where the host has several addresses of the family at the start.
     pub pin_source: Option<bool>,
+    /// When the address in an announce counts (`ignore_reported_ip` and what goes with it). Only v4 clients can report one: the
+    /// field has four bytes. Default: never.
+    pub reported: Rules,
 }
 
 impl Default for Settings {
@@ -61,6 +67,7 @@ impl Default for Settings {
             receive_buffer: 4 << 20,
             send_buffer: 0,
             pin_source: None,
+            reported: Rules::default(),
         }
     }
 }
@@ -78,6 +85,7 @@ pub fn bind(settings: &Settings, inherited: Vec<UdpSocket>) -> io::Result<Bound>
     let mut bound = Bound {
         sockets: Vec::new(),
         addresses: Vec::new(),
+        reported: Arc::new(ArcSwap::from_pointee(settings.reported.clone())),
     };
     if !settings.is_enabled {
         return Ok(bound);
@@ -104,6 +112,7 @@ pub fn bind(settings: &Settings, inherited: Vec<UdpSocket>) -> io::Result<Bound>
 pub struct Bound {
     sockets: Vec<socket::Opened>,
     addresses: Vec<SocketAddr>,
+    reported: Arc<ArcSwap<Rules>>,
 }
 
 impl Bound {
@@ -140,11 +149,12 @@ impl Bound {
         let mut running = Running {
             stop: Arc::default(),
             threads: Vec::new(),
+            reported: self.reported,
         };
         for (index, opened) in self.sockets.into_iter().enumerate() {
             let worker = Worker {
                 opened,
-                handler: Handler::new(Arc::clone(tracker), ids),
+                handler: Handler::new(Arc::clone(tracker), ids, Arc::clone(&running.reported)),
                 metrics: Arc::clone(tracker.metrics()),
                 sheet: first_sheet + index,
                 clock,
@@ -168,9 +178,15 @@ impl Bound {
 pub struct Running {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    reported: Arc<ArcSwap<Rules>>,
 }
 
 impl Running {
+    /// Puts `reported` of the settings in force; the rest is taken at the start only.
+    pub fn configure(&self, settings: &Settings) {
+        self.reported.store(Arc::new(settings.reported.clone()));
+    }
+
     /// Lets every worker finish its batch and waits for it: a quarter of a second at most.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
