@@ -33,7 +33,10 @@ fn the_log_follows_its_level_its_file_and_panics() {
     let ended = thread.spawn(|| panic!("lost\nit")).unwrap().join();
     assert!(ended.is_err());
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.starts_with("ERROR thread rash: panicked at tests/logging.rs:"), "{text}");
+    assert!(
+        text.starts_with("ERROR thread rash: panicked at tests/logging.rs:"),
+        "{text}"
+    );
     assert!(text.ends_with(":\\nlost\\nit\n"), "{text}");
     assert!(logging::start(&settings).is_err(), "a process has one log");
 }

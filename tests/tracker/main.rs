@@ -17,3 +17,4 @@ mod origins;
 mod recorded;
 mod scrapes;
 mod swarms;
+mod udp;

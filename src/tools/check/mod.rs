@@ -224,7 +224,7 @@ impl<W: Write> Visit<'_, W> {
 mod tests {
     use super::*;
     use crate::metrics::{self, Metrics};
-    use crate::{tracker, udp as server};
+    use crate::{http as web, tracker, udp as server};
     use std::io::Read;
     use std::net::{TcpListener, UdpSocket};
     use std::sync::Arc;
@@ -297,6 +297,38 @@ mod tests {
         let totals = metrics.totals();
         assert_eq!(totals.fates(metrics::Fate::Joined), 4);
         assert_eq!(totals.fates(metrics::Fate::Left), 4);
+    }
+
+    #[test]
+    fn an_http_tracker_that_works_is_good_and_keeps_nothing() {
+        let settings = web::Settings {
+            listen: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()],
+            workers: 1,
+            ..web::Settings::default()
+        };
+        let bound = web::bind(&settings, Vec::new()).unwrap();
+        let metrics = Arc::new(Metrics::new(1));
+        let tracker = tracker::Tracker::new(tracker::Settings::default(), Arc::clone(&metrics));
+        let (ends, _reports) = channel();
+        let running = bound
+            .start(&Arc::new(tracker), Clock::start(), None, &ends)
+            .unwrap();
+        let addresses = running.addresses().iter();
+        let (result, text) = checked(
+            addresses
+                .map(|address| format!("http://{address}/announce"))
+                .collect(),
+        );
+        result.unwrap();
+        assert_eq!(text.matches("  good\n").count(), 2, "{text}");
+        assert!(
+            text.contains("seeders 1, leechers 1, downloaded 0\n"),
+            "{text}"
+        );
+        assert!(text.contains("peers 1 (1 of them v6): [::1]:"), "{text}");
+        assert_eq!(metrics.totals().fates(metrics::Fate::Joined), 4);
+        assert_eq!(metrics.totals().fates(metrics::Fate::Left), 4);
+        running.stop(Duration::ZERO);
     }
 
     #[test]
