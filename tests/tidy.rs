@@ -319,8 +319,11 @@ struct Source {
 }
 
 impl Source {
-    /// Everything before the test module at the file's end.
+    /// Everything before the test module at the file's end; nothing of a file that is such a module.
     fn production(&self) -> &str {
+        if self.path.contains("/tests/") || self.path.ends_with("/tests.rs") {
+            return "";
+        }
         let end = self
             .text
             .find("\n#[cfg(test)]\nmod ")

@@ -134,7 +134,7 @@ pub struct ClientCount {
 }
 
 /// What was handed out to the peers of a zone since the start; all figures only grow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HandedOut {
     /// Announces answered with a list.
     pub announces: u64,

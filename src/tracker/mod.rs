@@ -5,23 +5,48 @@
 
 mod access;
 mod announce;
+mod around;
+mod callers;
 pub mod census;
+mod draw;
 mod id;
-mod naive_census;
+mod ledger;
+mod loads;
+mod others;
+mod pages;
+mod peer;
+mod peers;
+mod prefixes;
+mod roll;
+mod selection;
 mod settings;
 mod stored;
+mod swarm;
+mod swarms;
+mod tally;
+mod views;
+mod visit;
+mod zones;
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 pub use access::{Access, Block, ClientRule, Networks, Target};
 pub use announce::{Announce, AnnounceReply, Event, PeerList, Refusal, ScrapeReply, Turn};
 pub use id::{InfoHash, PeerId};
+pub use ledger::{HOURS_KEPT, LedgerRow};
 pub use settings::Settings;
 pub use stored::{StoredPeer, StoredSwarm};
+pub use zones::{Realm, ZoneRule, Zones, ZonesError};
+
+use callers::Callers;
+use ledger::Ledger;
+use loads::Loads;
+use peer::NoId;
+use swarms::Swarms;
+use visit::Rules;
 
 use crate::clock::{Seconds, Wall};
 use crate::metrics::{Fate, Metrics, Told};
@@ -31,38 +56,123 @@ use crate::metrics::{Fate, Metrics, Told};
 pub struct Swept {
     /// Peers freed because their time was over.
     pub expired_peers: u64,
-    /// Torrents freed because no peer was left.
+    /// Torrents freed because no peer was left and no count is kept.
     pub freed_torrents: u64,
 }
+
+/// What is in force, swapped as one, so that a swarm never sees zones of one reload and settings of another.
+#[derive(Debug)]
+struct Charter {
+    settings: Arc<Settings>,
+    zones: Arc<Zones>,
+    ledger: Arc<Ledger>,
+    /// Changes with the zones.
+    edition: u16,
+}
+
+/// The swarms, with peer ids or without.
+#[derive(Debug)]
+enum Kept {
+    Whole(Swarms<PeerId>),
+    Bare(Swarms<NoId>),
+}
+
+/// Does the same with the swarms, whichever they are.
+macro_rules! with {
+    ($tracker:expr, $swarms:ident => $work:expr) => {
+        match &$tracker.swarms {
+            Kept::Whole($swarms) => $work,
+            Kept::Bare($swarms) => $work,
+        }
+    };
+}
+
+use with;
 
 /// All swarms and the rules for them. Every method may be called from any thread.
 #[derive(Debug)]
 pub struct Tracker {
-    settings: ArcSwap<Settings>,
+    charter: ArcSwap<Charter>,
     access: Access,
     metrics: Arc<Metrics>,
-    swarms: Mutex<HashMap<InfoHash, StoredSwarm>>,
+    loads: Loads,
+    callers: Callers,
+    swarms: Kept,
 }
 
 impl Tracker {
-    /// Makes an empty tracker.
+    /// Makes an empty tracker without zones.
     pub fn new(settings: Settings, metrics: Arc<Metrics>) -> Tracker {
+        let swarms = if settings.keep_peer_ids {
+            Kept::Whole(Swarms::new())
+        } else {
+            Kept::Bare(Swarms::new())
+        };
+        let zones = Arc::new(Zones::default());
+        let ledger = Arc::new(Ledger::new(&zones));
+        let charter = Charter {
+            settings: Arc::new(settings),
+            zones,
+            ledger,
+            edition: 0,
+        };
         Tracker {
-            settings: ArcSwap::from_pointee(settings),
+            charter: ArcSwap::from_pointee(charter),
             access: Access::default(),
             metrics,
-            swarms: Mutex::default(),
+            loads: Loads::new(),
+            callers: Callers::default(),
+            swarms,
+        }
+    }
+
+    fn rules<'a>(&'a self, charter: &'a Charter, now: Seconds) -> Rules<'a> {
+        Rules {
+            settings: &charter.settings,
+            zones: &charter.zones,
+            edition: charter.edition,
+            loads: &self.loads,
+            now,
         }
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
-        self.settings.load_full()
+        Arc::clone(&self.charter.load().settings)
     }
 
     /// Replaces the settings; `keep_peer_ids` stays as it was at the start.
     pub fn configure(&self, settings: Settings) {
-        self.settings.store(Arc::new(settings));
+        let old = self.charter.load();
+        let (zones, ledger) = (Arc::clone(&old.zones), Arc::clone(&old.ledger));
+        let settings = Arc::new(settings);
+        self.charter.store(Arc::new(Charter {
+            settings,
+            zones,
+            ledger,
+            edition: old.edition,
+        }));
+    }
+
+    /// The zones in force.
+    pub fn zones(&self) -> Arc<Zones> {
+        Arc::clone(&self.charter.load().zones)
+    }
+
+    /// Replaces the zones and places every peer anew, one swarm at a time, while announces go on (S7). Not to be called by two
+    /// threads at once.
+    pub fn set_zones(&self, zones: Zones, now: Seconds) {
+        let old = self.charter.load_full();
+        let ledger = Ledger::new(&zones);
+        ledger.restore(&old.ledger.rows(&old.zones), &zones);
+        let charter = Arc::new(Charter {
+            settings: Arc::clone(&old.settings),
+            zones: Arc::new(zones),
+            ledger: Arc::new(ledger),
+            edition: old.edition.wrapping_add(1),
+        });
+        self.charter.store(Arc::clone(&charter));
+        with!(self, swarms => swarms.refresh(&self.rules(&charter, now)));
     }
 
     /// The lists that decide who is served.
@@ -76,7 +186,7 @@ impl Tracker {
     }
 
     /// Answers an announce: joins, refreshes or removes the announcer and fills `list` with peers for it. Counts the outcome
-    /// on the turn's sheet; the caller counts the request itself and a refusal.
+    /// on the turn's sheet; the caller counts the request itself and a refusal. Takes the lock of one shard, once.
     ///
     /// # Errors
     /// The refusal that the client is to read; nothing has changed then.
@@ -90,196 +200,126 @@ impl Tracker {
         self.access.admit(announce.ip)?;
         self.access.admit_torrent(&announce.info_hash)?;
         self.access.admit_client(&announce.peer_id)?;
-        let settings = self.settings.load();
-        let interval = settings.interval(turn.rng);
-        let mut swarms = self.swarms.lock().unwrap_or_else(PoisonError::into_inner);
-        let swarm = swarms
-            .entry(announce.info_hash)
-            .or_insert_with(|| StoredSwarm {
-                info_hash: announce.info_hash,
-                downloaded: 0,
-                last_used: turn.now,
-                peers: Vec::new(),
-            });
-        swarm
-            .peers
-            .retain(|peer| turn.now.since(peer.last_seen) < settings.lifetime());
-        let old = swarm
-            .peers
-            .iter()
-            .position(|peer| (peer.ip, peer.port) == (announce.ip, announce.port));
-        let old = old.map(|at| swarm.peers.swap_remove(at));
-        let fate;
-        if announce.event == Event::Stopped || announce.port == 0 {
-            fate = if old.is_some() {
-                Fate::Left
-            } else {
-                Fate::Passed
-            };
-        } else {
-            fate = if old.is_some() {
-                Fate::Refreshed
-            } else {
-                Fate::Joined
-            };
-            let mut has_completed = old.is_some_and(|old| old.has_completed);
-            if announce.event == Event::Completed && !has_completed {
-                swarm.downloaded += 1;
-                has_completed = true;
-            }
-            let wanted = settings.list_length(announce.num_want, list.at_most);
-            for peer in &swarm.peers {
-                let is_own_family = peer.ip.is_ipv4() == announce.ip.is_ipv4();
-                if list.len() < wanted
-                    && !(announce.is_seeder && peer.is_seeder)
-                    && (is_own_family || !list.own_family_only)
-                {
-                    push(list, peer);
-                }
-            }
-            swarm.peers.push(StoredPeer {
-                ip: announce.ip,
-                inner_ip: announce.inner_ip,
-                port: announce.port,
-                id: announce.peer_id,
-                is_seeder: announce.is_seeder,
-                is_paused: announce.event == Event::Paused,
-                has_completed,
-                downloaded_mib: 0,
-                last_seen: turn.now,
-            });
-        }
+        let charter = self.charter.load();
+        let settings = &charter.settings;
+        let rules = self.rules(&charter, turn.now);
+        let (outcome, counts) =
+            with!(self, swarms => swarms.announce(announce, &rules, turn.rng, list));
         turn.sheet
-            .announced(Told::from(announce.event), fate, list.len());
-        let complete = swarm.peers.iter().filter(|peer| peer.is_seeder).count();
+            .announced(announce.event.into(), outcome.fate, list.len());
+        let zone = if charter.zones.is_empty() {
+            0
+        } else {
+            charter.zones.of(announce.ip)
+        };
+        if !charter.zones.is_empty() && announce.event != Event::Stopped {
+            charter.ledger.note(zone, &outcome, settings.line_mib);
+        }
+        if outcome.fate == Fate::Early {
+            self.callers.note(announce.ip, turn.now);
+        }
+        let interval = settings.interval(turn.rng);
         Ok(AnnounceReply {
-            complete: u32::try_from(complete).unwrap_or(u32::MAX),
-            incomplete: u32::try_from(swarm.peers.len() - complete).unwrap_or(u32::MAX),
-            downloaded: swarm.downloaded,
+            complete: counts.complete,
+            incomplete: counts.incomplete,
+            downloaded: counts.downloaded,
             interval,
             min_interval: settings.min_interval(interval),
-            warning: 0,
+            warning: charter.zones.warned_by(zone),
         })
     }
 
     /// Answers for one torrent of a scrape; zeros for an unknown or a blocked one. The caller asks [`Access::admit`] first.
     pub fn scrape(&self, hash: &InfoHash, now: Seconds) -> ScrapeReply {
-        let lifetime = self.settings.load().lifetime();
-        let swarms = self.swarms.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(swarm) = swarms.get(hash) else {
+        if self.access.admit_torrent(hash).is_err() {
             return ScrapeReply::default();
-        };
-        let mut reply = ScrapeReply {
-            downloaded: swarm.downloaded,
-            ..ScrapeReply::default()
-        };
-        for peer in swarm
-            .peers
-            .iter()
-            .filter(|peer| now.since(peer.last_seen) < lifetime)
-        {
-            reply.complete += u32::from(peer.is_seeder);
-            reply.incomplete += u32::from(!peer.is_seeder);
-            reply.downloaders += u32::from(!peer.is_seeder && !peer.is_paused);
         }
-        reply
+        let charter = self.charter.load();
+        with!(self, swarms => swarms.scrape(hash, &self.rules(&charter, now)))
+    }
+
+    /// The warning that a reply with this number carries (P19).
+    pub fn warning(&self, number: u32) -> Option<String> {
+        if number == 0 {
+            None
+        } else {
+            self.charter.load().zones.warning(number).map(str::to_owned)
+        }
     }
 
     /// Frees the dead and the torrents without peers, one shard at a time.
     pub fn sweep(&self, now: Seconds) -> Swept {
-        let lifetime = self.settings.load().lifetime();
-        let mut swept = Swept::default();
-        let mut swarms = self.swarms.lock().unwrap_or_else(PoisonError::into_inner);
-        swarms.retain(|_, swarm| {
-            let before = swarm.peers.len();
-            swarm
-                .peers
-                .retain(|peer| now.since(peer.last_seen) < lifetime);
-            swept.expired_peers += (before - swarm.peers.len()) as u64;
-            swept.freed_torrents += u64::from(swarm.peers.is_empty());
-            !swarm.peers.is_empty()
-        });
-        swept
+        let charter = self.charter.load_full();
+        self.callers.sweep(now);
+        with!(self, swarms => swarms.sweep(&self.rules(&charter, now)))
     }
 
-    /// Replaces the blocklist and removes stored peers and torrents that it covers.
-    pub fn block(&self, blocks: Vec<Block>, now: Wall) {
-        self.access.block(blocks, now);
-        let mut swarms = self.swarms.lock().unwrap_or_else(PoisonError::into_inner);
-        swarms.retain(|hash, swarm| {
-            swarm.peers.retain(|peer| !self.access.is_blocked(peer.ip));
-            self.access.admit_torrent(hash).is_ok()
-        });
+    /// Living peers, up to the dead that no sweep has met yet. Costs nothing.
+    pub fn peers(&self) -> u64 {
+        with!(self, swarms => swarms.peers())
+    }
+
+    /// Replaces the blocklist and removes stored peers and torrents that it covers, one shard at a time.
+    pub fn block(&self, blocks: Vec<Block>, wall: Wall) {
+        self.access.block(blocks, wall);
+        let charter = self.charter.load_full();
+        let is_hash_gone = |hash: &InfoHash| self.access.admit_torrent(hash).is_err();
+        let is_ip_gone = |ip| self.access.is_blocked(ip);
+        with!(self, swarms => swarms.remove_where(&self.rules(&charter, Seconds::default()), is_hash_gone, is_ip_gone));
     }
 
     /// The torrents that changed since they were last [exported](Tracker::export); in no order.
     pub fn changed(&self) -> Vec<InfoHash> {
-        self.swarms
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keys()
-            .copied()
-            .collect()
+        with!(self, swarms => swarms.changed())
     }
 
     /// The torrents that were freed since this was last asked; they may exist again by now.
     pub fn freed(&self) -> Vec<InfoHash> {
-        Vec::new()
+        with!(self, swarms => swarms.freed())
     }
 
     /// Copies one swarm's living peers under its shard's lock and marks it unchanged; `None` when it is gone.
     pub fn export(&self, hash: &InfoHash, now: Seconds) -> Option<StoredSwarm> {
-        let _ = now;
-        self.swarms
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(hash)
-            .cloned()
+        let charter = self.charter.load();
+        with!(self, swarms => swarms.export(hash, &self.rules(&charter, now)))
     }
 
-    /// Marks swarms changed again, after a snapshot that failed.
+    /// Marks swarms changed and torrents freed again, after a snapshot that failed.
     pub fn mark_changed(&self, hashes: &[InfoHash], freed: &[InfoHash]) {
-        let _ = (hashes, freed);
+        with!(self, swarms => {
+            swarms.mark_changed(hashes);
+            swarms.remember_freed(freed.to_vec());
+        });
     }
 
     /// Puts a swarm back; the expired, the blocked and what is over a bound are left out. Returns how many peers were stored.
-    pub fn restore(&self, swarm: StoredSwarm, now: Seconds) -> usize {
-        let _ = now;
-        let count = swarm.peers.len();
-        self.swarms
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(swarm.info_hash, swarm);
-        count
+    /// May be called by several threads at once.
+    pub fn restore(&self, mut swarm: StoredSwarm, now: Seconds) -> usize {
+        let charter = self.charter.load();
+        let rules = self.rules(&charter, now);
+        if self.access.admit_torrent(&swarm.info_hash).is_err() {
+            return 0;
+        }
+        let horizon = rules.horizon();
+        swarm.peers.retain(|peer| {
+            peer.last_seen.raw() > horizon
+                && peer.port != 0
+                && is_reachable(peer.ip)
+                && !self.access.is_blocked(peer.ip)
+        });
+        with!(self, swarms => swarms.restore(&swarm, &rules))
     }
-}
 
-fn push(list: &mut PeerList, peer: &StoredPeer) {
-    match SocketAddr::new(peer.ip, peer.port) {
-        SocketAddr::V4(address) => {
-            let [a, b, c, d] = address.ip().octets();
-            let [high, low] = address.port().to_be_bytes();
-            list.v4.push([a, b, c, d, high, low]);
-            if list.wants_ids {
-                list.ids_v4.push(peer.id);
-            }
-        }
-        SocketAddr::V6(address) => {
-            let mut bytes = [0; 18];
-            for (to, from) in bytes.iter_mut().zip(
-                address
-                    .ip()
-                    .octets()
-                    .into_iter()
-                    .chain(address.port().to_be_bytes()),
-            ) {
-                *to = from;
-            }
-            list.v6.push(bytes);
-            if list.wants_ids {
-                list.ids_v6.push(peer.id);
-            }
-        }
+    /// The zones' counters, to be kept across restarts.
+    pub fn ledger(&self) -> Vec<LedgerRow> {
+        let charter = self.charter.load_full();
+        charter.ledger.rows(&charter.zones)
+    }
+
+    /// Puts kept counters back, before the first announce.
+    pub fn restore_ledger(&self, rows: &[LedgerRow]) {
+        let charter = self.charter.load_full();
+        charter.ledger.restore(rows, &charter.zones);
     }
 }
 
@@ -307,3 +347,6 @@ pub fn is_reachable(ip: IpAddr) -> bool {
         IpAddr::V6(ip) => !(ip.is_unspecified() || ip.is_multicast()),
     }
 }
+
+#[cfg(test)]
+mod tests;

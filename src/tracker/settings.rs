@@ -21,6 +21,8 @@ pub struct Settings {
     pub local_share: u32,
     /// Strangers in a list at least, when there are any (`min_external`). Default 4.
     pub min_external: u32,
+    /// What a subscriber's line carries at most, in MiB a second (`max_line_rate`): bounds what counts as saved (O11). Default 125.
+    pub line_mib: u32,
     /// Bound on peers in all (`max_peers`). Default 2,000,000.
     pub max_peers: u32,
     /// Bound on torrents in all (`max_torrents`). Default 1,000,000.
@@ -49,6 +51,7 @@ impl Default for Settings {
             seed_share: 50,
             local_share: 80,
             min_external: 4,
+            line_mib: 125,
             max_peers: 2_000_000,
             max_torrents: 1_000_000,
             max_peers_per_torrent: 100_000,

@@ -1,8 +1,14 @@
 //! Swarms as they leave the core for a snapshot and come back: plain values, whole swarms at a time.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::id::{InfoHash, PeerId};
+use super::others::Others;
+use super::peer::{Address, KeptId, Peer};
+use super::peers::{Peers, Role};
+use super::swarm::{Extra, Swarm};
+use super::visit::Rules;
+use super::zones::Zones;
 use crate::clock::Seconds;
 
 /// One peer of a [`StoredSwarm`].
@@ -39,4 +45,103 @@ pub struct StoredSwarm {
     pub last_used: Seconds,
     /// Its living peers, in no particular order.
     pub peers: Vec<StoredPeer>,
+}
+
+impl<I: KeptId> Swarm<I> {
+    /// The living peers as plain values.
+    pub(super) fn export(&self, horizon: u32) -> Vec<StoredPeer> {
+        let mut stored = Vec::with_capacity(self.len());
+        self.visit(|peer| {
+            if peer.last_seen.raw() > horizon {
+                stored.push(peer);
+            }
+        });
+        stored
+    }
+
+    /// Hands every stored peer to `visit`, living or not.
+    pub(super) fn visit(&self, mut visit: impl FnMut(StoredPeer)) {
+        fn store<A: Address, I: KeptId>(
+            role: Role,
+            peer: &Peer<A, I>,
+            others: Option<&Others>,
+        ) -> StoredPeer {
+            let address = SocketAddr::new(peer.address.ip(), peer.address.port());
+            StoredPeer {
+                ip: address.ip(),
+                inner_ip: others
+                    .filter(|_| peer.has_other())
+                    .and_then(|others| others.of(address)),
+                port: address.port(),
+                id: peer.id.given().unwrap_or(PeerId([0; 20])),
+                is_seeder: role == Role::Seeder && !peer.is_paused(),
+                is_paused: peer.is_paused(),
+                has_completed: peer.has_completed(),
+                downloaded_mib: peer.downloaded_mib(),
+                last_seen: peer.seen(),
+            }
+        }
+        let others = self.extra.as_ref().map(|extra| &extra.others);
+        self.v4
+            .iter()
+            .for_each(|(role, peer)| visit(store(role, peer, others)));
+        if let Some(extra) = &self.extra {
+            extra
+                .v6
+                .iter()
+                .for_each(|(role, peer)| visit(store(role, peer, others)));
+        }
+    }
+
+    /// Makes a swarm of peers that are alive and within the bounds.
+    pub(super) fn restore(
+        peers: &[StoredPeer],
+        downloaded: u32,
+        last_used: Seconds,
+        rules: &Rules<'_>,
+    ) -> Swarm<I> {
+        fn packed<A: Address, I: KeptId>(
+            peer: &StoredPeer,
+            zones: &Zones,
+        ) -> Option<(Role, Peer<A, I>)> {
+            let address = A::pack(peer.ip, peer.port)?;
+            let mut new = Peer::new(address, peer.id, zones.of(peer.ip), peer.last_seen);
+            new.set_paused(peer.is_paused);
+            new.set_completed(peer.has_completed);
+            new.set_downloaded_mib(peer.downloaded_mib);
+            new.set_other(peer.inner_ip.is_some());
+            Some((
+                if peer.is_seeder || peer.is_paused {
+                    Role::Seeder
+                } else {
+                    Role::Leecher
+                },
+                new,
+            ))
+        }
+        let mut swarm = Swarm::new(rules);
+        swarm.downloaded = downloaded;
+        swarm.is_changed = false;
+        swarm.v4 = Peers::rebuild(peers.iter().filter_map(|peer| packed(peer, rules.zones)));
+        let others = peers
+            .iter()
+            .filter_map(|peer| Some((SocketAddr::new(peer.ip, peer.port), peer.inner_ip?)));
+        let others = Others::new(others);
+        let v6 = Peers::rebuild(peers.iter().filter_map(|peer| packed(peer, rules.zones)));
+        if v6.len() > 0 || !others.is_empty() {
+            swarm.extra = Some(Box::new(Extra { v6, others }));
+        }
+        swarm.oldest = if swarm.len() == 0 {
+            last_used.raw()
+        } else {
+            swarm.oldest_of_all()
+        };
+        let mut paused = 0;
+        swarm.visit(|peer| {
+            paused += u32::from(peer.is_paused);
+            rules.loads.add(peer.ip);
+        });
+        swarm.paused = paused;
+        swarm
+    }
 }

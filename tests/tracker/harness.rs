@@ -43,7 +43,12 @@ pub(crate) fn start() -> Server {
 pub(crate) fn start_with(change: impl FnOnce(&mut http::Settings)) -> Server {
     let mut settings = settings();
     change(&mut settings);
-    start_all(&settings, tracker::Settings::default(), None)
+    // All clients of a test may share one address.
+    let core = tracker::Settings {
+        max_ports_per_address: 0,
+        ..tracker::Settings::default()
+    };
+    start_all(&settings, core, None)
 }
 
 /// Starts a tracker with everything given.

@@ -1,0 +1,63 @@
+//! The neighbourhoods of a requester: runs of places, from the narrowest to the widest (S7, S8), and all that it sees (S9).
+
+use super::peer::{Address, Place};
+use super::zones::Zones;
+
+/// Deeper zones than this count as near as their ancestors at this depth.
+const DEPTH_MOST: usize = 13;
+
+/// The neighbourhoods of a requester from the narrowest to the widest, each inside the next.
+#[derive(Debug)]
+pub(super) struct Around<A: Address> {
+    pub(super) levels: [(Place<A>, Place<A>); DEPTH_MOST + A_PREFIXES],
+    pub(super) count: usize,
+    /// The level that holds the requester's whole zone, or the widest prefix when it is in none.
+    pub(super) home: usize,
+    /// All that the requester may see (S9).
+    pub(super) whole: Option<(Place<A>, Place<A>)>,
+    pub(super) is_zoned: bool,
+}
+
+const A_PREFIXES: usize = 3;
+
+fn subtree<A: Address>(zones: &Zones, zone: u32) -> (Place<A>, Place<A>) {
+    let (first, last) = zones.subtree(zone);
+    ((first, A::BOUNDS.0), (last, A::BOUNDS.1))
+}
+
+impl<A: Address> Around<A> {
+    /// The neighbourhoods of `zone`, and within it those of `address` when the requester has one of this family.
+    pub(super) fn new(zones: &Zones, zone: u32, address: Option<A>) -> Around<A> {
+        let none = ((0, A::BOUNDS.0), (0, A::BOUNDS.0));
+        let strict = zones.strict_root(zone);
+        let mut around = Around {
+            levels: [none; DEPTH_MOST + A_PREFIXES],
+            count: 0,
+            home: 0,
+            whole: (strict != 0).then(|| subtree::<A>(zones, strict)),
+            is_zoned: zone != 0,
+        };
+        for bits in address.map(|_| A::NEAR_PREFIXES).into_iter().flatten() {
+            let (low, high) = address.map_or(A::BOUNDS, |address| address.prefix(bits));
+            around.push(((zone, low), (zone, high)));
+        }
+        around.home = if zone == 0 {
+            around.count.saturating_sub(1)
+        } else {
+            around.count
+        };
+        let mut above = zone;
+        while above != 0 && around.count < around.levels.len() {
+            around.push(subtree::<A>(zones, above));
+            above = zones.parent(above);
+        }
+        around
+    }
+
+    fn push(&mut self, level: (Place<A>, Place<A>)) {
+        if let Some(cell) = self.levels.get_mut(self.count) {
+            *cell = level;
+            self.count += 1;
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! One stored peer, packed: what a swarm keeps of it, and the order in which a swarm keeps its peers.
+//!
+//! The order is by zone number, then address, then port. Zones are numbered so that a zone and all below it are one run of
+//! numbers, so every kind of nearness (same subtree of zones, same address prefix) is one contiguous run of peers.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::id::PeerId;
+use crate::clock::Seconds;
+
+/// A packed address and port as it goes over the wire: 6 bytes for v4 (BEP 23), 18 for v6 (BEP 7).
+pub(super) trait Address: Copy + Eq + std::fmt::Debug {
+    /// Address and port as a number, so that they compare in one step.
+    type Key: Copy + Ord + std::fmt::Debug;
+    /// The least and the greatest key.
+    const BOUNDS: (Self::Key, Self::Key);
+    /// Prefix lengths, long to short, by which peers of one zone are near each other (S8).
+    const NEAR_PREFIXES: [u32; 3];
+    /// The length of a whole address.
+    const BITS: u32;
+
+    fn pack(ip: IpAddr, port: u16) -> Option<Self>;
+    fn ip(self) -> IpAddr;
+    fn port(self) -> u16;
+    fn key(self) -> Self::Key;
+    /// The least and the greatest key of the prefix of `bits` that the address is in.
+    fn prefix(self, bits: u32) -> (Self::Key, Self::Key);
+}
+
+impl Address for [u8; 6] {
+    type Key = u64;
+    const BOUNDS: (u64, u64) = (0, u64::MAX);
+    const NEAR_PREFIXES: [u32; 3] = [24, 20, 16];
+    const BITS: u32 = 32;
+
+    fn pack(ip: IpAddr, port: u16) -> Option<Self> {
+        let IpAddr::V4(ip) = ip else { return None };
+        let [a, b, c, d] = ip.octets();
+        let [high, low] = port.to_be_bytes();
+        Some([a, b, c, d, high, low])
+    }
+
+    fn ip(self) -> IpAddr {
+        let [a, b, c, d, ..] = self;
+        Ipv4Addr::new(a, b, c, d).into()
+    }
+
+    fn port(self) -> u16 {
+        let [.., high, low] = self;
+        u16::from_be_bytes([high, low])
+    }
+
+    #[inline]
+    fn key(self) -> u64 {
+        let [a, b, c, d, e, f] = self;
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    }
+
+    fn prefix(self, bits: u32) -> (u64, u64) {
+        let host = (1_u64 << (48 - bits.min(32))) - 1;
+        (self.key() & !host, self.key() | host)
+    }
+}
+
+impl Address for [u8; 18] {
+    type Key = (u128, u16);
+    const BOUNDS: ((u128, u16), (u128, u16)) = ((0, 0), (u128::MAX, u16::MAX));
+    const NEAR_PREFIXES: [u32; 3] = [64, 56, 48];
+    const BITS: u32 = 128;
+
+    fn pack(ip: IpAddr, port: u16) -> Option<Self> {
+        let IpAddr::V6(ip) = ip else { return None };
+        let mut bytes = [0; 18];
+        let source = ip.octets().into_iter().chain(port.to_be_bytes());
+        bytes
+            .iter_mut()
+            .zip(source)
+            .for_each(|(to, from)| *to = from);
+        Some(bytes)
+    }
+
+    fn ip(self) -> IpAddr {
+        Ipv6Addr::from(self.key().0).into()
+    }
+
+    fn port(self) -> u16 {
+        self.key().1
+    }
+
+    #[inline]
+    fn key(self) -> (u128, u16) {
+        let (address, port) =
+            self.split_first_chunk::<16>()
+                .map_or(([0; 16], [0; 2]), |(address, rest)| {
+                    (
+                        *address,
+                        rest.first_chunk::<2>().copied().unwrap_or_default(),
+                    )
+                });
+        (u128::from_be_bytes(address), u16::from_be_bytes(port))
+    }
+
+    fn prefix(self, bits: u32) -> ((u128, u16), (u128, u16)) {
+        let host = u128::MAX.checked_shr(bits).unwrap_or(0);
+        let (address, _) = self.key();
+        ((address & !host, 0), (address | host, u16::MAX))
+    }
+}
+
+/// What is kept of a peer's id: all of it, or nothing (`keep_peer_ids = no`).
+pub(super) trait KeptId: Copy + std::fmt::Debug + Send + Sync + 'static {
+    fn keep(id: PeerId) -> Self;
+    /// `None` when nothing is kept.
+    fn given(self) -> Option<PeerId>;
+    fn is(self, id: PeerId) -> bool;
+}
+
+impl KeptId for PeerId {
+    fn keep(id: PeerId) -> PeerId {
+        id
+    }
+
+    #[inline]
+    fn given(self) -> Option<PeerId> {
+        Some(self)
+    }
+
+    fn is(self, id: PeerId) -> bool {
+        self == id
+    }
+}
+
+/// Nothing is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoId;
+
+impl KeptId for NoId {
+    fn keep(_: PeerId) -> NoId {
+        NoId
+    }
+
+    fn given(self) -> Option<PeerId> {
+        None
+    }
+
+    fn is(self, _: PeerId) -> bool {
+        false
+    }
+}
+
+/// Where a peer stands in a swarm's order.
+pub(super) type Place<A> = (u32, <A as Address>::Key);
+
+/// The largest zone number that a peer can hold.
+pub(super) const MAX_ZONE: u32 = (1 << 24) - 1;
+
+const PAUSED: u8 = 1;
+const COMPLETED: u8 = 2;
+const HAS_OTHER: u8 = 4;
+
+/// One peer, without padding: 38 bytes for v4 with its id, 18 without; 50 and 30 for v6.
+///
+/// ```text
+/// address 6 or 18 · id 20 or 0 · last seen 4 · zone 3 · flags 1 · downloaded, in MiB 3 · local share of its last list 1
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer<A, I> {
+    pub(super) address: A,
+    pub(super) id: I,
+    seen: [u8; 4],
+    zone: [u8; 3],
+    flags: u8,
+    downloaded: [u8; 3],
+    /// Local peers in the list that it was last handed ÷ all in it, in 255ths.
+    pub(super) local_share: u8,
+}
+
+fn three(value: u32) -> [u8; 3] {
+    let [a, b, c, _] = value.min(MAX_ZONE).to_le_bytes();
+    [a, b, c]
+}
+
+fn from_three([a, b, c]: [u8; 3]) -> u32 {
+    u32::from_le_bytes([a, b, c, 0])
+}
+
+impl<A: Address, I: KeptId> Peer<A, I> {
+    pub(super) fn new(address: A, id: PeerId, zone: u32, seen: Seconds) -> Peer<A, I> {
+        Peer {
+            address,
+            id: I::keep(id),
+            seen: seen.raw().to_le_bytes(),
+            zone: three(zone),
+            flags: 0,
+            downloaded: [0; 3],
+            local_share: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn place(&self) -> Place<A> {
+        (from_three(self.zone), self.address.key())
+    }
+
+    pub(super) fn set_zone(&mut self, zone: u32) {
+        self.zone = three(zone);
+    }
+
+    pub(super) fn seen(&self) -> Seconds {
+        Seconds::from_raw(u32::from_le_bytes(self.seen))
+    }
+
+    pub(super) fn set_seen(&mut self, now: Seconds) {
+        self.seen = now.raw().to_le_bytes();
+    }
+
+    /// In whole MiB; what is more than 16 TiB counts as that.
+    pub(super) fn downloaded_mib(&self) -> u32 {
+        from_three(self.downloaded)
+    }
+
+    pub(super) fn set_downloaded_mib(&mut self, mib: u32) {
+        self.downloaded = three(mib);
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    fn set(&mut self, flag: u8, is_set: bool) {
+        self.flags = if is_set {
+            self.flags | flag
+        } else {
+            self.flags & !flag
+        };
+    }
+
+    /// A paused partial seed (BEP 21).
+    pub(super) fn is_paused(&self) -> bool {
+        self.has(PAUSED)
+    }
+
+    pub(super) fn set_paused(&mut self, is_paused: bool) {
+        self.set(PAUSED, is_paused);
+    }
+
+    /// Whether its `completed` has been counted.
+    pub(super) fn has_completed(&self) -> bool {
+        self.has(COMPLETED)
+    }
+
+    pub(super) fn set_completed(&mut self, has_completed: bool) {
+        self.set(COMPLETED, has_completed);
+    }
+
+    /// Whether the swarm keeps a second address of it (S10).
+    pub(super) fn has_other(&self) -> bool {
+        self.has(HAS_OTHER)
+    }
+
+    pub(super) fn set_other(&mut self, has_other: bool) {
+        self.set(HAS_OTHER, has_other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    #[test]
+    fn a_peer_has_no_padding() {
+        assert_eq!(size_of::<Peer<[u8; 6], PeerId>>(), 38);
+        assert_eq!(size_of::<Peer<[u8; 6], NoId>>(), 18);
+        assert_eq!(size_of::<Peer<[u8; 18], PeerId>>(), 50);
+    }
+
+    proptest! {
+        #[test]
+        fn packed_addresses_unpack(v4 in any::<u32>(), v6 in any::<u128>(), port in any::<u16>()) {
+            let ip = IpAddr::from(Ipv4Addr::from(v4));
+            let packed = <[u8; 6]>::pack(ip, port).unwrap();
+            prop_assert_eq!((packed.ip(), packed.port()), (ip, port));
+            let ip = IpAddr::from(Ipv6Addr::from(v6));
+            let packed = <[u8; 18]>::pack(ip, port).unwrap();
+            prop_assert_eq!((packed.ip(), packed.port()), (ip, port));
+        }
+
+        #[test]
+        fn prefixes_hold_just_their_addresses(a in any::<u32>(), b in any::<u32>(), bits in 1_u32..=32, port in any::<u16>()) {
+            let (a, b) = (Ipv4Addr::from(a), Ipv4Addr::from(b));
+            let shares = (u32::from(a) ^ u32::from(b)).leading_zeros() >= bits;
+            let (low, high) = <[u8; 6]>::pack(a.into(), 1).unwrap().prefix(bits);
+            let key = <[u8; 6]>::pack(b.into(), port).unwrap().key();
+            prop_assert_eq!((low..=high).contains(&key), shares);
+        }
+
+        #[test]
+        fn fields_do_not_touch_each_other(zone in 0..=MAX_ZONE, mib in 0..=MAX_ZONE, seen in any::<u32>()) {
+            let mut peer = Peer::<[u8; 6], PeerId>::new([1; 6], PeerId([2; 20]), zone, Seconds::from_raw(seen));
+            peer.set_downloaded_mib(mib);
+            peer.set_paused(true);
+            peer.set_completed(true);
+            peer.set_paused(false);
+            prop_assert_eq!((peer.place().0, peer.downloaded_mib(), peer.seen().raw()), (zone, mib, seen));
+            prop_assert!(peer.has_completed() && !peer.is_paused() && !peer.has_other());
+        }
+    }
+}

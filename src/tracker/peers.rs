@@ -1,0 +1,382 @@
+//! The peers of one family in one swarm: a flat list while they are few, rolls when they are many.
+//!
+//! Leechers and seeders are kept apart, each in order, so that counting, drawing from one role and drawing from one
+//! neighbourhood are all questions about ranks.
+
+use super::peer::{Address, KeptId, Peer, Place};
+use super::roll::{Roll, give_back, make_room, oldest_of};
+
+/// More peers than this are kept in rolls.
+const FLAT_MOST: usize = 128;
+
+/// From rolls back to a flat list at this many: far enough below, so that a swarm does not go back and forth.
+const ROLLS_LEAST: usize = 64;
+
+/// What a peer takes part for. Paused partial seeds (BEP 21) stand with the seeders: they hand out and take nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Leecher,
+    Seeder,
+}
+
+/// All peers of one family in one swarm.
+#[derive(Debug)]
+pub(super) enum Peers<A: Address, I> {
+    /// The first `leechers` are leechers in order, the rest seeders in order.
+    Flat {
+        peers: Vec<Peer<A, I>>,
+        leechers: u32,
+    },
+    Rolls(Box<[Roll<A, I>; 2]>),
+}
+
+impl<A: Address, I: KeptId> Default for Peers<A, I> {
+    fn default() -> Self {
+        Peers::Flat {
+            peers: Vec::new(),
+            leechers: 0,
+        }
+    }
+}
+
+/// The peers of one role, as they are asked for by rank.
+#[derive(Debug)]
+pub(super) enum View<'a, A: Address, I> {
+    Flat(&'a [Peer<A, I>]),
+    Roll(&'a Roll<A, I>),
+}
+
+impl<A: Address, I> Clone for View<'_, A, I> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A: Address, I> Copy for View<'_, A, I> {}
+
+impl<'a, A: Address, I: KeptId> View<'a, A, I> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            View::Flat(peers) => peers.len(),
+            View::Roll(roll) => roll.len(),
+        }
+    }
+
+    /// The rank of `place`; where it would stand when nobody does.
+    pub(super) fn find(&self, place: &Place<A>) -> Result<usize, usize> {
+        match self {
+            View::Flat(peers) => peers.binary_search_by(|peer| peer.place().cmp(place)),
+            View::Roll(roll) => roll.find(place),
+        }
+    }
+
+    /// The ranks of the peers from `low` to `high`, both included.
+    pub(super) fn ranks(&self, low: &Place<A>, high: &Place<A>) -> std::ops::Range<usize> {
+        let start = self.find(low).unwrap_or_else(|rank| rank);
+        let end = self.find(high).map_or_else(|rank| rank, |rank| rank + 1);
+        start..end.max(start)
+    }
+
+    /// Peers from `rank` on, at least one when there are any: as many as stand together in memory.
+    pub(super) fn run_from(&self, rank: usize) -> &'a [Peer<A, I>] {
+        match *self {
+            View::Flat(peers) => peers.get(rank..).unwrap_or_default(),
+            View::Roll(roll) => roll.run_from(rank),
+        }
+    }
+}
+
+impl<A: Address, I: KeptId> Peers<A, I> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Peers::Flat { peers, .. } => peers.len(),
+            Peers::Rolls(rolls) => rolls.iter().map(Roll::len).sum(),
+        }
+    }
+
+    pub(super) fn count(&self, role: Role) -> usize {
+        match (self, role) {
+            (Peers::Flat { leechers, .. }, Role::Leecher) => *leechers as usize,
+            (Peers::Flat { peers, leechers }, Role::Seeder) => {
+                peers.len() - (*leechers as usize).min(peers.len())
+            }
+            (Peers::Rolls(rolls), role) => roll_of(rolls, role).len(),
+        }
+    }
+
+    pub(super) fn view(&self, role: Role) -> View<'_, A, I> {
+        match self {
+            Peers::Flat { peers, leechers } => {
+                let (first, rest) = peers
+                    .split_at_checked(*leechers as usize)
+                    .unwrap_or((peers, &[]));
+                View::Flat(if role == Role::Leecher { first } else { rest })
+            }
+            Peers::Rolls(rolls) => View::Roll(roll_of(rolls, role)),
+        }
+    }
+
+    /// Where the peer at `place` stands; `expected` is the role to look in first.
+    pub(super) fn find(&self, place: &Place<A>, expected: Role) -> Option<(Role, usize)> {
+        let other = if expected == Role::Leecher {
+            Role::Seeder
+        } else {
+            Role::Leecher
+        };
+        [expected, other]
+            .into_iter()
+            .find_map(|role| Some((role, self.view(role).find(place).ok()?)))
+    }
+
+    /// The peer at a rank, to change anything but its place and role. `last seen` may only grow.
+    pub(super) fn get_mut(&mut self, role: Role, rank: usize) -> Option<&mut Peer<A, I>> {
+        match self {
+            Peers::Flat { peers, leechers } => peers.get_mut(flat_rank(*leechers, role, rank)),
+            Peers::Rolls(rolls) => roll_of_mut(rolls, role).get_mut(rank),
+        }
+    }
+
+    /// Puts in a peer that is not there yet; returns its rank.
+    pub(super) fn insert(&mut self, role: Role, peer: Peer<A, I>) -> usize {
+        if let Peers::Flat { peers, leechers } = self
+            && peers.len() >= FLAT_MOST
+        {
+            let (first, rest) = peers
+                .split_at_checked(*leechers as usize)
+                .unwrap_or((peers, &[]));
+            *self = Peers::Rolls(Box::new([
+                Roll::from_sorted(first),
+                Roll::from_sorted(rest),
+            ]));
+        }
+        match self {
+            Peers::Flat { peers, leechers } => {
+                let place = peer.place();
+                let (first, rest) = peers
+                    .split_at_checked(*leechers as usize)
+                    .unwrap_or((peers, &[]));
+                let among = if role == Role::Leecher { first } else { rest };
+                let rank = among.partition_point(|other| other.place() < place);
+                make_room(peers);
+                peers.insert(flat_rank(*leechers, role, rank), peer);
+                *leechers += u32::from(role == Role::Leecher);
+                rank
+            }
+            Peers::Rolls(rolls) => roll_of_mut(rolls, role).insert(peer),
+        }
+    }
+
+    /// Takes the peer at a rank out.
+    pub(super) fn remove(&mut self, role: Role, rank: usize) -> Option<Peer<A, I>> {
+        let removed = match self {
+            Peers::Flat { peers, leechers } => {
+                let at = flat_rank(*leechers, role, rank);
+                if at >= peers.len() {
+                    return None;
+                }
+                *leechers -= u32::from(role == Role::Leecher);
+                let removed = peers.remove(at);
+                give_back(peers);
+                Some(removed)
+            }
+            Peers::Rolls(rolls) => roll_of_mut(rolls, role).remove(rank),
+        };
+        self.flatten();
+        removed
+    }
+
+    /// Goes back from rolls to a flat list when few are left.
+    fn flatten(&mut self) {
+        if let Peers::Rolls(rolls) = self
+            && rolls.iter().map(Roll::len).sum::<usize>() <= ROLLS_LEAST
+        {
+            let leechers = u32::try_from(roll_of(rolls, Role::Leecher).len()).unwrap_or(0);
+            let peers = rolls.iter().flat_map(Roll::iter).copied().collect();
+            *self = Peers::Flat { peers, leechers };
+        }
+    }
+
+    /// Removes who was last seen at or before `horizon`, and tells `bury` of each.
+    pub(super) fn expire(&mut self, horizon: u32, bury: &mut impl FnMut(&Peer<A, I>)) {
+        match self {
+            Peers::Flat { peers, leechers } => {
+                let (mut rank, mut dead_leechers) = (0, 0);
+                peers.retain(|peer| {
+                    let is_alive = peer.seen().raw() > horizon;
+                    if !is_alive {
+                        dead_leechers += u32::from(rank < *leechers);
+                        bury(peer);
+                    }
+                    rank += 1;
+                    is_alive
+                });
+                *leechers -= dead_leechers;
+                give_back(peers);
+            }
+            Peers::Rolls(rolls) => rolls.iter_mut().for_each(|roll| roll.expire(horizon, bury)),
+        }
+        self.flatten();
+    }
+
+    /// Nobody was last seen before this.
+    pub(super) fn oldest(&self) -> u32 {
+        match self {
+            Peers::Flat { peers, .. } => oldest_of(peers),
+            Peers::Rolls(rolls) => rolls.iter().map(Roll::oldest).min().unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Everybody with their role, in no promised order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Role, &Peer<A, I>)> {
+        let (flat, rolls, leechers) = match self {
+            Peers::Flat { peers, leechers } => (peers.as_slice(), None, *leechers as usize),
+            Peers::Rolls(rolls) => (&[] as &[_], Some(rolls), 0),
+        };
+        let role = move |rank| {
+            if rank < leechers {
+                Role::Leecher
+            } else {
+                Role::Seeder
+            }
+        };
+        let flat = flat
+            .iter()
+            .enumerate()
+            .map(move |(rank, peer)| (role(rank), peer));
+        let rolls = rolls.into_iter().flat_map(|rolls| {
+            let both = [Role::Leecher, Role::Seeder].into_iter();
+            both.flat_map(|role| roll_of(rolls, role).iter().map(move |peer| (role, peer)))
+        });
+        flat.chain(rolls)
+    }
+
+    /// Makes the list anew from peers in any order, each at another place.
+    pub(super) fn rebuild(peers: impl IntoIterator<Item = (Role, Peer<A, I>)>) -> Peers<A, I> {
+        let (mut leechers, mut seeders) = (Vec::new(), Vec::new());
+        for (role, peer) in peers {
+            if role == Role::Leecher {
+                leechers.push(peer);
+            } else {
+                seeders.push(peer);
+            }
+        }
+        leechers.sort_unstable_by_key(Peer::place);
+        seeders.sort_unstable_by_key(Peer::place);
+        leechers.dedup_by_key(|peer| peer.place());
+        seeders.dedup_by_key(|peer| peer.place());
+        if leechers.len() + seeders.len() > FLAT_MOST {
+            return Peers::Rolls(Box::new([
+                Roll::from_sorted(&leechers),
+                Roll::from_sorted(&seeders),
+            ]));
+        }
+        let count = u32::try_from(leechers.len()).unwrap_or(0);
+        let mut peers = leechers;
+        peers.reserve_exact(seeders.len());
+        peers.append(&mut seeders);
+        peers.shrink_to_fit();
+        Peers::Flat {
+            peers,
+            leechers: count,
+        }
+    }
+
+    /// Takes everybody out.
+    pub(super) fn drain(&mut self) -> Vec<(Role, Peer<A, I>)> {
+        let all = self.iter().map(|(role, peer)| (role, *peer)).collect();
+        *self = Peers::default();
+        all
+    }
+}
+
+fn flat_rank(leechers: u32, role: Role, rank: usize) -> usize {
+    if role == Role::Leecher {
+        rank
+    } else {
+        leechers as usize + rank
+    }
+}
+
+fn roll_of<A: Address, I>(rolls: &[Roll<A, I>; 2], role: Role) -> &Roll<A, I> {
+    let [leechers, seeders] = rolls;
+    if role == Role::Leecher {
+        leechers
+    } else {
+        seeders
+    }
+}
+
+fn roll_of_mut<A: Address, I>(rolls: &mut [Roll<A, I>; 2], role: Role) -> &mut Roll<A, I> {
+    let [leechers, seeders] = rolls;
+    if role == Role::Leecher {
+        leechers
+    } else {
+        seeders
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Seconds;
+    use crate::tracker::id::PeerId;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+    use std::collections::BTreeMap;
+
+    fn peer(number: u16, seen: u32) -> Peer<[u8; 6], PeerId> {
+        let [high, low] = number.to_be_bytes();
+        Peer::new(
+            [10, 0, high, low, 0, 1],
+            PeerId([1; 20]),
+            u32::from(number % 5),
+            Seconds::from_raw(seen),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn peers_agree_with_two_maps(
+            most in 1_u16..400,
+            steps in proptest::collection::vec((any::<u16>(), 1_u32..100, any::<bool>(), 0_u8..10), 1..1_500),
+        ) {
+            let mut peers = Peers::default();
+            let mut model: [BTreeMap<_, u32>; 2] = Default::default();
+            for (number, seen, is_seeder, kind) in steps {
+                let new = peer(number % most, seen);
+                let place = new.place();
+                let role = if is_seeder { Role::Seeder } else { Role::Leecher };
+                let found = peers.find(&place, role);
+                let known = model.iter().position(|map| map.contains_key(&place));
+                prop_assert_eq!(found.map(|(role, _)| usize::from(role == Role::Seeder)), known);
+                match (kind, found) {
+                    (0, _) if seen < 30 => {
+                        peers.expire(seen, &mut |_| {});
+                        model.iter_mut().for_each(|map| map.retain(|_, at| *at > seen));
+                    }
+                    (1..4, Some((role, rank))) => {
+                        let gone = peers.remove(role, rank).map(|peer| peer.place());
+                        prop_assert_eq!(gone, Some(place));
+                        model[usize::from(role == Role::Seeder)].remove(&place);
+                    }
+                    (_, None) => {
+                        let rank = peers.insert(role, new);
+                        prop_assert_eq!(peers.view(role).find(&place), Ok(rank));
+                        model[usize::from(is_seeder)].insert(place, seen);
+                    }
+                    _ => {}
+                }
+                prop_assert_eq!(peers.count(Role::Leecher), model[0].len());
+                prop_assert_eq!(peers.count(Role::Seeder), model[1].len());
+                let oldest = model.iter().flat_map(BTreeMap::values).copied().min().unwrap_or(u32::MAX);
+                prop_assert!(peers.oldest() <= oldest);
+            }
+            for (role, map) in [Role::Leecher, Role::Seeder].into_iter().zip(&model) {
+                let places: Vec<_> = peers.iter().filter(|(at, _)| *at == role).map(|(_, peer)| peer.place()).collect();
+                prop_assert_eq!(places, map.keys().copied().collect::<Vec<_>>());
+            }
+            let again = Peers::rebuild(peers.drain());
+            prop_assert_eq!(again.count(Role::Leecher), model[0].len());
+            prop_assert_eq!(peers.len(), 0);
+        }
+    }
+}

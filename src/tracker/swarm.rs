@@ -1,0 +1,397 @@
+//! One torrent's peers of both families: join, refresh, leave, expire, count, choose. It is touched under its shard's lock
+//! only, and nothing in it waits.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::announce::{Announce, Event, PeerList, ScrapeReply};
+use super::around::Around;
+use super::draw::Listed;
+use super::loads::Loads;
+use super::others::Others;
+use super::peer::{Address, KeptId};
+use super::peers::{Peers, Role};
+use super::selection::{Chosen, Offer, Wish, choose};
+use super::visit::{Change, Outcome, Rules, Visit};
+use super::zones::Zones;
+use crate::clock::Seconds;
+use crate::metrics::Fate;
+
+/// What few swarms have: v6 peers, and second addresses.
+#[derive(Debug)]
+pub(super) struct Extra<I> {
+    pub(super) v6: Peers<[u8; 18], I>,
+    /// Second addresses of peers (S10).
+    pub(super) others: Others,
+}
+
+impl<I: KeptId> Default for Extra<I> {
+    fn default() -> Self {
+        Extra {
+            v6: Peers::default(),
+            others: Others::default(),
+        }
+    }
+}
+
+/// One torrent.
+#[derive(Debug)]
+pub(super) struct Swarm<I> {
+    pub(super) v4: Peers<[u8; 6], I>,
+    pub(super) extra: Option<Box<Extra<I>>>,
+    /// Peers that ever completed it.
+    pub(super) downloaded: u32,
+    /// Nobody was last seen before this; without peers: when the last one was here.
+    pub(super) oldest: u32,
+    pub(super) paused: u32,
+    /// Which [`Zones`] its peers were placed by.
+    pub(super) edition: u16,
+    /// Whether it has changed since it was last exported.
+    pub(super) is_changed: bool,
+}
+
+impl<I: KeptId> Swarm<I> {
+    pub(super) fn new(rules: &Rules<'_>) -> Swarm<I> {
+        Swarm {
+            v4: Peers::default(),
+            extra: None,
+            downloaded: 0,
+            oldest: rules.now.raw(),
+            paused: 0,
+            edition: rules.edition,
+            is_changed: true,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.v4.len() + self.extra.as_ref().map_or(0, |extra| extra.v6.len())
+    }
+
+    /// When the last peer was here; for a swarm without peers.
+    pub(super) fn last_used(&self) -> Seconds {
+        Seconds::from_raw(self.oldest)
+    }
+
+    /// The counts, exact once [`Swarm::refresh`] has been called with the same time.
+    pub(super) fn counts(&self) -> ScrapeReply {
+        let count = |role| {
+            self.v4.count(role) + self.extra.as_ref().map_or(0, |extra| extra.v6.count(role))
+        };
+        let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        let (leechers, seeders) = (number(count(Role::Leecher)), number(count(Role::Seeder)));
+        ScrapeReply {
+            complete: seeders.saturating_sub(self.paused),
+            incomplete: leechers.saturating_add(self.paused),
+            downloaded: self.downloaded,
+            downloaders: leechers,
+        }
+    }
+
+    /// Whether [`Swarm::refresh`] would change anything.
+    pub(super) fn is_stale(&self, rules: &Rules<'_>) -> bool {
+        self.len() > 0 && (self.oldest <= rules.horizon() || self.edition != rules.edition)
+    }
+
+    /// Buries the dead, and places everybody anew when the zones have changed. Returns how many died.
+    pub(super) fn refresh(&mut self, rules: &Rules<'_>) -> usize {
+        if self.edition != rules.edition {
+            self.place_anew(rules);
+        }
+        if self.len() == 0 || self.oldest > rules.horizon() {
+            return 0;
+        }
+        let before = self.len();
+        let horizon = rules.horizon();
+        let mut last_used = 0;
+        let mut paused = 0;
+        let mut bury = |ip, is_paused, seen: Seconds| {
+            rules.loads.take(ip);
+            paused += u32::from(is_paused);
+            last_used = seen.raw().max(last_used);
+        };
+        self.v4.expire(horizon, &mut |peer| {
+            bury(peer.address.ip(), peer.is_paused(), peer.seen());
+        });
+        if let Some(extra) = &mut self.extra {
+            extra.v6.expire(horizon, &mut |peer| {
+                bury(peer.address.ip(), peer.is_paused(), peer.seen());
+            });
+        }
+        self.paused = self.paused.saturating_sub(paused);
+        let died = before - self.len();
+        self.oldest = if self.len() == 0 {
+            last_used
+        } else {
+            self.oldest_of_all()
+        };
+        self.tidy(rules.zones);
+        self.is_changed |= died > 0;
+        died
+    }
+
+    pub(super) fn oldest_of_all(&self) -> u32 {
+        self.v4.oldest().min(
+            self.extra
+                .as_ref()
+                .map_or(u32::MAX, |extra| extra.v6.oldest()),
+        )
+    }
+
+    /// Drops second addresses of who has gone, and the rare part when nothing is in it.
+    fn tidy(&mut self, zones: &Zones) {
+        fn holds<A: Address, I: KeptId>(
+            peers: &Peers<A, I>,
+            address: SocketAddr,
+            zone: u32,
+        ) -> bool {
+            let packed = A::pack(address.ip(), address.port());
+            packed.is_some_and(|packed| peers.find(&(zone, packed.key()), Role::Leecher).is_some())
+        }
+        let Some(extra) = &mut self.extra else { return };
+        let (v4, v6) = (&self.v4, &extra.v6);
+        extra.others.retain(|address| {
+            let zone = zones.of(address.ip());
+            holds(v4, address, zone) || holds(v6, address, zone)
+        });
+        if extra.others.is_empty() && extra.v6.len() == 0 {
+            self.extra = None;
+        }
+    }
+
+    fn place_anew(&mut self, rules: &Rules<'_>) {
+        fn anew<A: Address, I: KeptId>(peers: &mut Peers<A, I>, zones: &Zones) {
+            let all = peers.drain().into_iter().map(|(role, mut peer)| {
+                peer.set_zone(zones.of(peer.address.ip()));
+                (role, peer)
+            });
+            *peers = Peers::rebuild(all);
+        }
+        anew(&mut self.v4, rules.zones);
+        if let Some(extra) = &mut self.extra {
+            anew(&mut extra.v6, rules.zones);
+        }
+        self.edition = rules.edition;
+    }
+
+    /// Answers an announce of a peer at `packed` address; the swarm has been [refreshed](Swarm::refresh). `has_room` says
+    /// whether the tracker as a whole takes one more peer.
+    pub(super) fn announce(
+        &mut self,
+        announce: &Announce,
+        rules: &Rules<'_>,
+        has_room: impl FnOnce() -> Result<(), Fate>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+    ) -> Outcome {
+        let zone = rules.zones.of(announce.ip);
+        let visit = Visit {
+            announce,
+            rules,
+            zone,
+            in_swarm: self.len(),
+        };
+        let change = if let Some(address) = <[u8; 6]>::pack(announce.ip, announce.port) {
+            visit.meet(&mut self.v4, address, has_room)
+        } else if let Some(address) = <[u8; 18]>::pack(announce.ip, announce.port) {
+            let extra = self.extra.get_or_insert_with(Box::default);
+            visit.meet(&mut extra.v6, address, has_room)
+        } else {
+            Change::nothing(Fate::Passed)
+        };
+        self.account(announce, &change, rules.now);
+        let chosen = if announce.event == Event::Stopped {
+            self.tidy(rules.zones);
+            Chosen::default()
+        } else {
+            self.hand_out(announce, rules, zone, change.own, rng, list)
+        };
+        if let Some((role, rank)) = change.own
+            && change.fate != Fate::Early
+        {
+            self.remember_share(announce.ip, role, rank, &chosen);
+        }
+        Outcome {
+            fate: change.fate,
+            chosen,
+            gained: change.gained,
+            since: change.since,
+        }
+    }
+
+    /// Brings the kept counts in line with a change.
+    fn account(&mut self, announce: &Announce, change: &Change, now: Seconds) {
+        let [before, after] = change.paused;
+        self.paused = (self.paused + u32::from(after)).saturating_sub(u32::from(before));
+        self.downloaded = self
+            .downloaded
+            .saturating_add(u32::from(change.has_completed));
+        let is_written = matches!(change.fate, Fate::Joined | Fate::Refreshed | Fate::Left);
+        self.is_changed |= is_written;
+        if self.len() == 0 {
+            self.oldest = if is_written { now.raw() } else { self.oldest };
+        } else if change.fate == Fate::Joined {
+            self.oldest = self.oldest.min(now.raw());
+        }
+        if is_written && change.fate != Fate::Left {
+            self.keep_other(announce, change);
+        }
+    }
+
+    /// Keeps or forgets the announcer's second address (S10).
+    fn keep_other(&mut self, announce: &Announce, change: &Change) {
+        if announce.inner_ip.is_none() && !change.had_other {
+            return;
+        }
+        let extra = self.extra.get_or_insert_with(Box::default);
+        let address = SocketAddr::new(announce.ip, announce.port);
+        let is_kept = extra.others.keep(address, announce.inner_ip);
+        let Some((role, rank)) = change.own else {
+            return;
+        };
+        if announce.ip.is_ipv4() {
+            if let Some(peer) = self.v4.get_mut(role, rank) {
+                peer.set_other(is_kept);
+            }
+        } else if let Some(peer) = extra.v6.get_mut(role, rank) {
+            peer.set_other(is_kept);
+        }
+    }
+
+    fn hand_out(
+        &self,
+        announce: &Announce,
+        rules: &Rules<'_>,
+        zone: u32,
+        own: Option<(Role, usize)>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+    ) -> Chosen {
+        let takes_seeds = !announce.is_seeder && announce.event != Event::Paused;
+        let want = rules.settings.list_length(announce.num_want, list.at_most);
+        let mut wish = Wish::new(rules.settings, want);
+        let mut chosen = Chosen::default();
+        let empty = Peers::default();
+        let v6 = self.extra.as_ref().map_or(&empty, |extra| &extra.v6);
+        let is_v4 = announce.ip.is_ipv4();
+        for family_is_v4 in [is_v4, !is_v4] {
+            let is_own = family_is_v4 == is_v4;
+            if !is_own && (list.own_family_only || chosen.all >= want) {
+                break;
+            }
+            wish.not = (!is_own).then_some(announce.peer_id);
+            let own = own.filter(|_| is_own);
+            let more = if family_is_v4 {
+                let address = <[u8; 6]>::pack(announce.ip, announce.port);
+                hand_out_of(
+                    &self.v4,
+                    takes_seeds,
+                    own,
+                    &Around::new(rules.zones, zone, address),
+                    &wish,
+                    rng,
+                    list,
+                )
+            } else if v6.len() == 0 {
+                continue;
+            } else {
+                let address = <[u8; 18]>::pack(announce.ip, announce.port);
+                hand_out_of(
+                    v6,
+                    takes_seeds,
+                    own,
+                    &Around::new(rules.zones, zone, address),
+                    &wish,
+                    rng,
+                    list,
+                )
+            };
+            chosen.all += more.all;
+            chosen.local += more.local;
+            chosen.seeds += more.seeds;
+            chosen.has_local_leecher |= more.has_local_leecher;
+            chosen.has_local_seeder |= more.has_local_seeder;
+            chosen.has_other |= more.has_other;
+            wish.want = want.saturating_sub(chosen.all);
+            wish.seeds_most = wish.seeds_most.saturating_sub(more.seeds);
+        }
+        if chosen.has_other {
+            let others = self.extra.as_ref().map(|extra| &extra.others);
+            others.inspect(|others| others.translate(announce, rules.zones.realms(), list));
+        }
+        chosen
+    }
+
+    fn remember_share(&mut self, ip: IpAddr, role: Role, rank: usize, chosen: &Chosen) {
+        let share = u8::try_from(chosen.local * 255 / chosen.all.max(1)).unwrap_or(u8::MAX);
+        if ip.is_ipv4() {
+            if let Some(peer) = self.v4.get_mut(role, rank) {
+                peer.local_share = share;
+            }
+        } else if let Some(peer) = self
+            .extra
+            .as_mut()
+            .and_then(|extra| extra.v6.get_mut(role, rank))
+        {
+            peer.local_share = share;
+        }
+    }
+
+    /// Removes all peers for which `is_gone` holds. Returns how many.
+    pub(super) fn remove_where(
+        &mut self,
+        rules: &Rules<'_>,
+        is_gone: impl Fn(IpAddr) -> bool,
+    ) -> usize {
+        fn purge<A: Address, I: KeptId>(
+            peers: &mut Peers<A, I>,
+            loads: &Loads,
+            is_gone: impl Fn(IpAddr) -> bool,
+        ) -> (u32, u32) {
+            if !peers.iter().any(|(_, peer)| is_gone(peer.address.ip())) {
+                return (0, 0);
+            }
+            let (gone, stay): (Vec<_>, Vec<_>) = peers
+                .drain()
+                .into_iter()
+                .partition(|(_, peer)| is_gone(peer.address.ip()));
+            *peers = Peers::rebuild(stay);
+            gone.iter()
+                .for_each(|(_, peer)| loads.take(peer.address.ip()));
+            let paused = gone.iter().filter(|(_, peer)| peer.is_paused()).count();
+            let last_seen = gone.iter().map(|(_, peer)| peer.seen().raw()).max();
+            (u32::try_from(paused).unwrap_or(0), last_seen.unwrap_or(0))
+        }
+        let before = self.len();
+        if self.edition != rules.edition {
+            self.place_anew(rules);
+        }
+        let (mut paused, mut last_seen) = purge(&mut self.v4, rules.loads, &is_gone);
+        if let Some(extra) = &mut self.extra {
+            let more = purge(&mut extra.v6, rules.loads, &is_gone);
+            (paused, last_seen) = (paused + more.0, last_seen.max(more.1));
+        }
+        self.paused = self.paused.saturating_sub(paused);
+        if self.len() == 0 && before > 0 {
+            self.oldest = last_seen;
+        }
+        self.tidy(rules.zones);
+        self.is_changed |= before > self.len();
+        before - self.len()
+    }
+}
+
+fn hand_out_of<A: Address + Listed, I: KeptId>(
+    peers: &Peers<A, I>,
+    takes_seeds: bool,
+    own: Option<(Role, usize)>,
+    around: &Around<A>,
+    wish: &Wish,
+    rng: &mut fastrand::Rng,
+    list: &mut PeerList,
+) -> Chosen {
+    let offer = Offer {
+        leechers: peers.view(Role::Leecher),
+        seeders: takes_seeds.then(|| peers.view(Role::Seeder)),
+        own,
+    };
+    choose(&offer, around, wish, rng, list)
+}

@@ -1,0 +1,312 @@
+//! Which peers are handed out: neighbours first, strangers always, equals without bias.
+
+use std::collections::HashMap;
+
+use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+use super::*;
+use crate::tracker::{ZoneRule, Zones};
+
+fn rule(path: &str, prefix: &str) -> ZoneRule {
+    ZoneRule {
+        path: path.into(),
+        prefixes: vec![prefix.parse().unwrap()],
+        ..ZoneRule::default()
+    }
+}
+
+fn two_zones() -> Zones {
+    Zones::new(&[rule("a", "10.0.0.0/16"), rule("b", "10.1.0.0/16")], &[]).unwrap()
+}
+
+const A: u32 = 0x0a00_0000;
+const B: u32 = 0x0a01_0000;
+
+fn local(handed: &[SocketAddr], zones: &Zones, zone: u32) -> usize {
+    handed
+        .iter()
+        .filter(|peer| zones.of(peer.ip()) == zone)
+        .count()
+}
+
+/// S3: 10⁴ draws of 50 from a swarm of 1,000; χ² with 998 degrees of freedom is over 1,145 with probability 10⁻³.
+#[test]
+fn the_choice_is_unbiased_among_equals() {
+    let mut bench = bench(Settings {
+        local_share: 0,
+        ..Settings::default()
+    });
+    // Every peer in a /16 of its own, so that all are equals.
+    let ip = |number: u32| v4((number + 256) << 16);
+    for number in 0..1_000 {
+        bench.announce(&leecher(ip(number), 1), at(0));
+    }
+    let mut drawn: HashMap<SocketAddr, u32> = HashMap::new();
+    for _ in 0..10_000 {
+        bench.announce(&leecher(ip(500), 1), at(1));
+        assert_eq!(bench.list.len(), 50);
+        bench
+            .handed()
+            .into_iter()
+            .for_each(|peer| *drawn.entry(peer).or_default() += 1);
+    }
+    assert_eq!(drawn.len(), 999);
+    let expected = 500_000.0 / 999.0;
+    let chi_square: f64 = drawn
+        .values()
+        .map(|count| (f64::from(*count) - expected).powi(2) / expected)
+        .sum();
+    assert!(chi_square < 1_145.0, "{chi_square}");
+}
+
+/// S7: the example of behaviour.md, to the letter.
+#[test]
+fn a_list_of_fifty_holds_forty_neighbours_and_ten_others() {
+    let zones = two_zones();
+    let mut bench = bench(Settings {
+        local_share: 80,
+        min_external: 4,
+        ..Settings::default()
+    });
+    bench.tracker.set_zones(two_zones(), at(0));
+    for number in 0..500 {
+        let (one, other) = (leecher(v4(A + number), 1), leecher(v4(B + number), 1));
+        let is_seeder = number % 3 == 0;
+        bench.announce(&Announce { is_seeder, ..one }, at(0));
+        bench.announce(&Announce { is_seeder, ..other }, at(0));
+    }
+    for number in 0..200 {
+        bench.announce(&leecher(v4(A + number * 2 + 1), 9), at(1));
+        let handed = bench.handed();
+        assert_eq!((handed.len(), local(&handed, &zones, 1)), (50, 40));
+        bench.announce(
+            &Announce {
+                event: Event::Stopped,
+                ..leecher(v4(A + number * 2 + 1), 9)
+            },
+            at(1),
+        );
+    }
+}
+
+/// S7: with only five neighbours, five and forty-five.
+#[test]
+fn too_few_neighbours_are_all_handed_out_and_strangers_fill_the_list() {
+    let zones = two_zones();
+    let mut bench = bench(Settings {
+        local_share: 80,
+        min_external: 4,
+        ..Settings::default()
+    });
+    bench.tracker.set_zones(two_zones(), at(0));
+    for number in 0..5 {
+        bench.announce(&leecher(v4(A + number), 1), at(0));
+    }
+    for number in 0..500 {
+        bench.announce(&leecher(v4(B + number), 1), at(0));
+    }
+    for _ in 0..100 {
+        bench.announce(&leecher(v4(A + 99), 1), at(1));
+        let handed = bench.handed();
+        assert_eq!((handed.len(), local(&handed, &zones, 1)), (50, 5));
+    }
+    // The other way round: with only five strangers, neighbours fill it.
+    for _ in 0..100 {
+        bench.announce(&leecher(v4(B + 9), 1), at(1));
+        let handed = bench.handed();
+        assert_eq!((handed.len(), local(&handed, &zones, 2)), (50, 44));
+    }
+}
+
+/// S7
+#[test]
+fn the_next_nearest_zone_fills_up_before_strangers() {
+    let rules = [
+        rule("m/n/1", "10.0.0.0/24"),
+        rule("m/n/2", "10.0.1.0/24"),
+        rule("m/s", "10.0.2.0/24"),
+        rule("p", "10.9.0.0/16"),
+    ];
+    let zones = Zones::new(&rules, &[]).unwrap();
+    let mut bench = bench(Settings {
+        local_share: 80,
+        min_external: 4,
+        ..Settings::default()
+    });
+    bench
+        .tracker
+        .set_zones(Zones::new(&rules, &[]).unwrap(), at(0));
+    for number in 0..200 {
+        if number < 5 {
+            bench.announce(&leecher(v4(A + number), 1), at(0));
+        }
+        if number < 20 {
+            bench.announce(&leecher(v4(A + 256 + number), 1), at(0));
+        }
+        bench.announce(&leecher(v4(A + 512 + number), 1), at(0));
+        bench.announce(&leecher(v4(0x0a09_0000 + number), 1), at(0));
+    }
+    for _ in 0..100 {
+        bench.announce(&leecher(v4(A + 99), 1), at(1));
+        let handed = bench.handed();
+        let of = |path: &str| local(&handed, &zones, zones.find(path).unwrap());
+        assert_eq!((of("m/n/1"), of("m/n/2")), (5, 20));
+        assert!(of("m/s") >= 15 && of("p") >= 4, "{} {}", of("m/s"), of("p"));
+        assert_eq!(handed.len(), 50);
+    }
+}
+
+/// S8
+#[test]
+fn without_zones_the_common_prefix_decides() {
+    let mut bench = bench(Settings {
+        local_share: 80,
+        min_external: 4,
+        ..Settings::default()
+    });
+    for number in 0..200 {
+        for net in [0x0a00_0000, 0x0a00_0100, 0x0a00_1000, 0x0a01_0000] {
+            if net != 0x0a00_0000 || number < 10 {
+                bench.announce(&leecher(v4(net + number), 1), at(0));
+            }
+        }
+    }
+    bench.announce(&leecher(v4(0x0a00_0063), 1), at(1));
+    let handed = bench.handed();
+    let within = |bits: u32| {
+        let net = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) => u32::from(ip) >> (32 - bits),
+            IpAddr::V6(_) => 0,
+        };
+        handed
+            .iter()
+            .filter(|peer| net(peer.ip()) == net(v4(0x0a00_0000)))
+            .count()
+    };
+    assert_eq!((handed.len(), within(24), within(20)), (50, 10, 40));
+}
+
+/// S9
+#[test]
+fn peers_of_a_strict_zone_see_only_their_own() {
+    let mut strict = rule("a", "10.0.0.0/16");
+    strict.is_strict = true;
+    let rules = [strict, rule("a/x", "10.0.1.0/24"), rule("b", "10.1.0.0/16")];
+    let mut bench = bench(Settings::default());
+    bench
+        .tracker
+        .set_zones(Zones::new(&rules, &[]).unwrap(), at(0));
+    for number in 0..20 {
+        bench.announce(&leecher(v4(A + number), 1), at(0));
+        bench.announce(&leecher(v4(A + 256 + number), 1), at(0));
+        bench.announce(&leecher(v4(B + number), 1), at(0));
+    }
+    bench.announce(&leecher(v4(A + 256), 1), at(1));
+    assert_eq!(bench.list.len(), 39);
+    assert!(bench.handed().iter().all(|peer| peer.ip() < v4(B)));
+    bench.announce(&leecher(v4(B), 1), at(1));
+    assert_eq!(bench.list.len(), 50);
+}
+
+/// S6
+#[test]
+fn a_leechers_list_is_at_most_half_seeds_while_leechers_fill_it() {
+    let mut bench = bench(Settings::default());
+    for number in 0..400 {
+        bench.announce(&seeder(v4(number << 16), 1), at(0));
+    }
+    for number in 400..430 {
+        bench.announce(&leecher(v4(number << 16), 1), at(0));
+    }
+    let seeds = |bench: &Bench| {
+        bench
+            .handed()
+            .iter()
+            .filter(|peer| peer.ip() < v4(400 << 16))
+            .count()
+    };
+    for _ in 0..50 {
+        bench.announce(&leecher(v4(900 << 16), 1), at(1));
+        assert_eq!((bench.list.len(), seeds(&bench)), (50, 25));
+    }
+    // Too few leechers: seeds fill the list, and every leecher is in it.
+    for number in 405..430 {
+        bench.announce(
+            &Announce {
+                event: Event::Stopped,
+                ..leecher(v4(number << 16), 1)
+            },
+            at(1),
+        );
+    }
+    bench.announce(&leecher(v4(900 << 16), 1), at(2));
+    assert_eq!((bench.list.len(), seeds(&bench)), (50, 45));
+    // S2
+    bench.announce(&seeder(v4(901 << 16), 1), at(2));
+    assert_eq!((bench.list.len(), seeds(&bench)), (6, 0));
+}
+
+proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 96, ..Default::default() })]
+
+    /// S1, S6, S7, S9
+    #[test]
+    fn lists_keep_their_promises_in_any_tree_and_swarm(
+        tree in proptest::collection::btree_set((0_u8..3, 0_u8..3, 0_u8..3), 0..12),
+        strict in 0_u8..6,
+        peers in proptest::collection::vec((0_u8..30, any::<u8>(), any::<bool>()), 1..600),
+        asker in (0_u8..30, any::<u8>()),
+        want in 0_u32..120,
+        local_share in 0_u32..=100,
+        min_external in 0_u32..10,
+        seed in any::<u64>(),
+    ) {
+        let zone_of = |(a, b, c): (u8, u8, u8)| match c {
+            0 => format!("z{a}"),
+            1 => format!("z{a}/y{b}"),
+            _ => format!("z{a}/y{b}/x{c}"),
+        };
+        let rules: Vec<ZoneRule> = tree.iter().zip(0_u8..).map(|(node, net)| {
+            ZoneRule { is_strict: net == strict, ..rule(&zone_of(*node), &format!("10.0.{net}.0/24")) }
+        }).collect();
+        let zones = Zones::new(&rules, &[]).unwrap();
+        let mut bench = bench(Settings { local_share, min_external, max_ports_per_address: 0, ..Settings::default() });
+        bench.rng = fastrand::Rng::with_seed(seed);
+        bench.tracker.set_zones(Zones::new(&rules, &[]).unwrap(), at(0));
+        let ip = |net: u8, host: u8| v4(A + u32::from(net) * 256 + u32::from(host));
+        let mut roles: HashMap<SocketAddr, bool> = HashMap::new();
+        for (net, host, is_seeder) in peers {
+            let announce = Announce { is_seeder, ..leecher(ip(net, host), 1) };
+            bench.announce(&announce, at(0));
+            roles.insert(SocketAddr::new(announce.ip, 1), is_seeder);
+        }
+        let asker = SocketAddr::new(ip(asker.0, asker.1), 1);
+        bench.announce(&Announce { num_want: Some(want), event: Event::Started, ..leecher(asker.ip(), 1) }, at(0));
+        roles.remove(&asker);
+        let handed = bench.handed();
+        let mut unique = handed.clone();
+        unique.dedup();
+        prop_assert_eq!(unique.len(), handed.len());
+        prop_assert!(!handed.contains(&asker));
+        let zone = zones.of(asker.ip());
+        let root = zones.strict_root(zone);
+        let (first, last) = zones.subtree(root);
+        let sees = |peer: &SocketAddr| root == 0 || (first..=last).contains(&zones.of(peer.ip()));
+        prop_assert!(handed.iter().all(sees));
+        let visible: Vec<_> = roles.keys().filter(|peer| sees(peer)).collect();
+        let want = want as usize;
+        prop_assert_eq!(handed.len(), want.min(visible.len()));
+        let stranger = |peer: &SocketAddr| zone != 0 && zones.shared_parts(zone, zones.of(peer.ip())) == 0;
+        let strangers = visible.iter().filter(|peer| stranger(peer)).count();
+        let handed_strangers = handed.iter().filter(|peer| stranger(peer)).count();
+        let leechers = visible.iter().filter(|peer| !roles[**peer]).count();
+        let seeds = handed.iter().filter(|peer| roles[*peer]).count();
+        if leechers >= want.div_ceil(2) && visible.len() > want {
+            prop_assert!(seeds <= want / 2, "{} seeds of {}", seeds, want);
+        }
+        // The share of seeds may stand against it when strangers are all seeds.
+        let leeching_strangers = visible.iter().filter(|peer| stranger(peer) && !roles[**peer]).count();
+        let owed = (min_external as usize).min(want).min(strangers);
+        prop_assert!(handed_strangers >= owed.min(leeching_strangers), "{} < {}", handed_strangers, owed);
+    }
+}

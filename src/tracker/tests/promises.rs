@@ -1,0 +1,556 @@
+//! Promises about events, counts, expiry and bounds, one by one.
+
+use super::*;
+use crate::clock::Wall;
+use crate::metrics::Fate;
+use crate::tracker::{Block, Realm, Refusal, Target, Zones};
+
+fn fates(bench: &Bench, fate: Fate) -> u64 {
+    bench.tracker.metrics().totals().fates(fate)
+}
+
+/// S4
+#[test]
+fn a_peer_is_handed_out_to_its_last_second_and_not_after() {
+    let mut bench = bench(Settings {
+        announce_interval: 100,
+        ..Settings::default()
+    });
+    bench.announce(&leecher(v4(1 << 24), 1), at(0));
+    let reply = bench.announce(&leecher(v4(2 << 24), 2), at(199));
+    assert_eq!((reply.incomplete, bench.handed().len()), (2, 1));
+    assert_eq!(bench.tracker.scrape(&HASH, at(199)).incomplete, 2);
+    assert_eq!(bench.tracker.scrape(&HASH, at(200)).incomplete, 1);
+    let reply = bench.announce(&leecher(v4(3 << 24), 3), at(200));
+    assert_eq!((reply.incomplete, bench.handed().len()), (2, 1));
+}
+
+/// S4: a torrent without peers is freed, its count is kept for its time.
+#[test]
+fn an_empty_torrent_keeps_its_downloads_for_the_configured_time() {
+    let mut bench = bench(Settings {
+        announce_interval: 100,
+        keep_downloaded: 1_000,
+        ..Settings::default()
+    });
+    bench.announce(
+        &Announce {
+            event: Event::Completed,
+            ..seeder(v4(9), 1)
+        },
+        at(0),
+    );
+    bench.tracker.sweep(at(900));
+    assert_eq!(bench.tracker.scrape(&HASH, at(900)).downloaded, 1);
+    assert_eq!(bench.tracker.sweep(at(999)).freed_torrents, 0);
+    assert_eq!(bench.tracker.sweep(at(1_000)).freed_torrents, 1);
+    assert_eq!(bench.tracker.scrape(&HASH, at(1_000)).downloaded, 0);
+    assert_eq!(bench.tracker.freed(), vec![HASH]);
+}
+
+/// P4, P10, R9: only an announce that stores a peer makes a torrent.
+#[test]
+fn strangers_that_stop_and_port_zero_leave_nothing_behind() {
+    let mut bench = bench(Settings::default());
+    for number in 0..100 {
+        let info_hash = InfoHash([number; 20]);
+        bench.announce(
+            &Announce {
+                info_hash,
+                event: Event::Stopped,
+                ..leecher(v4(5), 1)
+            },
+            at(0),
+        );
+        let reply = bench.announce(
+            &Announce {
+                info_hash,
+                ..leecher(v4(5), 0)
+            },
+            at(0),
+        );
+        assert_eq!(reply.incomplete, 0);
+        bench.tracker.scrape(&info_hash, at(0));
+    }
+    assert!(bench.tracker.changed().is_empty());
+    assert_eq!(bench.tracker.peers(), 0);
+}
+
+/// P9
+#[test]
+fn a_completed_counts_once_per_peer() {
+    let mut bench = bench(Settings::default());
+    let done = Announce {
+        event: Event::Completed,
+        ..seeder(v4(77), 1)
+    };
+    for second in 0..5 {
+        bench.announce(&done, at(second));
+    }
+    let restarted = Announce {
+        peer_id: PeerId([9; 20]),
+        ..done
+    };
+    assert_eq!(bench.announce(&restarted, at(9)).downloaded, 1);
+    assert_eq!(
+        bench
+            .announce(&Announce { port: 2, ..done }, at(9))
+            .downloaded,
+        2
+    );
+}
+
+/// S1
+#[test]
+fn a_changed_peer_id_at_the_same_address_is_the_same_peer() {
+    let mut bench = bench(Settings::default());
+    bench.announce(&leecher(v4(77), 1), at(0));
+    let reply = bench.announce(
+        &Announce {
+            peer_id: PeerId([9; 20]),
+            ..leecher(v4(77), 1)
+        },
+        at(1),
+    );
+    assert_eq!((reply.incomplete, bench.handed().len()), (1, 0));
+    bench.list.wants_ids = true;
+    bench.announce(&leecher(v4(78), 1), at(1));
+    assert_eq!(bench.list.ids_v4, vec![PeerId([9; 20])]);
+}
+
+/// P16
+#[test]
+fn paused_partial_seeds_are_counted_apart_and_not_handed_to_seeders() {
+    let mut bench = bench(Settings::default());
+    bench.announce(
+        &Announce {
+            event: Event::Paused,
+            ..leecher(v4(1), 1)
+        },
+        at(0),
+    );
+    bench.announce(&leecher(v4(2), 1), at(0));
+    let scrape = bench.tracker.scrape(&HASH, at(0));
+    assert_eq!(
+        (scrape.complete, scrape.incomplete, scrape.downloaders),
+        (0, 2, 1)
+    );
+    bench.announce(&seeder(v4(3), 1), at(0));
+    assert_eq!(bench.handed(), vec![SocketAddr::new(v4(2), 1)]);
+    bench.announce(&leecher(v4(4), 1), at(0));
+    assert_eq!(bench.handed().len(), 3);
+    // It goes on downloading.
+    bench.announce(
+        &Announce {
+            event: Event::Started,
+            ..leecher(v4(1), 1)
+        },
+        at(1),
+    );
+    let scrape = bench.tracker.scrape(&HASH, at(1));
+    assert_eq!((scrape.incomplete, scrape.downloaders), (3, 3));
+}
+
+/// P12
+#[test]
+fn intervals_are_spread_and_min_interval_follows() {
+    let mut bench = bench(Settings::default());
+    let replies: Vec<_> = (0..500)
+        .map(|port| bench.announce(&leecher(v4(port), 1), at(0)))
+        .collect();
+    assert!(
+        replies
+            .iter()
+            .all(|reply| (1_620..=1_980).contains(&reply.interval))
+    );
+    assert!(
+        replies
+            .iter()
+            .all(|reply| reply.min_interval == reply.interval * 9 / 10)
+    );
+    let mut seen: Vec<_> = replies.iter().map(|reply| reply.interval).collect();
+    seen.sort_unstable();
+    assert!(seen[0] < 1_640 && seen[499] > 1_960);
+}
+
+/// P11
+#[test]
+fn numwant_is_capped_and_zero_gives_true_counts() {
+    let mut bench = bench(Settings::default());
+    for number in 0..500 {
+        bench.announce(&leecher(v4(number), 1), at(0));
+    }
+    for (num_want, expected) in [
+        (None, 50),
+        (Some(0), 0),
+        (Some(7), 7),
+        (Some(u32::MAX), 200),
+    ] {
+        let reply = bench.announce(
+            &Announce {
+                num_want,
+                ..leecher(v4(1), 1)
+            },
+            at(1),
+        );
+        assert_eq!((bench.list.len(), reply.incomplete), (expected, 500));
+    }
+    bench.list.at_most = 3;
+    bench.announce(&leecher(v4(1), 1), at(1));
+    assert_eq!(bench.list.len(), 3);
+}
+
+/// P13
+#[test]
+fn both_families_are_one_swarm_and_the_requesters_own_comes_first() {
+    let mut bench = bench(Settings {
+        num_want: 30,
+        ..Settings::default()
+    });
+    let v6 = |number: u32| -> IpAddr { format!("2001:db8::{number}").parse().unwrap() };
+    for number in 0..20 {
+        bench.announce(&leecher(v4(number), 1), at(0));
+    }
+    for number in 0..20 {
+        bench.announce(&leecher(v6(number), 1), at(0));
+    }
+    let reply = bench.announce(&leecher(v4(0), 1), at(1));
+    assert_eq!(
+        (reply.incomplete, bench.list.v4.len(), bench.list.v6.len()),
+        (40, 19, 11)
+    );
+    bench.announce(&leecher(v6(0), 1), at(1));
+    assert_eq!((bench.list.v4.len(), bench.list.v6.len()), (11, 19));
+    bench.list.own_family_only = true;
+    bench.announce(&leecher(v6(0), 1), at(1));
+    assert_eq!((bench.list.v4.len(), bench.list.v6.len()), (0, 19));
+}
+
+/// S1: a client that announces over both families does not meet itself.
+#[test]
+fn a_client_is_not_handed_its_own_other_address() {
+    let mut bench = bench(Settings::default());
+    let id = PeerId([3; 20]);
+    bench.announce(
+        &Announce {
+            peer_id: id,
+            ..leecher("2001:db8::1".parse().unwrap(), 1)
+        },
+        at(0),
+    );
+    bench.announce(&leecher("2001:db8::2".parse().unwrap(), 1), at(0));
+    bench.announce(
+        &Announce {
+            peer_id: id,
+            ..leecher(v4(1), 1)
+        },
+        at(0),
+    );
+    assert_eq!(bench.handed(), vec!["[2001:db8::2]:1".parse().unwrap()]);
+}
+
+fn bounded(set: impl FnOnce(&mut Settings)) -> Settings {
+    let mut settings = Settings {
+        max_ports_per_address: 0,
+        ..Settings::default()
+    };
+    set(&mut settings);
+    settings
+}
+
+/// The 20 announces that run into `bound`: each from an address, to a torrent, or both, of its own.
+fn announces_into(bound: Fate) -> Vec<Announce> {
+    let one_address = matches!(bound, Fate::FullAddress | Fate::FullPorts);
+    let many_torrents = matches!(bound, Fate::FullTorrents | Fate::FullAddress);
+    let announce = |number: u8| {
+        let ip = v4(if one_address { 1 } else { number.into() });
+        let info_hash = if many_torrents {
+            InfoHash([number; 20])
+        } else {
+            HASH
+        };
+        Announce {
+            info_hash,
+            ..leecher(ip, u16::from(number) + 1)
+        }
+    };
+    (0..20).map(announce).collect()
+}
+
+/// S5: each bound refuses to store, still answers, and counts.
+#[test]
+fn at_a_bound_announces_are_answered_and_not_stored() {
+    let cases = [
+        (bounded(|to| to.max_peers = 10), Fate::FullPeers),
+        (bounded(|to| to.max_torrents = 10), Fate::FullTorrents),
+        (bounded(|to| to.max_peers_per_torrent = 10), Fate::FullSwarm),
+        (
+            bounded(|to| to.max_torrents_per_address = 10),
+            Fate::FullAddress,
+        ),
+        (bounded(|to| to.max_ports_per_address = 10), Fate::FullPorts),
+    ];
+    for (settings, bound) in cases {
+        let mut bench = bench(settings);
+        let announces = announces_into(bound);
+        for announce in &announces {
+            bench.announce(announce, at(0));
+        }
+        assert_eq!(
+            (fates(&bench, bound), bench.tracker.peers()),
+            (10, 10),
+            "{bound:?}"
+        );
+        // What is stored is refreshed as ever, and room that becomes free is used.
+        bench.announce(&announces[0], at(1_000));
+        assert_eq!(fates(&bench, Fate::Refreshed), 1, "{bound:?}");
+        let stopped = Announce {
+            event: Event::Stopped,
+            ..announces[0]
+        };
+        bench.announce(&stopped, at(1_000));
+        bench.tracker.sweep(at(1_000));
+        bench.announce(&announces[19], at(1_000));
+        assert_eq!(
+            (fates(&bench, bound), bench.tracker.peers()),
+            (10, 10),
+            "{bound:?}"
+        );
+    }
+}
+
+/// S5: counts of dead torrents never keep living ones out.
+#[test]
+fn kept_download_counts_give_way_when_torrents_near_their_bound() {
+    let mut bench = bench(Settings {
+        max_torrents: 100,
+        announce_interval: 10,
+        ..Settings::default()
+    });
+    let mut round = |from: u8, now| {
+        for number in from..from + 90 {
+            let info_hash = InfoHash([number; 20]);
+            bench.announce(
+                &Announce {
+                    info_hash,
+                    event: Event::Completed,
+                    ..seeder(v4(number.into()), 1)
+                },
+                now,
+            );
+        }
+        bench.tracker.sweep(now.plus(50));
+        bench.tracker.peers()
+    };
+    round(0, at(0));
+    round(100, at(100));
+    assert_eq!(fates(&bench, Fate::FullTorrents), 0);
+}
+
+/// S11
+#[test]
+fn early_announces_are_answered_and_change_nothing() {
+    let mut bench = bench(Settings::default());
+    bench.announce(&leecher(v4(1), 1), at(0));
+    bench.announce(&leecher(v4(2), 1), at(0));
+    drop(
+        bench
+            .tracker
+            .changed()
+            .iter()
+            .map(|hash| bench.tracker.export(hash, at(0)))
+            .collect::<Vec<_>>(),
+    );
+    bench.announce(&leecher(v4(1), 1), at(809));
+    assert_eq!((fates(&bench, Fate::Early), bench.list.len()), (1, 1));
+    assert!(bench.tracker.changed().is_empty());
+    bench.announce(&leecher(v4(1), 1), at(810));
+    assert_eq!(
+        (fates(&bench, Fate::Early), fates(&bench, Fate::Refreshed)),
+        (1, 1)
+    );
+    // Another state is never early.
+    bench.announce(&seeder(v4(1), 1), at(811));
+    bench.announce(
+        &Announce {
+            event: Event::Stopped,
+            ..seeder(v4(1), 1)
+        },
+        at(812),
+    );
+    assert_eq!((fates(&bench, Fate::Early), bench.tracker.peers()), (1, 1));
+}
+
+/// W4, R12
+#[test]
+fn a_block_acts_on_who_is_stored_and_on_who_comes() {
+    let mut bench = bench(Settings::default());
+    for number in 0..40 {
+        bench.announce(&leecher(v4(0x0a00_0000 + number), 1), at(0));
+    }
+    let other = InfoHash([5; 20]);
+    bench.announce(
+        &Announce {
+            info_hash: other,
+            ..leecher(v4(1), 1)
+        },
+        at(0),
+    );
+    let block = |target| Block {
+        number: 1,
+        target,
+        reason: "test".into(),
+        created: Wall(1),
+        expires: None,
+    };
+    let blocks = vec![
+        block(Target::Network("10.0.0.0/27".parse().unwrap())),
+        block(Target::Torrent(other)),
+    ];
+    bench.tracker.block(blocks, Wall(1));
+    assert_eq!(bench.tracker.scrape(&HASH, at(0)).incomplete, 8);
+    bench.announce(&leecher(v4(0x0a00_0020), 1), at(1));
+    assert!(
+        bench
+            .handed()
+            .iter()
+            .all(|peer| peer.ip() >= v4(0x0a00_0020))
+    );
+    assert_eq!(bench.tracker.scrape(&other, at(0)).incomplete, 0);
+    let mut turn = Turn {
+        now: at(1),
+        rng: &mut bench.rng,
+        sheet: bench.tracker.metrics().sheet(0),
+    };
+    let refused = bench
+        .tracker
+        .announce(&leecher(v4(0x0a00_0001), 1), &mut turn, &mut bench.list);
+    assert_eq!(refused, Err(Refusal::AddressBlocked));
+    let refused = bench.tracker.announce(
+        &Announce {
+            info_hash: other,
+            ..leecher(v4(9), 1)
+        },
+        &mut turn,
+        &mut bench.list,
+    );
+    assert_eq!(refused, Err(Refusal::TorrentBlocked));
+    assert_eq!(bench.tracker.peers(), 8);
+}
+
+/// S10
+#[test]
+fn who_is_inside_is_handed_the_inside_address() {
+    let mut bench = bench(Settings::default());
+    let realm = Realm {
+        inside: "10.7.0.0/16".parse().unwrap(),
+        outside: "203.0.113.0/24".parse().unwrap(),
+    };
+    bench
+        .tracker
+        .set_zones(Zones::new(&[], &[realm]).unwrap(), at(0));
+    let ip = |text: &str| -> IpAddr { text.parse().unwrap() };
+    let natted = Announce {
+        inner_ip: Some(ip("10.7.0.5")),
+        ..leecher(ip("203.0.113.9"), 1)
+    };
+    bench.announce(&natted, at(0));
+    for (asker, expected) in [
+        ("10.7.3.3", "10.7.0.5:1"),
+        ("198.51.100.1", "203.0.113.9:1"),
+        // The same external address: they sit behind one NAT.
+        ("203.0.113.9", "10.7.0.5:1"),
+    ] {
+        bench.announce(&leecher(ip(asker), 2), at(1));
+        assert!(
+            bench.handed().contains(&expected.parse().unwrap()),
+            "{asker}"
+        );
+        assert_eq!(
+            bench
+                .handed()
+                .iter()
+                .filter(|peer| peer.port() == 1)
+                .count(),
+            1
+        );
+    }
+    // An insider that said its outside address: outsiders are handed that.
+    bench.announce(
+        &Announce {
+            inner_ip: Some(ip("203.0.113.77")),
+            ..leecher(ip("10.7.9.9"), 3)
+        },
+        at(2),
+    );
+    bench.announce(&leecher(ip("198.51.100.2"), 2), at(2));
+    assert!(bench.handed().contains(&"203.0.113.77:3".parse().unwrap()));
+    bench.announce(&leecher(ip("10.7.3.4"), 2), at(2));
+    assert!(bench.handed().contains(&"10.7.9.9:3".parse().unwrap()));
+}
+
+/// O11
+#[test]
+fn savings_are_what_was_loaded_times_the_local_share_of_the_list() {
+    let mut bench = bench(Settings {
+        line_mib: 1,
+        ..Settings::default()
+    });
+    let rule = |path: &str, prefix: &str| crate::tracker::ZoneRule {
+        path: path.into(),
+        prefixes: vec![prefix.parse().unwrap()],
+        ..Default::default()
+    };
+    let zones =
+        || Zones::new(&[rule("a/x", "10.0.0.0/24"), rule("b", "10.1.0.0/16")], &[]).unwrap();
+    bench.tracker.set_zones(zones(), at(0));
+    bench.announce(&seeder(v4(0x0a00_0001), 1), at(0));
+    bench.announce(&seeder(v4(0x0a01_0001), 1), at(0));
+    let asker = leecher(v4(0x0a00_0002), 1);
+    bench.announce(&asker, at(0));
+    bench.announce(
+        &Announce {
+            downloaded: 100 << 20,
+            ..asker
+        },
+        at(1_000),
+    );
+    // Half of the list was local; the line could have carried all of it.
+    bench.announce(
+        &Announce {
+            downloaded: 5_000 << 20,
+            ..asker
+        },
+        at(2_000),
+    );
+    let rows = bench.tracker.ledger();
+    let row = rows
+        .iter()
+        .find(|row| row.path == "a/x")
+        .unwrap()
+        .handed_out;
+    let expected = (100 + 1_000) * 127 / 255;
+    assert_eq!(
+        (row.saved_mib, row.announces_with_local_seeder),
+        (expected, 3)
+    );
+    // Kept across a reload and a restart.
+    bench.tracker.set_zones(zones(), at(0));
+    assert_eq!(bench.tracker.ledger(), rows);
+    let census = bench.tracker.census(at(2_000), Wall(7_200));
+    let above = census.zones.iter().find(|zone| zone.path == "a").unwrap();
+    assert_eq!(
+        (above.own.peers(), above.below.peers(), above.torrents),
+        (0, 2, 1)
+    );
+    assert_eq!(above.handed_out.saved_mib, expected);
+    assert_eq!(
+        bench
+            .tracker
+            .ledger()
+            .iter()
+            .map(|row| row.hours.clone())
+            .max(),
+        Some(vec![])
+    );
+}
