@@ -29,6 +29,8 @@ session = libtorrent.session({
     "enable_outgoing_utp": False,
     "upload_rate_limit": arguments.upload_limit,
     "num_want": arguments.numwant,
+    # The default of five minutes is longer than what trackers here ask for.
+    "min_announce_interval": 30,
     # A peer that was not up yet is tried again soon.
     "min_reconnect_time": 1,
     "alert_mask": libtorrent.alert.category_t.tracker_notification | libtorrent.alert.category_t.error_notification,

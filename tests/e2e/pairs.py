@@ -13,6 +13,8 @@ from trackers import PORT
 LENGTH = 4 << 20
 # Clients ask their tracker again after a minute at the latest; two chances are enough.
 PATIENCE = 100
+# Seconds that both stay when they have traded; the recorder then gets their regular announces too.
+LINGER = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def trade(pair, lab, tracker, number, folder):
         wait("the file is whole", lambda: leecher.has_the_file() or "not whole", PATIENCE)
         seconds = time.monotonic() - began
         counts_are(2, 0, 1)
+        time.sleep(LINGER)
         leecher.must_run = False
         leecher.leave()
         counts_are(1, 0, 1)
