@@ -1,7 +1,5 @@
 //! The log of a whole process; one test, since a process has one log.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers")]
-
 use std::fs;
 
 use log::LevelFilter;
