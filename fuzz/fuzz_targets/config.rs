@@ -10,7 +10,7 @@ fn read(file: &[u8], env_file: &[u8]) -> Option<Loaded> {
         env_file: env_file.to_vec(),
         ..Sources::default()
     };
-    match sources.resolve() {
+    match sources.resolve(&|_| Err(std::io::ErrorKind::NotFound.into())) {
         Ok(loaded) => Some(loaded),
         Err(problems) => {
             assert!(!problems.0.is_empty() && !problems.to_string().is_empty());

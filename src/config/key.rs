@@ -1,6 +1,7 @@
 //! One row of the table of keys: everything that parsing, printing, the sample and the nearest-name search know of a key.
 
 use super::Config;
+use super::problem::Place;
 use super::value::Slot;
 
 /// A section of the configuration file.
@@ -12,6 +13,24 @@ pub struct Section {
     pub about: &'static str,
     /// Its keys, in the order of the sample.
     pub keys: &'static [Key],
+    /// How keys that are in no table are taken, where any may stand.
+    pub(super) free: Option<&'static Free>,
+}
+
+/// A section whose keys are names that the operator gives.
+pub(super) struct Free {
+    /// A line of it, for the sample.
+    pub(super) example: &'static str,
+    /// Takes one key.
+    pub(super) read: fn(&mut Config, name: &str, text: &str, place: &Place) -> Result<(), String>,
+    /// Its keys, values and where they were given, in order.
+    pub(super) write: fn(&Config) -> Vec<(String, String, Place)>,
+}
+
+impl std::fmt::Debug for Free {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.example)
+    }
 }
 
 /// One key.
@@ -52,6 +71,14 @@ pub(super) const fn key(
 }
 
 impl Key {
+    /// Never shown.
+    pub(super) const fn secret(self) -> Key {
+        Key {
+            is_secret: true,
+            ..self
+        }
+    }
+
     /// Taken at the start only.
     pub(super) const fn fixed(self) -> Key {
         Key {

@@ -33,18 +33,31 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     Ok(network)
 }
 
+/// Reads networks.
+///
+/// # Errors
+/// What is wrong with the first that is none.
+pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    entries(text).map(network).collect()
+}
+
+/// Writes networks as [`networks`] reads them; an address as itself.
+pub(super) fn written(networks: impl IntoIterator<Item = IpNet>) -> String {
+    let networks: Vec<String> = networks.into_iter().map(short).collect();
+    networks.join(" ")
+}
+
 /// A set of networks.
 pub(super) struct NetworkList<'a>(pub(super) &'a mut Networks);
 
 impl Slot for NetworkList<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
-        *self.0 = entries(text).map(network).collect::<Result<_, _>>()?;
+        *self.0 = networks(text)?.into_iter().collect();
         Ok(())
     }
 
     fn write(&self) -> String {
-        let networks: Vec<String> = self.0.iter().map(short).collect();
-        networks.join(" ")
+        written(self.0.iter())
     }
 
     fn expects(&self) -> String {

@@ -13,6 +13,7 @@ mod print;
 mod problem;
 mod sources;
 mod value;
+mod zones;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -23,12 +24,14 @@ use std::{env, fs, io};
 pub use key::{Key, Section};
 pub use keys::SECTIONS;
 pub use list::Door;
+pub use print::Row;
 pub use print::sample;
 pub use problem::{Place, Problem, Problems};
 pub use sources::{Loaded, Override, Sources};
+pub use zones::Zoning;
 
-use crate::tracker::{ClientRule, Networks};
-use crate::{http, logging, snapshot, tracker, udp};
+use crate::tracker::{ClientRule, Networks, Realm, ZoneRule};
+use crate::{http, logging, snapshot, tracker, udp, web};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -51,6 +54,14 @@ pub struct Config {
     pub udp: udp::Settings,
     /// The port of UDP, where it is another than that of HTTP (`[UDP] port`).
     pub udp_port: Option<NonZeroU16>,
+    /// The pages.
+    pub web: web::Settings,
+    /// What is said of zones; [`Config::zones`] is what comes of it.
+    pub zoning: Zoning,
+    /// The zones.
+    pub zones: Vec<ZoneRule>,
+    /// Realms with addresses inside and outside (`address_pairs`).
+    pub realms: Vec<Realm>,
     /// The snapshots.
     pub snapshot: snapshot::Settings,
     /// The log.
@@ -69,6 +80,10 @@ impl Default for Config {
             http: http::Settings::default(),
             udp: udp::Settings::default(),
             udp_port: None,
+            web: web::Settings::default(),
+            zoning: Zoning::default(),
+            zones: Vec::new(),
+            realms: Vec::new(),
             snapshot: snapshot::Settings::default(),
             logging: logging::Settings::default(),
         }
@@ -92,6 +107,17 @@ impl Config {
             None => self.http.listen.clone(),
         };
         self.udp.reported = self.http.reported.clone();
+        self.web.snapshot_interval = self.snapshot.interval;
+        if let Some(folder) = self.snapshot.file.parent() {
+            self.web.state_folder = folder.to_owned();
+        }
+        let pairs = self.http.reported.pairs.iter();
+        self.realms = pairs
+            .map(|pair| Realm {
+                inside: pair.internal,
+                outside: pair.external,
+            })
+            .collect();
     }
 }
 
@@ -130,14 +156,19 @@ impl Loader {
         }
         match fs::read(".env") {
             Ok(text) => sources.env_file = text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // A folder of that name is somebody's Python.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::IsADirectory
+                ) => {}
             Err(error) => return Err(unreadable(Path::new(".env"), &error)),
         }
         let variables = env::vars_os();
         sources.environment = variables
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        sources.resolve()
+        sources.resolve(&|path| fs::read(path))
     }
 }
 

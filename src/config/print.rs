@@ -1,39 +1,87 @@
 //! The configuration as text: every value with its place, and the sample file that is the manual.
 
 use super::dialect::escape;
-use super::key::Key;
+use super::key::{Key, Section};
 use super::sources::Loaded;
 use super::{Config, keys};
 
 /// How wide the sample's comments are.
 const WIDTH: usize = 100;
 
+/// One value of the configuration, as a person may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its section.
+    pub section: &'static str,
+    /// Its key.
+    pub key: String,
+    /// The value as a file takes it; `(hidden)` for a secret that is set.
+    pub value: String,
+    /// Where it was given; nothing else than `default` when it was not.
+    pub place: String,
+}
+
 impl Loaded {
-    /// Every value with its place, as a file that may be used again but for its secrets, which are hidden.
-    pub fn print(&self) -> String {
+    /// Every value with its place.
+    pub fn rows(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for section in keys::SECTIONS {
+            rows.extend(self.section_rows(section));
+        }
+        rows
+    }
+
+    fn section_rows(&self, section: &'static Section) -> impl Iterator<Item = Row> {
         let mut config = self.config.clone();
+        let free = section
+            .free
+            .map(|free| (free.write)(&config))
+            .unwrap_or_default();
+        let free = free.into_iter().map(|(key, value, place)| Row {
+            section: section.name,
+            key,
+            value,
+            place: place.to_string(),
+        });
+        let keys = section.keys.iter().map(move |key| {
+            let place = self.places.get(&(section.name, key.name));
+            let value = key.text(&mut config);
+            Row {
+                section: section.name,
+                key: key.name.to_owned(),
+                value: if key.is_secret && !value.is_empty() {
+                    HIDDEN.to_owned()
+                } else {
+                    value
+                },
+                place: place.cloned().unwrap_or_default().to_string(),
+            }
+        });
+        keys.chain(free)
+    }
+
+    /// Every value with its place, as a file that may be used again but for its secrets.
+    pub fn print(&self) -> String {
         let mut text = String::new();
         for section in keys::SECTIONS {
             text.push_str(&format!("[{}]\n", section.name));
-            for key in section.keys {
-                let value = key.text(&mut config);
-                let shown = match value.as_str() {
-                    "" => String::new(),
-                    _ if key.is_secret => " (hidden)".to_owned(),
-                    value => format!(" {}", escape(value)),
-                };
-                let place = self
-                    .places
-                    .get(&(section.name, key.name))
-                    .cloned()
-                    .unwrap_or_default();
-                text.push_str(&format!("{} ={shown}  # {place}\n", key.name));
+            for row in self.section_rows(section) {
+                let blank = if row.value.is_empty() { "" } else { " " };
+                text.push_str(&format!(
+                    "{} ={blank}{}  # {}\n",
+                    row.key,
+                    escape(&row.value),
+                    row.place
+                ));
             }
             text.push('\n');
         }
         text
     }
 }
+
+/// What stands for a secret.
+const HIDDEN: &str = "(hidden)";
 
 /// The sample file: every key with its meaning, unit and default.
 pub fn sample() -> String {
@@ -45,6 +93,9 @@ pub fn sample() -> String {
         comment(&mut text, section.about);
         for key in section.keys {
             row(&mut text, key, &mut defaults);
+        }
+        if let Some(free) = section.free {
+            text.push_str(&format!("\n#{}\n", free.example));
         }
     }
     text

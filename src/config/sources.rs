@@ -3,9 +3,11 @@
 //! Everything is read and checked, also what a later source overrides, so that a bad line is found when it is written.
 
 use std::collections::HashMap;
+use std::io;
+use std::path::Path;
 
 use super::dialect::Entry;
-use super::key::{Key, Section};
+use super::key::{Free, Key, Section};
 use super::problem::{Place, Problem, Problems, nearest};
 use super::{Config, check, dialect, env_file, keys};
 
@@ -52,11 +54,14 @@ pub struct Loaded {
 pub(super) type Places = HashMap<(&'static str, &'static str), Place>;
 
 impl Sources {
-    /// Reads and checks everything.
+    /// Reads and checks everything; `read_file` gives what is in a file that a value names.
     ///
     /// # Errors
     /// All that is wrong, in the order of the sources.
-    pub fn resolve(&self) -> Result<Loaded, Problems> {
+    pub fn resolve(
+        &self,
+        read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Loaded, Problems> {
         let mut reading = Reading::default();
         if let Some((path, text)) = &self.file {
             reading.file(path, text);
@@ -88,6 +93,7 @@ impl Sources {
                 reading.set(section, key, &given.value, Place::CommandLine(given.option));
             }
         }
+        reading.zones(read_file);
         if reading.problems.is_empty() {
             reading.config.settle();
             check::check(&reading.config, &reading.places, &mut reading.warnings);
@@ -170,8 +176,38 @@ impl Reading {
                 let path = path.to_owned();
                 self.set(section, key, &entry.value, Place::File { path, line });
             }
-            None => self.unknown_key(path, section, key, line),
+            None => match keys::section(section).and_then(|section| section.free) {
+                Some(free) => self.set_free(free, path, entry),
+                None => self.unknown_key(path, section, key, line),
+            },
         }
+    }
+
+    fn set_free(&mut self, free: &Free, path: &str, entry: &Entry) {
+        let (path, line) = (path.to_owned(), entry.line);
+        let place = Place::File { path, line };
+        if let Err(fault) = (free.read)(&mut self.config, &entry.key, &entry.value, &place) {
+            let value = excerpt(&entry.value);
+            self.problem(format!(
+                "{place}: [{}] {} = `{value}`: {fault}",
+                entry.section, entry.key
+            ));
+        }
+    }
+
+    /// Makes the rules of zones, from the file of prefixes too.
+    fn zones(&mut self, read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>) {
+        let zoning = &mut self.config.zoning;
+        if let Some(path) = zoning.file.clone() {
+            let file = path.display().to_string();
+            match read_file(&path) {
+                Ok(bytes) => zoning.read_file(&file, &bytes, &mut self.problems),
+                Err(error) => self
+                    .problems
+                    .push(Problem(format!("{file}: cannot be read: {error}"))),
+            }
+        }
+        self.config.zones = zoning.rules(&mut self.problems);
     }
 
     /// Warns of a section without meaning, and refuses one that is not known.
@@ -181,7 +217,7 @@ impl Reading {
                 "{path}:{line}: [{name}] stands twice, first in line {first}"
             ));
         }
-        if keys::SECTIONS.iter().any(|section| section.name == name) {
+        if keys::section(name).is_some() {
             return;
         }
         let retired = keys::RETIRED.iter().find(|retired| retired.section == name);
@@ -216,7 +252,7 @@ impl Reading {
             }
             return;
         }
-        let Some(known) = keys::SECTIONS.iter().find(|known| known.name == section) else {
+        let Some(known) = keys::section(section) else {
             return; // Its header has been reported.
         };
         let mut elsewhere = keys::all().filter(|(_, known)| known.name.eq_ignore_ascii_case(key));

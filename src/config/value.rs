@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::web::Secret;
+
 /// One place in the configuration.
 pub(super) trait Slot {
     /// Puts the value of `text` there.
@@ -188,6 +190,31 @@ impl<T: FromStr + Display> Slot for Optional<'_, T> {
 
     fn expects(&self) -> String {
         format!("{}, or nothing", self.expects)
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
+/// A text that is never shown, or nothing. What [`Slot::write`] gives is for comparing and for hiding.
+pub(super) struct SecretText<'a>(pub(super) &'a mut Option<Secret>);
+
+impl Slot for SecretText<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self.0 = (!text.is_empty()).then(|| Secret(text.to_owned()));
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        self.0
+            .as_ref()
+            .map(|secret| secret.0.clone())
+            .unwrap_or_default()
+    }
+
+    fn expects(&self) -> String {
+        "text, or nothing".into()
     }
 
     fn may_be_empty(&self) -> bool {

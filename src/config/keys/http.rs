@@ -7,6 +7,7 @@ pub(super) const SECTION: Section = Section {
     name: "HTTP",
     about: "The tracker over HTTP: its threads, and what one client may take of it.",
     keys: KEYS,
+    free: None,
 };
 
 const KEYS: &[Key] = &[

@@ -8,6 +8,7 @@ pub(super) const SECTION: Section = Section {
     name: "LOGGING",
     about: "What is logged, and where. Under systemd the console is the journal, which adds the time itself.",
     keys: KEYS,
+    free: None,
 };
 
 const KEYS: &[Key] = &[

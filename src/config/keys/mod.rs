@@ -2,9 +2,11 @@
 
 mod http;
 mod logging;
+mod pages;
 mod snapshots;
 mod tracker;
 mod udp;
+mod zones;
 
 use super::key::{Key, Retired, Section};
 
@@ -13,7 +15,11 @@ pub const SECTIONS: &[Section] = &[
     tracker::SECTION,
     http::SECTION,
     udp::SECTION,
+    zones::ZONES,
+    zones::WARNINGS,
     snapshots::SECTION,
+    pages::STATS,
+    pages::FLASK,
     logging::SECTION,
 ];
 
@@ -69,6 +75,11 @@ pub(super) fn all() -> impl Iterator<Item = (&'static Section, &'static Key)> {
     SECTIONS.iter().flat_map(keys)
 }
 
+/// The section of that name.
+pub(super) fn section(name: &str) -> Option<&'static Section> {
+    SECTIONS.iter().find(|section| section.name == name)
+}
+
 /// The section of that name and the key of that name in it.
 pub(super) fn find(section: &str, key: &str) -> Option<(&'static Section, &'static Key)> {
     all().find(|(in_section, found)| {
@@ -100,7 +111,6 @@ mod tests {
 
     /// C1, C2: original.md, 6, both eras.
     #[test]
-    #[ignore = "the pages and HTTP are wired when their settings are there"]
     fn every_variable_of_the_original_is_known() {
         let plain = |(section, key): (&Section, &Key)| {
             let name = format!("{}_{}", section.name, key.name).to_ascii_uppercase();

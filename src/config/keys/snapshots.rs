@@ -7,6 +7,7 @@ pub(super) const SECTION: Section = Section {
     name: "SNAPSHOTS",
     about: "The database that keeps the swarms over a restart, and the blocklist.",
     keys: KEYS,
+    free: None,
 };
 
 const KEYS: &[Key] = &[

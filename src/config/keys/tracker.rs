@@ -2,7 +2,8 @@
 
 use crate::config::key::{Key, Section, key};
 use crate::config::list::{ClientList, DoorList, NetworkList, PairList};
-use crate::config::value::{Flag, Text, choice, number, seconds};
+use crate::config::value::{Flag, OptionalFile, Text, choice, number, seconds};
+use crate::config::zones::PathList;
 use crate::origin::Mode;
 
 const DAY: u32 = 86_400;
@@ -17,6 +18,7 @@ pub(super) const SECTION: Section = Section {
     name: "TRACKER",
     about: "Where the tracker listens, what it hands out and whom it serves.",
     keys: KEYS,
+    free: None,
 };
 
 const KEYS: &[Key] = &[
@@ -116,6 +118,19 @@ const KEYS: &[Key] = &[
         "min_external",
         "Peers from farther away in a list at least, when there are any, so that swarms do not fall apart.",
         |c| Box::new(number(&mut c.tracker.min_external, 0..=10_000)),
+    ),
+    key(
+        "zones_file",
+        "A file with more networks of zones, a line each: `10.7.0.0/24 moscow/north/building-7`. Nothing: none.",
+        |c| Box::new(OptionalFile(&mut c.zoning.file)),
+    ),
+    key("strict_zones", "Zones whose clients, those of the zones below them included, are handed only one another.", |c| {
+        Box::new(PathList(&mut c.zoning.strict))
+    }),
+    key(
+        "max_line_rate",
+        "What a subscriber's line carries at most, in MiB a second: bounds what is counted as kept inside the network.",
+        |c| Box::new(number(&mut c.tracker.line_mib, 1..=1_000_000)),
     ),
     key("compact_default", "Whether peers are sent compact to a client that does not say.", |c| {
         Box::new(Flag(&mut c.http.compact_default))

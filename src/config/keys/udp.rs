@@ -7,6 +7,7 @@ pub(super) const SECTION: Section = Section {
     name: "UDP",
     about: "The tracker over UDP (BEP 15), for the same swarms.",
     keys: KEYS,
+    free: None,
 };
 
 /// For keys of which the program knows better than most operators.

@@ -1,10 +1,15 @@
 //! Tests of the whole way from texts to settings.
 
+mod printing;
+
 use super::*;
-use proptest::prelude::*;
 
 fn resolve(file: &str) -> Result<Loaded, Problems> {
-    sources(file).resolve()
+    sources(file).resolve(&no_file)
+}
+
+fn no_file(_: &Path) -> io::Result<Vec<u8>> {
+    Err(io::ErrorKind::NotFound.into())
 }
 
 fn sources(file: &str) -> Sources {
@@ -49,7 +54,7 @@ fn values(config: &Config) -> Vec<String> {
 /// C3
 #[test]
 fn without_anything_the_defaults_hold() {
-    let loaded = Sources::default().resolve().unwrap();
+    let loaded = Sources::default().resolve(&no_file).unwrap();
     assert_eq!(values(&loaded.config), values(&Config::default()));
     assert_eq!(loaded.warnings, Vec::<String>::new());
     let listen: Vec<String> = loaded
@@ -90,27 +95,6 @@ fn udp_listens_where_http_does_unless_told_otherwise() {
             "[::1]:6969 127.0.0.1:6969".into()
         )
     );
-}
-
-/// C1: `config/config_example.ini` is the manual; it says what the defaults are and changes none of them.
-#[test]
-fn the_sample_file_is_the_table_and_equals_the_defaults() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/config_example.ini");
-    let text = fs::read_to_string(file).unwrap();
-    assert!(
-        text == sample(),
-        "write it anew: cargo run -- sample > config/config_example.ini"
-    );
-    let loaded = resolve(&text).unwrap();
-    assert_eq!(values(&loaded.config), values(&Config::default()));
-    assert_eq!(loaded.warnings, Vec::<String>::new());
-    for (section, key) in keys::all() {
-        assert!(
-            loaded.places.contains_key(&(section.name, key.name)),
-            "{}",
-            key.name
-        );
-    }
 }
 
 /// C1
@@ -192,14 +176,14 @@ fn what_lost_its_meaning_is_accepted_with_one_warning() {
         ]
     );
     let environment = with_environment("", &[("DB_TYPE", "sqlite"), ("TRACKER_DEBUG", "true")]);
-    assert_eq!(environment.resolve().unwrap().warnings.len(), 2);
+    assert_eq!(environment.resolve(&no_file).unwrap().warnings.len(), 2);
 }
 
 /// C2
 #[test]
 fn each_source_overrides_the_one_before() {
     let mut sources = with_environment("[TRACKER]\nport = 1\n", &[]);
-    let port = |sources: &Sources| sources.resolve().unwrap().config.port;
+    let port = |sources: &Sources| sources.resolve(&no_file).unwrap().config.port;
     assert_eq!(port(&sources), 1);
     sources.env_file = b"TRACKER_PORT=2\n".to_vec();
     assert_eq!(port(&sources), 2);
@@ -222,7 +206,7 @@ fn each_source_overrides_the_one_before() {
 #[test]
 fn a_bad_variable_is_named_and_a_strange_one_of_ours_is_told() {
     let Problems(problems) = with_environment("", &[("TRACKER_PORT", "tcp://10.0.0.1:80")])
-        .resolve()
+        .resolve(&no_file)
         .unwrap_err();
     assert!(
         problems[0]
@@ -234,7 +218,10 @@ fn a_bad_variable_is_named_and_a_strange_one_of_ours_is_told() {
         ("TRACKER_PROT", "1"),
         ("PATH", "/bin"),
     ];
-    let warnings = with_environment("", &strange).resolve().unwrap().warnings;
+    let warnings = with_environment("", &strange)
+        .resolve(&no_file)
+        .unwrap()
+        .warnings;
     assert_eq!(
         warnings,
         [
@@ -247,7 +234,7 @@ fn a_bad_variable_is_named_and_a_strange_one_of_ours_is_told() {
 fn an_empty_variable_is_none_unless_nothing_is_a_value() {
     let empty = [("TRACKER_PORT", ""), ("TRACKER_IGNORE_IP", "")];
     let loaded = with_environment("[TRACKER]\nignore_ip = 192.0.2.1\n", &empty)
-        .resolve()
+        .resolve(&no_file)
         .unwrap();
     assert_eq!(loaded.config.port, 8080);
     assert!(loaded.config.ignore_ip.is_empty());
@@ -283,54 +270,61 @@ fn options_for_reported_addresses_are_told_once() {
     );
 }
 
+/// S7, S9, P19
+#[test]
+fn zones_come_from_their_section_and_from_a_file() {
+    let text = "[TRACKER]\nzones_file = z.txt\nstrict_zones = moscow/south\n[ZONES]\n\
+        moscow/north/building-7 = 10.7.0.0/24 2001:db8:7::/48\n[ZONE_WARNINGS]\nmoscow = works tonight\n";
+    let file = |path: &Path| {
+        assert_eq!(path, Path::new("z.txt"));
+        Ok(b"10.8.0.0/16 moscow/south\n".to_vec())
+    };
+    let loaded = sources(text).resolve(&file).unwrap();
+    let zones: Vec<_> = loaded
+        .config
+        .zones
+        .iter()
+        .map(|zone| (zone.path.as_str(), zone.prefixes.len()))
+        .collect();
+    assert_eq!(
+        zones,
+        [
+            ("moscow/north/building-7", 2),
+            ("moscow/south", 1),
+            ("moscow", 0)
+        ]
+    );
+    assert!(loaded.config.zones[1].is_strict);
+    let printed = loaded.print();
+    assert!(
+        printed.contains("moscow/north/building-7 = 10.7.0.0/24 2001:db8:7::/48  # c.ini:5\n"),
+        "{printed}"
+    );
+    let again = sources(&printed).resolve(&file).unwrap();
+    assert_eq!(again.config.zones, loaded.config.zones);
+}
+
+#[test]
+fn bad_zones_are_named_with_their_lines() {
+    let text = "[ZONES]\na = 10.0.0.0/8 10.1.0.0/8\nb//c = 10.0.0.0/8\n";
+    let Problems(problems) = resolve(text).unwrap_err();
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(
+        texts[0].starts_with("c.ini:2: [ZONES] a = `10.0.0.0/8 10.1.0.0/8`: `10.1.0.0/8` has bits"),
+        "{texts:?}"
+    );
+    assert!(texts[1].starts_with("c.ini:3: [ZONES] b//c"), "{texts:?}");
+    assert!(
+        problem("[ZONES]\na = 10.0.0.0/8\nb = 10.0.0.0/8")
+            .starts_with("c.ini:3: 10.0.0.0/8 stands twice")
+    );
+    assert!(problem("[TRACKER]\nzones_file = none.txt").starts_with("none.txt: cannot be read"));
+}
+
 /// O2
 #[test]
 fn a_reload_knows_which_changes_want_a_restart() {
     let old = resolve("[TRACKER]\nport = 1\nnumwant = 20").unwrap();
     let new = resolve("[TRACKER]\nport = 2\nnumwant = 30\n[LOGGING]\nlevel = DEBUG").unwrap();
     assert_eq!(old.changed_but_fixed(&new), ["[TRACKER] port"]);
-}
-
-/// C2
-#[test]
-fn what_is_printed_may_be_used_again() {
-    let text = "[TRACKER]\nhost = ::1 127.0.0.1:81\nignore_ip = 192.0.2.0/24\ndeny_clients = -XL, *\n\
-        peer_expire_factor = 2.5\n[LOGGING]\nformat = 100%% %(message)s\nlevel = debug\n";
-    let loaded = resolve(text).unwrap();
-    let printed = loaded.print();
-    assert!(printed.contains("numwant = 50  # default\n"), "{printed}");
-    assert!(printed.contains("level = DEBUG  # c.ini:8\n"), "{printed}");
-    assert_eq!(
-        values(&resolve(&printed).unwrap().config),
-        values(&loaded.config)
-    );
-}
-
-proptest! {
-    #[test]
-    fn any_bytes_give_a_configuration_or_problems(bytes: Vec<u8>) {
-        let sources = Sources { file: Some(("c.ini".into(), bytes)), ..Sources::default() };
-        if let Err(Problems(problems)) = sources.resolve() {
-            prop_assert!(!problems.is_empty());
-        }
-    }
-
-    /// Lines that are nearly right reach deeper than random bytes.
-    #[test]
-    fn any_text_near_the_dialect_gives_a_configuration_that_prints_to_itself_or_problems(
-        lines in prop::collection::vec(
-            (0..keys::all().count(), prop_oneof!["[a-z0-9:./% ]{0,12}", "[0-9]{1,6}", "yes|no|-XL|0.0.0.0"]), 0..8)
-    ) {
-        let mut text = String::new();
-        for (number, value) in &lines {
-            let (section, key) = keys::all().nth(*number).unwrap();
-            if !text.contains(&format!("[{}]", section.name)) && !text.contains(key.name) {
-                text.push_str(&format!("[{}]\n{} = {value}\n", section.name, key.name));
-            }
-        }
-        if let Ok(loaded) = resolve(&text) {
-            let again = resolve(&loaded.print()).unwrap();
-            prop_assert_eq!(values(&again.config), values(&loaded.config));
-        }
-    }
 }

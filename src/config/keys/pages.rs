@@ -1,0 +1,81 @@
+//! `[STATS]` and `[FLASK]`: the pages and who may see them. The names are those of the original.
+
+use crate::config::key::{Key, Section, key};
+use crate::config::value::{Flag, OptionalFile, SecretText, Text, number, seconds};
+
+pub(super) const STATS: Section = Section {
+    name: "STATS",
+    about: "The pages with statistics and the blocklist, and the login for them.",
+    keys: STATS_KEYS,
+    free: None,
+};
+
+pub(super) const FLASK: Section = Section {
+    name: "FLASK",
+    about: "The sessions of the pages; the section is named after what the original ran on.",
+    keys: FLASK_KEYS,
+    free: None,
+};
+
+const STATS_KEYS: &[Key] = &[
+    key("enabled", "Whether there are pages and an API. /health, /ready and /metrics stay without.", |c| {
+        Box::new(Flag(&mut c.web.is_enabled))
+    })
+    .fixed(),
+    key("access_username", "Name for the login.", |c| Box::new(Text(&mut c.web.username))).plain().fixed(),
+    key(
+        "access_password",
+        "Password for the login, as `retracker hash-password` prints it, or plain (with a warning). Nothing: one is made at the \
+         first start and shown once on the console.",
+        |c| Box::new(SecretText(&mut c.web.password)),
+    )
+    .plain()
+    .secret()
+    .fixed(),
+    key("templates", "A folder whose templates stand before those in the program. Nothing: none.", |c| {
+        Box::new(OptionalFile(&mut c.web.templates))
+    })
+    .fixed(),
+    key("session_idle", "Seconds without a view of a page after which a login is over.", |c| {
+        Box::new(seconds(&mut c.web.session_idle, 60..=86_400))
+    })
+    .fixed(),
+    key("session_limit", "Seconds after which a login is over, whatever happens.", |c| {
+        Box::new(seconds(&mut c.web.session_limit, 60..=30 * 86_400))
+    })
+    .fixed(),
+    key(
+        "login_failures",
+        "Wrong passwords from one address (IPv6: one /64) within login_window before it has to wait.",
+        |c| Box::new(number(&mut c.web.login_failures, 1..=1_000)),
+    )
+    .fixed(),
+    key("login_window", "Seconds for which a wrong password counts.", |c| {
+        Box::new(seconds(&mut c.web.login_window, 1..=86_400))
+    })
+    .fixed(),
+    key("max_page_connections", "Connections to pages at one time at most; more are closed.", |c| {
+        Box::new(number(&mut c.web.max_connections, 1..=100_000))
+    })
+    .fixed(),
+    key("page_limit", "Seconds after which a connection to a page is closed, whatever it does.", |c| {
+        Box::new(seconds(&mut c.web.connection_limit, 1..=600))
+    })
+    .fixed(),
+    key("refresh", "Seconds between fetches of the live figures on a page. 0: never.", |c| {
+        Box::new(seconds(&mut c.web.refresh, 0..=3_600))
+    })
+    .fixed(),
+];
+
+const FLASK_KEYS: &[Key] = &[
+    key(
+        "secret_key",
+        "Key that signs the cookies of sessions, 64 bytes or more; a shorter one, or one out of a sample, is passed over with a \
+         warning. Nothing: one is made at the first start and kept.",
+        |c| Box::new(SecretText(&mut c.web.secret_key)),
+    )
+    .plain()
+    .secret()
+    .fixed(),
+];

@@ -1,0 +1,92 @@
+//! What is printed is what was read, and the sample is what holds without a file.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// C1: `config/config_example.ini` is the manual; it says what the defaults are and changes none of them.
+#[test]
+fn the_sample_file_is_the_table_and_equals_the_defaults() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/config_example.ini");
+    let text = fs::read_to_string(file).unwrap();
+    assert!(
+        text == sample(),
+        "write it anew: cargo run -- sample > config/config_example.ini"
+    );
+    let loaded = resolve(&text).unwrap();
+    assert_eq!(values(&loaded.config), values(&Config::default()));
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+    for (section, key) in keys::all() {
+        assert!(
+            loaded.places.contains_key(&(section.name, key.name)),
+            "{}",
+            key.name
+        );
+    }
+}
+
+/// C2
+#[test]
+fn what_is_printed_may_be_used_again() {
+    let text = "[TRACKER]\nhost = ::1 127.0.0.1:81\nignore_ip = 192.0.2.0/24\ndeny_clients = -XL, *\n\
+        peer_expire_factor = 2.5\n[LOGGING]\nformat = 100%% %(message)s\nlevel = debug\n";
+    let loaded = resolve(text).unwrap();
+    let printed = loaded.print();
+    assert!(printed.contains("numwant = 50  # default\n"), "{printed}");
+    assert!(printed.contains("level = DEBUG  # c.ini:8\n"), "{printed}");
+    assert_eq!(
+        values(&resolve(&printed).unwrap().config),
+        values(&loaded.config)
+    );
+}
+
+/// C2, R6
+#[test]
+fn secrets_are_never_shown() {
+    let text = "[FLASK]\nsecret_key = hush-hush\n[STATS]\naccess_password = hush-hush\n";
+    let loaded = resolve(text).unwrap();
+    assert_eq!(loaded.config.web.password.as_ref().unwrap().0, "hush-hush");
+    let shown = format!("{} {:?} {loaded:?}", loaded.print(), loaded.rows());
+    assert!(!shown.contains("hush"), "{shown}");
+    assert_eq!(shown.matches("= (hidden)  # c.ini:").count(), 2);
+    let bad = with_environment("", &[("FLASK_SECRET_KEY", "hush\u{7}")])
+        .resolve(&no_file)
+        .unwrap_err();
+    assert!(
+        bad.to_string().contains("(hidden): a control character"),
+        "{bad}"
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_give_a_configuration_or_problems(bytes: Vec<u8>) {
+        let sources = Sources { file: Some(("c.ini".into(), bytes)), ..Sources::default() };
+        if let Err(Problems(problems)) = sources.resolve(&no_file) {
+            prop_assert!(!problems.is_empty());
+        }
+    }
+
+    /// Lines that are nearly right reach deeper than random bytes.
+    #[test]
+    fn any_text_near_the_dialect_gives_a_configuration_that_prints_to_itself_or_problems(
+        lines in prop::collection::vec(
+            (0..keys::all().count(), prop_oneof!["[a-z0-9:./% ]{0,12}", "[0-9]{1,6}", "yes|no|-XL|0.0.0.0"]), 0..8)
+    ) {
+        let mut text = String::new();
+        for (number, value) in &lines {
+            let (section, key) = keys::all().nth(*number).unwrap();
+            // A secret is not given back.
+            if key.is_secret {
+                continue;
+            }
+            if !text.contains(&format!("[{}]", section.name)) && !text.contains(key.name) {
+                text.push_str(&format!("[{}]\n{} = {value}\n", section.name, key.name));
+            }
+        }
+        if let Ok(loaded) = resolve(&text) {
+            let again = resolve(&loaded.print()).unwrap();
+            prop_assert_eq!(values(&again.config), values(&loaded.config));
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The zones: `[ZONES]`, the file of prefixes, which zones are strict and which have a warning, made into one list of rules.
+//!
+//! A prefix that stands twice is found here, where the places are known; the tree itself is the tracker's.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::list;
+use super::problem::{Place, Problem, nearest};
+use super::value::Slot;
+use crate::tracker::ZoneRule;
+
+/// What is said of zones, with the places where it is said.
+#[derive(Clone, Debug, Default)]
+pub struct Zoning {
+    /// Prefixes of zones, a line each, in order.
+    pub(super) lines: Vec<Line>,
+    /// Warnings for the peers of zones.
+    pub(super) warnings: Vec<(String, String, Place)>,
+    /// Zones whose peers see only their own (`strict_zones`).
+    pub(super) strict: Vec<String>,
+    /// A file with more prefixes (`zones_file`).
+    pub file: Option<PathBuf>,
+}
+
+/// Prefixes of one zone.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) path: String,
+    pub(super) prefixes: Vec<IpNet>,
+    pub(super) place: Place,
+    pub(super) is_from_file: bool,
+}
+
+/// A path as it is compared: without blanks around its parts.
+///
+/// # Errors
+/// When a part is empty.
+pub(super) fn path(text: &str) -> Result<String, String> {
+    let parts: Vec<&str> = text.split('/').map(str::trim).collect();
+    if parts.iter().any(|part| part.is_empty()) {
+        return Err(format!("`{text}` is no zone: a part of the path is empty"));
+    }
+    Ok(parts.join("/"))
+}
+
+impl Zoning {
+    /// Takes one key of `[ZONES]`.
+    pub(super) fn read(&mut self, name: &str, text: &str, place: &Place) -> Result<(), String> {
+        self.lines.push(Line {
+            path: path(name)?,
+            prefixes: list::networks(text)?,
+            place: place.clone(),
+            is_from_file: false,
+        });
+        Ok(())
+    }
+
+    /// Takes one key of `[ZONE_WARNINGS]`.
+    pub(super) fn read_warning(
+        &mut self,
+        name: &str,
+        text: &str,
+        place: &Place,
+    ) -> Result<(), String> {
+        if text.is_empty() || text.len() > 200 {
+            return Err("expected a text of 200 bytes at most".into());
+        }
+        self.warnings
+            .push((path(name)?, text.to_owned(), place.clone()));
+        Ok(())
+    }
+
+    /// The keys of `[ZONES]`; those of the file are not among them.
+    pub(super) fn written(&self) -> Vec<(String, String, Place)> {
+        let own = self.lines.iter().filter(|line| !line.is_from_file);
+        own.map(|line| {
+            let prefixes = list::written(line.prefixes.iter().copied());
+            (line.path.clone(), prefixes, line.place.clone())
+        })
+        .collect()
+    }
+
+    /// Takes the file of prefixes: `PREFIX ZONE` on each line, comments behind `#`.
+    pub(super) fn read_file(&mut self, file: &str, bytes: &[u8], problems: &mut Vec<Problem>) {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            let place = Place::File {
+                path: file.to_owned(),
+                line: at + 1,
+            };
+            match prefix(line) {
+                Ok(Some((prefix, path))) => self.lines.push(Line {
+                    path,
+                    prefixes: vec![prefix],
+                    place,
+                    is_from_file: true,
+                }),
+                Ok(None) => {}
+                Err(fault) => problems.push(Problem(format!("{place}: {fault}"))),
+            }
+        }
+    }
+
+    /// One rule for each zone. Prefixes that stand twice and names of zones that do not exist become problems.
+    pub(super) fn rules(&self, problems: &mut Vec<Problem>) -> Vec<ZoneRule> {
+        let mut rules = Rules::default();
+        let mut places: HashMap<IpNet, &Place> = HashMap::new();
+        for line in &self.lines {
+            let rule = rules.of(&line.path);
+            for prefix in &line.prefixes {
+                rule.prefixes.push(*prefix);
+                if let Some(first) = places.insert(*prefix, &line.place) {
+                    problems.push(Problem(format!(
+                        "{}: {prefix} stands twice, first in {first}",
+                        line.place
+                    )));
+                }
+            }
+        }
+        for (path, text, place) in &self.warnings {
+            match self.known(path) {
+                Ok(()) => rules.of(path).warning = Some(text.clone()),
+                Err(fault) => problems.push(Problem(format!("{place}: {fault}"))),
+            }
+        }
+        for path in &self.strict {
+            match self.known(path) {
+                Ok(()) => rules.of(path).is_strict = true,
+                Err(fault) => problems.push(Problem(format!("[TRACKER] strict_zones: {fault}"))),
+            }
+        }
+        rules.rules
+    }
+
+    /// Whether `path` is a zone or has one below it.
+    fn known(&self, path: &str) -> Result<(), String> {
+        let is_within = |line: &Line| {
+            let rest = line.path.strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if self.lines.iter().any(is_within) {
+            return Ok(());
+        }
+        let meant = nearest(path, self.lines.iter().map(|line| line.path.as_str()));
+        let meant = meant
+            .map(|meant| format!("; did you mean {meant}?"))
+            .unwrap_or_default();
+        Err(format!("there is no zone {path}{meant}"))
+    }
+}
+
+/// Zones, separated by commas: their names may hold blanks.
+pub(super) struct PathList<'a>(pub(super) &'a mut Vec<String>);
+
+impl Slot for PathList<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let entries = text.split(',').filter(|entry| !entry.trim().is_empty());
+        *self.0 = entries.map(path).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        self.0.join(", ")
+    }
+
+    fn expects(&self) -> String {
+        "zones, separated by commas".into()
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
+/// Rules in the order in which their zones are first named.
+#[derive(Default)]
+struct Rules {
+    rules: Vec<ZoneRule>,
+    numbers: HashMap<String, usize>,
+}
+
+impl Rules {
+    fn of(&mut self, path: &str) -> &mut ZoneRule {
+        let next = self.rules.len();
+        let number = *self.numbers.entry(path.to_owned()).or_insert(next);
+        if number == next {
+            self.rules.push(ZoneRule {
+                path: path.to_owned(),
+                ..ZoneRule::default()
+            });
+        }
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "every number in the map is that of a rule in the list"
+        )]
+        &mut self.rules[number]
+    }
+}
+
+/// Reads one line of the file of prefixes; nothing when it is blank or a comment.
+fn prefix(line: &[u8]) -> Result<Option<(IpNet, String)>, String> {
+    let line = str::from_utf8(line).map_err(|_| "not UTF-8".to_owned())?;
+    let line = line.split('#').next().unwrap_or_default().trim();
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let Some((prefix, zone)) = line.split_once([' ', '\t']) else {
+        return Err(format!(
+            "`{line}`: expected a prefix and a zone, as 10.7.0.0/24 moscow/north"
+        ));
+    };
+    Ok(Some((list::network(prefix)?, path(zone)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zoning(file: &str) -> (Zoning, Vec<String>) {
+        let mut zoning = Zoning::default();
+        let mut problems = Vec::new();
+        zoning.read_file("z", file.as_bytes(), &mut problems);
+        zoning.rules(&mut problems);
+        (zoning, problems.iter().map(ToString::to_string).collect())
+    }
+
+    /// S7
+    #[test]
+    fn a_file_of_prefixes_gives_zones() {
+        let (zoning, problems) = zoning(
+            "# all\n10.7.0.0/24 moscow/north\r\n\n2001:db8:7::/48\tmoscow / north # v6\n10.8.0.9 moscow\n",
+        );
+        assert_eq!(problems, Vec::<String>::new());
+        let rules = zoning.rules(&mut Vec::new());
+        assert_eq!(rules.len(), 2);
+        assert_eq!(rules[0].path, "moscow/north");
+        assert_eq!(rules[0].prefixes.len(), 2);
+        assert_eq!(rules[1].prefixes[0].to_string(), "10.8.0.9/32");
+    }
+
+    /// S7
+    #[test]
+    fn every_bad_line_is_named() {
+        let (_, problems) = zoning(
+            "10.7.0.0/24\n10.7.0.0/33 a\n10.7.0.1/24 a\n10.7.0.0/24 a//b\n10.7.0.0/24 a\n10.7.0.0/24 b\n",
+        );
+        let lines: Vec<&str> = problems
+            .iter()
+            .map(|text| text.split(": ").next().unwrap())
+            .collect();
+        assert_eq!(lines, ["z:1", "z:2", "z:3", "z:4", "z:6"]);
+        assert_eq!(problems[4], "z:6: 10.7.0.0/24 stands twice, first in z:5");
+    }
+
+    /// S9, P19
+    #[test]
+    fn strict_zones_and_warnings_must_name_zones() {
+        let (mut zoning, _) = zoning("10.7.0.0/24 moscow/north\n");
+        zoning.strict = vec!["moscow".into(), "moscow/nort".into()];
+        zoning
+            .read_warning("moscow/north", "works tonight", &Place::Default)
+            .unwrap();
+        let mut problems = Vec::new();
+        let rules = zoning.rules(&mut problems);
+        assert_eq!(problems.len(), 1);
+        assert!(
+            problems[0]
+                .to_string()
+                .contains("did you mean moscow/north?")
+        );
+        assert_eq!(rules[0].warning.as_deref(), Some("works tonight"));
+        assert!(rules[1].is_strict && rules[1].path == "moscow");
+        assert!(zoning.read_warning("a", "", &Place::Default).is_err());
+    }
+}

@@ -1,0 +1,198 @@
+//! The built program: what it prints, what it refuses, and its exit codes.
+
+#![expect(clippy::unwrap_used, reason = "test helpers")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// The configuration in the README of the Flask original, blanks at the ends of lines included.
+const ORIGINAL_README: &str = "[FLASK] \nsecret_key = your_random_session_secret_key\n[LOGGING]\nlog_file = tracker.log \n\
+    level = INFO \nformat = %(asctime)s [%(levelname)s] %(message)s \nconsole_output = True \nmax_bytes = 5242880 \n\
+    backup_count = 5 \nclear_on_start = False\n\n[TRACKER] \nhost = 0.0.0.0 \nport = 8080 \nannounce_interval = 1800 \n\
+    peer_expire_factor = 2 \nignore_reported_ip = False \nverify_reported_ip = True \nallow_internal_ip = False \n\
+    numwant = 50 \nrun_gc_key = gc\n\n[CACHE] \ntype = sqlite\n\n[DB] \ntype = sqlite\n\n[STATS] \n\
+    access_username = admin \naccess_password = password\n";
+
+/// A later sample of the original: comments behind values, doubled percent signs, schemas over several lines, CRLF.
+const ORIGINAL_SAMPLE: &str = "\u{feff}; Настройки трекера\r\n[LOGGING]\r\nlog_file = data/tracker.log\r\nlevel = INFO\r\n\
+    format = %%(asctime)s [%%(levelname)s] %%(message)s\r\nconsole_output = true\r\nmax_bytes = 5242880\r\nbackup_count = 5\r\n\
+    clear_on_start = false\r\n\r\n[TRACKER]\r\nmode = direct\r\ntrusted_proxies = 127.0.0.1, 10.0.0.1\r\nuse_x_real_ip = true\r\n\
+    use_x_forwarded_for = true\r\nhost = 0.0.0.0  # все адреса\r\nport = 8080\r\nannounce_interval = 1800\r\n\
+    peer_expire_factor = 2.5\r\nignore_ip = 192.168.0.0/16 172.16.0.0/12 127.0.0.1\r\nnumwant = 50\r\nrun_gc_key = gc\r\n\
+    peer_cleanup_period = 600  # секунд\r\ndebug = true\r\nuse_reloader = true\r\n\r\n[CACHE]\r\ntype = sqlite\r\n\r\n\
+    [CACHE.sqlite]\r\nfile = data/cache.sqlite\r\n\r\n[DB]\r\ntype = sqlite\r\n\r\n[DB.sqlite]\r\nfile = data/tracker.sqlite\r\n\
+    table_name = tracker\r\ntable_schema = CREATE TABLE tracker (\r\n    info_hash BLOB,\r\n    ip TEXT\r\n    )\r\n";
+
+/// Runs the program in `folder` with no variables but those given.
+fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_retracker"));
+    command.args(arguments).current_dir(folder).env_clear();
+    command
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// C1, original.md 7 (25, 26, 29): both samples, of which the original itself could not start one.
+#[test]
+fn configurations_of_the_original_are_taken_as_they_stand() {
+    for (sample, warnings) in [(ORIGINAL_README, 3), (ORIGINAL_SAMPLE, 7)] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("config")).unwrap();
+        fs::write(folder.path().join("config/config.ini"), sample).unwrap();
+        let output = run(folder.path(), &["--check-config"], &[]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        assert_eq!(
+            told.lines().filter(|line| line.contains("warning")).count(),
+            warnings,
+            "{told}"
+        );
+    }
+}
+
+/// C1, C2
+#[test]
+fn a_bad_configuration_ends_with_78_and_names_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my.ini");
+    fs::write(&file, "[TRACKER]\nport = 8080\nanounce_interval = 1\n").unwrap();
+    for arguments in [
+        &["--config", "my.ini"][..],
+        &["--config", "my.ini", "--check-config"],
+        &["-c", "my.ini", "--print-config"],
+    ] {
+        let output = run(folder.path(), arguments, &[]);
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}");
+        assert_eq!(
+            text(&output.stderr),
+            "retracker: error: my.ini:3: [TRACKER] has no key anounce_interval; did you mean announce_interval?\n"
+        );
+        assert_eq!(text(&output.stdout), "");
+    }
+}
+
+/// C2
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(
+        folder.path(),
+        &["--config", "none.ini", "--check-config"],
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(78));
+    assert!(
+        text(&output.stderr).contains("none.ini: cannot be read"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+/// C2
+#[test]
+fn every_value_is_printed_with_its_origin() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("my.ini"),
+        "[TRACKER]\nport = 1\nnumwant = 20\n",
+    )
+    .unwrap();
+    fs::write(
+        folder.path().join(".env"),
+        "TRACKER_ANNOUNCE_INTERVAL=900\n",
+    )
+    .unwrap();
+    let arguments = [
+        "--config",
+        "my.ini",
+        "--print-config",
+        "--listen",
+        "127.0.0.1:81",
+        "--listen",
+        "::1",
+    ];
+    let output = run(
+        folder.path(),
+        &arguments,
+        &[
+            ("TRACKER_PORT", "8088"),
+            ("RETRACKER_LOGGING_LEVEL", "debug"),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let printed = text(&output.stdout);
+    for line in [
+        "host = 127.0.0.1:81 ::1  # command line --listen",
+        "port = 8088  # environment variable TRACKER_PORT",
+        "announce_interval = 900  # .env:1 (TRACKER_ANNOUNCE_INTERVAL)",
+        "numwant = 20  # my.ini:3",
+        "level = DEBUG  # environment variable RETRACKER_LOGGING_LEVEL",
+        "max_numwant = 200  # default",
+    ] {
+        assert!(
+            printed.lines().any(|found| found == line),
+            "{line}\n{printed}"
+        );
+    }
+}
+
+/// C2
+#[test]
+fn a_bad_command_line_ends_with_2_and_a_bad_value_in_it_with_78() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(
+        run(folder.path(), &["--prot", "1"], &[]).status.code(),
+        Some(2)
+    );
+    let output = run(folder.path(), &["--port", "99999", "--check-config"], &[]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(
+        text(&output.stderr).contains("command line --port: [TRACKER] port = `99999`"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn the_sample_the_manual_and_completions_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = |arguments: &[&str]| {
+        let output = run(folder.path(), arguments, &[]);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        text(&output.stdout)
+    };
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/config_example.ini");
+    assert_eq!(printed(&["sample"]), fs::read_to_string(sample).unwrap());
+    assert!(printed(&["man"]).contains(".TH retracker 8"));
+    assert!(printed(&["completions", "bash"]).contains("complete -F"));
+    assert_eq!(
+        printed(&["--version"]),
+        format!("retracker {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    assert!(printed(&["--help"]).contains("78"));
+}
+
+/// R8
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_retracker"));
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let also_full = full.try_clone().unwrap();
+    command
+        .arg("sample")
+        .current_dir(folder.path())
+        .stdout(full)
+        .stderr(also_full);
+    assert_eq!(command.status().unwrap().code(), Some(0));
+}
