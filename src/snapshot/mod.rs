@@ -35,7 +35,7 @@ pub use database::{APPLICATION, Found, open_read_only};
 pub use import::{Imported, import};
 pub use mailbox::{MAX_BLOCKS, MAX_REASON, MAX_RING_BYTES, Mailbox, Refused, Saved};
 pub use original::BadRow;
-pub use record::{RecordError, read as read_record};
+pub use record::{RecordError, read as read_record, write as write_record};
 pub use restore::Summary;
 pub use timeline::Moment;
 

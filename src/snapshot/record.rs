@@ -143,8 +143,8 @@ impl Decode<()> for Row {
     }
 }
 
-/// Appends the record of `peers` as of `now` to the emptied `record`.
-pub(super) fn write(peers: &[StoredPeer], now: Seconds, record: &mut Vec<u8>) {
+/// Makes `record`, whatever was in it, the record of `peers` with their ages as of `now`.
+pub fn write(peers: &[StoredPeer], now: Seconds, record: &mut Vec<u8>) {
     record.clear();
     record.extend([MAGIC[0], MAGIC[1], FORMAT, 0]);
     record.extend([0; 8]);

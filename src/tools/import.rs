@@ -1,11 +1,12 @@
 //! `retracker import FILE`: takes over peers and blocklist of the Flask original's `tracker.sqlite`, of either era.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use crate::clock::Clock;
+use crate::config::Loader;
 use crate::snapshot::{self, Error, Found, Imported, Moment};
 
 /// What is imported, and into what.
@@ -13,9 +14,12 @@ use crate::snapshot::{self, Error, Found, Imported, Moment};
 pub struct Arguments {
     /// The original's database; it is only read.
     file: PathBuf,
-    /// Database of this tracker; made when it is missing.
-    #[arg(long, value_name = "DATABASE", default_value_os_t = snapshot::Settings::default().file)]
-    into: PathBuf,
+    /// Configuration that names the database of this tracker; looked for as the tracker does when it is not given.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Database of this tracker, whatever the configuration says; made when it is missing.
+    #[arg(long, value_name = "DATABASE", conflicts_with = "config")]
+    into: Option<PathBuf>,
 }
 
 /// Imports, and prints what was taken over and what was not.
@@ -23,20 +27,31 @@ pub struct Arguments {
 /// # Errors
 /// Nothing was imported; the error says why.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let into = match &arguments.into {
+        Some(into) => into.clone(),
+        None => {
+            let loaded = Loader::new(arguments.config.clone(), Vec::new()).load();
+            loaded
+                .context("the configuration cannot be used")?
+                .config
+                .snapshot
+                .file
+        }
+    };
     let moment = Moment::of(&Clock::start());
-    let imported = snapshot::import(&arguments.file, &arguments.into, moment);
+    let imported = snapshot::import(&arguments.file, &into, moment);
     if let Err(Error::InUse { .. }) = &imported {
         imported.context("stop the tracker first, then import")?;
         return Ok(());
     }
     let imported = imported.context("nothing was imported")?;
     // Who closed our output has read enough; the import is done all the same.
-    drop(tell(arguments, &imported, &mut io::stdout().lock()));
+    drop(tell(&into, &imported, &mut io::stdout().lock()));
     Ok(())
 }
 
-fn tell(arguments: &Arguments, imported: &Imported, out: &mut impl Write) -> io::Result<()> {
-    let into = arguments.into.display();
+fn tell(into: &Path, imported: &Imported, out: &mut impl Write) -> io::Result<()> {
+    let into = into.display();
     match &imported.found {
         Found::Whole => {}
         Found::Created => writeln!(out, "made {into}")?,
