@@ -292,6 +292,11 @@ impl Tracker {
         });
     }
 
+    /// Marks every swarm changed, when the database that has the unchanged ones is lost.
+    pub fn mark_all_changed(&self) {
+        with!(self, swarms => swarms.mark_all_changed());
+    }
+
     /// Puts a swarm back; the expired, the blocked and what is over a bound are left out. Returns how many peers were stored.
     /// May be called by several threads at once.
     pub fn restore(&self, mut swarm: StoredSwarm, now: Seconds) -> usize {

@@ -222,6 +222,12 @@ impl<I: KeptId> Swarms<I> {
         }
     }
 
+    pub(super) fn mark_all_changed(&self) {
+        self.map
+            .iter_mut()
+            .for_each(|mut swarm| swarm.is_changed = true);
+    }
+
     pub(super) fn restore(&self, stored: &StoredSwarm, rules: &Rules<'_>) -> usize {
         let settings = rules.settings;
         let count = signed(stored.peers.len());
