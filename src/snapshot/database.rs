@@ -52,6 +52,8 @@ pub enum Found {
 pub(super) struct Database {
     pub(super) connection: Connection,
     path: PathBuf,
+    /// The file that was opened, whatever bears its name later.
+    identity: (u64, u64),
     _lock: File,
 }
 
@@ -88,11 +90,7 @@ impl Database {
             Ok(_) => match inspect(path) {
                 Ok(connection) => {
                     file::narrow(path).map_err(fail)?;
-                    let database = Database {
-                        connection,
-                        path: path.clone(),
-                        _lock: lock,
-                    };
+                    let database = Database::of(connection, path, lock)?;
                     return Ok((database, Found::Whole));
                 }
                 Err(Fault::Error(error)) => return Err(error),
@@ -127,11 +125,35 @@ impl Database {
             source,
         })?;
         file::publish(&new, path).map_err(fail)?;
+        Database::of(connect(path).map_err(failed)?, path, lock)
+    }
+
+    fn of(connection: Connection, path: &Path, lock: File) -> Result<Database, Error> {
+        let identity = file::identity(path).map_err(|source| Error::File {
+            file: path.into(),
+            source,
+        })?;
         Ok(Database {
-            connection: connect(path).map_err(failed)?,
+            connection,
             path: path.into(),
+            identity,
             _lock: lock,
         })
+    }
+
+    /// Whether the file still bears its name: what is written to one that was renamed or removed is lost.
+    pub(super) fn is_in_place(&self) -> bool {
+        file::identity(&self.path).is_ok_and(|identity| identity == self.identity)
+    }
+
+    /// Closes the file that lost its name, and sets aside what bears the name now, its log above all.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn abandon(self, wall: Wall) -> io::Result<PathBuf> {
+        let path = self.path.clone();
+        drop(self);
+        file::set_aside(&path, wall)
     }
 
     /// Takes over what can be read of the blocklist of a database that was set aside.

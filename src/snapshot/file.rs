@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -154,6 +154,12 @@ pub(super) fn marks(path: &Path) -> io::Result<Option<Marks>> {
             version,
             application,
         }))
+}
+
+/// Device and number of a file.
+pub(super) fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let about = fs::metadata(path)?;
+    Ok((about.dev(), about.ino()))
 }
 
 /// Bytes of the database with its log.

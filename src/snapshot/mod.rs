@@ -119,6 +119,18 @@ impl Error {
             ),
         }
     }
+
+    /// Whether the database itself is damaged.
+    fn is_damage(&self) -> bool {
+        let Error::Database { source, .. } = self else {
+            return false;
+        };
+        let code = source.sqlite_error_code();
+        matches!(
+            code,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
+    }
 }
 
 /// `EIO`, which has no name in [`io::ErrorKind`].
@@ -193,12 +205,7 @@ impl Opened {
             connection.map(|connection| restore::restore(connection, tracker, &timeline, moment));
         let summary = match restored {
             None => Summary::default(),
-            Some(Ok((summary, stored))) => {
-                if matches!(self.source, Source::Disk(..)) {
-                    tracker.mark_changed(&stored, &[]);
-                }
-                summary
-            }
+            Some(Ok(summary)) => summary,
             Some(Err(error)) => {
                 log::error!("restoring: {error}");
                 Summary::default()

@@ -51,8 +51,6 @@ struct Tally {
     damaged: AtomicU64,
     /// In the database, but nothing of it in the core: to be removed with the next snapshot.
     stale: Mutex<Vec<InfoHash>>,
-    /// In the core, wanted when the database that they came from will not be the one that is written.
-    stored: Mutex<Vec<InfoHash>>,
 }
 
 /// Fills `tracker` from the database. Swarms of which nothing is left are marked freed, so that the next snapshot forgets them.
@@ -64,7 +62,7 @@ pub(super) fn restore(
     tracker: &Tracker,
     timeline: &Timeline,
     moment: Moment,
-) -> rusqlite::Result<(Summary, Vec<InfoHash>)> {
+) -> rusqlite::Result<Summary> {
     let blocks = tables::blocks(connection)?;
     tracker.block(blocks, moment.wall);
     let tally = Tally::default();
@@ -95,16 +93,14 @@ pub(super) fn restore(
     if let Err(error) = &read {
         log::error!("restoring: the rest of the swarms cannot be read: {error}");
     }
-    let summary = Summary {
+    Ok(Summary {
         swarms: tally.swarms.into_inner(),
         peers: tally.peers.into_inner(),
         left_out: tally.left_out.into_inner(),
         damaged: tally.damaged.into_inner() + read.as_ref().copied().unwrap_or(0),
         blocks: tracker.access().blocks().len() as u64,
         is_whole: read.is_ok(),
-    };
-    let stored = tally.stored.into_inner();
-    Ok((summary, stored.unwrap_or_else(PoisonError::into_inner)))
+    })
 }
 
 fn decode(
@@ -121,7 +117,7 @@ fn decode(
             .recv()
     };
     while let Ok(batch) = next() {
-        let (mut stale, mut stored) = (Vec::new(), Vec::with_capacity(batch.len()));
+        let (mut stale, mut stored) = (Vec::new(), 0);
         for row in batch {
             let hash = row.info_hash;
             let Ok(peers) = record::read(&row.record, timeline.seconds(row.saved, now)) else {
@@ -145,17 +141,14 @@ fn decode(
             if kept == 0 && tracker.export(&hash, now).is_none() {
                 stale.push(hash);
             } else {
-                stored.push(hash);
+                stored += 1;
             }
         }
-        tally.swarms.fetch_add(stored.len() as u64, Relaxed);
-        append(&tally.stale, stale);
-        append(&tally.stored, stored);
+        tally.swarms.fetch_add(stored, Relaxed);
+        tally
+            .stale
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .append(&mut stale);
     }
-}
-
-fn append(to: &Mutex<Vec<InfoHash>>, mut hashes: Vec<InfoHash>) {
-    to.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .append(&mut hashes);
 }

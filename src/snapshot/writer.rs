@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::database::{Database, Found};
+use super::database::Database;
 use super::mailbox::{MAX_BLOCKS, Message, Refused, Reply, Saved};
 use super::tables::{self, SwarmRow};
 use super::timeline::{Finished, Moment, Timeline};
@@ -116,19 +116,30 @@ impl Writer {
         }
     }
 
-    /// The database, to be put back; opened anew when the disk did not let that be done before.
+    /// The database, to be put back; opened anew when the disk did not let that be done before, or when it is no longer there.
     fn ready(&mut self) -> Result<Database, Error> {
         if let Some(database) = self.database.take() {
-            return Ok(database);
+            if database.is_in_place() {
+                return Ok(database);
+            }
+            log::error!(
+                "{} was removed or replaced under the tracker",
+                self.file.display()
+            );
+            let abandoned = database.abandon(self.clock.wall());
+            let aside = abandoned.map_err(|source| Error::File {
+                file: self.file.clone(),
+                source,
+            })?;
+            log::info!("what is in its place is kept as {}", aside.display());
         }
         let (database, found) = Database::open(&self.file, self.clock.wall())?;
         log::info!("{} is open: {found:?}", self.file.display());
-        if found != Found::Whole {
-            // Blocks that are in force live on, whatever became of the file that they were read from.
-            for block in self.tracker.access().blocks() {
-                let kept = database.put_block(&block);
-                kept.map_err(|source| failed(&database, source))?;
-            }
+        // What is in memory is the truth: whatever was found lacks some of it.
+        self.tracker.mark_all_changed();
+        for block in self.tracker.access().blocks() {
+            let kept = database.put_block(&block);
+            kept.map_err(|source| failed(&database, source))?;
         }
         Ok(database)
     }
@@ -215,7 +226,9 @@ impl Writer {
         let started = self.clock.elapsed();
         let saved = self.ready().and_then(|database| {
             let saved = self.write(&database);
-            self.database = Some(database);
+            // A database that turns out to be damaged is opened anew, and so checked and set aside.
+            let is_damaged = saved.as_ref().is_err_and(Error::is_damage);
+            self.database = (!is_damaged).then_some(database);
             saved
         });
         let metrics = Arc::clone(self.tracker.metrics());

@@ -63,3 +63,68 @@ fn time_away_counts_as_age() {
         assert_eq!(alive_after(0, Some(YEAR.unsigned_abs())), [0, 0, 0]);
     }
 }
+
+const TRAVELLER: &str = "RETRACKER_TEST_TRAVELLER";
+const FAKETIME: &str = "FAKETIME_TIMESTAMP_FILE";
+
+/// Runs under libfaketime and moves its own wall clock. Alone it does nothing.
+#[test]
+fn traveller() {
+    let Some(file) = std::env::var_os(TRAVELLER) else {
+        return;
+    };
+    let node = Node::start(&on_demand(file.as_ref())).unwrap();
+    let before = node.clock.wall();
+    for number in 0..10 {
+        node.announce(number).unwrap();
+    }
+    for jump in [
+        "+86400",
+        "-86400",
+        "@1970-01-01 00:00:10",
+        "@2040-01-01 00:00:00",
+    ] {
+        std::fs::write(std::env::var_os(FAKETIME).unwrap(), jump).unwrap();
+        assert!(
+            node.clock.wall().0.abs_diff(before.0) > 80_000,
+            "{jump}: the clock has not jumped"
+        );
+        node.tracker.sweep(node.clock.now());
+        node.mailbox.save().unwrap();
+        assert_eq!(node.scrape(hash(0)).complete, 10, "{jump}");
+        node.announce(3).unwrap();
+    }
+    assert_eq!(node.stop().fault, None);
+}
+
+/// R8: the clock jumps while the tracker runs, and back before it is started again.
+#[test]
+fn nobody_expires_when_the_clock_jumps_under_a_running_tracker() {
+    let library = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
+        .map(|place| format!("/usr/lib/{place}/faketime/libfaketimeMT.so.1"))
+        .into_iter()
+        .find(|library| std::path::Path::new(library).exists());
+    let Some(library) = library else {
+        eprintln!("SKIPPED: libfaketime is not installed");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_demand(&file_in(&folder));
+    let jumps = folder.path().join("jumps");
+    std::fs::write(&jumps, "+0").unwrap();
+    let travelled = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "clocks::traveller", "--nocapture"])
+        .env(TRAVELLER, &settings.file)
+        .env("LD_PRELOAD", library)
+        .env(FAKETIME, &jumps)
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&travelled.stderr).into_owned();
+    let said = said + &String::from_utf8_lossy(&travelled.stdout);
+    assert!(travelled.status.success(), "{said}");
+    let node = Node::start(&settings).unwrap();
+    assert_eq!(node.scrape(hash(0)).complete, 10);
+    node.stop();
+}

@@ -4,12 +4,14 @@
     clippy::unwrap_used,
     clippy::unwrap_in_result,
     clippy::indexing_slicing,
+    clippy::print_stderr,
     reason = "helpers of tests"
 )]
 
 mod blocks;
 mod clocks;
 mod damage;
+mod disk;
 mod harness;
 mod imports;
 mod kills;
