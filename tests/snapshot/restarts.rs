@@ -70,6 +70,7 @@ fn who_left_before_the_last_snapshot_stays_away() {
         node.announce_as(hash(number / 10), address(number), port, Event::Stopped)
             .unwrap();
     }
+    node.tracker.sweep(node.clock.now());
     node.stop();
     let node = Node::start(&settings).unwrap();
     assert_eq!(node.summary.peers, 9);
