@@ -22,13 +22,13 @@ def http_get(address, port, path, headers=None, seconds=5):
         connection.close()
 
 
-def http_announce(address, port, info_hash, headers=None, **parameters):
+def http_announce(address, tracker_port, info_hash, headers=None, **parameters):
     """Announces; gives the reply as a dictionary."""
     query = {"info_hash": info_hash, "peer_id": b"-E20001-" + os.urandom(12), "port": 6881, "left": 1}
     query |= parameters
     text = "&".join(f"{key}={urllib.parse.quote(value if isinstance(value, bytes) else str(value), safe='')}"
                     for key, value in query.items())
-    status, _, body = http_get(address, port, f"/announce?{text}", headers)
+    status, _, body = http_get(address, tracker_port, f"/announce?{text}", headers)
     if status != 200:
         raise ValueError(f"announce: HTTP {status}")
     return torrent.decode(body)

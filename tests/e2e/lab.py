@@ -89,7 +89,7 @@ class Host:
         # `ip netns exec` becomes the program: its process id is the program's.
         return Process(["ip", "netns", "exec", self.name, *map(str, arguments)], log, **options)
 
-    def call(self, function, *arguments):
+    def call(self, function, *arguments, **named):
         """Calls `function` so that the sockets it opens are this host's."""
         outcome = []
 
@@ -98,7 +98,7 @@ class Host:
                 with open(f"/run/netns/{self.name}") as namespace:
                     if LIBC.setns(namespace.fileno(), CLONE_NEWNET) != 0:
                         raise OSError(ctypes.get_errno(), "setns")
-                outcome.append((function(*arguments), None))
+                outcome.append((function(*arguments, **named), None))
             except BaseException as error:
                 outcome.append((None, error))
 
@@ -124,15 +124,15 @@ class Lab:
         if done.returncode != 0:
             raise Fault(f"ip {' '.join(map(str, arguments))}: {done.stderr.strip()}")
 
-    def bridge(self, name, *addresses):
+    def bridge(self, name, address=None):
+        """Adds a bridge; with an address it is a leg of the router that joins the bridges."""
         self.ip("link", "add", name, "type", "bridge")
         self.ip("link", "set", name, "up")
-        for address in addresses:
-            extra = ["nodad"] if ":" in address else []
-            self.ip("address", "add", address, "dev", name, *extra)
+        if address:
+            self.ip("address", "add", address, "dev", name)
 
-    def host(self, name, bridge, v4, v6, gateways=()):
-        """Adds a host; addresses carry their prefix length. `gateways` lead to other bridges."""
+    def host(self, name, bridge, v4, v6, gateway=None):
+        """Adds a host; addresses carry their prefix length. The gateway, IPv4, leads to other bridges."""
         with self.lock:
             self.ip("netns", "add", name)
             self.ip("link", "add", f"{name}-b", "type", "veth", "peer", "name", "eth0", "netns", name)
@@ -142,7 +142,8 @@ class Lab:
             self.ip("address", "add", v4, "dev", "eth0", host=name)
             # Without duplicate address detection: the address can be used at once.
             self.ip("address", "add", v6, "dev", "eth0", "nodad", host=name)
-            for gateway in gateways:
+            if gateway:
+                self.ip("route", "add", gateway, "dev", "eth0", host=name)
                 self.ip("route", "add", "default", "via", gateway, host=name)
         return Host(name, v4.split("/")[0], v6.split("/")[0])
 

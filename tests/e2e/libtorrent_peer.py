@@ -27,7 +27,6 @@ session = libtorrent.session({
     # TCP only: what crosses a link is then payload and little else.
     "enable_incoming_utp": False,
     "enable_outgoing_utp": False,
-    "upload_rate_limit": arguments.upload_limit,
     "num_want": arguments.numwant,
     # The default of five minutes is longer than what trackers here ask for.
     "min_announce_interval": 30,
@@ -36,6 +35,8 @@ session = libtorrent.session({
     "alert_mask": libtorrent.alert.category_t.tracker_notification | libtorrent.alert.category_t.error_notification,
 })
 handle = session.add_torrent({"ti": libtorrent.torrent_info(arguments.torrent), "save_path": arguments.save})
+# The session's own limit would spare peers with private addresses.
+handle.set_upload_limit(arguments.upload_limit)
 
 
 

@@ -9,8 +9,8 @@ from lab import Fault, wait
 from torrent import Torrent
 from trackers import PORT, Retracker
 
-# The leecher is still at it when the tracker has gone and come again: 12 s at this pace.
-LENGTH, BYTES_PER_SECOND = 6 << 20, 512 << 10
+# The leecher is still at it when the tracker has gone and come again: 20 s at this pace.
+LENGTH, BYTES_PER_SECOND = 8 << 20, 400 << 10
 
 
 class SlowLibtorrent(Libtorrent):

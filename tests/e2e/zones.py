@@ -1,6 +1,7 @@
 """Zones keep traffic at home: twelve real clients behind three routers, bytes counted on the links between (S7).
 
-The same swarm trades twice, with zones and without, in networks beside one another. Each zone has one peer when the others come,
+The same swarm trades twice, in two networks that differ in the section [ZONES] only. All addresses lie in one /24, so that without
+zones none is nearer than another. Each zone has one peer when the others come,
 and those are known to the tracker before the first of them asks it, as in a swarm that has been there for a while.
 """
 
@@ -16,8 +17,8 @@ from trackers import PORT, Retracker
 
 ZONES, PEERS = 3, 4
 LENGTH = 8 << 20
-# Lists as long as there are neighbours: a longer one would have to be filled with strangers, a zone of four being so small.
-NEIGHBOURS = PEERS - 1
+# Lists shorter than a zone has neighbours, as a provider's are: longer ones would have to be filled with strangers.
+NEIGHBOURS = PEERS - 2
 AT_LEAST_SAVED = 0.60
 
 
@@ -42,18 +43,24 @@ def swarm(lab, folder, net, with_zones):
     """Lets the swarm trade; gives how many copies of the file crossed from one zone into another."""
     os.makedirs(folder)
     # The core's bridge and each zone's are the legs of a router; what a zone's leg takes in has left the zone.
+    gateway = f"10.{net}.0.1"
     for zone in range(ZONES + 1):
-        lab.bridge(f"n{net}z{zone}", f"10.{net}.{zone}.1/24", f"fd{net}:{zone}::1/64")
+        lab.bridge(leg(net, zone), f"{gateway}/32")
 
     def host(zone, number):
-        return lab.host(f"n{net}z{zone}h{number}", f"n{net}z{zone}", f"10.{net}.{zone}.{number}/24",
-                        f"fd{net}:{zone}::{number}/64", gateways=[f"10.{net}.{zone}.1"])
+        address = f"10.{net}.0.{zone * PEERS + number}/32"
+        lab.ip("route", "add", address, "dev", leg(net, zone))
+        name = f"{leg(net, zone)}h{number}"
+        host = lab.host(name, leg(net, zone), address, f"fd{net}:{zone}::{number + 1}/64", gateway)
+        # Neighbours are reached without the router.
+        lab.ip("route", "add", block(net, zone), "dev", "eth0", host=name)
+        return host
 
     tracker = Retracker(host(0, 2), os.path.join(folder, "tracker"), settings(net, with_zones))
     torrent = Torrent("zones.bin", tracker.url(), LENGTH, seed=net)
     peers = [
         Peer(host(zone, number), os.path.join(folder, f"peer-{zone}-{number}"), torrent)
-        for zone in range(1, ZONES + 1) for number in range(2, 2 + PEERS)
+        for zone in range(1, ZONES + 1) for number in range(PEERS)
     ]
 
     def scrape():
@@ -82,18 +89,25 @@ def swarm(lab, folder, net, with_zones):
 
 
 def settings(net, with_zones):
-    if not with_zones:
-        # Without zones nearness falls back to common prefixes; a share of nothing makes the choice random.
-        return {"TRACKER": {"local_share": 0, "min_external": 0}}
-    return {
-        "TRACKER": {"local_share": 100, "min_external": 0},
-        "ZONES": {f"town/street-{zone}": f"10.{net}.{zone}.0/24" for zone in range(1, ZONES + 1)},
-    }
+    # Strangers only where neighbours do not fill the list; one stranger for everybody would be half of so short a list.
+    chosen = {"TRACKER": {"local_share": 100, "min_external": 0}}
+    if with_zones:
+        chosen["ZONES"] = {f"town/street-{zone}": block(net, zone) for zone in range(1, ZONES + 1)}
+    return chosen
+
+
+def block(net, zone):
+    """The four addresses of a zone."""
+    return f"10.{net}.0.{zone * PEERS}/30"
+
+
+def leg(net, zone):
+    return f"n{net}z{zone}"
 
 
 def left_the_zones(net):
     """Bytes that the router took in from all zones."""
-    legs = [f"n{net}z{zone}" for zone in range(1, ZONES + 1)]
+    legs = [leg(net, zone) for zone in range(1, ZONES + 1)]
     with open("/proc/net/dev") as counters:
         fields = (line.replace(":", " ").split() for line in counters)
         return sum(int(line[1]) for line in fields if line[0] in legs)
