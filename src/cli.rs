@@ -182,7 +182,7 @@ fn print_bytes(bytes: &[u8]) {
 }
 
 /// Writes a line to standard error, if anybody has it open.
-fn tell(text: &str) {
+pub fn tell(text: &str) {
     drop(writeln!(io::stderr().lock(), "retracker: {text}"));
 }
 

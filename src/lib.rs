@@ -8,12 +8,15 @@
 //! - [`origin`] decides whose address a request counts for, [`reported`] what clients may say of their own.
 //! - [`http`] is the HTTP tracker, [`udp`] the UDP tracker.
 //! - [`snapshot`] keeps what the core knows in a SQLite database, and brings it back after a restart.
+//! - [`reaper`] sweeps the dead and counts the census.
 //! - [`tools`] are the helper tools of the command line.
 //! - [`config`] reads the configuration, [`logging`] writes the log, [`cli`] reads the command line.
 //! - [`web`] is the pages, the API, and the endpoints for monitoring.
+//! - [`app`] builds all of it, runs it and stops it in order.
 
 #![warn(rustdoc::private_intra_doc_links)]
 
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -22,6 +25,7 @@ pub mod logging;
 pub mod metrics;
 pub mod origin;
 pub mod parts;
+pub mod reaper;
 pub mod reported;
 pub mod snapshot;
 pub mod tools;

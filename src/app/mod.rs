@@ -1,0 +1,251 @@
+//! The composition root: builds the parts (bind, restore, start), runs until told to stop or until a part ends, and stops them
+//! in order. The only place that knows all parts.
+//!
+//! - `doors.rs` ties the parts to each other by closures.
+//! - `reload.rs` puts a new configuration in force.
+//! - `service.rs` speaks to the service manager: sockets handed over, readiness, watchdog.
+
+mod doors;
+mod reload;
+mod service;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+use crate::clock::Clock;
+use crate::config::{Loaded, Loader};
+use crate::metrics::Metrics;
+use crate::origin::Origin;
+use crate::parts::End;
+use crate::snapshot::Moment;
+use crate::tracker::Tracker;
+use crate::tracker::census::Census;
+use crate::{http, logging, reaper, snapshot, udp, web};
+use service::Service;
+
+/// How often the main thread looks for signals and at the parts' signs of life.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long requests under way may take at the stop.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// All parts, running.
+#[derive(Debug)]
+pub struct App {
+    clock: Clock,
+    tracker: Arc<Tracker>,
+    http: http::Running,
+    udp: udp::Running,
+    web: web::Running,
+    reaper: reaper::Running,
+    mailbox: snapshot::Mailbox,
+    snapshots: JoinHandle<()>,
+    ends: Receiver<End>,
+    addresses: Vec<SocketAddr>,
+    udp_addresses: Vec<SocketAddr>,
+    origin: Arc<ArcSwap<Origin>>,
+    /// What is in force, for a reload to compare with and for the about page.
+    loaded: Arc<ArcSwap<Loaded>>,
+}
+
+/// Why [`App::run`] returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was told to.
+    Stopped,
+    /// A part ended by itself.
+    Failed(End),
+}
+
+impl App {
+    /// Binds every socket, restores the swarms, then lets the parts serve. Nothing is answered before the swarms are back; who
+    /// connects meanwhile waits in the listeners' queues.
+    ///
+    /// # Errors
+    /// When an address is taken, the database is another process's or a newer version's, or a part cannot start.
+    pub fn build(loaded: Loaded, inherited: service::Inherited) -> anyhow::Result<App> {
+        let config = loaded.config.clone();
+        let clock = Clock::start();
+        let (ends_in, ends) = channel();
+        let http = http::bind(&config.http, inherited.tcp).context("HTTP cannot listen")?;
+        let udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
+        let first_sheet = http.workers();
+        let metrics = Arc::new(Metrics::new(first_sheet + udp.threads()));
+        let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
+        reload::fill(&tracker, &config, None, clock)?;
+        let database = snapshot::open(&config.snapshot, clock.wall())?;
+        let restored = database.restore(&tracker, Moment::of(&clock));
+        let (mailbox, snapshots) = restored.start(Arc::clone(&tracker), clock, ends_in.clone())?;
+        doors::restore_ledger(&tracker, &mailbox);
+        let census = Arc::new(ArcSwap::from_pointee(Census::default()));
+        let counted = doors::ledger_keeper(&tracker, &mailbox, clock);
+        let periods = reload::reaper_settings(&config);
+        let reaper = reaper::start(
+            periods,
+            Arc::clone(&tracker),
+            clock,
+            Arc::clone(&census),
+            counted,
+            ends_in.clone(),
+        )?;
+        let (addresses, udp_addresses) = (http.addresses(), udp.addresses().to_vec());
+        let acceptor = Arc::new(OnceLock::new());
+        let pages = doors::pages(Arc::clone(&acceptor));
+        let http = http.start(&tracker, clock, Some(pages), &ends_in)?;
+        let origin = Arc::new(ArcSwap::from_pointee(config.http.origin.clone()));
+        let loaded = Arc::new(ArcSwap::from_pointee(loaded));
+        let doors = doors::Making {
+            mailbox: &mailbox,
+            census,
+            origin: Arc::clone(&origin),
+            loaded: Arc::clone(&loaded),
+            routes: http.routes(),
+        };
+        let house = web::House {
+            tracker: Arc::clone(&tracker),
+            clock,
+        };
+        let web = web::start(config.web.clone(), house, doors.make(), ends_in.clone())
+            .context("the pages cannot start")?;
+        drop(acceptor.set(web.acceptor()));
+        let udp = udp.start(&tracker, clock, first_sheet, &ends_in)?;
+        Ok(App {
+            clock,
+            tracker,
+            http,
+            udp,
+            web,
+            reaper,
+            mailbox,
+            snapshots,
+            ends,
+            addresses,
+            udp_addresses,
+            origin,
+            loaded,
+        })
+    }
+
+    /// Where HTTP is served.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where UDP is served.
+    pub fn udp_addresses(&self) -> &[SocketAddr] {
+        &self.udp_addresses
+    }
+
+    /// The core.
+    pub fn tracker(&self) -> &Arc<Tracker> {
+        &self.tracker
+    }
+
+    /// Serves until SIGTERM or SIGINT, or until a part ends. SIGHUP reloads by `loader`, SIGUSR1 reopens the log.
+    ///
+    /// # Errors
+    /// When the system gives no signal handler.
+    pub fn run(
+        &self,
+        loader: &Loader,
+        log: &logging::Running,
+        service: &mut Service,
+    ) -> anyhow::Result<Outcome> {
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
+        service.ready(&self.status());
+        loop {
+            match self.ends.recv_timeout(LOOK) {
+                Ok(end) => return Ok(Outcome::Failed(end)),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            for signal in signals.pending() {
+                match signal {
+                    SIGHUP => {
+                        self.reload(loader, log);
+                        log.reopen();
+                    }
+                    SIGUSR1 => log.reopen(),
+                    _ => return Ok(Outcome::Stopped),
+                }
+            }
+            if self.is_alive() {
+                service.alive(self.clock.elapsed(), || self.status());
+            }
+        }
+    }
+
+    /// Whether the core answers and the background parts have given a sign of life lately.
+    fn is_alive(&self) -> bool {
+        let now = self.clock.now();
+        self.tracker.scrape(&crate::tracker::InfoHash([0; 20]), now);
+        service::is_fresh(self.tracker.metrics(), now)
+    }
+
+    fn status(&self) -> String {
+        let peers = self.tracker.peers();
+        format!("{peers} peers")
+    }
+
+    /// Stops listening, finishes requests, ends the parts, takes the last snapshot.
+    pub fn stop(self) {
+        self.http.stop(GRACE);
+        self.web.stop();
+        self.udp.stop();
+        self.reaper.stop();
+        doors::keep_ledger(&self.tracker, &self.mailbox);
+        self.mailbox.stop();
+        drop(self.snapshots.join());
+    }
+}
+
+/// Runs the tracker as the command line asks: 0 after an orderly stop, 1 when something failed.
+pub fn serve(loader: &Loader, loaded: Loaded, log: &logging::Running) -> ExitCode {
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+    log::info!("retracker {} starts", env!("CARGO_PKG_VERSION"));
+    let mut service = Service::new();
+    let outcome = App::build(loaded, service.inherit()).and_then(|app| {
+        announce(&app);
+        let outcome = app.run(loader, log, &mut service);
+        match &outcome {
+            Ok(Outcome::Failed(end)) => log::error!("{}", describe(end)),
+            _ => log::info!("stopping"),
+        }
+        service.stopping();
+        app.stop();
+        log::info!("stopped");
+        outcome
+    });
+    match outcome {
+        Ok(Outcome::Stopped) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed(_)) => ExitCode::FAILURE,
+        Err(error) => {
+            log::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn announce(app: &App) {
+    for address in app.addresses() {
+        log::info!("serving http://{address}/announce");
+    }
+    for address in app.udp_addresses() {
+        log::info!("serving udp://{address}/announce");
+    }
+}
+
+fn describe(end: &End) -> String {
+    let fault = end.fault.as_deref().unwrap_or("it ended by itself");
+    format!("{} ended, so the tracker stops: {fault}", end.part)
+}

@@ -1,0 +1,81 @@
+//! A configuration comes into force: at the start, and on SIGHUP while everything goes on. A bad one is refused whole.
+
+use std::sync::Arc;
+
+use super::App;
+use crate::clock::Clock;
+use crate::config::{Config, Loader};
+use crate::tracker::{Tracker, Zones, ZonesError};
+use crate::{logging, reaper};
+
+/// Fills the core with what is not in its own settings. Zones are replaced only when they changed: every peer is placed anew
+/// then.
+pub(super) fn fill(
+    tracker: &Tracker,
+    config: &Config,
+    old: Option<&Config>,
+    clock: Clock,
+) -> Result<(), ZonesError> {
+    let is_same = old.is_some_and(|old| old.zones == config.zones && old.realms == config.realms);
+    if !is_same {
+        let zones = Zones::new(&config.zones, &config.realms)?;
+        if !zones.is_empty() {
+            log::info!(
+                "{} zones, {} prefixes",
+                zones.len() - 1,
+                zones.prefix_count()
+            );
+        }
+        tracker.set_zones(zones, clock.now());
+    }
+    let access = tracker.access();
+    access.configure(config.ignore_ip.clone(), config.clients.clone());
+    Ok(())
+}
+
+pub(super) fn reaper_settings(config: &Config) -> reaper::Settings {
+    reaper::Settings {
+        sweep_period: config.cleanup_period,
+        ..reaper::Settings::default()
+    }
+}
+
+impl App {
+    /// Reads the configuration anew and puts in force what can be changed while running.
+    pub(super) fn reload(&self, loader: &Loader, log: &logging::Running) {
+        let loaded = match loader.load() {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                for problem in &problems.0 {
+                    log::error!("the configuration is refused, the old one stays: {problem}");
+                }
+                return;
+            }
+        };
+        for warning in &loaded.warnings {
+            log::warn!("{warning}");
+        }
+        let config = &loaded.config;
+        let old = self.loaded.load();
+        if old.config.http.listen != config.http.listen
+            || old.config.udp.listen != config.udp.listen
+        {
+            log::warn!("where to listen is changed by a restart only");
+        }
+        if old.config.snapshot != config.snapshot {
+            log::warn!("[SNAPSHOTS] is changed by a restart only");
+        }
+        if let Err(error) = fill(&self.tracker, config, Some(&old.config), self.clock) {
+            log::error!("the configuration is refused, the old one stays: {error}");
+            return;
+        }
+        self.tracker.configure(config.tracker.clone());
+        self.http.configure(config.http.clone());
+        self.udp.configure(&config.udp);
+        self.origin.store(Arc::new(config.http.origin.clone()));
+        self.reaper.configure(reaper_settings(config));
+        log.set_level(config.logging.level);
+        self.loaded.store(Arc::new(loaded));
+        log::info!("the configuration is reloaded");
+    }
+}
