@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::file::{self, Marks};
 use super::{Error, tables};
 use crate::clock::Wall;
+use crate::tracker::Block;
 
 /// `PRAGMA application_id` of a database of ours: "retr".
 pub const APPLICATION: u32 = 0x7265_7472;
@@ -81,7 +82,8 @@ impl Database {
         let why = match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if !file::has_orphans(path) {
-                    return Ok((Database::create(path, lock)?, Found::Created));
+                    let new = make(path, &[])?;
+                    return Ok((Database::publish(&new, path, lock)?, Found::Created));
                 }
                 "its log is there without it".to_owned()
             }
@@ -89,7 +91,10 @@ impl Database {
             Ok(about) if !about.is_file() => return Err(fail(io::ErrorKind::InvalidInput.into())),
             Ok(_) => match inspect(path) {
                 Ok(connection) => {
-                    file::narrow(path).map_err(fail)?;
+                    // Whoever owns the file may have meant it to be open.
+                    if let Err(error) = file::narrow(path) {
+                        log::warn!("{} may be read by others: {error}", path.display());
+                    }
                     let database = Database::of(connection, path, lock)?;
                     return Ok((database, Found::Whole));
                 }
@@ -97,35 +102,25 @@ impl Database {
                 Err(Fault::Unusable(why)) => why,
             },
         };
-        let to = file::set_aside(path, wall).map_err(fail)?;
-        let mut database = Database::create(path, lock)?;
-        let rescued = database.rescue(&to);
+        // The new database is whole, rescued blocks and all, before the old one goes: a kill in between loses neither.
+        let blocks = rescue(path);
+        let new = make(path, &blocks)?;
+        let to = file::keep(path, wall).map_err(fail)?;
+        let database = Database::publish(&new, path, lock)?;
+        let rescued = blocks.len();
         Ok((database, Found::SetAside { to, why, rescued }))
     }
 
-    fn create(path: &Path, lock: File) -> Result<Database, Error> {
-        let failed = |source| Error::Database {
+    fn publish(new: &Path, path: &Path, lock: File) -> Result<Database, Error> {
+        file::publish(new, path).map_err(|source| Error::File {
             file: path.into(),
             source,
-        };
-        let new = file::beside(path, ".new");
-        let fail = |source| Error::File {
-            file: new.clone(),
-            source,
-        };
-        file::clear(&new).map_err(fail)?;
-        let connection = Connection::open(&new).map_err(failed)?;
-        let make = format!(
-            "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; \
-             PRAGMA journal_mode = WAL; BEGIN; {SCHEMA}; COMMIT;"
-        );
-        connection.execute_batch(&make).map_err(failed)?;
-        connection.close().map_err(|(_, source)| Error::Database {
-            file: new.clone(),
+        })?;
+        let connection = connect(path).map_err(|source| Error::Database {
+            file: path.into(),
             source,
         })?;
-        file::publish(&new, path).map_err(fail)?;
-        Database::of(connect(path).map_err(failed)?, path, lock)
+        Database::of(connection, path, lock)
     }
 
     fn of(connection: Connection, path: &Path, lock: File) -> Result<Database, Error> {
@@ -154,34 +149,6 @@ impl Database {
         let path = self.path.clone();
         drop(self);
         file::set_aside(&path, wall)
-    }
-
-    /// Takes over what can be read of the blocklist of a database that was set aside.
-    fn rescue(&mut self, aside: &Path) -> usize {
-        let Ok(old) = Connection::open_with_flags(aside, OpenFlags::SQLITE_OPEN_READ_ONLY) else {
-            return 0;
-        };
-        // Lets SQLite read what is left of a file that was cut.
-        if let Err(error) =
-            old.execute_batch("PRAGMA writable_schema = ON; PRAGMA trusted_schema = OFF")
-        {
-            log::debug!("rescuing the blocklist: {error}");
-        }
-        let blocks = tables::readable_blocks(&old);
-        let rescue = || -> rusqlite::Result<()> {
-            self.begin()?;
-            for block in &blocks {
-                self.put_block(block)?;
-            }
-            self.commit()
-        };
-        match rescue() {
-            Ok(()) => blocks.len(),
-            Err(_) => {
-                self.rollback();
-                0
-            }
-        }
     }
 
     /// Where it is.
@@ -217,6 +184,44 @@ impl Database {
     pub(super) fn truncate_log(&self) -> rusqlite::Result<()> {
         checkpoint(&self.connection, "TRUNCATE")
     }
+}
+
+/// Makes a database with these blocks beside `path`, and returns its name.
+fn make(path: &Path, blocks: &[Block]) -> Result<PathBuf, Error> {
+    let new = file::beside(path, ".new");
+    file::clear(&new).map_err(|source| Error::File {
+        file: new.clone(),
+        source,
+    })?;
+    let fill = || -> rusqlite::Result<()> {
+        let connection = Connection::open(&new)?;
+        connection.execute_batch(&format!(
+            "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; \
+             PRAGMA journal_mode = WAL; BEGIN; {SCHEMA};"
+        ))?;
+        for block in blocks {
+            tables::put_block(&connection, block)?;
+        }
+        connection.execute_batch("COMMIT")?;
+        connection.close().map_err(|(_, source)| source)
+    };
+    match fill() {
+        Ok(()) => Ok(new),
+        Err(source) => Err(Error::Database { file: new, source }),
+    }
+}
+
+/// What can be read of the blocklist of a database that cannot be used.
+fn rescue(path: &Path) -> Vec<Block> {
+    let Ok(old) = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+        return Vec::new();
+    };
+    // Lets SQLite read what is left of a file that was cut.
+    let lenient = "PRAGMA writable_schema = ON; PRAGMA trusted_schema = OFF";
+    if let Err(error) = old.execute_batch(lenient) {
+        log::debug!("rescuing the blocklist: {error}");
+    }
+    tables::readable_blocks(&old)
 }
 
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {

@@ -86,36 +86,53 @@ pub(super) fn publish(new: &Path, path: &Path) -> io::Result<()> {
 
 /// Removes what a creation that was cut short left of `new`: it was never a database.
 pub(super) fn clear(new: &Path) -> io::Result<()> {
-    for file in std::iter::once(new.to_owned()).chain(COMPANIONS.map(|suffix| beside(new, suffix)))
-    {
-        match fs::remove_file(file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
+    COMPANIONS
+        .into_iter()
+        .chain([""])
+        .try_for_each(|suffix| tolerate_missing(fs::remove_file(beside(new, suffix))))
 }
 
 /// Renames the database and its companions to `NAME.corrupt-TIME…` and returns the new name. Overwrites nothing. Companions go
 /// first: left beside a new database, SQLite would take an old log for its own.
 pub(super) fn set_aside(path: &Path, wall: Wall) -> io::Result<PathBuf> {
-    let aside = (0_u32..)
+    let aside = free_name(path, wall)?;
+    for suffix in COMPANIONS.into_iter().chain([""]) {
+        tolerate_missing(fs::rename(beside(path, suffix), beside(&aside, suffix)))?;
+    }
+    Ok(aside)
+}
+
+/// Gives the database the further name `NAME.corrupt-TIME`, and its companions only that one. It keeps its own name until
+/// [`publish`] puts another in its place: however this is cut short, the next start finds one of the two.
+pub(super) fn keep(path: &Path, wall: Wall) -> io::Result<PathBuf> {
+    let aside = free_name(path, wall)?;
+    for suffix in COMPANIONS {
+        tolerate_missing(fs::rename(beside(path, suffix), beside(&aside, suffix)))?;
+    }
+    // Not every file system knows second names.
+    let named = fs::hard_link(path, &aside).or_else(|_| fs::rename(path, &aside));
+    tolerate_missing(named)?;
+    Ok(aside)
+}
+
+fn tolerate_missing(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn free_name(path: &Path, wall: Wall) -> io::Result<PathBuf> {
+    (0_u32..)
         .map(|turn| match turn {
             0 => beside(path, &format!(".corrupt-{}", wall.0)),
             _ => beside(path, &format!(".corrupt-{}-{turn}", wall.0)),
         })
         .find(|aside| {
-            let taken = |suffix: &str| fs::symlink_metadata(beside(aside, suffix)).is_ok();
-            !taken("") && !COMPANIONS.iter().any(|suffix| taken(suffix))
+            let is_taken = |suffix: &str| fs::symlink_metadata(beside(aside, suffix)).is_ok();
+            !is_taken("") && !COMPANIONS.into_iter().any(is_taken)
         })
-        .ok_or(io::ErrorKind::AlreadyExists)?;
-    for suffix in COMPANIONS.into_iter().chain([""]) {
-        match fs::rename(beside(path, suffix), beside(&aside, suffix)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(aside)
+        .ok_or(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Whether companions lie about without their database.

@@ -108,26 +108,9 @@ impl Database {
         swarm.query_row(params![hash.0], swarm_row).optional()
     }
 
-    /// Writes a block and returns its number, which is new whatever `block` says: numbers are never used twice. The same target
-    /// again is the same entry with a new reason and end.
+    /// Writes a block; see [`put_block`].
     pub(super) fn put_block(&self, block: &Block) -> rusqlite::Result<i64> {
-        let created = signed(block.created.0);
-        let expires = block.expires.map(|end| signed(end.0));
-        match block.target {
-            Target::Network(network) => {
-                let mut add = self.connection.prepare_cached(ADD_NETWORK)?;
-                let network = network.trunc().to_string();
-                add.query_row(params![network, block.reason, created, expires], |row| {
-                    row.get(0)
-                })
-            }
-            Target::Torrent(hash) => {
-                let mut add = self.connection.prepare_cached(ADD_TORRENT)?;
-                add.query_row(params![hash.0, block.reason, created, expires], |row| {
-                    row.get(0)
-                })
-            }
-        }
+        put_block(&self.connection, block)
     }
 
     /// Entries of the blocklist, ended ones included.
@@ -174,6 +157,28 @@ impl Database {
             boot.map(|boot| signed(boot.seconds))
         ])?;
         Ok(())
+    }
+}
+
+/// Writes a block and returns its number, which is new whatever `block` says: numbers are never used twice. The same target
+/// again is the same entry with a new reason and end.
+pub(super) fn put_block(connection: &Connection, block: &Block) -> rusqlite::Result<i64> {
+    let created = signed(block.created.0);
+    let expires = block.expires.map(|end| signed(end.0));
+    match block.target {
+        Target::Network(network) => {
+            let mut add = connection.prepare_cached(ADD_NETWORK)?;
+            let network = network.trunc().to_string();
+            add.query_row(params![network, block.reason, created, expires], |row| {
+                row.get(0)
+            })
+        }
+        Target::Torrent(hash) => {
+            let mut add = connection.prepare_cached(ADD_TORRENT)?;
+            add.query_row(params![hash.0, block.reason, created, expires], |row| {
+                row.get(0)
+            })
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use retracker::metrics::Gauge;
 use retracker::snapshot::Refused;
+use retracker::tracker::{Refusal, Target};
 
 use crate::harness::{Node, file_in, hash, is_sound, on_demand};
 
@@ -40,6 +41,15 @@ impl Tmpfs {
             }
         }
         fs::write(&ballast, &all).unwrap();
+    }
+
+    fn remount(&self, how: &str) {
+        let mut mount = Command::new("mount");
+        let done = mount
+            .args(["-o", &format!("remount,{how}")])
+            .arg(&self.0)
+            .status();
+        assert!(done.unwrap().success());
     }
 
     fn mend(&self) {
@@ -131,6 +141,37 @@ fn a_start_on_a_full_disk_serves_what_is_there_and_saves_when_it_can() {
         assert_eq!(node.summary.peers, expected + 400);
         node.stop();
     }
+}
+
+/// R8: a disk that cannot be written at the start.
+#[test]
+fn a_start_on_a_read_only_disk_serves_what_is_there_and_saves_when_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::mount(folder.path()) else {
+        return;
+    };
+    let settings = on_demand(&file_in(&folder));
+    let node = Node::start(&settings).unwrap();
+    for number in 0..300 {
+        node.announce(number).unwrap();
+    }
+    let block = Target::Torrent(hash(3));
+    node.mailbox.block(block, "kept", None).unwrap();
+    node.stop();
+    disk.remount("ro");
+    let node = Node::start(&settings).unwrap();
+    assert_eq!((node.summary.peers, node.found.as_ref()), (290, None));
+    assert_eq!(node.announce(35), Err(Refusal::TorrentBlocked));
+    assert_eq!(node.mailbox.unblock(1), Err(Refused::Failed));
+    node.announce(500).unwrap();
+    assert_eq!(node.mailbox.save(), Err(Refused::Failed));
+    disk.remount("rw");
+    assert_eq!(node.mailbox.save().unwrap().peers, 291);
+    assert_eq!(node.mailbox.unblock(1), Ok(true));
+    node.stop();
+    let node = Node::start(&settings).unwrap();
+    assert_eq!((node.summary.peers, node.summary.blocks), (291, 0));
+    node.stop();
 }
 
 /// Somebody removes the database under the running tracker, or puts another in its place: the next snapshot is a whole one.
