@@ -237,13 +237,25 @@ impl<'a> Iterator for Pairs<'a> {
         if self.0.is_empty() {
             return None;
         }
-        let end = memchr(b'&', self.0).unwrap_or(self.0.len());
-        let (pair, rest) = self.0.split_at_checked(end)?;
+        let is_end = |byte: &u8| *byte == b'=' || *byte == b'&';
+        let name_end = self.0.iter().position(is_end).unwrap_or(self.0.len());
+        let (name, rest) = self.0.split_at_checked(name_end)?;
+        let Some(value) = rest.strip_prefix(b"=") else {
+            self.0 = rest.get(1..).unwrap_or_default();
+            return Some((name, &[]));
+        };
+        let (value, rest) = value.split_at_checked(find_ampersand(value))?;
         self.0 = rest.get(1..).unwrap_or_default();
-        let equals = pair.iter().position(|byte| *byte == b'=');
-        let (name, value) = pair.split_at_checked(equals.unwrap_or(pair.len()))?;
-        Some((name, value.get(1..).unwrap_or_default()))
+        Some((name, value))
     }
+}
+
+/// Where the first `&` is, or the end. Most values are so short that looking at their bytes costs less than a call.
+#[inline]
+fn find_ampersand(bytes: &[u8]) -> usize {
+    let (short, long) = bytes.split_at_checked(8).unwrap_or((bytes, &[]));
+    let found = short.iter().position(|byte| *byte == b'&');
+    found.unwrap_or_else(|| short.len() + memchr(b'&', long).unwrap_or(long.len()))
 }
 
 /// 20 bytes, or the first 20 of 32 (BEP 52).
@@ -280,8 +292,11 @@ const SHORT_BYTES: usize = 64;
 
 /// Digits and nothing else; what is larger than 64 bits is the largest number.
 fn number(text: &[u8]) -> Option<u64> {
-    let mut short = [0; SHORT_BYTES];
-    let digits = decode_short(text, &mut short)?;
+    plain_number(text).or_else(|| encoded_number(text))
+}
+
+#[inline]
+fn plain_number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
@@ -289,6 +304,12 @@ fn number(text: &[u8]) -> Option<u64> {
         let digit = digit.wrapping_sub(b'0');
         (digit < 10).then(|| sum.saturating_mul(10).saturating_add(u64::from(digit)))
     })
+}
+
+#[cold]
+fn encoded_number(text: &[u8]) -> Option<u64> {
+    let mut short = [0; SHORT_BYTES];
+    plain_number(decode_short(text, &mut short)?)
 }
 
 /// The value itself when nothing in it is encoded, else decoded into `short`; `None` when broken or too long.
@@ -649,6 +670,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn pairs_are_what_splitting_gives(query in "[a&=%?]{0,80}") {
+            let expected: Vec<(&[u8], &[u8])> = query
+                .split_terminator('&')
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+                .collect();
+            prop_assert_eq!(Pairs(query.as_bytes()).collect::<Vec<_>>(), expected);
+        }
+
+        #[test]
+        fn the_first_ampersand_is_found(bytes in proptest::collection::vec(0x24_u8..0x28, 0..40)) {
+            let expected = bytes.iter().position(|byte| *byte == b'&').unwrap_or(bytes.len());
+            prop_assert_eq!(find_ampersand(&bytes), expected);
+        }
+
         #[test]
         fn any_bytes_give_an_announce_or_a_fault(query in proptest::collection::vec(any::<u8>(), 0..400)) {
             let parameters = Parameters::read(&query, b"gc");
