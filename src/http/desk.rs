@@ -193,7 +193,8 @@ impl Desk {
             wants_v6: caller.ip.is_ipv6(),
             external_ip: settings.external_ip.then_some(caller.ip),
         };
-        reply::announce(out, &replied, &self.list, form, None);
+        let warning = self.tracker.warning(replied.warning);
+        reply::announce(out, &replied, &self.list, form, warning.as_deref());
         Ok(Action::Announce)
     }
 
