@@ -82,7 +82,11 @@ pub(super) fn recognise(prefix: &[u8; 8]) -> ClientName {
     match *prefix {
         [0, 0, 0, 0, 0, 0, 0, 0] => named("", String::new()),
         [b'-', one, two, a, b, c, d, b'-'] => match name_of([one, two]) {
+            Some(name) if ![a, b, c, d].iter().all(u8::is_ascii_alphanumeric) => {
+                named(name, String::new())
+            }
             Some("Transmission") => named("Transmission", transmission([a, b, c, d])),
+            Some("BitComet") => named("BitComet", bitcomet([a, b, c, d])),
             Some(name) => named(name, dotted([a, b, c, d])),
             None => named(&printable(&prefix[1..3]), dotted([a, b, c, d])),
         },
@@ -147,6 +151,14 @@ fn transmission(digits: [u8; 4]) -> String {
     }
 }
 
+/// `0190` is 1.90.
+fn bitcomet(digits: [u8; 4]) -> String {
+    let [tens, ones, a, b] = digits.map(char::from);
+    let major = format!("{tens}{ones}");
+    let major = major.trim_start_matches('0');
+    format!("{}.{a}{b}", if major.is_empty() { "0" } else { major })
+}
+
 /// `1-36-0-` is 1.36.0.
 fn dashed(text: &[u8]) -> String {
     let digits = text.split(|byte| *byte == b'-');
@@ -169,7 +181,8 @@ mod tests {
     /// W10
     #[test]
     fn clients_are_known_by_name_and_version() {
-        let cases: [(&[u8; 8], &str, &str); 12] = [
+        let cases: [(&[u8; 8], &str, &str); 13] = [
+            (b"-BC0190-", "BitComet", "1.90"),
             (b"-qB4520-", "qBittorrent", "4.5.2"),
             (b"-UT3550-", "uTorrent", "3.5.5"),
             (b"-LT2110-", "libtorrent", "2.1.1"),

@@ -55,6 +55,8 @@ pub(super) fn figures(state: &State) -> Figures {
     let totals = state.metrics.totals();
     let census = state.doors.census.load();
     let rates = *state.rates.lock().unwrap_or_else(PoisonError::into_inner);
+    let http = rates.announces_http.unwrap_or(0.0);
+    let udp = rates.announces_udp.unwrap_or(0.0);
     let (wall, now) = (state.clock.wall().0, state.clock.now());
     let (v4, v6) = (
         [gauge(Gauge::SeedersV4), gauge(Gauge::LeechersV4)],
@@ -75,9 +77,9 @@ pub(super) fn figures(state: &State) -> Figures {
         peers_v4: v4[0] + v4[1],
         peers_v6: v6[0] + v6[1],
         addresses: census.addresses,
-        announces_per_second: rates.announces_http + rates.announces_udp,
-        announces_http_per_second: rates.announces_http,
-        announces_udp_per_second: rates.announces_udp,
+        announces_per_second: http + udp,
+        announces_http_per_second: http,
+        announces_udp_per_second: udp,
         announces: sum(&totals, Action::Announce),
         scrapes: sum(&totals, Action::Scrape),
         refused: Failure::ALL.iter().map(|f| totals.failures(*f)).sum(),

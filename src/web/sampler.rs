@@ -19,10 +19,10 @@ const BLOB: &str = "history";
 /// What happens per second, from the last two samples.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rates {
-    /// Announces over HTTP.
-    pub(super) announces_http: f64,
+    /// Announces over HTTP; nothing before the second sample.
+    pub(super) announces_http: Option<f64>,
     /// Announces over UDP.
-    pub(super) announces_udp: f64,
+    pub(super) announces_udp: Option<f64>,
     /// Peers of the same zone among those handed out lately, in percent; nothing before there were any.
     pub(super) local_share: Option<f64>,
     at: Duration,
@@ -66,19 +66,23 @@ pub(super) fn sample(state: &State) {
     let gauge = |gauge| state.metrics.gauge(gauge);
     let seeders = gauge(Gauge::SeedersV4) + gauge(Gauge::SeedersV6);
     let leechers = gauge(Gauge::LeechersV4) + gauge(Gauge::LeechersV6);
+    // Before the first census nobody knows how many there are, which is not the same as none.
+    let is_counted = state.doors.census.load().wall.0 > 0;
+    #[expect(clippy::cast_precision_loss, reason = "a chart is not that precise")]
+    let counted = |count: u64| is_counted.then_some(count as f64);
+    let values = [
+        rates.announces_http,
+        rates.announces_udp,
+        counted(seeders + leechers),
+        counted(seeders),
+        counted(gauge(Gauge::Torrents)),
+        rates.local_share,
+    ];
     #[expect(
-        clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         reason = "a chart is not that precise"
     )]
-    let values: Values = [
-        rates.announces_http as f32,
-        rates.announces_udp as f32,
-        (seeders + leechers) as f32,
-        seeders as f32,
-        gauge(Gauge::Torrents) as f32,
-        rates.local_share.map_or(f32::NAN, |share| share as f32),
-    ];
+    let values: Values = values.map(|value| value.map_or(f32::NAN, |value| value as f32));
     let mut history = state.history.lock().unwrap_or_else(PoisonError::into_inner);
     history.record(state.clock.wall().0, &values);
 }
@@ -98,8 +102,8 @@ fn advance(state: &State) -> Rates {
     if rates.at > Duration::ZERO && passed > 0.1 {
         let [http, udp] = announces;
         let [http_before, udp_before] = rates.announces;
-        rates.announces_http = http.saturating_sub(http_before) as f64 / passed;
-        rates.announces_udp = udp.saturating_sub(udp_before) as f64 / passed;
+        rates.announces_http = Some(http.saturating_sub(http_before) as f64 / passed);
+        rates.announces_udp = Some(udp.saturating_sub(udp_before) as f64 / passed);
     }
     (rates.at, rates.announces) = (now, announces);
     if census.at != rates.census_at {

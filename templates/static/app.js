@@ -86,22 +86,42 @@
     document.execCommand("copy");
     area.remove();
   };
+  const icon = (path) => {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("viewBox", "0 0 16 16");
+    svg.setAttribute("aria-hidden", "true");
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    line.setAttribute("d", path);
+    svg.append(line);
+    return svg;
+  };
+  const sheets = "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3";
+  const tick = "M2.5 8.5l4 4 7-8";
   for (const holder of document.querySelectorAll(".copyable")) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "copy";
-    button.textContent = "⧉";
+    button.append(icon(sheets));
     button.title = words.copy;
     button.setAttribute("aria-label", words.copy);
     button.addEventListener("click", async () => {
       await copy(holder.querySelector(".hash").textContent.trim());
-      button.textContent = "✓";
+      button.replaceChildren(icon(tick));
       button.setAttribute("aria-label", words.copied);
-      setTimeout(() => { button.textContent = "⧉"; button.setAttribute("aria-label", words.copy); }, 1500);
+      setTimeout(() => { button.replaceChildren(icon(sheets)); button.setAttribute("aria-label", words.copy); }, 1500);
       button.focus();
     });
     holder.append(button);
   }
+
+  // A table that is wider than its card is scrolled by keyboard as well.
+  const reachable = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  document.querySelectorAll(".scroll").forEach((element) => reachable.observe(element));
 
   // The keyboard: / searches, arrows walk the links of a table.
   document.addEventListener("keydown", (event) => {

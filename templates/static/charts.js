@@ -50,6 +50,7 @@
     const chart = new uPlot({
       width: Math.max(holder.clientWidth, 200),
       height: 190,
+      padding: [10, 10, 0, 0],
       cursor: { sync: { key: "charts" }, points: { size: 6 } },
       legend: { live: true },
       scales: {
@@ -57,18 +58,22 @@
         y: { range: (_, min, max) => low !== null ? [low, high] : [0, max > 0 ? max * 1.1 : 1] },
       },
       axes: [
-        { ...axis, space: 60, values: (_, marks) => marks.map(tick) },
+        { ...axis, size: 26, space: 60, values: (_, marks) => marks.map(tick) },
         { ...axis, size: 52, values: (_, marks) => marks.map((mark) => short.format(mark)) },
       ],
       series: [
-        { value: (_, at) => (at === null ? "–" : full(at)), label: "" },
+        // Without a pointer over the chart the legend tells the latest sample.
+        { value: (_, shown) => full(shown ?? end), label: section.dataset.time },
         ...names.map((_, at) => ({
           label: labels[at],
           stroke: colour.series[at],
           width: at ? 1.25 : 1.75,
           fill: at ? undefined : colour.series[0] + "1c",
           points: { show: false },
-          value: (__, shown) => (shown === null ? "–" : value.format(shown)),
+          value: (__, shown) => {
+            const known = shown ?? rows[at + 1].findLast((sample) => sample !== null);
+            return known === undefined ? "–" : value.format(known);
+          },
         })),
       ],
     }, rows, holder);

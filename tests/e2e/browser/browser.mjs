@@ -1,0 +1,296 @@
+// Drives the pages of a running tracker in a headless Chromium, as an operator would.
+//
+//   node browser.mjs URL USERNAME PASSWORD [FOLDER FOR SCREENSHOTS]
+//
+// Every check is counted; the last line is `N passed, N failed`, and the exit status says whether all passed.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import http from "node:http";
+import { chromium } from "playwright-core";
+
+const [url, username, password, screenshots] = process.argv.slice(2);
+const origin = new URL(url).origin;
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const pages = ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/callers", "/blocklist", "/about", "/logout"];
+
+let passed = 0;
+let failed = 0;
+const check = (what, isRight, told = "") => {
+  if (isRight) {
+    passed += 1;
+  } else {
+    failed += 1;
+    console.log(`FAILED: ${what}${told ? `: ${told}` : ""}`);
+  }
+};
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+
+const foreign = new Set();
+const complaints = [];
+
+async function visitor(options = {}) {
+  const context = await browser.newContext({ locale: "en-GB", viewport: { width: 1440, height: 1000 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  page.on("request", (request) => {
+    if (!request.url().startsWith(origin) && !request.url().startsWith("data:")) foreign.add(request.url());
+  });
+  page.on("pageerror", (error) => complaints.push(`${page.url()}: ${error}`));
+  page.on("console", (message) => {
+    if (message.type() === "error") complaints.push(`${page.url()}: ${message.text()}`);
+  });
+  return page;
+}
+
+async function logIn(page) {
+  await page.goto(`${origin}/login`);
+  await page.fill("[name=username]", username);
+  await page.fill("[name=password]", password);
+  await page.click("form[action='/login'] button");
+  await page.waitForURL(`${origin}/stat`);
+}
+
+/** Whether the page can be scrolled sideways. */
+const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+async function serious(page) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  return found.violations
+    .filter((violation) => ["serious", "critical"].includes(violation.impact))
+    .map((violation) => `${violation.id} at ${violation.nodes.slice(0, 3).map((node) => node.target.join(" ")).join(", ")}`);
+}
+
+/** Asks the tracker as a client does; the text of its reply. */
+function announce(query) {
+  const id = encodeURIComponent("-qB4650-browsertest0");
+  return new Promise((resolve, reject) => {
+    http.get(`${origin}/announce?peer_id=${id}&port=6881&left=0&compact=1&${query}`, { agent: false }, (reply) => {
+      let text = "";
+      reply.setEncoding("latin1");
+      reply.on("data", (part) => { text += part; });
+      reply.on("end", () => resolve(text));
+    }).on("error", reject);
+  });
+}
+
+async function loginAndSession() {
+  const page = await visitor();
+  await page.goto(`${origin}/`);
+  check("a stranger is sent to the login", page.url() === `${origin}/login`, page.url());
+  await page.fill("[name=username]", username);
+  await page.fill("[name=password]", "certainly wrong");
+  await page.click("form[action='/login'] button");
+  check("a wrong password is told", await page.locator(".notice.bad").innerText() === "Wrong user name or password");
+  await logIn(page);
+  const [session] = (await page.context().cookies()).filter((cookie) => cookie.name === "session");
+  check("the session is hidden from scripts", session.httpOnly && session.sameSite === "Lax");
+  await page.goto(`${origin}/logout`);
+  await page.click("form[action='/logout'] button");
+  await page.waitForURL(/\/login/);
+  check("the logout is told", (await page.locator("[role=status]").first().innerText()).includes("logged out"));
+  await page.context().addCookies([session]);
+  await page.goto(`${origin}/stat`);
+  check("a copy of the cookie is dead after the logout", page.url() === `${origin}/login`, page.url());
+  await page.context().close();
+}
+
+async function everyPage() {
+  const hash = await firstHash();
+  for (const colorScheme of ["light", "dark"]) {
+    for (const language of ["en", "ru"]) {
+      const page = await visitor({ colorScheme });
+      await logIn(page);
+      for (const path of [...pages, `/torrents/${hash}`]) {
+        for (const width of [390, 1440, 3840]) {
+          await page.setViewportSize({ width, height: width === 390 ? 844 : 1000 });
+          const reply = await page.goto(`${origin}${path}?lang=${language}`);
+          const told = `${path} in ${language}, ${colorScheme}, ${width} px`;
+          check(`${told} is there`, reply.status() === 200, reply.status());
+          check(`${told} is in its language`, await page.evaluate(() => document.documentElement.lang) === language);
+          check(`${told} does not scroll sideways`, await overflow(page) <= 0, await overflow(page));
+          if (width !== 3840) {
+            const findings = await serious(page);
+            check(`${told} has no serious axe findings`, findings.length === 0, findings.join("; "));
+          }
+        }
+      }
+      await page.context().close();
+    }
+  }
+}
+
+async function firstHash() {
+  const page = await visitor();
+  await logIn(page);
+  await page.goto(`${origin}/torrents`);
+  const hash = await page.locator("tbody .hash").first().innerText();
+  await page.context().close();
+  return hash;
+}
+
+async function charts() {
+  const page = await visitor();
+  await logIn(page);
+  for (const range of ["hour", "day", "month"]) {
+    const [reply] = await Promise.all([
+      page.waitForResponse((reply) => reply.url().includes(`range=${range}`)),
+      range === "hour" ? page.reload() : page.click(`[data-range=${range}]`),
+    ]);
+    check(`the samples of the ${range} come`, reply.status() === 200);
+    await page.waitForSelector(".chart canvas");
+    const drawn = await page.evaluate(() => [...document.querySelectorAll(".chart canvas")].filter((canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return data.some((value, at) => at % 4 === 3 && value > 0);
+    }).length);
+    check(`charts of the ${range} are drawn`, drawn >= 3, drawn);
+  }
+  await page.context().close();
+}
+
+async function liveFigures() {
+  const page = await visitor();
+  await logIn(page);
+  const [reply] = await Promise.all([page.waitForResponse(/stats\.json/), page.waitForTimeout(0)]);
+  check("live figures are fetched", reply.status() === 200);
+  check("nothing is marked stale", await page.locator("#stale").isHidden());
+  await page.route("**/stats.json", (route) => route.abort());
+  const before = complaints.length;
+  await page.waitForSelector("#stale:not([hidden])", { timeout: 60_000 });
+  check("figures that are old are marked", await page.evaluate(() => document.body.classList.contains("is-stale")));
+  complaints.length = before;
+  await page.unroute("**/stats.json");
+  await page.context().close();
+}
+
+async function keyboardAndSearch() {
+  const page = await visitor();
+  await logIn(page);
+  await page.goto(`${origin}/torrents`);
+  await page.keyboard.press("/");
+  check("/ leads into the search", await page.evaluate(() => document.activeElement.type) === "search");
+  const hash = await page.locator("tbody .hash").first().innerText();
+  await page.keyboard.type(hash.slice(0, 12).toUpperCase());
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/q=/);
+  check("the search finds the hash", await page.locator("tbody .hash").first().innerText() === hash);
+  await page.goto(`${origin}/torrents`);
+  await page.locator("tbody a").first().focus();
+  await page.keyboard.press("ArrowDown");
+  const row = await page.evaluate(() => document.activeElement.closest("tr").rowIndex);
+  check("arrows walk through a table", row === 2, row);
+  await page.keyboard.press("Tab");
+  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+  check("the focus is seen", outline === "solid", outline);
+  await page.click("thead a[href*='sort_by=seeders']");
+  await page.waitForURL(/sort_by=seeders/);
+  check("a column sorts", await page.locator("th[aria-sort=descending]").count() === 1);
+  await page.context().close();
+}
+
+async function themes() {
+  const page = await visitor({ colorScheme: "light" });
+  await logIn(page);
+  const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await paper();
+  await page.click("a[href*='theme=dark']");
+  const dark = await paper();
+  check("the switch makes it dark", light !== dark, dark);
+  await page.goto(`${origin}/zones`);
+  check("the switch is remembered", await paper() === dark);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.click("a[href*='theme=auto']");
+  check("the system's wish counts again", await paper() === dark);
+  await page.context().close();
+}
+
+async function blocklist() {
+  const page = await visitor();
+  await logIn(page);
+  const hash = "f0".repeat(20);
+  const query = `info_hash=${hash.replace(/../g, "%$&")}`;
+  check("an announce is answered", (await announce(query)).includes("8:interval"));
+  for (const [field, value] of [["ip", "127.0.0.1"], ["ip", "127.0.0.0/8"], ["info_hash", hash.toUpperCase()]]) {
+    await page.goto(`${origin}/blocklist`);
+    await page.fill(`form.fields [name=${field}]`, value);
+    await page.fill("[name=reason]", "browser test <b>");
+    await page.click("form.fields button");
+    await page.waitForURL(/done=block/);
+    const refusal = await announce(query);
+    check(`blocking ${value} refuses a real announce`, refusal.includes("14:failure reason"), refusal);
+    await page.locator("tr", { hasText: "browser test <b>" }).first().locator("button[type=submit], form button").click();
+    await page.waitForURL(/done=unblock/);
+    check(`unblocking ${value} serves it again`, (await announce(query)).includes("8:interval"));
+  }
+  await page.goto(`${origin}/blocklist`);
+  await page.fill("form.fields [name=ip]", "999.1.1.1");
+  await page.click("form.fields button");
+  check("a bad address is explained", await page.locator(".notice.bad").count() === 1);
+  complaints.splice(0, complaints.length, ...complaints.filter((text) => !text.includes("400 (Bad Request)")));
+  await page.context().close();
+}
+
+async function withoutScript() {
+  const page = await visitor({ javaScriptEnabled: false, viewport: { width: 390, height: 844 } });
+  await logIn(page);
+  for (const path of pages) {
+    await page.goto(`${origin}${path}`);
+    check(`${path} has its contents without scripts`, (await page.locator("main").innerText()).length > 20);
+  }
+  await page.goto(`${origin}/stat`);
+  check("tables stay without scripts", await page.locator("tbody tr").count() > 5);
+  check("the menu opens without scripts", await page.locator(".menu summary").isVisible());
+  await page.locator(".menu summary").click();
+  check("the menu shows its pages", await page.locator(".menu nav a").first().isVisible());
+  await page.context().close();
+}
+
+async function pictures() {
+  for (const colorScheme of ["light", "dark"]) {
+    const page = await visitor({ colorScheme, viewport: { width: 1440, height: 900 } });
+    await logIn(page);
+    await page.waitForSelector(".chart canvas");
+    await page.click("[data-range=day]");
+    await page.waitForLoadState("networkidle");
+    await page.mouse.move(0, 0);
+    await page.screenshot({ path: `${screenshots}/overview-${colorScheme}.png`, fullPage: false });
+    if (process.env.ALL_PICTURES) {
+      for (const path of [...pages, `/torrents/${await firstHash()}`]) {
+        const name = path.split("/").slice(1, 3).join("-").slice(0, 20);
+        await page.setViewportSize({ width: 1440, height: 900 });
+        await page.goto(`${origin}${path}`);
+        await page.waitForTimeout(300);
+        await page.screenshot({ path: `${screenshots}/${name}-${colorScheme}.png`, fullPage: true });
+        await page.setViewportSize({ width: 390, height: 844 });
+        await page.waitForTimeout(300);
+        await page.screenshot({ path: `${screenshots}/${name}-${colorScheme}-phone.png`, fullPage: true });
+      }
+      await page.context().clearCookies();
+      await page.goto(`${origin}/login`);
+      await page.screenshot({ path: `${screenshots}/login-${colorScheme}.png` });
+    }
+    await page.context().close();
+  }
+}
+
+const steps = [loginAndSession, charts, liveFigures, keyboardAndSearch, themes, blocklist, withoutScript, everyPage];
+const only = process.env.ONLY?.split(",");
+for (const step of steps) {
+  if (only && !only.includes(step.name)) continue;
+  try {
+    await step();
+  } catch (error) {
+    check(step.name, false, error.message.split("\n").slice(0, 4).join(" | "));
+  }
+}
+check("no page complains on the console", complaints.length === 0, complaints.slice(0, 5).join("; "));
+check("no other host is asked for anything", foreign.size === 0, [...foreign].join(", "));
+if (screenshots) await pictures();
+await browser.close();
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
