@@ -3,4 +3,6 @@
 pub mod bench;
 pub mod check;
 pub mod database_view;
+pub mod hash_password;
 pub mod import;
+pub mod token;

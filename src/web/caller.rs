@@ -42,9 +42,3 @@ pub(super) fn is_secure(state: &State, request: &HttpRequest) -> bool {
         .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
     says_https && origin.believes(socket(request))
 }
-
-/// What `/status` says (C6).
-pub(super) fn status(state: &State, request: &HttpRequest) -> String {
-    let origin = state.doors.origin.load();
-    origin.status(socket(request), &forwarding(request))
-}

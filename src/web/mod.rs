@@ -31,7 +31,6 @@ mod secrets;
 mod server;
 mod sessions;
 mod settings;
-mod status;
 mod templates;
 mod throttle;
 mod tokens;

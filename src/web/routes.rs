@@ -13,7 +13,7 @@ use actix_web::{HttpResponse, Resource, Route, guard as guards};
 use super::sessions::Store;
 use super::{
     State, about, api, assets, blocklist, callers, clients, form, guard, health, login, overview,
-    page, peers, prometheus, status, torrents, zones,
+    page, peers, prometheus, torrents, zones,
 };
 
 /// Adds every route to the app. Those of other components come first.
@@ -26,7 +26,6 @@ pub(super) fn configure(config: &mut ServiceConfig, state: &Arc<State>) {
         .service(resource("/health").route(get().to(health::health)))
         .service(resource("/ready").route(get().to(health::ready)))
         .service(resource("/metrics").route(get().to(prometheus::metrics)))
-        .service(resource("/status").route(get().to(status::status)))
         .service(resource("/robots.txt").route(get().to(assets::robots)))
         .service(resource("/").route(get().to(root)));
     if state.settings.is_enabled {

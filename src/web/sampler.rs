@@ -55,7 +55,9 @@ pub(super) async fn run(state: Arc<State>) {
         sample(&state);
         taken += 1;
         if taken % KEPT_EVERY == 0 {
-            keep(&state);
+            // The database may be busy with a snapshot; pages do not wait for it.
+            let state = Arc::clone(&state);
+            drop(actix_web::web::block(move || keep(&state)).await);
         }
     }
 }

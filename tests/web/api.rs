@@ -168,18 +168,6 @@ fn metrics_are_for_admin_networks_and_well_formed() {
     assert_eq!(program(&site).get("/api/v1/metrics").status, 200);
 }
 
-/// C6
-#[test]
-fn status_tells_admins_what_it_sees_and_others_ok() {
-    let site = start();
-    assert!(site.visitor().get("/status").body.contains("127.0.0.1"));
-    site.origin.store(Arc::new(Origin {
-        admin_networks: Default::default(),
-        ..Origin::default()
-    }));
-    assert_eq!(site.visitor().get("/status").body.trim(), "OK");
-}
-
 /// W9
 #[test]
 fn the_description_names_every_path_and_every_figure() {

@@ -1,0 +1,93 @@
+//! `retracker token`: makes, lists and revokes the tokens of the API; the running tracker sees it at once.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+
+use crate::clock::Clock;
+use crate::snapshot;
+use crate::web::Tokens;
+
+/// What to do with the tokens.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Database of the tracker; the tokens lie beside it.
+    #[arg(long, value_name = "DATABASE", default_value_os_t = snapshot::Settings::default().file, global = true)]
+    file: PathBuf,
+    #[command(subcommand)]
+    deed: Deed,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Deed {
+    /// Makes a token and prints it; it is not kept and cannot be shown again.
+    New {
+        /// What it is for.
+        name: String,
+    },
+    /// Lists the tokens by number.
+    List,
+    /// Ends a token.
+    Revoke {
+        /// Its number in the list.
+        number: u64,
+    },
+}
+
+/// Does it.
+///
+/// # Errors
+/// When the file of the tokens cannot be read or written, or the token cannot be.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let folder = arguments.file.parent().unwrap_or(&arguments.file);
+    let text = obey(&arguments.deed, &Tokens::new(folder))?;
+    // Who closed our output has read enough.
+    drop(io::stdout().write_all(text.as_bytes()));
+    Ok(())
+}
+
+fn obey(deed: &Deed, tokens: &Tokens) -> anyhow::Result<String> {
+    match deed {
+        Deed::New { name } => {
+            let secret = tokens.create(name, Clock::start().wall());
+            Ok(format!("{}\n", secret.context("the token cannot be made")?))
+        }
+        Deed::List => {
+            let tokens = tokens.list().context("the tokens cannot be read")?;
+            let lines = tokens.iter();
+            Ok(lines
+                .map(|token| format!("{:>4}  {}\n", token.number, token.name))
+                .collect())
+        }
+        Deed::Revoke { number } => {
+            if !tokens
+                .revoke(*number)
+                .context("the tokens cannot be written")?
+            {
+                bail!("there is no token {number}");
+            }
+            Ok(String::new())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_made_listed_and_revoked() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::new(folder.path());
+        let made = Deed::New {
+            name: "grafana".into(),
+        };
+        let secret = obey(&made, &tokens).unwrap();
+        assert!(tokens.admit(secret.trim()));
+        assert_eq!(obey(&Deed::List, &tokens).unwrap(), "   1  grafana\n");
+        obey(&Deed::Revoke { number: 1 }, &tokens).unwrap();
+        assert!(obey(&Deed::Revoke { number: 1 }, &tokens).is_err());
+        assert!(!tokens.admit(secret.trim()));
+    }
+}
