@@ -14,8 +14,6 @@
 //! - [`web`] is the pages, the API, and the endpoints for monitoring.
 //! - [`app`] builds all of it, runs it and stops it in order.
 
-#![warn(rustdoc::private_intra_doc_links)]
-
 pub mod app;
 pub mod cli;
 pub mod clock;
