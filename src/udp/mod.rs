@@ -76,7 +76,7 @@ impl Default for Settings {
 /// all configured addresses; the workers of an address share one then.
 ///
 /// # Errors
-/// When an address is taken, by another instance too, or is none of this host; when no thread count can be found.
+/// When an address is taken, by another instance too, or is none of this host.
 pub fn bind(settings: &Settings, inherited: Vec<UdpSocket>) -> io::Result<Bound> {
     let workers = match settings.workers {
         0 => available_parallelism().map_or(1, usize::from),
