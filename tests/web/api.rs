@@ -168,6 +168,26 @@ fn metrics_are_for_admin_networks_and_well_formed() {
     assert_eq!(program(&site).get("/api/v1/metrics").status, 200);
 }
 
+/// O4
+#[test]
+fn the_dashboard_asks_for_metrics_that_exist() {
+    let site = start();
+    let metrics = site.visitor().get("/metrics").body;
+    let dashboard = include_str!("../../docs/grafana.json");
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    let mut asked = 0;
+    for prefix in ["retracker_", "process_"] {
+        for (at, _) in dashboard.match_indices(prefix) {
+            let rest = &dashboard[at..];
+            let name = &rest[..rest.find(|c| !is_name(c)).unwrap()];
+            let name = name.strip_suffix("_bucket").unwrap_or(name);
+            assert!(metrics.contains(&format!("# TYPE {name} ")), "{name}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 20);
+}
+
 /// W9
 #[test]
 fn the_description_names_every_path_and_every_figure() {

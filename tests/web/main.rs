@@ -10,6 +10,7 @@
 
 mod api;
 mod attacks;
+mod crowd;
 mod harness;
 mod login;
 mod pages;
