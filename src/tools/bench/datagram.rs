@@ -93,6 +93,7 @@ mod tests {
     fn requests_have_the_lengths_of_bep_15() {
         let load = Load::new(&Shape {
             torrents: 1,
+            alike: 0,
             peers: 2,
             zipf: 0.0,
             seeders: 0,

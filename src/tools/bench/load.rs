@@ -8,6 +8,8 @@
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     pub(super) torrents: u32,
+    /// Bytes at the start of every info hash that are 0.
+    pub(super) alike: usize,
     pub(super) peers: u32,
     /// Exponent of the Zipf distribution; 0 is even.
     pub(super) zipf: f64,
@@ -85,7 +87,7 @@ impl Load {
         let mut torrents: Vec<Torrent> = (0..shape.torrents)
             .map(|_| {
                 let mut info_hash = [0; 20];
-                rng.fill(&mut info_hash);
+                rng.fill(info_hash.get_mut(shape.alike..).unwrap_or_default());
                 Torrent {
                     info_hash,
                     escaped: escape(&info_hash),
@@ -292,6 +294,7 @@ mod tests {
     fn shape() -> Shape {
         Shape {
             torrents: 100,
+            alike: 0,
             peers: 1_000,
             zipf: 1.0,
             seeders: 75,

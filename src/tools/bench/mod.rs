@@ -53,6 +53,9 @@ pub struct Arguments {
     /// Torrents announced.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     torrents: u32,
+    /// Bytes at the start of all info hashes that are the same, as somebody chooses them who wants them in one place.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=16))]
+    alike: u8,
     /// Peers that announce; before measuring each does once.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=20_000_000))]
     peers: u32,
@@ -108,6 +111,7 @@ impl Arguments {
     fn shape(&self, lanes: usize, sources: usize) -> Shape {
         Shape {
             torrents: self.torrents,
+            alike: usize::from(self.alike),
             peers: self.peers,
             zipf: self.zipf,
             seeders: self.seeders,

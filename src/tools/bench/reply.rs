@@ -160,7 +160,7 @@ pub(super) fn announce(body: &[u8]) -> Result<Answer, Fault> {
         }
     }
     // opentracker leaves `peers` out for v6 requesters, hence not on `peers` alone.
-    if rest.len() == 1 && has_interval && (peers.is_some() || answer.peers > 0) {
+    if is_end(rest) && has_interval && (peers.is_some() || answer.peers > 0) {
         Ok(answer)
     } else {
         Err(Fault::Body)
@@ -179,11 +179,16 @@ pub(super) fn scrape(body: &[u8]) -> Result<Answer, Fault> {
         has_files |= key == b"files";
         rest = skip(after, 4).ok_or(Fault::Body)?;
     }
-    if rest.len() == 1 && has_files {
+    if is_end(rest) && has_files {
         Ok(Answer::default())
     } else {
         Err(Fault::Body)
     }
+}
+
+/// Whether a dictionary ends here and with it the reply; `aquatic_http` 0.9 sends a line end behind it.
+fn is_end(bytes: &[u8]) -> bool {
+    matches!(bytes, b"e" | b"e\r\n")
 }
 
 fn compact(bytes: &[u8], size: usize) -> Result<(u32, &[u8]), Fault> {
