@@ -21,7 +21,7 @@ Accept-Encoding: gzip\r\nConnection: close\r\n\r\n";
 
 fn reading(bench: &mut Criterion) {
     bench.bench_function("head of an announce", |bench| {
-        bench.iter(|| head::parse(black_box(HEAD)))
+        bench.iter(|| head::parse(black_box(HEAD)));
     });
     let Parsed::Complete(head) = head::parse(HEAD) else {
         return;
