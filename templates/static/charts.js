@@ -45,6 +45,8 @@
     const axis = { stroke: colour.dim, font, grid: { stroke: colour.line, width: 1 }, ticks: { show: false } };
     const length = { hour: 3600, day: 86400, month: 2592000 }[range];
     const end = data.time[data.time.length - 1];
+    // A tracker that has just started shows what it has, not an empty day before it.
+    const start = Math.min(Math.max(end - length, data.time[0]), end - length / 12);
     const low = holder.dataset.from === undefined ? null : Number(holder.dataset.from);
     const high = holder.dataset.to === undefined ? null : Number(holder.dataset.to);
     const chart = new uPlot({
@@ -54,7 +56,7 @@
       cursor: { sync: { key: "charts" }, points: { size: 6 } },
       legend: { live: true },
       scales: {
-        x: { range: () => [end - length, end] },
+        x: { range: () => [start, end] },
         y: { range: (_, min, max) => low !== null ? [low, high] : [0, max > 0 ? max * 1.1 : 1] },
       },
       axes: [

@@ -255,7 +255,6 @@ async function pictures() {
     const page = await visitor({ colorScheme, viewport: { width: 1440, height: 900 } });
     await logIn(page);
     await page.waitForSelector(".chart canvas");
-    await page.click("[data-range=day]");
     await page.waitForLoadState("networkidle");
     await page.mouse.move(0, 0);
     await page.screenshot({ path: `${screenshots}/overview-${colorScheme}.png`, fullPage: false });
