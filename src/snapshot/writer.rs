@@ -87,7 +87,12 @@ impl Writer {
         drop(self.database);
         match saved {
             Some(_) => Ok(()),
-            None => Err("the last snapshot failed".to_owned()),
+            None => {
+                // Said whatever was complained of before: nobody will look at a gauge any more.
+                let file = self.file.display();
+                log::error!("the last snapshot failed: {file} is as the one before left it");
+                Err("the last snapshot failed".to_owned())
+            }
         }
     }
 
