@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Loader, Override};
-use crate::tools::{bench, check, database_view, hash_password, import, token};
+use crate::tools::{bench, check, database_view, hash_password, import, token, zones};
 
 /// The exit code of a configuration that cannot be used: `EX_CONFIG`.
 pub const BAD_CONFIGURATION: u8 = 78;
@@ -57,6 +57,8 @@ enum Tool {
     Import(import::Arguments),
     /// Shows what is in a database, ours or that of the Flask retracker: schema, counts, latest rows.
     Db(database_view::Arguments),
+    /// Explains what the configured zones mean for an address, and prints them for clients and ALTO servers.
+    Zones(zones::Arguments),
     /// Hashes a password for the pages: reads it from standard input, prints what goes into the configuration.
     HashPassword(hash_password::Arguments),
     /// Makes, lists and revokes the tokens of the API.
@@ -144,6 +146,7 @@ impl Tool {
             Tool::Check(arguments) => check::run(&arguments),
             Tool::Import(arguments) => import::run(&arguments),
             Tool::Db(arguments) => database_view::run(&arguments),
+            Tool::Zones(arguments) => zones::run(&arguments),
             Tool::HashPassword(arguments) => hash_password::run(&arguments),
             Tool::Token(arguments) => token::run(&arguments),
             Tool::Sample => {

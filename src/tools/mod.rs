@@ -6,3 +6,4 @@ pub mod database_view;
 pub mod hash_password;
 pub mod import;
 pub mod token;
+pub mod zones;
