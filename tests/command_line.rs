@@ -179,6 +179,36 @@ fn the_sample_the_manual_and_completions_are_printed() {
     assert!(printed(&["--help"]).contains("78"));
 }
 
+/// O12
+#[test]
+fn zones_are_printed_for_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("z.ini");
+    fs::write(&file, "[ZONES]\nmoscow/north = 10.1.0.0/16\n").unwrap();
+    let policy = run(
+        folder.path(),
+        &["zones", "peer-policy", "--config", "z.ini"],
+        &[],
+    );
+    assert!(policy.status.success());
+    assert!(text(&policy.stdout).contains("<iprange start=\"10.1.0.0\" end=\"10.1.255.255\""));
+    let map = run(
+        folder.path(),
+        &["zones", "-c", "z.ini", "alto", "network-map"],
+        &[],
+    );
+    assert!(text(&map.stdout).contains("\"moscow:north\""));
+    let explained = run(
+        folder.path(),
+        &["zones", "-c", "z.ini", "explain", "10.1.2.3"],
+        &[],
+    );
+    assert!(text(&explained.stdout).contains("moscow/north, by 10.1.0.0/16"));
+    let none = run(folder.path(), &["zones", "alto", "network-map"], &[]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(text(&none.stderr).contains("no zones are configured"));
+}
+
 /// R8
 #[test]
 fn a_reader_that_goes_away_is_no_fault() {

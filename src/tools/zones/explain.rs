@@ -141,7 +141,7 @@ impl Arguments {
             let Some(row) = rows.get_mut(levels.of(peer.ip)) else {
                 continue;
             };
-            let [seeders, leechers, handed_seeders, handed_leechers] = row;
+            let [seeders, handed_seeders, leechers, handed_leechers] = row;
             let (there, given) = if peer.is_seeder {
                 (seeders, handed_seeders)
             } else {
@@ -150,7 +150,7 @@ impl Arguments {
             *there += 1;
             *given += u64::from(handed.has(peer));
         }
-        let heads = ["seeders", "leechers", "handed out", "handed out"];
+        let heads = ["seeders", "handed out", "leechers", "handed out"];
         table(out, levels, heads, &rows)?;
         why(out, tracker, &announce, &list)
     }
@@ -486,15 +486,10 @@ mod tests {
             "farther away",
         ];
         let rows = rows.map(|name| figures(&text, name));
-        assert_eq!(rows[0][..2], [0, 15]);
-        assert_eq!(rows[1][..2], [0, 84]);
-        assert_eq!(rows[2][..2], [50, 50]);
-        assert_eq!(
-            rows[0][2] + rows[0][3] + rows[1][2] + rows[1][3],
-            40,
-            "{text}"
-        );
-        assert_eq!(rows[2][2] + rows[2][3], 10, "{text}");
+        let there = rows.clone().map(|row| [row[0], row[2]]);
+        assert_eq!(there, [[0, 15], [0, 84], [50, 50]]);
+        let handed = rows.map(|row| row[1] + row[3]);
+        assert_eq!((handed[0] + handed[1], handed[2]), (40, 10), "{text}");
         assert!(text.contains("50 are handed out (numwant)"), "{text}");
         let text = explain(&config, "10.2.0.77", Some(HASH));
         assert!(text.contains("if it joined"), "{text}");
