@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Loader, Override};
-use crate::tools::{bench, check, database_view, hash_password, import, token, zones};
+use crate::tools::{bench, check, database_view, hash_password, import, simulate, token, zones};
 
 /// The exit code of a configuration that cannot be used: `EX_CONFIG`.
 pub const BAD_CONFIGURATION: u8 = 78;
@@ -63,6 +63,8 @@ enum Tool {
     HashPassword(hash_password::Arguments),
     /// Makes, lists and revokes the tokens of the API.
     Token(token::Arguments),
+    /// Simulates a swarm in zones: what choosing neighbours first saves, and what it costs.
+    Simulate(simulate::Arguments),
     /// Prints the sample configuration: every key with its meaning, bounds and default.
     Sample,
     /// Prints the manual page.
@@ -149,6 +151,7 @@ impl Tool {
             Tool::Zones(arguments) => zones::run(&arguments),
             Tool::HashPassword(arguments) => hash_password::run(&arguments),
             Tool::Token(arguments) => token::run(&arguments),
+            Tool::Simulate(arguments) => simulate::run(&arguments),
             Tool::Sample => {
                 print(&config::sample());
                 Ok(())

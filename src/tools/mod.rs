@@ -5,5 +5,6 @@ pub mod check;
 pub mod database_view;
 pub mod hash_password;
 pub mod import;
+pub mod simulate;
 pub mod token;
 pub mod zones;

@@ -1,0 +1,95 @@
+//! A small crowd, in seconds: the direction of the effect, and that chance is an argument.
+
+use super::*;
+
+fn small() -> Plan {
+    Plan {
+        zones: 4,
+        peers_per_zone: 12,
+        pieces: 24,
+        rate: 100_000,
+        seeder_rate: 400_000,
+        neighbours: 10,
+        num_want: 10,
+        arrival: 0,
+        stay: 0,
+    }
+}
+
+/// S7
+#[test]
+fn neighbours_first_keep_most_of_the_file_at_home_and_cost_little_time() {
+    let plan = small();
+    let random = simulate(&plan, Policy::Random, 1).unwrap();
+    let near = simulate(&plan, Policy::near(90, 1), 1).unwrap();
+    assert_eq!((random.unfinished, near.unfinished), (0, 0));
+    assert!(random.copies > 7.0, "{random:?}");
+    assert!(near.copies < random.copies / 2.0, "{near:?} {random:?}");
+    assert!(near.copies >= 1.0, "a zone needs a copy: {near:?}");
+    assert!(near.mean < random.mean * 1.25, "{near:?} {random:?}");
+}
+
+/// S7: why `min_external` exists.
+#[test]
+fn a_swarm_without_strangers_splits() {
+    // The seeder calls three peers, who stay, and nobody calls it: a fourth zone hears of nothing.
+    let plan = Plan {
+        neighbours: 3,
+        num_want: 3,
+        stay: 86_400,
+        ..small()
+    };
+    let near = simulate(&plan, Policy::near(100, 0), 1).unwrap();
+    assert!(near.unfinished >= plan.peers_per_zone, "{near:?}");
+    let near = simulate(&plan, Policy::near(100, 1), 1).unwrap();
+    assert_eq!(near.unfinished, 0, "{near:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_figures_and_another_gives_others() {
+    let plan = Plan {
+        arrival: 30,
+        stay: 20,
+        ..small()
+    };
+    let run = |seed| simulate(&plan, Policy::near(80, 1), seed).unwrap();
+    assert_eq!(run(5), run(5));
+    assert_ne!(run(5), run(6));
+}
+
+#[test]
+fn nobody_downloads_faster_than_the_swarm_uploads() {
+    let plan = small();
+    let outcome = simulate(&plan, Policy::Random, 3).unwrap();
+    let peers = (plan.peers() - 1) as f64;
+    let rate = peers * plan.rate as f64 + plan.seeder_rate as f64;
+    let least = peers * plan.file_bytes() as f64 / rate;
+    assert!(outcome.late >= least, "{outcome:?}, at least {least}");
+}
+
+#[test]
+fn the_plot_is_one_drawing_with_a_point_for_each_row_in_each_panel() {
+    let random = outcome(40.0, 0);
+    let rows =
+        [(80, 1, 0), (90, 1, 0), (100, 0, 7)].map(|(local_share, min_external, unfinished)| Row {
+            local_share,
+            min_external,
+            outcome: outcome(2.0, unfinished),
+        });
+    let svg = plot::draw(&small(), &random, &rows);
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    // Who never finished has no time.
+    assert_eq!(svg.matches("<circle").count(), 3 + 2);
+    assert_eq!(svg.matches("<path").count(), 2 * 2);
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+}
+
+fn outcome(copies: f64, unfinished: usize) -> Outcome {
+    Outcome {
+        copies,
+        copies_most: copies,
+        mean: 100.0,
+        late: 120.0,
+        unfinished,
+    }
+}
