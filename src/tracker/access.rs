@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use prefix_trie::PrefixMap;
 
-use super::announce::Refusal;
+use super::announce::{Announce, Refusal};
 use super::id::{InfoHash, PeerId};
 use crate::clock::Wall;
 
@@ -113,6 +113,10 @@ impl Blocked {
         blocked.blocks = blocks;
         blocked
     }
+
+    fn has_torrent(&self, hash: &InfoHash) -> bool {
+        !self.torrents.is_empty() && self.torrents.contains(hash)
+    }
 }
 
 /// Every list that decides who is served.
@@ -147,6 +151,25 @@ impl Access {
         self.blocked.load().blocks.clone()
     }
 
+    /// Everything that is asked before an announce, with each list looked at once.
+    ///
+    /// # Errors
+    /// The refusal that the client is to read.
+    pub(super) fn admit_announce(&self, announce: &Announce) -> Result<(), Refusal> {
+        let rules = self.rules.load();
+        if rules.0.covers(announce.ip) {
+            return Err(Refusal::AddressIgnored);
+        }
+        let blocked = self.blocked.load();
+        if blocked.networks.covers(announce.ip) {
+            return Err(Refusal::AddressBlocked);
+        }
+        if blocked.has_torrent(&announce.info_hash) {
+            return Err(Refusal::TorrentBlocked);
+        }
+        judge_client(&rules.1, &announce.peer_id)
+    }
+
     /// Whether the canonical address `ip` is served at all.
     ///
     /// # Errors
@@ -171,8 +194,7 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit_torrent(&self, hash: &InfoHash) -> Result<(), Refusal> {
-        let blocked = self.blocked.load();
-        if !blocked.torrents.is_empty() && blocked.torrents.contains(hash) {
+        if self.blocked.load().has_torrent(hash) {
             return Err(Refusal::TorrentBlocked);
         }
         Ok(())
@@ -183,11 +205,15 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit_client(&self, id: &PeerId) -> Result<(), Refusal> {
-        let rules = self.rules.load();
-        match rules.1.iter().find(|rule| id.0.starts_with(&rule.prefix)) {
-            Some(rule) if !rule.is_allowed => Err(Refusal::ClientDenied),
-            _ => Ok(()),
-        }
+        judge_client(&self.rules.load().1, id)
+    }
+}
+
+/// The longest rule that matches decides; the rules are in that order.
+fn judge_client(rules: &[ClientRule], id: &PeerId) -> Result<(), Refusal> {
+    match rules.iter().find(|rule| id.0.starts_with(&rule.prefix)) {
+        Some(rule) if !rule.is_allowed => Err(Refusal::ClientDenied),
+        _ => Ok(()),
     }
 }
 

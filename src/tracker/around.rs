@@ -25,9 +25,61 @@ fn subtree<A: Address>(zones: &Zones, zone: u32) -> (Place<A>, Place<A>) {
     ((first, A::BOUNDS.0), (last, A::BOUNDS.1))
 }
 
+/// Where a requester stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standpoint<'a, A> {
+    zones: &'a Zones,
+    zone: u32,
+    address: Option<A>,
+}
+
+impl<'a, A: Address> Standpoint<'a, A> {
+    /// A requester of `zone`, with its address when it has one of the family that is asked about.
+    pub(super) fn new(zones: &'a Zones, zone: u32, address: Option<A>) -> Standpoint<'a, A> {
+        Standpoint {
+            zones,
+            zone,
+            address,
+        }
+    }
+
+    /// All its neighbourhoods.
+    pub(super) fn around(&self) -> Around<A> {
+        Around::new(self.zones, self.zone, self.address)
+    }
+
+    /// Whether it may see everybody (S9).
+    pub(super) fn sees_all(&self) -> bool {
+        self.zones.strict_root(self.zone) == 0
+    }
+
+    /// The widest of its neighbourhoods: what counts as local. The last level of [`Standpoint::around`], without the others.
+    pub(super) fn widest(&self) -> Option<(Place<A>, Place<A>)> {
+        let [.., prefix] = A::NEAR_PREFIXES;
+        let mut widest = self.address.map(|address| {
+            let (low, high) = address.prefix(prefix);
+            ((self.zone, low), (self.zone, high))
+        });
+        let prefixes = if self.address.is_some() {
+            A_PREFIXES
+        } else {
+            0
+        };
+        let mut above = self.zone;
+        for _ in prefixes..DEPTH_MOST + A_PREFIXES {
+            if above == 0 {
+                break;
+            }
+            widest = Some(subtree::<A>(self.zones, above));
+            above = self.zones.parent(above);
+        }
+        widest
+    }
+}
+
 impl<A: Address> Around<A> {
     /// The neighbourhoods of `zone`, and within it those of `address` when the requester has one of this family.
-    pub(super) fn new(zones: &Zones, zone: u32, address: Option<A>) -> Around<A> {
+    fn new(zones: &Zones, zone: u32, address: Option<A>) -> Around<A> {
         let none = ((0, A::BOUNDS.0), (0, A::BOUNDS.0));
         let strict = zones.strict_root(zone);
         let mut around = Around {

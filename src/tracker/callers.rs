@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
+use foldhash::quality::RandomState;
 use ipnet::IpNet;
 
 use super::census::{CALLER_ROWS, Caller};
@@ -17,7 +18,7 @@ const FORGET_AFTER: u32 = 3_600;
 
 #[derive(Debug, Default)]
 pub(super) struct Callers {
-    table: Mutex<HashMap<IpNet, (u64, Seconds)>>,
+    table: Mutex<HashMap<IpNet, (u64, Seconds), RandomState>>,
 }
 
 /// A v4 address, or the /64 of a v6 one.

@@ -9,6 +9,7 @@ mod around;
 mod callers;
 pub mod census;
 mod draw;
+mod everybody;
 mod id;
 mod ledger;
 mod loads;
@@ -197,9 +198,7 @@ impl Tracker {
         list: &mut PeerList,
     ) -> Result<AnnounceReply, Refusal> {
         list.clear();
-        self.access.admit(announce.ip)?;
-        self.access.admit_torrent(&announce.info_hash)?;
-        self.access.admit_client(&announce.peer_id)?;
+        self.access.admit_announce(announce)?;
         let charter = self.charter.load();
         let settings = &charter.settings;
         let rules = self.rules(&charter, turn.now);

@@ -13,8 +13,9 @@
 use std::ops::Range;
 
 use super::announce::PeerList;
-use super::around::Around;
+use super::around::{Around, Standpoint};
 use super::draw::{Count, Listed, clip, draw_from, segments, share, split};
+use super::everybody;
 use super::id::PeerId;
 use super::peer::{Address, KeptId, Peer, Place};
 use super::peers::{Role, View};
@@ -99,22 +100,22 @@ struct Composer<'a, A: Address, I> {
 /// Puts peers onto the list. Returns what was chosen.
 pub(super) fn choose<A: Address + Listed, I: KeptId>(
     offer: &Offer<'_, A, I>,
-    around: &Around<A>,
+    standpoint: &Standpoint<'_, A>,
     wish: &Wish,
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
 ) -> Chosen {
-    let own_of = |role| {
-        offer
-            .own
-            .filter(|(own, _)| *own == role)
-            .map(|(_, rank)| rank)
-    };
+    if wish.want > 0 && standpoint.sees_all() && everybody::count(offer) <= wish.want {
+        return everybody::take(offer, standpoint, wish, list);
+    }
+    let around = &standpoint.around();
     let mut composer = Composer {
         views: [offer.leechers, offer.seeders.unwrap_or(View::Flat(&[]))],
         own: [
-            own_of(Role::Leecher),
-            own_of(Role::Seeder).filter(|_| offer.seeders.is_some()),
+            offer.own_rank(Role::Leecher),
+            offer
+                .own_rank(Role::Seeder)
+                .filter(|_| offer.seeders.is_some()),
         ],
         whole: [0..0, 0..0],
         around,

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::announce::{Announce, Event, PeerList, ScrapeReply};
-use super::around::Around;
+use super::around::Standpoint;
 use super::draw::Listed;
 use super::loads::Loads;
 use super::others::Others;
@@ -285,7 +285,7 @@ impl<I: KeptId> Swarm<I> {
                     &self.v4,
                     takes_seeds,
                     own,
-                    &Around::new(rules.zones, zone, address),
+                    &Standpoint::new(rules.zones, zone, address),
                     &wish,
                     rng,
                     list,
@@ -298,7 +298,7 @@ impl<I: KeptId> Swarm<I> {
                     v6,
                     takes_seeds,
                     own,
-                    &Around::new(rules.zones, zone, address),
+                    &Standpoint::new(rules.zones, zone, address),
                     &wish,
                     rng,
                     list,
@@ -383,7 +383,7 @@ fn hand_out_of<A: Address + Listed, I: KeptId>(
     peers: &Peers<A, I>,
     takes_seeds: bool,
     own: Option<(Role, usize)>,
-    around: &Around<A>,
+    standpoint: &Standpoint<'_, A>,
     wish: &Wish,
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
@@ -393,5 +393,5 @@ fn hand_out_of<A: Address + Listed, I: KeptId>(
         seeders: takes_seeds.then(|| peers.view(Role::Seeder)),
         own,
     };
-    choose(&offer, around, wish, rng, list)
+    choose(&offer, standpoint, wish, rng, list)
 }
