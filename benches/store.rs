@@ -49,7 +49,7 @@ fn main() {
     };
     let mailbox = start(&load.tracker, clock, &file);
     let before = resident_bytes();
-    load.announce_all(1);
+    load.announce_all(1, 4);
     let memory = resident_bytes().saturating_sub(before);
     println!("{peers} peers, {} torrents", peers / 10);
     println!(
@@ -63,7 +63,7 @@ fn main() {
         "file            {:>8.1} bytes per peer",
         per_peer(saved.bytes, peers)
     );
-    load.announce_all(30);
+    load.announce_all(3, 3);
     let saved = mailbox.save().unwrap();
     println!(
         "usual snapshot  {:>8} ms, {} of the swarms",
@@ -145,16 +145,21 @@ fn start(tracker: &Arc<Tracker>, clock: Clock, file: &Path) -> Mailbox {
 }
 
 impl Load {
-    /// Announces every peer of every `share`-th torrent.
-    fn announce_all(&self, share: u32) {
+    /// Announces every peer of every `share`-th torrent; every `leechers`-th is a leecher, and who changed roles is written.
+    fn announce_all(&self, share: u32, leechers: u32) {
         let mut rng = fastrand::Rng::with_seed(1);
         let mut list = PeerList::default();
         for number in (0..self.peers).filter(|number| (number / 10).is_multiple_of(share)) {
-            self.announce(number, &mut rng, &mut list);
+            self.announce(
+                number,
+                !number.is_multiple_of(leechers),
+                &mut rng,
+                &mut list,
+            );
         }
     }
 
-    fn announce(&self, number: u32, rng: &mut fastrand::Rng, list: &mut PeerList) {
+    fn announce(&self, number: u32, is_seeder: bool, rng: &mut fastrand::Rng, list: &mut PeerList) {
         let mut hash = [0; 20];
         let mut id = *b"-qB4520-abcdefghijkl";
         // A hash is noise; a stride through all of them is as good.
@@ -172,7 +177,7 @@ impl Load {
             ip: [10 + a, b, c, d].into(),
             inner_ip: None,
             port: 6881,
-            is_seeder: !number.is_multiple_of(4),
+            is_seeder,
             downloaded: 1 << 30,
             event: Event::None,
             num_want: None,
@@ -194,9 +199,9 @@ impl Load {
         let end = self.clock.elapsed().saturating_add(time);
         while !done.load(Ordering::Acquire) && self.clock.elapsed() < end {
             for _ in 0..10 {
-                let number = rng.u32(0..self.peers);
+                let (number, is_seeder) = (rng.u32(0..self.peers), rng.bool());
                 let started = self.clock.elapsed();
-                self.announce(number, &mut rng, &mut list);
+                self.announce(number, is_seeder, &mut rng, &mut list);
                 let took = self.clock.elapsed() - started;
                 latencies
                     .record(u64::try_from(took.as_nanos()).unwrap())
