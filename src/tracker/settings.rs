@@ -17,9 +17,9 @@ pub struct Settings {
     pub max_num_want: u32,
     /// Seeds in a leecher's list at most, in percent, while leechers are there to fill it (`seed_share`). Default 50.
     pub seed_share: u32,
-    /// Near peers in a list at most, in percent, while strangers are there to fill it (`local_share`). Default 80.
+    /// Near peers in a list at most, in percent, while strangers are there to fill it (`local_share`). Default 98: see docs/LOCALITY.md.
     pub local_share: u32,
-    /// Strangers in a list at least, when there are any (`min_external`). Default 4.
+    /// Strangers in a list at least, when there are any (`min_external`). Default 1.
     pub min_external: u32,
     /// What a subscriber's line carries at most, in MiB a second (`max_line_rate`): bounds what counts as saved (O11). Default 125.
     pub line_mib: u32,
@@ -49,8 +49,8 @@ impl Default for Settings {
             num_want: 50,
             max_num_want: 200,
             seed_share: 50,
-            local_share: 80,
-            min_external: 4,
+            local_share: 98,
+            min_external: 1,
             line_mib: 125,
             max_peers: 2_000_000,
             max_torrents: 1_000_000,
