@@ -1,0 +1,220 @@
+//! What an announce costs in the core: swarms of 1 to 100,000 peers, with and without zones, on one thread and on several;
+//! the look-up of a zone; and the sweep of a million peers.
+
+#![expect(clippy::unwrap_used, reason = "a bench")]
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use retracker::clock::Seconds;
+use retracker::metrics::Metrics;
+use retracker::tracker::{
+    Announce, Event, InfoHash, PeerId, PeerList, Settings, Tracker, Turn, ZoneRule, Zones,
+};
+
+const NOW: Seconds = Seconds::START;
+
+fn hash(number: u32) -> InfoHash {
+    let mut bytes = [0; 20];
+    let mut rng = fastrand::Rng::with_seed(number.into());
+    bytes.iter_mut().for_each(|byte| *byte = rng.u8(..));
+    InfoHash(bytes)
+}
+
+/// Peer `number` of 100,000 that are spread evenly over 10.0.0.0/8.
+fn ip(number: u32) -> IpAddr {
+    Ipv4Addr::from(0x0a00_0000 + number * 167).into()
+}
+
+fn announce(torrent: u32, number: u32) -> Announce {
+    Announce {
+        info_hash: hash(torrent),
+        peer_id: PeerId(*b"-qB4520-abcdefghijkl"),
+        ip: ip(number),
+        inner_ip: None,
+        port: 6881,
+        is_seeder: number.is_multiple_of(4),
+        downloaded: 0,
+        // Never early: every announce is written.
+        event: Event::Started,
+        num_want: Some(50),
+    }
+}
+
+fn tracker() -> Tracker {
+    let settings = Settings {
+        max_peers: 0,
+        max_torrents: 0,
+        max_peers_per_torrent: 0,
+        ..Settings::default()
+    };
+    Tracker::new(settings, Arc::new(Metrics::new(16)))
+}
+
+fn fill(tracker: &Tracker, torrent: u32, peers: u32) {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut list = PeerList::default();
+    for number in 0..peers {
+        let mut turn = Turn {
+            now: NOW,
+            rng: &mut rng,
+            sheet: tracker.metrics().sheet(0),
+        };
+        let asked = Announce {
+            num_want: Some(0),
+            ..announce(torrent, number)
+        };
+        tracker.announce(&asked, &mut turn, &mut list).unwrap();
+    }
+}
+
+/// 1,000 zones in 10 cities that cover the peers' addresses.
+fn thousand_zones() -> Zones {
+    let rules = (0..1_000_u32).map(|zone| {
+        let first = 0x0a00_0000 + zone * 16_384;
+        let prefix = format!("{}/18", Ipv4Addr::from(first));
+        ZoneRule {
+            path: format!("city-{}/street-{zone}", zone / 100),
+            prefixes: vec![prefix.parse().unwrap()],
+            ..ZoneRule::default()
+        }
+    });
+    Zones::new(&rules.collect::<Vec<_>>(), &[]).unwrap()
+}
+
+/// Seconds that `count` announces to swarm 0 by random peers of it took.
+fn run(tracker: &Tracker, peers: u32, count: u64, worker: usize) -> Duration {
+    let mut rng = fastrand::Rng::with_seed(worker as u64);
+    let mut list = PeerList::default();
+    let asked: Vec<Announce> = (0..4_096).map(|_| announce(0, rng.u32(0..peers))).collect();
+    #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+    let start = Instant::now();
+    for asked in asked.iter().cycle().take(usize::try_from(count).unwrap()) {
+        let mut turn = Turn {
+            now: NOW,
+            rng: &mut rng,
+            sheet: tracker.metrics().sheet(worker),
+        };
+        black_box(
+            tracker
+                .announce(black_box(asked), &mut turn, &mut list)
+                .unwrap(),
+        );
+    }
+    start.elapsed()
+}
+
+fn announces(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("announce");
+    group.throughput(Throughput::Elements(1));
+    for peers in [1, 4, 50, 1_000, 100_000] {
+        let tracker = tracker();
+        fill(&tracker, 0, peers);
+        let id = BenchmarkId::new("swarm", peers);
+        group.bench_function(id, |bench| {
+            bench.iter_custom(|count| run(&tracker, peers, count, 0))
+        });
+        tracker.set_zones(thousand_zones(), NOW);
+        let id = BenchmarkId::new("swarm in 1000 zones", peers);
+        group.bench_function(id, |bench| {
+            bench.iter_custom(|count| run(&tracker, peers, count, 0))
+        });
+    }
+    group.finish();
+}
+
+/// Each thread announces to torrents of its own choice among 10,000 of ten peers.
+fn threads(criterion: &mut Criterion) {
+    let tracker = tracker();
+    (0..10_000).for_each(|torrent| fill(&tracker, torrent, 10));
+    let mut group = criterion.benchmark_group("threads");
+    group.throughput(Throughput::Elements(1));
+    for threads in [1_usize, 2, 4] {
+        group.bench_function(BenchmarkId::from_parameter(threads), |bench| {
+            bench.iter_custom(|count| {
+                let each = count.div_ceil(threads as u64);
+                let work = |worker: usize| {
+                    let mut rng = fastrand::Rng::with_seed(worker as u64);
+                    let mut list = PeerList::default();
+                    for _ in 0..each {
+                        let asked = announce(rng.u32(0..10_000), rng.u32(0..10));
+                        let sheet = tracker.metrics().sheet(worker);
+                        let mut turn = Turn {
+                            now: NOW,
+                            rng: &mut rng,
+                            sheet,
+                        };
+                        black_box(tracker.announce(&asked, &mut turn, &mut list).unwrap());
+                    }
+                };
+                #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+                let start = Instant::now();
+                std::thread::scope(|scope| {
+                    (0..threads).for_each(|worker| drop(scope.spawn(move || work(worker))));
+                });
+                start.elapsed()
+            });
+        });
+    }
+    group.finish();
+}
+
+fn zones(criterion: &mut Criterion) {
+    let rules: Vec<ZoneRule> = (0..100_000_u32)
+        .map(|zone| ZoneRule {
+            path: format!("zone-{zone}"),
+            prefixes: vec![
+                format!("{}/28", Ipv4Addr::from(0x0a00_0000 + zone * 32))
+                    .parse()
+                    .unwrap(),
+                format!("2001:db8:{:x}:{:x}::/64", zone >> 16, zone & 0xffff)
+                    .parse()
+                    .unwrap(),
+            ],
+            ..ZoneRule::default()
+        })
+        .collect();
+    let zones = Zones::new(&rules, &[]).unwrap();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let asked: Vec<(IpAddr, IpAddr)> = (0..4_096)
+        .map(|_| {
+            let zone = rng.u32(0..100_000);
+            let v4 = Ipv4Addr::from(0x0a00_0000 + zone * 32 + 5);
+            let v6 = format!("2001:db8:{:x}:{:x}::7", zone >> 16, zone & 0xffff);
+            (v4.into(), v6.parse().unwrap())
+        })
+        .collect();
+    let mut group = criterion.benchmark_group("zone of");
+    let mut at = asked.iter().cycle();
+    group.bench_function("v4, 100000 prefixes", |bench| {
+        bench.iter(|| at.next().map(|(v4, _)| zones.of(black_box(*v4))));
+    });
+    group.bench_function("v6, 100000 prefixes", |bench| {
+        bench.iter(|| at.next().map(|(_, v6)| zones.of(black_box(*v6))));
+    });
+    group.finish();
+}
+
+fn sweep(criterion: &mut Criterion) {
+    let tracker = tracker();
+    (0..100_000).for_each(|torrent| fill(&tracker, torrent, 10));
+    let mut group = criterion.benchmark_group("sweep");
+    group.sample_size(10);
+    group.bench_function("1 M peers over 100,000 torrents, none dead", |bench| {
+        bench.iter(|| tracker.sweep(NOW.plus(1)));
+    });
+    group.bench_function("census of 1 M peers", |bench| {
+        bench.iter(|| tracker.census(NOW.plus(1), retracker::clock::Wall(0)));
+    });
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_secs(1));
+    targets = announces, threads, zones, sweep
+}
+criterion_main!(benches);

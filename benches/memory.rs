@@ -1,0 +1,100 @@
+//! What a peer costs in memory, counted at the allocator: swarms of several sizes, with peer ids and without, v4 and v6.
+//! Prints a table and fails over the bounds that are promised.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a bench"
+)]
+
+use std::alloc::System;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use retracker::clock::Seconds;
+use retracker::metrics::Metrics;
+use retracker::tracker::{Announce, Event, InfoHash, PeerId, PeerList, Settings, Tracker, Turn};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Bytes that `peers` peers in each of `torrents` swarms take, all told, per torrent.
+fn bytes_per_torrent(torrents: u32, peers: u32, is_v4: bool, keep_peer_ids: bool) -> f64 {
+    let settings = Settings {
+        max_peers: 0,
+        max_torrents: 0,
+        max_peers_per_torrent: 0,
+        keep_peer_ids,
+        ..Settings::default()
+    };
+    let tracker = Tracker::new(settings, Arc::new(Metrics::new(1)));
+    let mut list = PeerList::default();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let region = Region::new(ALLOCATOR);
+    // Round by round, as swarms grow in life.
+    for peer in 0..peers {
+        for torrent in 0..torrents {
+            let mut hash = [0; 20];
+            hash.iter_mut()
+                .zip(torrent.to_le_bytes())
+                .for_each(|(to, from)| *to = from);
+            let number = torrent.wrapping_mul(2_654_435_761).wrapping_add(peer);
+            let ip: IpAddr = if is_v4 {
+                Ipv4Addr::from(number | 1 << 24).into()
+            } else {
+                Ipv6Addr::from((0x2001_u128 << 112) | (u128::from(number) << 64)).into()
+            };
+            let announce = Announce {
+                info_hash: InfoHash(hash),
+                peer_id: PeerId([peer.to_le_bytes()[0]; 20]),
+                ip,
+                inner_ip: None,
+                port: 6881,
+                is_seeder: rng.u8(0..4) > 0,
+                downloaded: 0,
+                event: Event::Started,
+                num_want: Some(0),
+            };
+            let mut turn = Turn {
+                now: Seconds::START,
+                rng: &mut rng,
+                sheet: tracker.metrics().sheet(0),
+            };
+            tracker.announce(&announce, &mut turn, &mut list).unwrap();
+        }
+    }
+    let stats = region.change();
+    let bytes = stats
+        .bytes_allocated
+        .saturating_sub(stats.bytes_deallocated);
+    drop(tracker);
+    bytes as f64 / f64::from(torrents)
+}
+
+fn main() {
+    println!("torrents  peers each  family  ids  bytes/torrent  bytes/peer  promised");
+    let cases = [
+        (100_000, 1, true, true, 220.0),
+        (100_000, 10, true, true, 60.0),
+        (100_000, 10, true, false, 34.0),
+        (10_000, 50, true, true, 48.0),
+        (1_000, 1_000, true, true, 48.0),
+        (10, 100_000, true, true, 48.0),
+        (10, 100_000, true, false, 34.0),
+        (10_000, 50, false, true, 66.0),
+    ];
+    let mut is_kept = true;
+    for (torrents, peers, is_v4, ids, promised) in cases {
+        let per_torrent = bytes_per_torrent(torrents, peers, is_v4, ids);
+        let per_peer = per_torrent / f64::from(peers);
+        let family = if is_v4 { "v4" } else { "v6" };
+        println!(
+            "{torrents:>8}  {peers:>10}  {family:>6}  {:>3}  {per_torrent:>13.1}  {per_peer:>10.1}  {promised:>8}",
+            if ids { "yes" } else { "no" },
+        );
+        is_kept &= per_peer <= promised;
+    }
+    assert!(is_kept, "a promise is broken");
+}
