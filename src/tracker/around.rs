@@ -9,7 +9,7 @@ const DEPTH_MOST: usize = 13;
 /// The neighbourhoods of a requester from the narrowest to the widest, each inside the next.
 #[derive(Debug)]
 pub(super) struct Around<A: Address> {
-    pub(super) levels: [(Place<A>, Place<A>); DEPTH_MOST + A_PREFIXES],
+    pub(super) levels: [(Place<A>, Place<A>); LEVELS_MOST],
     pub(super) count: usize,
     /// The level that holds the requester's whole zone, or the widest prefix when it is in none.
     pub(super) home: usize,
@@ -17,6 +17,9 @@ pub(super) struct Around<A: Address> {
     pub(super) whole: Option<(Place<A>, Place<A>)>,
     pub(super) is_zoned: bool,
 }
+
+/// Levels in all: three prefixes within the zone, then the zone and those above it.
+pub(super) const LEVELS_MOST: usize = DEPTH_MOST + A_PREFIXES;
 
 const A_PREFIXES: usize = 3;
 
@@ -66,7 +69,7 @@ impl<'a, A: Address> Standpoint<'a, A> {
             0
         };
         let mut above = self.zone;
-        for _ in prefixes..DEPTH_MOST + A_PREFIXES {
+        for _ in prefixes..LEVELS_MOST {
             if above == 0 {
                 break;
             }
@@ -83,7 +86,7 @@ impl<A: Address> Around<A> {
         let none = ((0, A::BOUNDS.0), (0, A::BOUNDS.0));
         let strict = zones.strict_root(zone);
         let mut around = Around {
-            levels: [none; DEPTH_MOST + A_PREFIXES],
+            levels: [none; LEVELS_MOST],
             count: 0,
             home: 0,
             whole: (strict != 0).then(|| subtree::<A>(zones, strict)),

@@ -39,6 +39,14 @@ pub(super) fn split(
     [(want - seeds).min(leechers), seeds]
 }
 
+pub(super) fn sum_of(count: &Count) -> usize {
+    count.iter().sum()
+}
+
+pub(super) fn sum(near: &[Count; 2]) -> usize {
+    near.iter().map(sum_of).sum()
+}
+
 /// What of `range` lies in `to`.
 pub(super) fn clip(range: Range<usize>, to: &Range<usize>) -> Range<usize> {
     let start = range.start.clamp(to.start, to.end);
@@ -99,10 +107,13 @@ pub(super) fn draw_from<A: Address, I: KeptId>(
         view,
         run: &[],
         start: 0,
+        chunk: 0,
     };
+    // Strata end at multiples of all ÷ take, in fixed point: one division for all of them.
+    let step = ((all as u64) << 32) / take as u64;
     let mut low = 0;
-    for stratum in 1..=take {
-        let high = all * stratum / take;
+    for stratum in 1..=take as u64 {
+        let high = usize::try_from((step * stratum) >> 32).unwrap_or(all);
         let mut at = turn + low + rng.usize(0..high - low);
         at -= if at >= all { all } else { 0 };
         low = high;
@@ -137,21 +148,21 @@ fn copy_run<A: Address, I: KeptId>(
     }
 }
 
-/// Looks peers up by rank and remembers the run of memory that the last one stood in.
+/// Looks peers up by rank and remembers the chunk of memory that the last one stood in.
 struct Walk<'a, 'v, A: Address, I> {
     view: &'a View<'v, A, I>,
     run: &'v [Peer<A, I>],
     start: usize,
+    chunk: usize,
 }
 
 impl<'v, A: Address, I: KeptId> Walk<'_, 'v, A, I> {
     #[inline]
     fn peer(&mut self, rank: usize) -> Option<&'v Peer<A, I>> {
         if rank < self.start || rank - self.start >= self.run.len() {
-            self.run = self.view.run_from(rank);
-            self.start = rank;
+            (self.chunk, self.start, self.run) = self.view.chunk_of(rank, self.chunk);
         }
-        self.run.get(rank - self.start)
+        self.run.get(rank - self.start.min(rank))
     }
 }
 

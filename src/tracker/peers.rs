@@ -77,6 +77,15 @@ impl<'a, A: Address, I: KeptId> View<'a, A, I> {
         start..end.max(start)
     }
 
+    /// As [`Roll::chunk_of`]; a flat list is one chunk.
+    #[inline]
+    pub(super) fn chunk_of(&self, rank: usize, near: usize) -> (usize, usize, &'a [Peer<A, I>]) {
+        match *self {
+            View::Flat(peers) => (0, 0, peers),
+            View::Roll(roll) => roll.chunk_of(rank, near),
+        }
+    }
+
     /// Peers from `rank` on, at least one when there are any: as many as stand together in memory.
     pub(super) fn run_from(&self, rank: usize) -> &'a [Peer<A, I>] {
         match *self {

@@ -127,6 +127,22 @@ impl<A: Address, I: KeptId> Roll<A, I> {
             .unwrap_or_default()
     }
 
+    /// The chunk that a rank stands in, with its number and the rank of its first peer. Cheap when `near` is the number of a
+    /// chunk not far before it.
+    #[inline]
+    pub(super) fn chunk_of(&self, rank: usize, near: usize) -> (usize, usize, &[Peer<A, I>]) {
+        let is_before = near > 0 && self.start_of(near) > rank;
+        let from = if is_before { 0 } else { near };
+        let ahead = self.ends.get(from..).unwrap_or_default();
+        let steps = ahead.iter().position(|end| *end as usize > rank);
+        let chunk = from + steps.unwrap_or(ahead.len());
+        (
+            chunk,
+            self.start_of(chunk),
+            self.chunks.get(chunk).map_or(&[], Vec::as_slice),
+        )
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Peer<A, I>> {
         self.chunks.iter().flatten()
     }

@@ -10,11 +10,12 @@
 //! beyond   strangers, who share no part of the path
 //! ```
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use super::announce::PeerList;
-use super::around::{Around, Standpoint};
-use super::draw::{Count, Listed, clip, draw_from, segments, share, split};
+use super::around::{Around, LEVELS_MOST, Standpoint};
+use super::draw::{Count, Listed, clip, draw_from, segments, share, split, sum, sum_of};
 use super::everybody;
 use super::id::PeerId;
 use super::peer::{Address, KeptId, Peer, Place};
@@ -95,6 +96,8 @@ struct Composer<'a, A: Address, I> {
     own: [Option<usize>; 2],
     whole: Ranks,
     around: &'a Around<A>,
+    /// The ranks of levels that were looked up.
+    levels: [OnceCell<Ranks>; LEVELS_MOST],
 }
 
 /// Puts peers onto the list. Returns what was chosen.
@@ -119,6 +122,7 @@ pub(super) fn choose<A: Address + Listed, I: KeptId>(
         ],
         whole: [0..0, 0..0],
         around,
+        levels: [const { OnceCell::new() }; LEVELS_MOST],
     };
     composer.whole = match &around.whole {
         Some((low, high)) => composer.ranks(low, high),
@@ -165,12 +169,17 @@ impl<A: Address, I: KeptId> Composer<'_, A, I> {
     }
 
     fn level(&self, level: usize) -> Ranks {
-        let Some((low, high)) = self.around.levels.get(level) else {
+        let (Some((low, high)), Some(known)) =
+            (self.around.levels.get(level), self.levels.get(level))
+        else {
             return [0..0, 0..0];
         };
-        let [leechers, seeders] = self.ranks(low, high);
-        let [all_leechers, all_seeders] = &self.whole;
-        [clip(leechers, all_leechers), clip(seeders, all_seeders)]
+        let ranks = known.get_or_init(|| {
+            let [leechers, seeders] = self.ranks(low, high);
+            let [all_leechers, all_seeders] = &self.whole;
+            [clip(leechers, all_leechers), clip(seeders, all_seeders)]
+        });
+        ranks.clone()
     }
 
     /// The widest neighbourhood: what counts as local.
@@ -387,12 +396,4 @@ impl<A: Address, I: KeptId> Composer<'_, A, I> {
             });
         }
     }
-}
-
-fn sum_of(count: &Count) -> usize {
-    count.iter().sum()
-}
-
-fn sum(near: &[Count; 2]) -> usize {
-    near.iter().map(sum_of).sum()
 }

@@ -1,5 +1,6 @@
 //! Which peers are handed out: neighbours first, strangers always, equals without bias.
 
+#[cfg(test)]
 use std::collections::HashMap;
 
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};

@@ -1,5 +1,6 @@
 //! The tracker agrees with a list that is searched from end to end.
 
+#[cfg(test)]
 use std::collections::HashMap;
 
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};

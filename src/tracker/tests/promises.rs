@@ -1,5 +1,6 @@
 //! Promises about events, counts, expiry and bounds, one by one.
 
+#[cfg(test)]
 use super::*;
 use crate::clock::Wall;
 use crate::metrics::Fate;
