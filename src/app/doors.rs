@@ -1,7 +1,6 @@
 //! The doors between parts that do not know each other: closures over one part, handed to another.
 
-use std::net::TcpStream;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -21,20 +20,51 @@ const LEDGER_PERIOD: u32 = 60;
 
 type Acceptor = Arc<dyn Fn(web::Handed) + Send + Sync>;
 
-/// Hands connections of the HTTP tracker to the pages, once they are there.
-pub(super) fn pages(acceptor: Arc<OnceLock<Acceptor>>) -> http::Pages {
-    Arc::new(move |handover: http::Handover| {
-        let Some(accept) = acceptor.get() else { return };
-        let stream: TcpStream = handover.stream;
-        accept(web::Handed {
-            stream,
-            read: handover.read,
-            peer: handover.peer,
-            hold: handover
-                .hold
-                .map(|hold| -> Box<dyn Send> { Box::new(hold) }),
-        });
-    })
+/// Connections that wait for the pages' start at most.
+const EARLY_MOST: usize = 64;
+
+/// Hands connections of the HTTP tracker to the pages. The tracker serves a moment before the pages do: what comes in between
+/// waits.
+#[derive(Default)]
+pub(super) struct Hall {
+    acceptor: OnceLock<Acceptor>,
+    early: Mutex<Vec<web::Handed>>,
+}
+
+impl Hall {
+    pub(super) fn entrance(self: &Arc<Self>) -> http::Pages {
+        let hall = Arc::clone(self);
+        Arc::new(move |handover: http::Handover| {
+            hall.receive(web::Handed {
+                stream: handover.stream,
+                read: handover.read,
+                peer: handover.peer,
+                hold: handover
+                    .hold
+                    .map(|hold| -> Box<dyn Send> { Box::new(hold) }),
+            });
+        })
+    }
+
+    fn receive(&self, handed: web::Handed) {
+        if let Some(accept) = self.acceptor.get() {
+            return accept(handed);
+        }
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock, since the doors may have opened meanwhile.
+        match self.acceptor.get() {
+            Some(accept) => accept(handed),
+            None if early.len() < EARLY_MOST => early.push(handed),
+            None => {}
+        }
+    }
+
+    /// The pages are there.
+    pub(super) fn open(&self, acceptor: Acceptor) {
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        let accept = self.acceptor.get_or_init(|| acceptor);
+        early.drain(..).for_each(|handed| accept(handed));
+    }
 }
 
 /// What the doors of the pages are made of.

@@ -11,8 +11,8 @@ mod service;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -98,9 +98,8 @@ impl App {
             ends_in.clone(),
         )?;
         let (addresses, udp_addresses) = (http.addresses(), udp.addresses().to_vec());
-        let acceptor = Arc::new(OnceLock::new());
-        let pages = doors::pages(Arc::clone(&acceptor));
-        let http = http.start(&tracker, clock, Some(pages), &ends_in)?;
+        let hall = Arc::new(doors::Hall::default());
+        let http = http.start(&tracker, clock, Some(hall.entrance()), &ends_in)?;
         let origin = Arc::new(ArcSwap::from_pointee(config.http.origin.clone()));
         let loaded = Arc::new(ArcSwap::from_pointee(loaded));
         let doors = doors::Making {
@@ -116,7 +115,7 @@ impl App {
         };
         let web = web::start(config.web.clone(), house, doors.make(), ends_in.clone())
             .context("the pages cannot start")?;
-        drop(acceptor.set(web.acceptor()));
+        hall.open(web.acceptor());
         let udp = udp.start(&tracker, clock, first_sheet, &ends_in)?;
         Ok(App {
             clock,
@@ -195,8 +194,9 @@ impl App {
         format!("{peers} peers")
     }
 
-    /// Stops listening, finishes requests, ends the parts, takes the last snapshot.
-    pub fn stop(self) {
+    /// Stops listening, finishes requests, ends the parts, takes the last snapshot. Returns the fault with which the snapshot
+    /// thread ended, if any: the last snapshot is not whole then.
+    pub fn stop(self) -> Option<String> {
         self.http.stop(GRACE);
         self.web.stop();
         self.udp.stop();
@@ -204,6 +204,8 @@ impl App {
         doors::keep_ledger(&self.tracker, &self.mailbox);
         self.mailbox.stop();
         drop(self.snapshots.join());
+        let mut ended = self.ends.try_iter();
+        ended.find_map(|end| end.fault.filter(|_| end.part == "snapshot"))
     }
 }
 
@@ -222,7 +224,9 @@ pub fn serve(loader: &Loader, loaded: Loaded, log: &logging::Running) -> ExitCod
             _ => log::info!("stopping"),
         }
         service.stopping();
-        app.stop();
+        if let Some(fault) = app.stop() {
+            anyhow::bail!("the last snapshot failed: {fault}");
+        }
         log::info!("stopped");
         outcome
     });

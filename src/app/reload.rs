@@ -57,13 +57,8 @@ impl App {
         }
         let config = &loaded.config;
         let old = self.loaded.load();
-        if old.config.http.listen != config.http.listen
-            || old.config.udp.listen != config.udp.listen
-        {
-            log::warn!("where to listen is changed by a restart only");
-        }
-        if old.config.snapshot != config.snapshot {
-            log::warn!("[SNAPSHOTS] is changed by a restart only");
+        for key in old.changed_but_fixed(&loaded) {
+            log::warn!("{key} is changed by a restart only");
         }
         if let Err(error) = fill(&self.tracker, config, Some(&old.config), self.clock) {
             log::error!("the configuration is refused, the old one stays: {error}");
