@@ -115,12 +115,12 @@ fn announces(criterion: &mut Criterion) {
         fill(&tracker, 0, peers);
         let id = BenchmarkId::new("swarm", peers);
         group.bench_function(id, |bench| {
-            bench.iter_custom(|count| run(&tracker, peers, count, 0))
+            bench.iter_custom(|count| run(&tracker, peers, count, 0));
         });
         tracker.set_zones(thousand_zones(), NOW);
         let id = BenchmarkId::new("swarm in 1000 zones", peers);
         group.bench_function(id, |bench| {
-            bench.iter_custom(|count| run(&tracker, peers, count, 0))
+            bench.iter_custom(|count| run(&tracker, peers, count, 0));
         });
     }
     group.finish();
