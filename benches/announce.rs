@@ -35,6 +35,7 @@ fn announce(torrent: u32, number: u32) -> Announce {
         peer_id: PeerId(*b"-qB4520-abcdefghijkl"),
         ip: ip(number),
         inner_ip: None,
+        is_reported: false,
         port: 6881,
         is_seeder: number.is_multiple_of(4),
         downloaded: 0,

@@ -51,6 +51,7 @@ fn bytes_per_torrent(torrents: u32, peers: u32, is_v4: bool, keep_peer_ids: bool
                 peer_id: PeerId([peer.to_le_bytes()[0]; 20]),
                 ip,
                 inner_ip: None,
+                is_reported: false,
                 port: 6881,
                 is_seeder: rng.u8(0..4) > 0,
                 downloaded: 0,

@@ -176,6 +176,7 @@ impl Load {
             peer_id: PeerId(id),
             ip: [10 + a, b, c, d].into(),
             inner_ip: None,
+            is_reported: false,
             port: 6881,
             is_seeder,
             downloaded: 1 << 30,

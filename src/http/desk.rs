@@ -175,6 +175,11 @@ impl Desk {
         let mut announce = parameters.announce(caller.ip)?;
         if !settings.reported.ignore {
             let addresses = self.judge(settings, caller, &parameters);
+            if addresses.ip != caller.ip {
+                // The core sees the reported address only; who is blocked shall not hide behind another one.
+                self.tracker.access().admit(caller.ip)?;
+                announce.is_reported = true;
+            }
             announce.ip = addresses.ip;
             announce.inner_ip = addresses.inner_ip;
         }

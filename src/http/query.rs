@@ -143,6 +143,7 @@ impl<'a> Parameters<'a> {
             peer_id: PeerId(peer_id),
             ip,
             inner_ip: None,
+            is_reported: false,
             port: port.ok_or(Fault::InvalidPort)?,
             is_seeder: self.left.and_then(number) == Some(0),
             downloaded: self.downloaded.and_then(number).unwrap_or(0),

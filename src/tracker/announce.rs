@@ -31,6 +31,9 @@ pub struct Announce {
     pub ip: IpAddr,
     /// A second address of the same client inside a realm (S10), already checked against the rules for reported addresses.
     pub inner_ip: Option<IpAddr>,
+    /// Whether `ip` is what the client says and not where the announce came from: such a peer never replaces or removes one that
+    /// came from its own address.
+    pub is_reported: bool,
     /// The port others reach it at; 0 is answered but not stored.
     pub port: u16,
     /// Whether it has everything (`left` = 0).

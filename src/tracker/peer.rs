@@ -157,6 +157,7 @@ pub(super) const MAX_ZONE: u32 = (1 << 24) - 1;
 const PAUSED: u8 = 1;
 const COMPLETED: u8 = 2;
 const HAS_OTHER: u8 = 4;
+const REPORTED: u8 = 8;
 
 /// One peer, without padding: 38 bytes for v4 with its id, 18 without; 50 and 30 for v6.
 ///
@@ -251,6 +252,15 @@ impl<A: Address, I: KeptId> Peer<A, I> {
 
     pub(super) fn set_completed(&mut self, has_completed: bool) {
         self.set(COMPLETED, has_completed);
+    }
+
+    /// Whether its address is only what somebody reported.
+    pub(super) fn is_reported(&self) -> bool {
+        self.has(REPORTED)
+    }
+
+    pub(super) fn set_reported(&mut self, is_reported: bool) {
+        self.set(REPORTED, is_reported);
     }
 
     /// Whether the swarm keeps a second address of it (S10).

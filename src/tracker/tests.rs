@@ -47,6 +47,7 @@ fn leecher(ip: IpAddr, port: u16) -> Announce {
         peer_id: PeerId(id),
         ip,
         inner_ip: None,
+        is_reported: false,
         port,
         is_seeder: false,
         downloaded: 0,

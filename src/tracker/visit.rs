@@ -96,7 +96,16 @@ impl Visit<'_> {
         has_room: impl FnOnce() -> Result<(), Fate>,
     ) -> Change {
         let place = (self.zone, address.key());
-        match peers.find(&place, self.role()) {
+        let found = peers.find(&place, self.role());
+        if self.announce.is_reported
+            && let Some((role, rank)) = found
+            && peers
+                .get_mut(role, rank)
+                .is_some_and(|peer| !peer.is_reported())
+        {
+            return Change::nothing(Fate::Passed);
+        }
+        match found {
             Some((role, rank)) if self.announce.event == Event::Stopped => {
                 self.leave(peers, role, rank)
             }
@@ -143,6 +152,7 @@ impl Visit<'_> {
     fn join<A: Address, I: KeptId>(&self, peers: &mut Peers<A, I>, address: A) -> Change {
         let mut peer = Peer::new(address, self.announce.peer_id, self.zone, self.rules.now);
         peer.set_paused(self.is_paused());
+        peer.set_reported(self.announce.is_reported);
         peer.set_downloaded_mib(self.downloaded_mib());
         let has_completed = self.announce.event == Event::Completed;
         peer.set_completed(has_completed);
@@ -225,6 +235,7 @@ impl Visit<'_> {
         let has_completed = self.announce.event == Event::Completed && !peer.has_completed();
         peer.id = I::keep(self.announce.peer_id);
         peer.set_seen(now);
+        peer.set_reported(self.announce.is_reported);
         peer.set_paused(self.is_paused());
         peer.set_downloaded_mib(self.downloaded_mib());
         peer.set_completed(peer.has_completed() || has_completed);

@@ -104,6 +104,7 @@ impl Handler {
             if addresses.ip != ip {
                 // The core sees the reported address only; who is blocked shall not hide behind another one.
                 self.tracker.access().admit(ip)?;
+                announce.is_reported = true;
             }
             announce.ip = addresses.ip;
             announce.inner_ip = addresses.inner_ip;

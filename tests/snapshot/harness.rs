@@ -99,6 +99,7 @@ impl Node {
             peer_id: peer_id(port),
             ip,
             inner_ip: None,
+            is_reported: false,
             port,
             is_seeder: true,
             downloaded: 0,

@@ -279,6 +279,7 @@ fn announce_with_hostile_ids(site: &Site) {
             peer_id: PeerId(*id),
             ip: "203.0.113.7".parse().unwrap(),
             inner_ip: None,
+            is_reported: false,
             port,
             is_seeder: true,
             downloaded: 0,

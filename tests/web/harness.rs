@@ -182,6 +182,7 @@ impl Site {
             peer_id: PeerId(*b"-qB4520-abcdefghijkl"),
             ip: ip.parse().unwrap(),
             inner_ip: None,
+            is_reported: false,
             port: 6881,
             is_seeder,
             downloaded: 0,

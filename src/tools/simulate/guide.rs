@@ -82,6 +82,7 @@ impl Guide {
             peer_id: PeerId(id),
             ip: address.into(),
             inner_ip: None,
+            is_reported: false,
             port: PORT,
             is_seeder: said.is_seeder,
             downloaded: 0,

@@ -102,6 +102,7 @@ impl Arguments {
             peer_id: own.map_or(NEWCOMER, |own| own.id),
             ip,
             inner_ip: own.and_then(|own| own.inner_ip),
+            is_reported: false,
             port: own.map_or(1, |own| own.port),
             is_seeder,
             downloaded: 0,

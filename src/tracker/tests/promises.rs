@@ -555,3 +555,44 @@ fn savings_are_what_was_loaded_times_the_local_share_of_the_list() {
         Some(vec![])
     );
 }
+
+/// C7: what is reported never replaces or removes what came from its own address.
+#[test]
+fn a_reported_address_never_touches_a_real_one() {
+    let mut bench = bench(Settings::default());
+    bench.announce(&leecher(v4(7), 1), at(0));
+    let forged = Announce {
+        is_reported: true,
+        ..seeder(v4(7), 1)
+    };
+    let stopped = Announce {
+        event: Event::Stopped,
+        ..forged
+    };
+    for announce in [forged, stopped] {
+        bench.announce(&announce, at(1));
+        let counts = bench.tracker.scrape(&HASH, at(1));
+        assert_eq!((counts.complete, counts.incomplete), (0, 1));
+    }
+    // The other way round the real one takes the place.
+    let early = Announce {
+        is_reported: true,
+        ..seeder(v4(8), 1)
+    };
+    bench.announce(&early, at(1));
+    bench.announce(
+        &Announce {
+            event: Event::Started,
+            ..leecher(v4(8), 1)
+        },
+        at(2),
+    );
+    bench.announce(
+        &Announce {
+            event: Event::Stopped,
+            ..early
+        },
+        at(3),
+    );
+    assert_eq!(bench.tracker.scrape(&HASH, at(3)).incomplete, 2);
+}
