@@ -93,6 +93,19 @@ impl Worker {
         }
     }
 
+    /// Tells when all places are taken, and what bounds them. Connections then end after their reply.
+    pub(super) fn tell_if_full(&mut self) {
+        let is_full = self.shared.holds.held() >= self.live.most_connections;
+        if is_full && self.may_log_at.has_come(self.tick) {
+            self.may_log_at = self.tick.after(LOG_PAUSE);
+            log::error!(
+                "no connection is kept: {} are held already, as many as max_connections and the limit on open files \
+                 (LimitNOFILE) allow",
+                self.live.most_connections
+            );
+        }
+    }
+
     pub(super) fn reopen(&mut self, index: usize) {
         let Some(door) = self.doors.get_mut(index) else {
             return;

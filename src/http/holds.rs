@@ -81,6 +81,11 @@ impl Holds {
         Some(hold)
     }
 
+    /// How many are held in all.
+    pub(super) fn held(&self) -> usize {
+        self.total.load(Relaxed)
+    }
+
     #[cfg(test)]
     fn addresses(&self) -> usize {
         self.by_address.lock().unwrap().len()

@@ -163,6 +163,7 @@ impl Worker {
         for index in 0..self.doors.len() {
             self.reopen(index);
         }
+        self.tell_if_full();
     }
 
     /// Ends a connection whose deadline has come.
