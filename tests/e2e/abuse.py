@@ -182,7 +182,8 @@ def r2_slow_clients(binary, is_long):
                     if slow.floods:
                         # Never reads: asks on until nothing more is taken, and sees the end by the failing send.
                         with contextlib.suppress(BlockingIOError):
-                            client.send(flood)
+                            for _ in range(500):
+                                client.send(flood)
                         open_now = True
                     else:
                         open_now = is_open(client)
@@ -214,7 +215,11 @@ def r7_file_limit(binary, is_long):
         held = []
         for number in range(count):
             with contextlib.suppress(OSError):
-                held.append(connect(tracker, number, 90))
+                client = connect(tracker, number, 90)
+                # A first request, so that the connection is held and not only waits for its turn.
+                client.send(HEAD + b"\r\n")
+                held.append(client)
+        time.sleep(1)
         before, began = tracker.cpu(), time.monotonic()
         time.sleep(3)
         share = (tracker.cpu() - before) / (time.monotonic() - began)
@@ -235,8 +240,9 @@ def r7_file_limit(binary, is_long):
 
 def r9_floods(binary, is_long):
     """R9: at twice every bound memory stays where it was at the bound, and everybody is still answered."""
-    scale = 10 if is_long else 1
-    peers, torrents = 20_000 * scale, 10_000 * scale
+    scale = 5 if is_long else 1
+    # So many that what comes in beyond a bound would be several times the room left below.
+    peers, torrents = 200_000 * scale, 100_000 * scale
     cases = {
         "peers in all": (f"max_peers = {peers}", [f"--torrents={torrents // 10}", "--peers={}"], peers),
         "torrents in all": (f"max_torrents = {torrents}", ["--torrents={}", "--peers={}"], torrents),
@@ -261,7 +267,7 @@ def r9_floods(binary, is_long):
             beyond = flood(2)
             grown = (beyond - at_bound) / (1 << 20)
             # Buffers and the allocator's own rounding apart, nothing may come in.
-            room = 4 + 0.05 * at_bound / (1 << 20)
+            room = 2 + 0.02 * at_bound / (1 << 20)
             expect(grown <= room, f"{name}: memory grew by {grown:.1f} MiB from the bound to twice it (room {room:.1f})")
             expect(tracker.lives() and tracker.answers(2), f"{name}: it still answers")
 
@@ -302,9 +308,11 @@ def r11_everything(binary, is_long):
                 report["latency_us"]["max"], second["latency_us"]["max"]
             )
 
-    quiet, _ = tail("peer_cleanup_period = 3600\n[SNAPSHOTS]\ninterval = 3600")
+    quiet, quiet_worst = tail("peer_cleanup_period = 3600\n[SNAPSHOTS]\ninterval = 3600")
     p99, worst = tail("peer_cleanup_period = 1\n[SNAPSHOTS]\ninterval = 1")
-    expect(worst <= 500_000, f"no request took over 500 ms (worst {worst / 1e3:.0f} ms)")
+    # A machine that is busy with other things has stalls of its own: those of the quiet run show them.
+    bound = max(500_000, 2 * quiet_worst)
+    expect(worst <= bound, f"the worst took {worst / 1e3:.0f} ms, {quiet_worst / 1e3:.0f} ms without sweeps and snapshots")
     expect(p99 <= max(3 * quiet, 20_000), f"p99 {p99 / 1e3:.1f} ms, {quiet / 1e3:.1f} ms without sweeps and snapshots")
 
 
