@@ -1,0 +1,265 @@
+//! A fixed number of announces through each layer, to be counted in instructions (see the script `benches/instructions`).
+//!
+//! `instructions SCENARIO COUNT` fills the swarms and then answers COUNT announces; the difference between two counts is what
+//! an announce costs, whatever the filling does. Without arguments it tries every scenario once.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a measuring instrument, not a server: it may end on any error"
+)]
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use retracker::clock::Seconds;
+use retracker::http::head::{self, Parsed};
+use retracker::http::query::Parameters;
+use retracker::http::reply::{self, Form, Frame};
+use retracker::metrics::Metrics;
+use retracker::tracker::{Announce, Event, InfoHash, PeerId, PeerList, Settings, Tracker, Turn};
+use retracker::udp::connection_id::ConnectionIds;
+use retracker::udp::handler::Handler;
+
+/// What is counted: the layer, and the shape of the swarms.
+const SCENARIOS: [(&str, Layer, Swarms); 4] = [
+    (
+        "core, swarms of 2",
+        Layer::Core,
+        Swarms {
+            torrents: 2_000,
+            peers: 4_000,
+        },
+    ),
+    (
+        "core, swarm of 5,000",
+        Layer::Core,
+        Swarms {
+            torrents: 1,
+            peers: 5_000,
+        },
+    ),
+    (
+        "http, swarms of 2",
+        Layer::Http,
+        Swarms {
+            torrents: 2_000,
+            peers: 4_000,
+        },
+    ),
+    (
+        "udp, swarms of 2",
+        Layer::Udp,
+        Swarms {
+            torrents: 2_000,
+            peers: 4_000,
+        },
+    ),
+];
+
+#[derive(Clone, Copy)]
+enum Layer {
+    Core,
+    Http,
+    Udp,
+}
+
+#[derive(Clone, Copy)]
+struct Swarms {
+    torrents: u32,
+    peers: u32,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [name, count] if !name.starts_with('-') => {
+            let scenario = SCENARIOS.iter().find(|(known, ..)| known == name);
+            let (_, layer, swarms) = scenario.expect("a scenario from the list");
+            run(*layer, *swarms, count.parse().expect("a count"));
+        }
+        _ => {
+            for (_, layer, swarms) in SCENARIOS {
+                run(layer, swarms, 100);
+            }
+        }
+    }
+}
+
+fn run(layer: Layer, swarms: Swarms, count: u32) {
+    let metrics = Arc::new(Metrics::new(1));
+    let tracker = Arc::new(Tracker::new(Settings::default(), Arc::clone(&metrics)));
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut list = PeerList::default();
+    let now = Seconds::START;
+    for peer in 0..swarms.peers {
+        let mut turn = Turn {
+            now,
+            rng: &mut rng,
+            sheet: metrics.sheet(0),
+        };
+        let announce = announce(peer, swarms, Event::Started);
+        tracker
+            .announce(&announce, &mut turn, &mut list)
+            .expect("nobody is refused");
+    }
+    let ids = ConnectionIds::from_key(&[9; 16]);
+    let mut handler = Handler::new(Arc::clone(&tracker), ids, Arc::default());
+    let mut out = Vec::with_capacity(4_096);
+    let mut datagram_out = [0; 2_048];
+    let now = now.plus(60);
+    // All that will be said is made before, whatever the count, and so is not counted.
+    let said: Vec<Said> = [Event::None, Event::Started]
+        .into_iter()
+        .flat_map(|event| (0..swarms.peers).map(move |peer| announce(peer, swarms, event)))
+        .map(|announce| Said {
+            request: http_request(&announce),
+            datagram: udp_request(&announce, ids.issue(announce.ip, now)),
+            announce,
+        })
+        .collect();
+    for number in 0..count {
+        // Strides that visit every peer, in an order that no cache foresees; no peer twice with the same event in a row.
+        let round = number / swarms.peers % 2;
+        let at = number.wrapping_mul(1_999) % swarms.peers + round * swarms.peers;
+        let said = &said[at as usize];
+        let mut turn = Turn {
+            now,
+            rng: &mut rng,
+            sheet: metrics.sheet(0),
+        };
+        match layer {
+            Layer::Core => {
+                let reply = tracker.announce(black_box(&said.announce), &mut turn, &mut list);
+                black_box(reply.expect("nobody is refused"));
+            }
+            Layer::Http => {
+                let request = black_box(&said.request);
+                answer_http(
+                    request,
+                    said.announce.ip,
+                    &tracker,
+                    &mut turn,
+                    &mut list,
+                    &mut out,
+                );
+                assert!(black_box(&out).starts_with(b"HTTP/1.1 200 OK"), "a reply");
+            }
+            Layer::Udp => {
+                let source = SocketAddr::new(said.announce.ip, said.announce.port);
+                let datagram = black_box(&said.datagram);
+                let length = handler.answer(datagram, source, &mut turn, &mut datagram_out);
+                assert!(black_box(length) >= Some(20), "a reply");
+            }
+        }
+    }
+}
+
+/// One announce in the words of every layer.
+struct Said {
+    announce: Announce,
+    request: Vec<u8>,
+    datagram: Vec<u8>,
+}
+
+fn announce(peer: u32, swarms: Swarms, event: Event) -> Announce {
+    let mut info_hash = [0xf1; 20];
+    let torrent = (peer % swarms.torrents).wrapping_mul(0x9e37_79b1);
+    info_hash[..4].copy_from_slice(&torrent.to_be_bytes());
+    let mut peer_id = *b"-qB4520-abcdefghijkl";
+    peer_id[8..12].copy_from_slice(format!("{:04}", peer % 10_000).as_bytes());
+    Announce {
+        info_hash: InfoHash(info_hash),
+        peer_id: PeerId(peer_id),
+        ip: IpAddr::V4(Ipv4Addr::from(0x0a00_0001 + peer)),
+        inner_ip: None,
+        is_reported: false,
+        port: 6_881,
+        is_seeder: peer.is_multiple_of(4),
+        downloaded: 0,
+        event,
+        num_want: Some(50),
+    }
+}
+
+/// Everything between the bytes read and the bytes to be written, as the lean loop does it.
+fn answer_http(
+    request: &[u8],
+    ip: IpAddr,
+    tracker: &Tracker,
+    turn: &mut Turn<'_>,
+    list: &mut PeerList,
+    out: &mut Vec<u8>,
+) {
+    out.clear();
+    let Parsed::Complete(head) = head::parse(request) else {
+        panic!("a whole head");
+    };
+    let parameters = Parameters::read(head.query, b"");
+    let announce = parameters.announce(ip).expect("a whole announce");
+    let replied = tracker
+        .announce(&announce, turn, list)
+        .expect("nobody is refused");
+    let form = Form {
+        is_compact: true,
+        wants_v6: false,
+        external_ip: None,
+    };
+    let begun = reply::begin(out, "200 OK", Frame::default());
+    reply::announce(out, &replied, list, form, None);
+    reply::finish(out, &begun);
+}
+
+/// The request as qBittorrent words it.
+fn http_request(announce: &Announce) -> Vec<u8> {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut request = b"GET /announce?info_hash=".to_vec();
+    for byte in announce.info_hash.0 {
+        request.push(b'%');
+        request.push(HEX[usize::from(byte >> 4)]);
+        request.push(HEX[usize::from(byte & 15)]);
+    }
+    request.extend_from_slice(b"&peer_id=");
+    request.extend_from_slice(&announce.peer_id.0);
+    request.extend_from_slice(b"&port=06881&uploaded=0&downloaded=0&left=");
+    request.extend_from_slice(if announce.is_seeder {
+        b"0"
+    } else {
+        b"734003200"
+    });
+    request.extend_from_slice(b"&corrupt=0&key=5B4C1A2E");
+    if announce.event == Event::Started {
+        request.extend_from_slice(b"&event=started");
+    }
+    request.extend_from_slice(
+        b"&numwant=50&compact=1&no_peer_id=1&supportcrypto=1&redundant=0 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\
+          User-Agent: qBittorrent/4.5.2\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n",
+    );
+    request
+}
+
+fn udp_request(announce: &Announce, id: u64) -> Vec<u8> {
+    let mut datagram = Vec::with_capacity(98);
+    datagram.extend_from_slice(&id.to_be_bytes());
+    datagram.extend_from_slice(&1_u32.to_be_bytes());
+    datagram.extend_from_slice(&[1, 2, 3, 4]);
+    datagram.extend_from_slice(&announce.info_hash.0);
+    datagram.extend_from_slice(&announce.peer_id.0);
+    datagram.extend_from_slice(&[0; 8]);
+    datagram.extend_from_slice(&u64::from(!announce.is_seeder).to_be_bytes());
+    datagram.extend_from_slice(&[0; 8]);
+    datagram.extend_from_slice(
+        &(if announce.event == Event::Started {
+            2_u32
+        } else {
+            0
+        })
+        .to_be_bytes(),
+    );
+    datagram.extend_from_slice(&[0; 8]);
+    datagram.extend_from_slice(&50_u32.to_be_bytes());
+    datagram.extend_from_slice(&announce.port.to_be_bytes());
+    datagram
+}
