@@ -8,6 +8,7 @@ mod announce;
 mod around;
 mod callers;
 pub mod census;
+mod cut;
 mod draw;
 mod everybody;
 mod id;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::census::Roles;
 use super::id::{InfoHash, PeerId};
 use super::others::Others;
 use super::peer::{Address, KeptId, Peer};
@@ -57,6 +58,22 @@ impl<I: KeptId> Swarm<I> {
             }
         });
         stored
+    }
+
+    /// Its living peers. Looks at each only when somebody may have died.
+    pub(super) fn roles(&self, horizon: u32) -> Roles {
+        let mut roles = Roles::default();
+        if self.oldest > horizon {
+            let counts = self.counts();
+            (roles.seeders, roles.leechers) = (counts.complete.into(), counts.incomplete.into());
+        } else {
+            self.visit(|peer| {
+                if peer.last_seen.raw() > horizon {
+                    roles.count(peer.is_seeder);
+                }
+            });
+        }
+        roles
     }
 
     /// Hands every stored peer to `visit`, living or not.

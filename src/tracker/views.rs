@@ -2,8 +2,9 @@
 //! shard at a time.
 
 use super::census::{
-    Census, PeersPage, PeersQuery, Roles, SwarmView, TorrentView, TorrentsPage, TorrentsQuery,
+    Census, PAGE_ROWS, PeersPage, PeersQuery, SwarmView, TorrentView, TorrentsPage, TorrentsQuery,
 };
+use super::cut::{Span, cut};
 use super::{InfoHash, Kept, StoredPeer, Tracker, pages, tally, with};
 use crate::clock::{Seconds, Wall};
 
@@ -23,40 +24,54 @@ impl Tracker {
         census
     }
 
-    /// One page of peers. Costs time in proportion to all peers and holds one shard at a time.
+    /// One page of peers, exact when nobody announces meanwhile. Walks all peers two or three times, holding one shard at a
+    /// time; what it takes in memory does not grow with the peers (`cut.rs`).
     pub fn peers_page(&self, query: &PeersQuery, now: Seconds) -> PeersPage {
         let charter = self.charter.load_full();
         let horizon = self.rules(&charter, now).horizon();
-        let mut peers = Vec::new();
-        let mut gather = |hash: &InfoHash, peer: &StoredPeer| {
-            if peer.last_seen.raw() > horizon {
-                pages::admit(&mut peers, query, hash, peer);
-            }
+        let span = Span {
+            offset: query.offset,
+            limit: query.limit.min(PAGE_ROWS),
         };
-        match query.torrent {
-            Some(hash) => with!(self, swarms => drop(
-                swarms.visit_one(&hash, |swarm| swarm.visit(|peer| gather(&hash, &peer)))
-            )),
-            None => {
-                with!(self, swarms => swarms.visit(|hash, swarm| swarm.visit(|peer| gather(hash, &peer))));
+        let (total, peers) = cut(span, pages::peer_order(query), |sieve| {
+            let mut offer = |hash: &InfoHash, peer: &StoredPeer| {
+                if peer.last_seen.raw() > horizon && query.admits(hash, peer.ip, &peer.id.0) {
+                    sieve.offer(tally::view(hash, peer));
+                }
+            };
+            match query.torrent {
+                Some(hash) => with!(self, swarms => drop(
+                    swarms.visit_one(&hash, |swarm| swarm.visit(|peer| offer(&hash, &peer)))
+                )),
+                None => {
+                    with!(self, swarms => swarms.visit(|hash, swarm| swarm.visit(|peer| offer(hash, &peer))));
+                }
             }
-        }
-        pages::peers_page(peers, query)
+        });
+        PeersPage { total, peers }
     }
 
-    /// One page of torrents. Costs time in proportion to all torrents and holds one shard at a time.
+    /// One page of torrents, exact when nobody announces meanwhile. Walks all torrents two or three times, holding one shard
+    /// at a time; looks at the peers only of those in which somebody may have died since the last sweep.
     pub fn torrents_page(&self, query: &TorrentsQuery, now: Seconds) -> TorrentsPage {
         let charter = self.charter.load_full();
         let horizon = self.rules(&charter, now).horizon();
-        let mut torrents = Vec::new();
-        with!(self, swarms => swarms.visit(|hash, swarm| {
-            let mut roles = Roles::default();
-            swarm.visit(|peer| if peer.last_seen.raw() > horizon { roles.count(peer.is_seeder) });
-            if roles.peers() > 0 {
-                torrents.push(TorrentView { info_hash: *hash, roles, downloaded: swarm.downloaded });
-            }
-        }));
-        pages::torrents_page(torrents, query)
+        let Some(hashes) = pages::beginning_with(&query.hash_prefix) else {
+            return TorrentsPage::default();
+        };
+        let span = Span {
+            offset: query.offset,
+            limit: query.limit.min(PAGE_ROWS),
+        };
+        let (total, torrents) = cut(span, pages::torrent_order(query), |sieve| {
+            with!(self, swarms => swarms.visit(|hash, swarm| if hashes.contains(hash) {
+                let roles = swarm.roles(horizon);
+                if roles.peers() > 0 {
+                    sieve.offer(TorrentView { info_hash: *hash, roles, downloaded: swarm.downloaded });
+                }
+            }));
+        });
+        TorrentsPage { total, torrents }
     }
 
     /// One torrent's swarm by client and zone; `None` when it has no living peer and no count is kept.

@@ -1,4 +1,5 @@
-//! Pages for people, the API, and the endpoints for monitoring. No announce passes through here, and no page walks the swarms.
+//! Pages for people, the API, and the endpoints for monitoring. No announce passes through here. Only the lists of peers and
+//! torrents walk the swarms, one list at a time, on a thread apart; every other page reads the census.
 //!
 //! The component runs actix-web on one thread of its own. It owns no listener: connections come from whoever accepted them,
 //! with the bytes that were read already.
@@ -56,7 +57,7 @@ use sampler::Rates;
 use templates::Templates;
 use throttle::Throttle;
 
-/// Views of peers and torrents counted at a time: each takes a thread for up to 200 ms.
+/// Views of peers and torrents counted at a time: each takes a thread for some 100 ms at a million peers.
 const VIEWS_AT_A_TIME: usize = 1;
 
 /// What all handlers share.

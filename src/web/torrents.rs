@@ -1,7 +1,7 @@
 //! `/torrents`: all torrents, searched, sorted and paged by the core; and one torrent's swarm.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
@@ -170,9 +170,9 @@ pub(super) async fn one_json(state: Data<State>, hash: Path<String>) -> HttpResp
     let Some(hash) = InfoHash::from_hex(&hash) else {
         return HttpResponse::NotFound().json(serde_json::json!({ "error": "not an info hash" }));
     };
-    let work = web::block(move || state.tracker.swarm_view(&hash, state.clock.now())).await;
-    match work {
-        Ok(Some(swarm)) => HttpResponse::Ok().json(serde_json::json!({
+    let found = view(&state, move |tracker, now| tracker.swarm_view(&hash, now)).await;
+    match found {
+        Some(Some(swarm)) => HttpResponse::Ok().json(serde_json::json!({
             "torrent": torrent_row(&swarm.torrent),
             "paused": swarm.paused,
             "clients": client_rows(&swarm.clients, true),
@@ -180,9 +180,9 @@ pub(super) async fn one_json(state: Data<State>, hash: Path<String>) -> HttpResp
                 "zone": path, "seeders": roles.seeders, "leechers": roles.leechers,
             })).collect::<Vec<_>>(),
         })),
-        Ok(None) => {
+        Some(None) => {
             HttpResponse::NotFound().json(serde_json::json!({ "error": "no such torrent" }))
         }
-        Err(_) => HttpResponse::ServiceUnavailable().json(serde_json::json!({ "error": "busy" })),
+        None => HttpResponse::ServiceUnavailable().json(serde_json::json!({ "error": "busy" })),
     }
 }
