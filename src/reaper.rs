@@ -191,6 +191,7 @@ mod tests {
             id: PeerId([1; 20]),
             is_seeder: true,
             is_paused: false,
+            is_reported: false,
             has_completed: false,
             downloaded_mib: 0,
             last_seen,

@@ -122,6 +122,7 @@ impl Import<'_> {
             id: PeerId([0; 20]),
             is_seeder: old.is_seeder,
             is_paused: false,
+            is_reported: false,
             // The original counted no downloads; who has everything will not tell of it again.
             has_completed: old.is_seeder,
             downloaded_mib: 0,

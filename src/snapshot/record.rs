@@ -58,6 +58,8 @@ const IS_V6: u8 = 1 << 3;
 const HAS_ID: u8 = 1 << 4;
 const HAS_INNER_V4: u8 = 1 << 5;
 const HAS_INNER_V6: u8 = 1 << 6;
+/// Records that were written before it was known do not have it: what is in them counts as real.
+const IS_REPORTED: u8 = 1 << 7;
 
 /// A peer on disk: flags, address and port big-endian, then only what the flags announce.
 struct Row {
@@ -76,6 +78,7 @@ impl Encode for Row {
             (HAS_COMPLETED, peer.has_completed),
             (IS_V6, peer.ip.is_ipv6()),
             (HAS_ID, has_id),
+            (IS_REPORTED, peer.is_reported),
             (HAS_INNER_V4, peer.inner_ip.is_some_and(|ip| ip.is_ipv4())),
             (HAS_INNER_V6, peer.inner_ip.is_some_and(|ip| ip.is_ipv6())),
         ] {
@@ -134,6 +137,7 @@ impl Decode<()> for Row {
                 id: PeerId(id),
                 is_seeder: has(IS_SEEDER),
                 is_paused: has(IS_PAUSED),
+                is_reported: has(IS_REPORTED),
                 has_completed: has(HAS_COMPLETED),
                 downloaded_mib,
                 last_seen: Seconds::default(),
@@ -226,17 +230,24 @@ pub(super) mod tests {
 
     /// Any peer that the core may hand over.
     pub(in crate::snapshot) fn any_peer() -> impl Strategy<Value = StoredPeer> {
-        let flags = any::<(bool, bool, bool)>();
+        let flags = any::<(bool, bool, bool, bool)>();
         let id = prop::option::of(any::<[u8; 20]>());
         let rest = (1..=u16::MAX, 0..1_u32 << 24, 0..100_000_u32);
         (any::<IpAddr>(), any::<Option<IpAddr>>(), id, flags, rest).prop_map(
-            |(ip, inner, id, (is_seeder, is_paused, has_completed), (port, mib, age))| StoredPeer {
+            |(
+                ip,
+                inner,
+                id,
+                (is_seeder, is_paused, is_reported, has_completed),
+                (port, mib, age),
+            )| StoredPeer {
                 ip: ip.to_canonical(),
                 inner_ip: inner.map(|ip| ip.to_canonical()),
                 port,
                 id: PeerId(id.unwrap_or_default()),
                 is_seeder,
                 is_paused,
+                is_reported,
                 has_completed,
                 downloaded_mib: mib,
                 last_seen: SAVED.minus(age),
@@ -289,6 +300,7 @@ pub(super) mod tests {
             id: PeerId(*b"-qB4520-abcdefghijkl"),
             is_seeder: false,
             is_paused: false,
+            is_reported: false,
             has_completed: false,
             downloaded_mib: 60_000,
             last_seen: SAVED.minus(3_000),

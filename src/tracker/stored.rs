@@ -27,6 +27,8 @@ pub struct StoredPeer {
     pub is_seeder: bool,
     /// Whether it is a paused partial seed (BEP 21).
     pub is_paused: bool,
+    /// Whether its address is only what somebody reported.
+    pub is_reported: bool,
     /// Whether its `completed` has been counted.
     pub has_completed: bool,
     /// Bytes it said it had downloaded, in whole MiB, at most 2²⁴ − 1.
@@ -93,6 +95,7 @@ impl<I: KeptId> Swarm<I> {
                 id: peer.id.given().unwrap_or(PeerId([0; 20])),
                 is_seeder: role == Role::Seeder && !peer.is_paused(),
                 is_paused: peer.is_paused(),
+                is_reported: peer.is_reported(),
                 has_completed: peer.has_completed(),
                 downloaded_mib: peer.downloaded_mib(),
                 last_seen: peer.seen(),
@@ -124,6 +127,7 @@ impl<I: KeptId> Swarm<I> {
             let address = A::pack(peer.ip, peer.port)?;
             let mut new = Peer::new(address, peer.id, zones.of(peer.ip), peer.last_seen);
             new.set_paused(peer.is_paused);
+            new.set_reported(peer.is_reported);
             new.set_completed(peer.has_completed);
             new.set_downloaded_mib(peer.downloaded_mib);
             new.set_other(peer.inner_ip.is_some());

@@ -25,6 +25,7 @@ fn dead_swarm() -> StoredSwarm {
             id: PeerId([0; 20]),
             is_seeder: true,
             is_paused: false,
+            is_reported: false,
             has_completed: false,
             downloaded_mib: 0,
             last_seen: Seconds::START,

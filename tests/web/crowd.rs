@@ -50,6 +50,7 @@ fn crowd(swarms: u32) -> Site {
             id: PeerId(*b"-qB4520-abcdefghijkl"),
             is_seeder: peer < 7,
             is_paused: false,
+            is_reported: false,
             has_completed: false,
             downloaded_mib: 0,
             last_seen: now.minus(number % 1_000),

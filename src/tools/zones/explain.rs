@@ -346,6 +346,7 @@ mod tests {
             id: PeerId([port.to_be_bytes()[1]; 20]),
             is_seeder,
             is_paused: false,
+            is_reported: false,
             has_completed: false,
             downloaded_mib: 0,
             last_seen: THEN,

@@ -39,6 +39,7 @@ fn any_peer() -> impl Strategy<Value = StoredPeer> {
             port,
             id: PeerId([b'a' + client; 20]),
             is_seeder: is_seeder && !is_paused,
+            is_reported: false,
             is_paused,
             has_completed: false,
             downloaded_mib: 0,

@@ -596,3 +596,33 @@ fn a_reported_address_never_touches_a_real_one() {
     );
     assert_eq!(bench.tracker.scrape(&HASH, at(3)).incomplete, 2);
 }
+
+/// C7: a snapshot tells what was reported from what came from its own address.
+#[test]
+fn a_reported_address_is_one_still_after_a_restart() {
+    let mut before = bench(Settings::default());
+    let reported = Announce {
+        is_reported: true,
+        ..seeder(v4(0x0a00_0007), 1)
+    };
+    before.announce(&reported, at(0));
+    before.announce(&seeder(v4(0x0a00_0008), 1), at(0));
+    let stored = before.tracker.export(&HASH, at(1)).unwrap();
+
+    let mut bench = bench(Settings::default());
+    bench.tracker.restore(stored, at(1));
+    for ip in [v4(0x0a00_0007), v4(0x0a00_0008)] {
+        let stopped = Announce {
+            is_reported: true,
+            event: Event::Stopped,
+            ..seeder(ip, 1)
+        };
+        bench.announce(&stopped, at(2));
+    }
+    let left = bench.tracker.export(&HASH, at(2)).unwrap().peers;
+    let left: Vec<_> = left
+        .iter()
+        .map(|peer| (peer.ip, peer.is_reported))
+        .collect();
+    assert_eq!(left, [(v4(0x0a00_0008), false)]);
+}
