@@ -107,7 +107,10 @@ impl Load {
                 if let Some(torrent) = torrents.get_mut(torrent as usize) {
                     torrent.members += 1;
                 }
-                Peer { torrent, step: 0 }
+                // Who is not announced first is found anywhere in its life.
+                let step = scramble(u64::from(index) ^ shape.seed << 32) % u64::from(LIFE);
+                let step = u8::try_from(step).unwrap_or(0);
+                Peer { torrent, step }
             })
             .collect();
         Load {
@@ -355,6 +358,24 @@ mod tests {
             stopped += usize::from(event == Event::Stopped);
         }
         assert!((5_000..7_500).contains(&stopped), "{stopped}");
+    }
+
+    /// R11
+    #[test]
+    fn a_population_that_was_not_announced_is_found_in_all_parts_of_life() {
+        let mut load = Load::new(&shape());
+        load.live();
+        let mut events = [0; 4];
+        for turn in 0..1_600 {
+            match load.next(turn % 7).unwrap().action {
+                Action::Announce(event) => events[event as usize] += 1,
+                action => panic!("only announces were asked for, not {action:?}"),
+            }
+        }
+        let [regular, completed, started, stopped] = events;
+        assert!((620..780).contains(&regular), "{events:?}");
+        assert!(completed > 200 && started > 200, "{events:?}");
+        assert!((60..140).contains(&stopped), "{events:?}");
     }
 
     #[test]
