@@ -11,9 +11,10 @@ import torrent
 UDP_MAGIC = 0x41727101980
 
 
-def http_get(address, port, path, headers=None, seconds=5):
-    """One GET; gives status, headers and body."""
-    connection = http.client.HTTPConnection(address, port, timeout=seconds)
+def http_get(address, port, path, headers=None, seconds=5, source=None):
+    """One GET, from an address of this machine if one is named; gives status, headers and body."""
+    bound = (source, 0) if source else None
+    connection = http.client.HTTPConnection(address, port, timeout=seconds, source_address=bound)
     try:
         connection.request("GET", path, headers=headers or {})
         reply = connection.getresponse()
@@ -22,13 +23,13 @@ def http_get(address, port, path, headers=None, seconds=5):
         connection.close()
 
 
-def http_announce(address, tracker_port, info_hash, headers=None, **parameters):
+def http_announce(address, tracker_port, info_hash, headers=None, source=None, **parameters):
     """Announces; gives the reply as a dictionary."""
     query = {"info_hash": info_hash, "peer_id": b"-E20001-" + os.urandom(12), "port": 6881, "left": 1}
     query |= parameters
     text = "&".join(f"{key}={urllib.parse.quote(value if isinstance(value, bytes) else str(value), safe='')}"
                     for key, value in query.items())
-    status, _, body = http_get(address, tracker_port, f"/announce?{text}", headers)
+    status, _, body = http_get(address, tracker_port, f"/announce?{text}", headers, source=source)
     if status != 200:
         raise ValueError(f"announce: HTTP {status}")
     return torrent.decode(body)
@@ -43,23 +44,43 @@ def http_scrape(address, port, info_hash):
     return tuple(counts.get(key, 0) for key in (b"complete", b"incomplete", b"downloaded"))
 
 
-def udp_scrape(address, port, info_hash):
-    """Gives (complete, incomplete, downloaded) of one torrent."""
+def udp_request(address, port, action, body, source=None):
+    """Connects and asks one thing; gives the action of the reply and what follows its head."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as asking:
         asking.settimeout(2)
+        if source:
+            asking.bind((source, 0))
         asking.connect((address, port))
         asking.send(struct.pack(">QII", UDP_MAGIC, 0, 7))
-        action, transaction, connection = struct.unpack(">IIQ", asking.recv(2048))
-        if (action, transaction) != (0, 7):
+        told, transaction, *connection = struct.unpack(">IIQ", asking.recv(2048))
+        if (told, transaction) != (0, 7):
             raise ValueError("connect: a wrong answer")
-        asking.send(struct.pack(">QII", connection, 2, 8) + info_hash)
+        asking.send(struct.pack(">QII", *connection, action, 8) + body)
         reply = asking.recv(2048)
-        action, transaction = struct.unpack_from(">II", reply)
-        if (action, transaction) != (2, 8):
-            raise ValueError(f"scrape: {reply[8:]!r}")
-        complete, downloaded, incomplete = struct.unpack_from(">III", reply, 8)
-        return complete, incomplete, downloaded
+        told, transaction = struct.unpack_from(">II", reply)
+        if transaction != 8:
+            raise ValueError("a wrong transaction")
+        return told, reply[8:]
+
+
+def udp_announce(address, port, info_hash, source=None):
+    """Announces as a leecher; gives the reason of a refusal, or None."""
+    head = info_hash + b"-E20001-" + os.urandom(12)
+    body = head + struct.pack(">QQQIIIiH", 0, 1, 0, 2, 0, 0, -1, 6881)
+    action, rest = udp_request(address, port, 1, body, source)
+    if action not in (1, 3):
+        raise ValueError(f"announce: {rest!r}")
+    return rest if action == 3 else None
+
+
+def udp_scrape(address, port, info_hash):
+    """Gives (complete, incomplete, downloaded) of one torrent."""
+    action, rest = udp_request(address, port, 2, info_hash)
+    if action != 2:
+        raise ValueError(f"scrape: {rest!r}")
+    complete, downloaded, incomplete = struct.unpack_from(">III", rest)
+    return complete, incomplete, downloaded
 
 
 def addresses(reply):
