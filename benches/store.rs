@@ -1,7 +1,9 @@
-//! What keeping costs: memory per peer, a full and a usual snapshot, a restore, a sweep, and what a snapshot does to announces.
+//! What keeping costs: memory per peer, a full and a usual snapshot, a restore, a sweep, and what full snapshots and sweeps do to
+//! announces.
 //!
 //! `cargo bench --bench store`, with `STORE_PEERS` (default a million) in tenths as many torrents, `STORE_FOLDER` (default a
-//! temporary one) and `STORE_SECONDS` of announces for each latency (default 5). With `--test` it runs small and only once.
+//! temporary one) and `STORE_SECONDS` of announces without and with snapshots (default 10 each). With `STORE_BOUND` it fails when
+//! the p99 of announces is more than so many times as long with them. With `--test` it runs small and only once.
 
 #![expect(
     clippy::unwrap_used,
@@ -21,8 +23,13 @@ use retracker::metrics::Metrics;
 use retracker::snapshot::{self, Mailbox, Moment};
 use retracker::tracker::{Announce, Event, InfoHash, PeerId, PeerList, Settings, Tracker, Turn};
 
+/// Phases without and with snapshots take turns, so that a bad moment of the machine hits both; medians are compared.
+const PHASES: u32 = 5;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Phases = Vec<Histogram<u64>>;
 
 struct Load {
     tracker: Arc<Tracker>,
@@ -36,7 +43,7 @@ fn main() {
         std::env::var(name).map_or(default, |value| value.parse().unwrap())
     };
     let peers = number("STORE_PEERS", if is_test { 20_000 } else { 1_000_000 });
-    let time = Duration::from_secs(number("STORE_SECONDS", if is_test { 1 } else { 5 }).into());
+    let time = Duration::from_secs(number("STORE_SECONDS", if is_test { 1 } else { 10 }).into());
     let temporary = tempfile::tempdir().unwrap();
     let folder = std::env::var_os("STORE_FOLDER").map_or(temporary.path().into(), PathBuf::from);
     let file = folder.join("store.sqlite");
@@ -70,21 +77,14 @@ fn main() {
         saved.millis, saved.swarms
     );
 
-    let idle = load.latencies(time, &AtomicBool::new(false));
+    let (idle, busy) = load.idle_and_busy(&mailbox, time / PHASES);
     tell("announce, idle", &idle);
-    let done = AtomicBool::new(false);
-    let busy = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let end = clock.elapsed() + time;
-            while clock.elapsed() < end {
-                load.tracker.mark_all_changed();
-                mailbox.save().unwrap();
-            }
-            done.store(true, Ordering::Release);
-        });
-        load.latencies(Duration::MAX, &done)
-    });
-    tell("… in snapshots", &busy);
+    tell("… when busy", &busy);
+    let times = median_p99(&busy) / median_p99(&idle);
+    println!("                {times:>8.2} × the p99 of idle phases");
+    if let Ok(bound) = std::env::var("STORE_BOUND") {
+        assert!(times <= bound.parse().unwrap(), "more than {bound} ×");
+    }
 
     let started = clock.elapsed();
     let swept = load.tracker.sweep(clock.now());
@@ -191,6 +191,33 @@ impl Load {
         self.tracker.announce(&announce, &mut turn, list).unwrap();
     }
 
+    /// Latencies of announces in idle phases, and in phases with full snapshots one after another and a sweep every second.
+    fn idle_and_busy(&self, mailbox: &Mailbox, time: Duration) -> (Phases, Phases) {
+        let (mut idle, mut busy) = (Vec::new(), Vec::new());
+        for _ in 0..PHASES {
+            idle.push(self.latencies(time, &AtomicBool::new(false)));
+            let done = AtomicBool::new(false);
+            busy.push(std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let end = self.clock.elapsed() + time;
+                    while self.clock.elapsed() < end {
+                        self.tracker.mark_all_changed();
+                        mailbox.save().unwrap();
+                    }
+                    done.store(true, Ordering::Release);
+                });
+                scope.spawn(|| {
+                    while !done.load(Ordering::Acquire) {
+                        self.tracker.sweep(self.clock.now());
+                        std::thread::sleep(Duration::from_secs(1));
+                    }
+                });
+                self.latencies(Duration::MAX, &done)
+            }));
+        }
+        (idle, busy)
+    }
+
     /// Announces at random for `time` or until `done`, a thousand a second, so that the other threads have a core as they would;
     /// microseconds.
     fn latencies(&self, time: Duration, done: &AtomicBool) -> Histogram<u64> {
@@ -214,15 +241,26 @@ impl Load {
     }
 }
 
-fn tell(what: &str, latencies: &Histogram<u64>) {
-    let micros =
-        |quantile| Duration::from_nanos(latencies.value_at_quantile(quantile)).as_secs_f64() * 1e6;
+fn micros(latencies: &Histogram<u64>, quantile: f64) -> f64 {
+    Duration::from_nanos(latencies.value_at_quantile(quantile)).as_secs_f64() * 1e6
+}
+
+fn median_p99(phases: &Phases) -> f64 {
+    let mut tails: Vec<f64> = phases.iter().map(|phase| micros(phase, 0.99)).collect();
+    tails.sort_by(f64::total_cmp);
+    tails.get(tails.len() / 2).copied().unwrap()
+}
+
+fn tell(what: &str, phases: &Phases) {
+    let mut all = Histogram::new(3).unwrap();
+    phases.iter().for_each(|phase| all.add(phase).unwrap());
     println!(
-        "{what:<15} {:>8.1} µs median, {:.1} µs p99, {:.0} µs worst, of {}",
-        micros(0.5),
-        micros(0.99),
-        micros(1.0),
-        latencies.len()
+        "{what:<15} {:>8.1} µs median, {:.1} µs p99 (median of {}), {:.0} µs worst, of {}",
+        micros(&all, 0.5),
+        median_p99(phases),
+        phases.len(),
+        micros(&all, 1.0),
+        all.len()
     );
 }
 
