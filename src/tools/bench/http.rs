@@ -14,7 +14,7 @@ use super::load::{Action, Request};
 use super::measure::Phase;
 use super::reply::{self, Answer, Fault};
 use super::target::{Sources, Target};
-use super::wording::Writer;
+use super::wording::{Manner, Writer};
 
 /// A request that has no reply for so long counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,10 +61,10 @@ impl Engine {
         target: &Target,
         sources: Sources,
         connections: usize,
-        is_closing: bool,
+        manner: Manner,
     ) -> anyhow::Result<Engine> {
         let mut sources = sources;
-        if !is_closing {
+        if !manner.is_closing {
             // Every source has the same number of connections, so that a lane's peers all come from one address.
             sources.count = (1..=sources.count.min(connections))
                 .rev()
@@ -74,12 +74,12 @@ impl Engine {
         Ok(Engine {
             address: target.address,
             sources,
-            is_closing,
+            is_closing: manner.is_closing,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             slots: (0..connections).map(|_| Slot::default()).collect(),
             idle: (0..connections).rev().collect(),
             next_lane: 0,
-            writer: Writer::new(target, is_closing),
+            writer: Writer::new(target, manner),
             buffer: vec![0; 65_536],
             faults_in_a_row: 0,
         })

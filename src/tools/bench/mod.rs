@@ -24,6 +24,7 @@ use self::load::{Load, Shape};
 use self::measure::{Phase, Process, Tally};
 use self::report::Report;
 use self::target::{Protocol, Target};
+use self::wording::Manner;
 use crate::clock::Clock;
 
 /// What is sent where, for how long.
@@ -41,6 +42,9 @@ pub struct Arguments {
     /// HTTP: open a connection for every request, as libtorrent does.
     #[arg(long)]
     close: bool,
+    /// HTTP: does not offer gzip, for trackers that would compress and chunk what is small.
+    #[arg(long)]
+    plain: bool,
     /// Seconds of measuring, at most.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: u32,
@@ -83,7 +87,7 @@ pub struct Arguments {
     /// Sends regular announces only, instead of whole lives from `started` to `stopped`.
     #[arg(long)]
     regular: bool,
-    /// Does not announce every peer before measuring.
+    /// Does not announce every peer before measuring; each is then found anywhere in its life.
     #[arg(long)]
     cold: bool,
     /// Also checks that no reply tells of more peers than this generator has announced. For a tracker that nobody else uses.
@@ -214,7 +218,10 @@ impl Engine {
                 target,
                 settings,
                 usize::from(arguments.connections),
-                arguments.close,
+                Manner {
+                    is_closing: arguments.close,
+                    takes_gzip: !arguments.plain,
+                },
             )?)),
             Protocol::Udp => Engine::Udp(Box::new(udp::Engine::new(
                 target,

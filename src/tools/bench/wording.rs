@@ -3,6 +3,15 @@
 use super::load::{Action, Event, Load, Request};
 use super::target::Target;
 
+/// How the client deals with connections and replies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// Whether every request has a connection of its own.
+    pub(super) is_closing: bool,
+    /// Whether it says that replies may be compressed, as most clients do.
+    pub(super) takes_gzip: bool,
+}
+
 /// Puts requests together from prepared pieces, as qBittorrent words them.
 pub(super) struct Writer {
     announce: Vec<u8>,
@@ -12,17 +21,26 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(target: &Target, is_closing: bool) -> Writer {
+    pub(super) fn new(target: &Target, manner: Manner) -> Writer {
         let path = &target.path;
         let cut = path.rfind("announce").unwrap_or(path.len());
         let (before, after) = path.split_at(cut);
         let after = after.strip_prefix("announce").unwrap_or_default();
-        let connection = if is_closing { "close" } else { "keep-alive" };
+        let connection = if manner.is_closing {
+            "close"
+        } else {
+            "keep-alive"
+        };
+        let encoding = if manner.takes_gzip {
+            "Accept-Encoding: gzip\r\n"
+        } else {
+            ""
+        };
         Writer {
             announce: format!("GET {path}?info_hash=").into_bytes(),
             scrape: format!("GET {before}scrape{after}?info_hash=").into_bytes(),
             tail: format!(
-                " HTTP/1.1\r\nHost: {}\r\nUser-Agent: qBittorrent/4.5.2\r\nAccept-Encoding: gzip\r\n\
+                " HTTP/1.1\r\nHost: {}\r\nUser-Agent: qBittorrent/4.5.2\r\n{encoding}\
                  Connection: {connection}\r\n\r\n",
                 target.host
             )
