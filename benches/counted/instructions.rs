@@ -19,18 +19,30 @@ use retracker::http::head::{self, Parsed};
 use retracker::http::query::Parameters;
 use retracker::http::reply::{self, Form, Frame};
 use retracker::metrics::Metrics;
-use retracker::tracker::{Announce, Event, InfoHash, PeerId, PeerList, Settings, Tracker, Turn};
+use retracker::tracker::{
+    Announce, Event, InfoHash, PeerId, PeerList, Settings, Tracker, Turn, ZoneRule, Zones,
+};
 use retracker::udp::connection_id::ConnectionIds;
 use retracker::udp::handler::Handler;
 
 /// What is counted: the layer, and the shape of the swarms.
-const SCENARIOS: [(&str, Layer, Swarms); 4] = [
+const SCENARIOS: [(&str, Layer, Swarms); 7] = [
     (
         "core, swarms of 2",
         Layer::Core,
         Swarms {
             torrents: 2_000,
             peers: 4_000,
+            zones: 0,
+        },
+    ),
+    (
+        "core, swarm of 50",
+        Layer::Core,
+        Swarms {
+            torrents: 1,
+            peers: 50,
+            zones: 0,
         },
     ),
     (
@@ -39,6 +51,25 @@ const SCENARIOS: [(&str, Layer, Swarms); 4] = [
         Swarms {
             torrents: 1,
             peers: 5_000,
+            zones: 0,
+        },
+    ),
+    (
+        "core, swarm of 100,000",
+        Layer::Core,
+        Swarms {
+            torrents: 1,
+            peers: 100_000,
+            zones: 0,
+        },
+    ),
+    (
+        "core, swarm of 100,000 in 1,000 zones",
+        Layer::Core,
+        Swarms {
+            torrents: 1,
+            peers: 100_000,
+            zones: 1_000,
         },
     ),
     (
@@ -47,6 +78,7 @@ const SCENARIOS: [(&str, Layer, Swarms); 4] = [
         Swarms {
             torrents: 2_000,
             peers: 4_000,
+            zones: 0,
         },
     ),
     (
@@ -55,6 +87,7 @@ const SCENARIOS: [(&str, Layer, Swarms); 4] = [
         Swarms {
             torrents: 2_000,
             peers: 4_000,
+            zones: 0,
         },
     ),
 ];
@@ -70,6 +103,8 @@ enum Layer {
 struct Swarms {
     torrents: u32,
     peers: u32,
+    /// A hundred to a city.
+    zones: u32,
 }
 
 fn main() {
@@ -91,6 +126,7 @@ fn main() {
 fn run(layer: Layer, swarms: Swarms, count: u32) {
     let metrics = Arc::new(Metrics::new(1));
     let tracker = Arc::new(Tracker::new(Settings::default(), Arc::clone(&metrics)));
+    tracker.set_zones(zones(swarms.zones), Seconds::START);
     let mut rng = fastrand::Rng::with_seed(7);
     let mut list = PeerList::default();
     let now = Seconds::START;
@@ -164,6 +200,20 @@ struct Said {
     datagram: Vec<u8>,
 }
 
+/// Zones of equal size that cover the addresses of 100,000 peers.
+fn zones(count: u32) -> Zones {
+    let rules = (0..count).map(|zone| {
+        let network = Ipv4Addr::from(0x0a00_0000 + zone * 16_384);
+        ZoneRule {
+            path: format!("city-{}/street-{zone}", zone / 100),
+            prefixes: vec![format!("{network}/18").parse().expect("a network")],
+            ..ZoneRule::default()
+        }
+    });
+    Zones::new(&rules.collect::<Vec<_>>(), &[]).expect("zones")
+}
+
+/// Peers are spread evenly: 1.5 to a /24, 25 to a /20, 392 to a /16.
 fn announce(peer: u32, swarms: Swarms, event: Event) -> Announce {
     let mut info_hash = [0xf1; 20];
     let torrent = (peer % swarms.torrents).wrapping_mul(0x9e37_79b1);
@@ -173,7 +223,7 @@ fn announce(peer: u32, swarms: Swarms, event: Event) -> Announce {
     Announce {
         info_hash: InfoHash(info_hash),
         peer_id: PeerId(peer_id),
-        ip: IpAddr::V4(Ipv4Addr::from(0x0a00_0001 + peer)),
+        ip: IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + peer * 167)),
         inner_ip: None,
         is_reported: false,
         port: 6_881,

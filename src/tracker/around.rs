@@ -1,6 +1,6 @@
 //! The neighbourhoods of a requester: runs of places, from the narrowest to the widest (S7, S8), and all that it sees (S9).
 
-use super::peer::{Address, Place};
+use super::peer::Address;
 use super::zones::Zones;
 
 /// Deeper zones than this count as near as their ancestors at this depth.
@@ -9,12 +9,10 @@ const DEPTH_MOST: usize = 13;
 /// The neighbourhoods of a requester from the narrowest to the widest, each inside the next.
 #[derive(Debug)]
 pub(super) struct Around<A: Address> {
-    pub(super) levels: [(Place<A>, Place<A>); LEVELS_MOST],
+    pub(super) levels: [(A::Place, A::Place); LEVELS_MOST],
     pub(super) count: usize,
     /// The level that holds the requester's whole zone, or the widest prefix when it is in none.
     pub(super) home: usize,
-    /// All that the requester may see (S9).
-    pub(super) whole: Option<(Place<A>, Place<A>)>,
     pub(super) is_zoned: bool,
 }
 
@@ -23,9 +21,9 @@ pub(super) const LEVELS_MOST: usize = DEPTH_MOST + A_PREFIXES;
 
 const A_PREFIXES: usize = 3;
 
-fn subtree<A: Address>(zones: &Zones, zone: u32) -> (Place<A>, Place<A>) {
+fn subtree<A: Address>(zones: &Zones, zone: u32) -> (A::Place, A::Place) {
     let (first, last) = zones.subtree(zone);
-    ((first, A::BOUNDS.0), (last, A::BOUNDS.1))
+    (A::place(first, A::BOUNDS.0), A::place(last, A::BOUNDS.1))
 }
 
 /// Where a requester stands.
@@ -51,17 +49,24 @@ impl<'a, A: Address> Standpoint<'a, A> {
         Around::new(self.zones, self.zone, self.address)
     }
 
-    /// Whether it may see everybody (S9).
-    pub(super) fn sees_all(&self) -> bool {
-        self.zones.strict_root(self.zone) == 0
+    /// All that it may see, when that is not everybody (S9).
+    pub(super) fn seen(&self) -> Option<(A::Place, A::Place)> {
+        let strict = self.zones.strict_root(self.zone);
+        (strict != 0).then(|| subtree::<A>(self.zones, strict))
+    }
+
+    /// Where it stands or would stand.
+    pub(super) fn place(&self) -> A::Place {
+        let key = self.address.map_or(A::BOUNDS.0, Address::key);
+        A::place(self.zone, key)
     }
 
     /// The widest of its neighbourhoods: what counts as local. The last level of [`Standpoint::around`], without the others.
-    pub(super) fn widest(&self) -> Option<(Place<A>, Place<A>)> {
+    pub(super) fn widest(&self) -> Option<(A::Place, A::Place)> {
         let [.., prefix] = A::NEAR_PREFIXES;
         let mut widest = self.address.map(|address| {
             let (low, high) = address.prefix(prefix);
-            ((self.zone, low), (self.zone, high))
+            (A::place(self.zone, low), A::place(self.zone, high))
         });
         let prefixes = if self.address.is_some() {
             A_PREFIXES
@@ -83,18 +88,16 @@ impl<'a, A: Address> Standpoint<'a, A> {
 impl<A: Address> Around<A> {
     /// The neighbourhoods of `zone`, and within it those of `address` when the requester has one of this family.
     fn new(zones: &Zones, zone: u32, address: Option<A>) -> Around<A> {
-        let none = ((0, A::BOUNDS.0), (0, A::BOUNDS.0));
-        let strict = zones.strict_root(zone);
+        let none = (A::place(0, A::BOUNDS.0), A::place(0, A::BOUNDS.0));
         let mut around = Around {
             levels: [none; LEVELS_MOST],
             count: 0,
             home: 0,
-            whole: (strict != 0).then(|| subtree::<A>(zones, strict)),
             is_zoned: zone != 0,
         };
         for bits in address.map(|_| A::NEAR_PREFIXES).into_iter().flatten() {
             let (low, high) = address.map_or(A::BOUNDS, |address| address.prefix(bits));
-            around.push(((zone, low), (zone, high)));
+            around.push((A::place(zone, low), A::place(zone, high)));
         }
         around.home = if zone == 0 {
             around.count.saturating_sub(1)
@@ -109,7 +112,7 @@ impl<A: Address> Around<A> {
         around
     }
 
-    fn push(&mut self, level: (Place<A>, Place<A>)) {
+    fn push(&mut self, level: (A::Place, A::Place)) {
         if let Some(cell) = self.levels.get_mut(self.count) {
             *cell = level;
             self.count += 1;

@@ -1,11 +1,10 @@
 //! Drawing peers from ranks, every one with the same chance and none twice, and putting them onto a list.
 
-use std::ops::Range;
-
 use super::announce::PeerList;
 use super::id::PeerId;
-use super::peer::{Address, KeptId, Peer};
-use super::peers::View;
+use super::peer::{Address, KeptId};
+use super::peers::{Run, View};
+use super::span::{Span, number};
 
 /// How many leechers and seeds.
 pub(super) type Count = [usize; 2];
@@ -47,131 +46,148 @@ pub(super) fn sum(near: &[Count; 2]) -> usize {
     near.iter().map(sum_of).sum()
 }
 
-/// What of `range` lies in `to`.
-pub(super) fn clip(range: Range<usize>, to: &Range<usize>) -> Range<usize> {
-    let start = range.start.clamp(to.start, to.end);
-    start..range.end.clamp(start, to.end)
-}
-
-/// `outer` without `hole` and without `own`: up to three runs of ranks, in order.
-pub(super) fn segments(
-    outer: &Range<usize>,
-    hole: &Range<usize>,
-    own: Option<usize>,
-) -> [Range<usize>; 4] {
-    let hole = if hole.is_empty() {
-        outer.start..outer.start
-    } else {
-        hole.clone()
-    };
-    let parts = [
-        outer.start..hole.start.max(outer.start),
-        hole.end.max(outer.start)..outer.end.max(hole.end),
-    ];
-    let mut cut = [0..0, 0..0, 0..0, 0..0];
-    let mut cells = cut.iter_mut();
-    for part in parts {
-        let pieces = match own.filter(|own| part.contains(own)) {
-            Some(own) => [part.start..own, own + 1..part.end],
-            None => [part.clone(), part.end..part.end],
-        };
-        for piece in pieces {
-            if let Some(cell) = cells.next() {
-                *cell = piece;
-            }
-        }
-    }
-    cut
-}
-
-/// Draws `take` of the peers in `segments`.
+/// Draws `take` of the peers in `outer` that are not in `gap`, which lies in it.
 ///
 /// The ranks are cut into `take` equal strata, turned by a random offset, and one is drawn from each: every peer has the
 /// same chance, no peer comes twice, and the ranks ascend (but for the turn), so that a big swarm is walked once.
 pub(super) fn draw_from<A: Address, I: KeptId>(
     view: &View<'_, A, I>,
-    segments: &[Range<usize>; 4],
+    outer: Span,
+    gap: Span,
     take: usize,
     rng: &mut fastrand::Rng,
-    put: &mut impl FnMut(&Peer<A, I>),
+    put: &mut impl FnMut(A, &I),
 ) {
-    let all: usize = segments.iter().map(Range::len).sum();
+    let hidden = number(gap.len());
+    let all = number(outer.len()).saturating_sub(hidden);
+    let take = number(take);
     if take >= all {
-        for segment in segments {
-            copy_run(view, segment.clone(), put);
-        }
+        copy(view, outer.start.until(gap.start), put);
+        copy(view, gap.end.until(outer.end), put);
         return;
     }
-    let turn = rng.usize(0..all);
+    let mut strata = Strata {
+        all,
+        turn: rng.u32(0..all),
+        // Strata end at multiples of all ÷ take, in fixed point: one division for all of them.
+        step: (u64::from(all) << 32) / u64::from(take),
+        end: 0,
+        low: 0,
+    };
+    let before = gap.start.rank.saturating_sub(outer.start.rank);
     let mut walk = Walk {
         view,
-        run: &[],
+        run: Run::Flat(&[]),
         start: 0,
-        chunk: 0,
+        end: 0,
+        number: outer.start.chunk as usize,
     };
-    // Strata end at multiples of all ÷ take, in fixed point: one division for all of them.
-    let step = ((all as u64) << 32) / take as u64;
-    let mut low = 0;
-    for stratum in 1..=take as u64 {
-        let high = usize::try_from((step * stratum) >> 32).unwrap_or(all);
-        let mut at = turn + low + rng.usize(0..high - low);
-        at -= if at >= all { all } else { 0 };
-        low = high;
-        if let Some(peer) = walk.peer(rank_in(segments, at)) {
-            put(peer);
+    for _ in 0..take {
+        let at = strata.draw(rng);
+        let skipped = if at >= before { hidden } else { 0 };
+        if let Some((address, id)) = walk.peer(outer.start.rank + at + skipped) {
+            put(address, id);
         }
     }
 }
 
-fn rank_in(segments: &[Range<usize>; 4], mut at: usize) -> usize {
-    for segment in segments {
-        if at < segment.len() {
-            return segment.start + at;
-        }
-        at -= segment.len();
-    }
-    usize::MAX
+/// Numbers below `all`, one from each of so many equal strata.
+struct Strata {
+    all: u32,
+    turn: u32,
+    step: u64,
+    /// Where the last stratum ended, in fixed point and whole.
+    end: u64,
+    low: u32,
 }
 
-fn copy_run<A: Address, I: KeptId>(
+impl Strata {
+    #[inline]
+    fn draw(&mut self, rng: &mut fastrand::Rng) -> u32 {
+        self.end += self.step;
+        let high = u32::try_from(self.end >> 32).unwrap_or(u32::MAX);
+        let within = below(high - self.low, rng);
+        let at = u64::from(self.turn) + u64::from(self.low + within);
+        self.low = high;
+        let all = u64::from(self.all);
+        u32::try_from(if at >= all { at - all } else { at }).unwrap_or(0)
+    }
+}
+
+/// A random number below `width`. It misses being even by less than width ÷ 2³², which no draw ever shows.
+#[inline]
+fn below(width: u32, rng: &mut fastrand::Rng) -> u32 {
+    let product = u64::from(rng.u32(..)) * u64::from(width);
+    u32::try_from(product >> 32).unwrap_or(0)
+}
+
+/// Hands everybody in `span` to `put`.
+pub(super) fn copy<A: Address, I: KeptId>(
     view: &View<'_, A, I>,
-    mut ranks: Range<usize>,
-    put: &mut impl FnMut(&Peer<A, I>),
+    span: Span,
+    put: &mut impl FnMut(A, &I),
 ) {
-    while !ranks.is_empty() {
-        let run = view.run_from(ranks.start);
-        if run.is_empty() {
+    let (mut rank, mut near) = (span.start.rank, span.start.chunk as usize);
+    while rank < span.end.rank {
+        let (number_of_run, start, run) = view.run_of(rank, near);
+        let most = (span.end.rank - rank) as usize;
+        let taken = run.each(rank.saturating_sub(start) as usize, most, put);
+        if taken == 0 {
             return;
         }
-        run.iter().take(ranks.len()).for_each(&mut *put);
-        ranks.start += run.len().min(ranks.len());
+        rank += number(taken);
+        near = number_of_run;
     }
 }
 
-/// Looks peers up by rank and remembers the chunk of memory that the last one stood in.
+/// Looks peers up by rank and remembers the run of memory that the last one stood in.
 struct Walk<'a, 'v, A: Address, I> {
     view: &'a View<'v, A, I>,
-    run: &'v [Peer<A, I>],
-    start: usize,
-    chunk: usize,
+    run: Run<'v, A, I>,
+    /// The ranks that are in the run.
+    start: u32,
+    end: u32,
+    number: usize,
 }
 
 impl<'v, A: Address, I: KeptId> Walk<'_, 'v, A, I> {
     #[inline]
-    fn peer(&mut self, rank: usize) -> Option<&'v Peer<A, I>> {
-        if rank < self.start || rank - self.start >= self.run.len() {
-            (self.chunk, self.start, self.run) = self.view.chunk_of(rank, self.chunk);
+    fn peer(&mut self, rank: u32) -> Option<(A, &'v I)> {
+        if rank < self.start || rank >= self.end {
+            (self.number, self.start, self.run) = self.view.run_of(rank, self.number);
+            self.end = self.start + number(self.run.len());
         }
-        self.run.get(rank - self.start.min(rank))
+        self.run.get(rank.saturating_sub(self.start) as usize)
     }
 }
 
 /// How peers of a family get onto a list.
 pub(super) trait Listed: Sized {
+    /// Those of the family that are on a list.
+    fn listed(list: &mut PeerList) -> &mut Vec<Self>;
     fn put(list: &mut PeerList, address: Self, id: Option<PeerId>);
 }
 
+/// What puts peers onto a list, but not who has the id `not`.
+pub(super) fn onto<A: Address + Listed, I: KeptId>(
+    list: &mut PeerList,
+    not: Option<PeerId>,
+) -> impl FnMut(A, &I) {
+    let is_plain = not.is_none() && !list.wants_ids;
+    move |address, id| {
+        if is_plain {
+            A::listed(list).push(address);
+        } else if not.is_none_or(|not| !id.is(not)) {
+            A::put(list, address, id.given());
+        }
+    }
+}
+
 impl Listed for [u8; 6] {
+    fn listed(list: &mut PeerList) -> &mut Vec<Self> {
+        &mut list.v4
+    }
+
     #[inline]
     fn put(list: &mut PeerList, address: Self, id: Option<PeerId>) {
         list.v4.push(address);
@@ -184,6 +200,10 @@ impl Listed for [u8; 6] {
 }
 
 impl Listed for [u8; 18] {
+    fn listed(list: &mut PeerList) -> &mut Vec<Self> {
+        &mut list.v6
+    }
+
     #[inline]
     fn put(list: &mut PeerList, address: Self, id: Option<PeerId>) {
         list.v6.push(address);

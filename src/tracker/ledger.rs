@@ -100,9 +100,9 @@ impl Ledger {
         }
     }
 
-    /// Counts an answered announce of a peer in `zone`. `line_mib` is what a line carries in a second.
-    pub(super) fn note(&self, zone: u32, outcome: &Outcome, line_mib: u32) {
-        let Some(page) = self.pages.get(zone as usize) else {
+    /// Counts an answered announce for its zone. `line_mib` is what a line carries in a second.
+    pub(super) fn note(&self, outcome: &Outcome, line_mib: u32) {
+        let Some(page) = self.pages.get(outcome.zone as usize) else {
             return;
         };
         let chosen = &outcome.chosen;

@@ -8,6 +8,7 @@ mod announce;
 mod around;
 mod callers;
 pub mod census;
+mod chunk;
 mod cut;
 mod draw;
 mod everybody;
@@ -22,6 +23,7 @@ mod prefixes;
 mod roll;
 mod selection;
 mod settings;
+mod span;
 mod stored;
 mod swarm;
 mod swarms;
@@ -207,13 +209,8 @@ impl Tracker {
             with!(self, swarms => swarms.announce(announce, &rules, turn.rng, list));
         turn.sheet
             .announced(announce.event.into(), outcome.fate, list.len());
-        let zone = if charter.zones.is_empty() {
-            0
-        } else {
-            charter.zones.of(announce.ip)
-        };
         if !charter.zones.is_empty() && announce.event != Event::Stopped {
-            charter.ledger.note(zone, &outcome, settings.line_mib);
+            charter.ledger.note(&outcome, settings.line_mib);
         }
         if outcome.fate == Fate::Early {
             self.callers.note(announce.ip, turn.now);
@@ -225,7 +222,7 @@ impl Tracker {
             downloaded: counts.downloaded,
             interval,
             min_interval: settings.min_interval(interval),
-            warning: charter.zones.warned_by(zone),
+            warning: charter.zones.warned_by(outcome.zone),
         })
     }
 

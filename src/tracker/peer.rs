@@ -10,8 +10,12 @@ use crate::clock::Seconds;
 
 /// A packed address and port as it goes over the wire: 6 bytes for v4 (BEP 23), 18 for v6 (BEP 7).
 pub(super) trait Address: Copy + Eq + std::fmt::Debug {
-    /// Address and port as a number, so that they compare in one step.
+    /// Address and port as a number.
     type Key: Copy + Ord + std::fmt::Debug;
+    /// Zone, address and port as numbers that compare in few steps: where a peer stands in a swarm's order.
+    type Place: Copy + Ord + std::fmt::Debug;
+    /// Zone, address and port as they are kept: 3 bytes, then those of the address, in network order.
+    type Packed: Copy + std::fmt::Debug;
     /// The least and the greatest key.
     const BOUNDS: (Self::Key, Self::Key);
     /// Prefix lengths, long to short, by which peers of one zone are near each other (S8).
@@ -23,12 +27,19 @@ pub(super) trait Address: Copy + Eq + std::fmt::Debug {
     fn ip(self) -> IpAddr;
     fn port(self) -> u16;
     fn key(self) -> Self::Key;
+    fn place(zone: u32, key: Self::Key) -> Self::Place;
+    fn packed(self, zone: u32) -> Self::Packed;
+    fn placed(packed: &Self::Packed) -> Self::Place;
+    fn unpacked(packed: &Self::Packed) -> Self;
     /// The least and the greatest key of the prefix of `bits` that the address is in.
     fn prefix(self, bits: u32) -> (Self::Key, Self::Key);
 }
 
 impl Address for [u8; 6] {
     type Key = u64;
+    /// The first 64 bits of zone, address and port above, the last 8 below: a search reads them as they stand in memory.
+    type Place = u128;
+    type Packed = [u8; 9];
     const BOUNDS: (u64, u64) = (0, u64::MAX);
     const NEAR_PREFIXES: [u32; 3] = [24, 20, 16];
     const BITS: u32 = 32;
@@ -56,6 +67,28 @@ impl Address for [u8; 6] {
         u64::from_be_bytes([0, 0, a, b, c, d, e, f])
     }
 
+    #[inline]
+    fn place(zone: u32, key: u64) -> u128 {
+        let all = (u128::from(zone) << 48) | u128::from(key & ((1 << 48) - 1));
+        ((all >> 8) << 64) | (all & 0xff)
+    }
+
+    fn packed(self, zone: u32) -> [u8; 9] {
+        let ([x, y, z], [a, b, c, d, e, f]) = (three(zone), self);
+        [x, y, z, a, b, c, d, e, f]
+    }
+
+    #[inline]
+    fn placed(packed: &[u8; 9]) -> u128 {
+        let [first @ .., last] = packed;
+        (u128::from(u64::from_be_bytes(*first)) << 64) | u128::from(*last)
+    }
+
+    #[inline]
+    fn unpacked(&[_, _, _, a, b, c, d, e, f]: &[u8; 9]) -> [u8; 6] {
+        [a, b, c, d, e, f]
+    }
+
     fn prefix(self, bits: u32) -> (u64, u64) {
         let host = (1_u64 << (48 - bits.min(32))) - 1;
         (self.key() & !host, self.key() | host)
@@ -64,6 +97,9 @@ impl Address for [u8; 6] {
 
 impl Address for [u8; 18] {
     type Key = (u128, u16);
+    /// The first 128 bits of zone, address and port, and the last 40.
+    type Place = (u128, u64);
+    type Packed = [u8; 21];
     const BOUNDS: ((u128, u16), (u128, u16)) = ((0, 0), (u128::MAX, u16::MAX));
     const NEAR_PREFIXES: [u32; 3] = [64, 56, 48];
     const BITS: u32 = 128;
@@ -98,6 +134,38 @@ impl Address for [u8; 18] {
                     )
                 });
         (u128::from_be_bytes(address), u16::from_be_bytes(port))
+    }
+
+    #[inline]
+    fn place(zone: u32, (address, port): (u128, u16)) -> (u128, u64) {
+        let [.., x, y, z] = address.to_be_bytes();
+        let [high, low] = port.to_be_bytes();
+        let last = u64::from_be_bytes([0, 0, 0, x, y, z, high, low]);
+        ((u128::from(zone) << 104) | (address >> 24), last)
+    }
+
+    fn packed(self, zone: u32) -> [u8; 21] {
+        let mut packed = [0; 21];
+        let source = three(zone).into_iter().chain(self);
+        packed
+            .iter_mut()
+            .zip(source)
+            .for_each(|(to, from)| *to = from);
+        packed
+    }
+
+    #[inline]
+    fn placed(packed: &[u8; 21]) -> (u128, u64) {
+        let [first @ .., a, b, c, d, e] = packed;
+        (
+            u128::from_be_bytes(*first),
+            u64::from_be_bytes([0, 0, 0, *a, *b, *c, *d, *e]),
+        )
+    }
+
+    #[inline]
+    fn unpacked(packed: &[u8; 21]) -> [u8; 18] {
+        packed.last_chunk().copied().unwrap_or([0; 18])
     }
 
     fn prefix(self, bits: u32) -> ((u128, u16), (u128, u16)) {
@@ -148,9 +216,6 @@ impl KeptId for NoId {
     }
 }
 
-/// Where a peer stands in a swarm's order.
-pub(super) type Place<A> = (u32, <A as Address>::Key);
-
 /// The largest zone number that a peer can hold.
 pub(super) const MAX_ZONE: u32 = (1 << 24) - 1;
 
@@ -159,54 +224,86 @@ const COMPLETED: u8 = 2;
 const HAS_OTHER: u8 = 4;
 const REPORTED: u8 = 8;
 
-/// One peer, without padding: 38 bytes for v4 with its id, 18 without; 50 and 30 for v6.
+fn three(value: u32) -> [u8; 3] {
+    let [_, a, b, c] = value.min(MAX_ZONE).to_be_bytes();
+    [a, b, c]
+}
+
+fn from_three([a, b, c]: [u8; 3]) -> u32 {
+    u32::from_be_bytes([0, a, b, c])
+}
+
+/// Where a peer stands, and all that a compact list says of it: 9 bytes for v4, 21 for v6.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot<A: Address>(A::Packed);
+
+impl<A: Address> Spot<A> {
+    pub(super) fn new(address: A, zone: u32) -> Spot<A> {
+        Spot(address.packed(zone))
+    }
+
+    #[inline]
+    pub(super) fn place(&self) -> A::Place {
+        A::placed(&self.0)
+    }
+
+    #[inline]
+    pub(super) fn address(&self) -> A {
+        A::unpacked(&self.0)
+    }
+}
+
+/// The rest of what is kept of a peer: 29 bytes with its id, 9 without.
 ///
 /// ```text
-/// address 6 or 18 · id 20 or 0 · last seen 4 · zone 3 · flags 1 · downloaded, in MiB 3 · local share of its last list 1
+/// id 20 or 0 · last seen 4 · flags 1 · downloaded, in MiB 3 · local share of its last list 1
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer<A, I> {
-    pub(super) address: A,
+pub(super) struct State<I> {
     pub(super) id: I,
     seen: [u8; 4],
-    zone: [u8; 3],
     flags: u8,
     downloaded: [u8; 3],
     /// Local peers in the list that it was last handed ÷ all in it, in 255ths.
     pub(super) local_share: u8,
 }
 
-fn three(value: u32) -> [u8; 3] {
-    let [a, b, c, _] = value.min(MAX_ZONE).to_le_bytes();
-    [a, b, c]
-}
-
-fn from_three([a, b, c]: [u8; 3]) -> u32 {
-    u32::from_le_bytes([a, b, c, 0])
+/// One peer, without padding: 38 bytes for v4 with its id, 18 without; 50 and 30 for v6.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer<A: Address, I> {
+    pub(super) spot: Spot<A>,
+    pub(super) state: State<I>,
 }
 
 impl<A: Address, I: KeptId> Peer<A, I> {
     pub(super) fn new(address: A, id: PeerId, zone: u32, seen: Seconds) -> Peer<A, I> {
         Peer {
-            address,
-            id: I::keep(id),
-            seen: seen.raw().to_le_bytes(),
-            zone: three(zone),
-            flags: 0,
-            downloaded: [0; 3],
-            local_share: 0,
+            spot: Spot::new(address, zone),
+            state: State {
+                id: I::keep(id),
+                seen: seen.raw().to_le_bytes(),
+                flags: 0,
+                downloaded: [0; 3],
+                local_share: 0,
+            },
         }
     }
 
     #[inline]
-    pub(super) fn place(&self) -> Place<A> {
-        (from_three(self.zone), self.address.key())
+    pub(super) fn place(&self) -> A::Place {
+        self.spot.place()
+    }
+
+    pub(super) fn ip(&self) -> IpAddr {
+        self.spot.address().ip()
     }
 
     pub(super) fn set_zone(&mut self, zone: u32) {
-        self.zone = three(zone);
+        self.spot = Spot::new(self.spot.address(), zone);
     }
+}
 
+impl<I: KeptId> State<I> {
     pub(super) fn seen(&self) -> Seconds {
         Seconds::from_raw(u32::from_le_bytes(self.seen))
     }
@@ -283,6 +380,7 @@ mod tests {
         assert_eq!(size_of::<Peer<[u8; 6], PeerId>>(), 38);
         assert_eq!(size_of::<Peer<[u8; 6], NoId>>(), 18);
         assert_eq!(size_of::<Peer<[u8; 18], PeerId>>(), 50);
+        assert_eq!(size_of::<Spot<[u8; 6]>>(), 9);
     }
 
     proptest! {
@@ -305,15 +403,45 @@ mod tests {
             prop_assert_eq!((low..=high).contains(&key), shares);
         }
 
+        /// The order of places is the order of zone, address and port.
+        #[test]
+        fn places_compare_as_their_parts(
+            one in (0..=MAX_ZONE, any::<u128>(), any::<u16>()),
+            other in (0..=MAX_ZONE, any::<u128>(), any::<u16>()),
+            common in 0_u32..=168,
+        ) {
+            fn place<A: Address>(zone: u32, ip: IpAddr, port: u16) -> A::Place {
+                let packed = A::pack(ip, port).unwrap();
+                let spot = Spot::new(packed, zone);
+                assert_eq!(spot.place(), A::place(zone, packed.key()));
+                assert_eq!(spot.address(), packed);
+                spot.place()
+            }
+            // So that not all are told apart by their first bits already.
+            let other = (
+                if common > 24 { one.0 } else { other.0 },
+                if common > 152 { one.1 } else { one.1 ^ (other.1 >> common.min(127)) },
+                other.2,
+            );
+            let v6 = |(zone, ip, port): (u32, u128, u16)| place::<[u8; 18]>(zone, Ipv6Addr::from(ip).into(), port);
+            prop_assert_eq!(v6(one).cmp(&v6(other)), one.cmp(&other));
+            let short = |(zone, ip, port): (u32, u128, u16)| (zone, u32::try_from(ip & 0xffff_ffff).unwrap(), port);
+            let v4 = |(zone, ip, port)| place::<[u8; 6]>(zone, Ipv4Addr::from_bits(ip).into(), port);
+            let (one, other) = (short(one), short(other));
+            prop_assert_eq!(v4(one).cmp(&v4(other)), one.cmp(&other));
+        }
+
         #[test]
         fn fields_do_not_touch_each_other(zone in 0..=MAX_ZONE, mib in 0..=MAX_ZONE, seen in any::<u32>()) {
             let mut peer = Peer::<[u8; 6], PeerId>::new([1; 6], PeerId([2; 20]), zone, Seconds::from_raw(seen));
-            peer.set_downloaded_mib(mib);
-            peer.set_paused(true);
-            peer.set_completed(true);
-            peer.set_paused(false);
-            prop_assert_eq!((peer.place().0, peer.downloaded_mib(), peer.seen().raw()), (zone, mib, seen));
-            prop_assert!(peer.has_completed() && !peer.is_paused() && !peer.has_other());
+            peer.state.set_downloaded_mib(mib);
+            peer.state.set_paused(true);
+            peer.state.set_completed(true);
+            peer.state.set_paused(false);
+            let key = peer.spot.address().key();
+            prop_assert_eq!(peer.place(), <[u8; 6]>::place(zone, key));
+            prop_assert_eq!((peer.state.downloaded_mib(), peer.state.seen().raw()), (mib, seen));
+            prop_assert!(peer.state.has_completed() && !peer.state.is_paused() && !peer.state.has_other());
         }
     }
 }

@@ -3,8 +3,10 @@
 //! Leechers and seeders are kept apart, each in order, so that counting, drawing from one role and drawing from one
 //! neighbourhood are all questions about ranks.
 
-use super::peer::{Address, KeptId, Peer, Place};
-use super::roll::{Roll, give_back, make_room, oldest_of};
+use super::chunk::{give_back, make_room, oldest_of};
+use super::peer::{Address, KeptId, Peer, Spot, State};
+use super::roll::Roll;
+use super::span::{Seat, Span, number};
 
 /// More peers than this are kept in rolls.
 const FLAT_MOST: usize = 128;
@@ -54,43 +56,110 @@ impl<A: Address, I> Clone for View<'_, A, I> {
 
 impl<A: Address, I> Copy for View<'_, A, I> {}
 
-impl<'a, A: Address, I: KeptId> View<'a, A, I> {
+/// Peers that stand together in memory.
+#[derive(Debug)]
+pub(super) enum Run<'a, A: Address, I> {
+    Flat(&'a [Peer<A, I>]),
+    Chunk(&'a [Spot<A>], &'a [State<I>]),
+}
+
+impl<'a, A: Address, I: KeptId> Run<'a, A, I> {
     pub(super) fn len(&self) -> usize {
         match self {
-            View::Flat(peers) => peers.len(),
-            View::Roll(roll) => roll.len(),
+            Run::Flat(peers) => peers.len(),
+            Run::Chunk(spots, _) => spots.len(),
         }
     }
 
-    /// The rank of `place`; where it would stand when nobody does.
-    pub(super) fn find(&self, place: &Place<A>) -> Result<usize, usize> {
+    /// Address and id of one of them.
+    #[inline]
+    pub(super) fn get(&self, within: usize) -> Option<(A, &'a I)> {
         match self {
-            View::Flat(peers) => peers.binary_search_by(|peer| peer.place().cmp(place)),
+            Run::Flat(peers) => peers
+                .get(within)
+                .map(|peer| (peer.spot.address(), &peer.state.id)),
+            Run::Chunk(spots, states) => spots
+                .get(within)
+                .zip(states.get(within))
+                .map(|(spot, state)| (spot.address(), &state.id)),
+        }
+    }
+
+    /// Hands address and id of some of them to `put`; returns how many there were.
+    #[inline]
+    pub(super) fn each(&self, from: usize, most: usize, put: &mut impl FnMut(A, &I)) -> usize {
+        match self {
+            Run::Flat(peers) => {
+                let peers = peers.get(from..).unwrap_or_default();
+                let peers = peers.get(..most).unwrap_or(peers);
+                for peer in peers {
+                    put(peer.spot.address(), &peer.state.id);
+                }
+                peers.len()
+            }
+            Run::Chunk(spots, states) => {
+                let spots = spots.get(from..).unwrap_or_default();
+                let spots = spots.get(..most).unwrap_or(spots);
+                let states = states.get(from..).unwrap_or_default();
+                for (spot, state) in spots.iter().zip(states) {
+                    put(spot.address(), &state.id);
+                }
+                spots.len()
+            }
+        }
+    }
+}
+
+impl<'a, A: Address, I: KeptId> View<'a, A, I> {
+    /// Everybody.
+    pub(super) fn whole(&self) -> Span {
+        match self {
+            View::Flat(peers) => Span {
+                start: Seat::default(),
+                end: flat_seat(peers.len()),
+            },
+            View::Roll(roll) => roll.whole(),
+        }
+    }
+
+    /// As [`Roll::seek`]; a flat list is one chunk.
+    #[inline]
+    pub(super) fn seek(&self, near: usize, is_before: impl Fn(&A::Place) -> bool) -> Seat {
+        match self {
+            View::Flat(peers) => flat_seat(peers.partition_point(|peer| is_before(&peer.place()))),
+            View::Roll(roll) => roll.seek(near, is_before),
+        }
+    }
+
+    /// The seat of the peer at `place`.
+    pub(super) fn find(&self, place: A::Place) -> Option<Seat> {
+        match self {
+            View::Flat(peers) => {
+                let rank = peers.binary_search_by(|peer| peer.place().cmp(&place));
+                rank.ok().map(flat_seat)
+            }
             View::Roll(roll) => roll.find(place),
         }
     }
 
-    /// The ranks of the peers from `low` to `high`, both included.
-    pub(super) fn ranks(&self, low: &Place<A>, high: &Place<A>) -> std::ops::Range<usize> {
-        let start = self.find(low).unwrap_or_else(|rank| rank);
-        let end = self.find(high).map_or_else(|rank| rank, |rank| rank + 1);
-        start..end.max(start)
-    }
-
-    /// As [`Roll::chunk_of`]; a flat list is one chunk.
+    /// The peers from `low` to `high`, both included. Cheapest when they are in chunk `near` or not far from it.
     #[inline]
-    pub(super) fn chunk_of(&self, rank: usize, near: usize) -> (usize, usize, &'a [Peer<A, I>]) {
-        match *self {
-            View::Flat(peers) => (0, 0, peers),
-            View::Roll(roll) => roll.chunk_of(rank, near),
+    pub(super) fn span(&self, low: A::Place, high: A::Place, near: usize) -> Span {
+        Span {
+            start: self.seek(near, |place| *place < low),
+            end: self.seek(near, |place| *place <= high),
         }
     }
 
-    /// Peers from `rank` on, at least one when there are any: as many as stand together in memory.
-    pub(super) fn run_from(&self, rank: usize) -> &'a [Peer<A, I>] {
+    /// The run that a rank is in, with its number and the rank of its first peer. Cheap when that is run `near` or the next.
+    #[inline]
+    pub(super) fn run_of(&self, rank: u32, near: usize) -> (usize, u32, Run<'a, A, I>) {
         match *self {
-            View::Flat(peers) => peers.get(rank..).unwrap_or_default(),
-            View::Roll(roll) => roll.run_from(rank),
+            View::Flat(peers) => (0, 0, Run::Flat(peers)),
+            View::Roll(roll) => {
+                let (chunk, start, spots, states) = roll.chunk_of(rank, near);
+                (chunk, start, Run::Chunk(spots, states))
+            }
         }
     }
 }
@@ -126,7 +195,7 @@ impl<A: Address, I: KeptId> Peers<A, I> {
     }
 
     /// Where the peer at `place` stands; `expected` is the role to look in first.
-    pub(super) fn find(&self, place: &Place<A>, expected: Role) -> Option<(Role, usize)> {
+    pub(super) fn find(&self, place: A::Place, expected: Role) -> Option<(Role, Seat)> {
         let other = if expected == Role::Leecher {
             Role::Seeder
         } else {
@@ -134,19 +203,21 @@ impl<A: Address, I: KeptId> Peers<A, I> {
         };
         [expected, other]
             .into_iter()
-            .find_map(|role| Some((role, self.view(role).find(place).ok()?)))
+            .find_map(|role| Some((role, self.view(role).find(place)?)))
     }
 
-    /// The peer at a rank, to change anything but its place and role. `last seen` may only grow.
-    pub(super) fn get_mut(&mut self, role: Role, rank: usize) -> Option<&mut Peer<A, I>> {
+    /// What is kept of the peer at a seat. `last seen` may only grow.
+    pub(super) fn state_mut(&mut self, role: Role, seat: Seat) -> Option<&mut State<I>> {
         match self {
-            Peers::Flat { peers, leechers } => peers.get_mut(flat_rank(*leechers, role, rank)),
-            Peers::Rolls(rolls) => roll_of_mut(rolls, role).get_mut(rank),
+            Peers::Flat { peers, leechers } => peers
+                .get_mut(flat_index(*leechers, role, seat))
+                .map(|peer| &mut peer.state),
+            Peers::Rolls(rolls) => roll_of_mut(rolls, role).state_mut(seat),
         }
     }
 
-    /// Puts in a peer that is not there yet; returns its rank.
-    pub(super) fn insert(&mut self, role: Role, peer: Peer<A, I>) -> usize {
+    /// Puts in a peer that is not there yet; returns its seat.
+    pub(super) fn insert(&mut self, role: Role, peer: Peer<A, I>) -> Seat {
         if let Peers::Flat { peers, leechers } = self
             && peers.len() >= FLAT_MOST
         {
@@ -165,21 +236,21 @@ impl<A: Address, I: KeptId> Peers<A, I> {
                     .split_at_checked(*leechers as usize)
                     .unwrap_or((peers, &[]));
                 let among = if role == Role::Leecher { first } else { rest };
-                let rank = among.partition_point(|other| other.place() < place);
+                let seat = flat_seat(among.partition_point(|other| other.place() < place));
                 make_room(peers);
-                peers.insert(flat_rank(*leechers, role, rank), peer);
+                peers.insert(flat_index(*leechers, role, seat), peer);
                 *leechers += u32::from(role == Role::Leecher);
-                rank
+                seat
             }
             Peers::Rolls(rolls) => roll_of_mut(rolls, role).insert(peer),
         }
     }
 
-    /// Takes the peer at a rank out.
-    pub(super) fn remove(&mut self, role: Role, rank: usize) -> Option<Peer<A, I>> {
+    /// Takes the peer at a seat out.
+    pub(super) fn remove(&mut self, role: Role, seat: Seat) -> Option<Peer<A, I>> {
         let removed = match self {
             Peers::Flat { peers, leechers } => {
-                let at = flat_rank(*leechers, role, rank);
+                let at = flat_index(*leechers, role, seat);
                 if at >= peers.len() {
                     return None;
                 }
@@ -188,7 +259,7 @@ impl<A: Address, I: KeptId> Peers<A, I> {
                 give_back(peers);
                 Some(removed)
             }
-            Peers::Rolls(rolls) => roll_of_mut(rolls, role).remove(rank),
+            Peers::Rolls(rolls) => roll_of_mut(rolls, role).remove(seat),
         };
         self.flatten();
         removed
@@ -199,8 +270,8 @@ impl<A: Address, I: KeptId> Peers<A, I> {
         if let Peers::Rolls(rolls) = self
             && rolls.iter().map(Roll::len).sum::<usize>() <= ROLLS_LEAST
         {
-            let leechers = u32::try_from(roll_of(rolls, Role::Leecher).len()).unwrap_or(0);
-            let peers = rolls.iter().flat_map(Roll::iter).copied().collect();
+            let leechers = number(roll_of(rolls, Role::Leecher).len());
+            let peers = rolls.iter().flat_map(Roll::iter).collect();
             *self = Peers::Flat { peers, leechers };
         }
     }
@@ -211,7 +282,7 @@ impl<A: Address, I: KeptId> Peers<A, I> {
             Peers::Flat { peers, leechers } => {
                 let (mut rank, mut dead_leechers) = (0, 0);
                 peers.retain(|peer| {
-                    let is_alive = peer.seen().raw() > horizon;
+                    let is_alive = peer.state.seen().raw() > horizon;
                     if !is_alive {
                         dead_leechers += u32::from(rank < *leechers);
                         bury(peer);
@@ -230,13 +301,13 @@ impl<A: Address, I: KeptId> Peers<A, I> {
     /// Nobody was last seen before this.
     pub(super) fn oldest(&self) -> u32 {
         match self {
-            Peers::Flat { peers, .. } => oldest_of(peers),
+            Peers::Flat { peers, .. } => oldest_of(peers.iter().map(|peer| &peer.state)),
             Peers::Rolls(rolls) => rolls.iter().map(Roll::oldest).min().unwrap_or(u32::MAX),
         }
     }
 
     /// Everybody with their role, in no promised order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Role, &Peer<A, I>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Role, Peer<A, I>)> {
         let (flat, rolls, leechers) = match self {
             Peers::Flat { peers, leechers } => (peers.as_slice(), None, *leechers as usize),
             Peers::Rolls(rolls) => (&[] as &[_], Some(rolls), 0),
@@ -251,7 +322,7 @@ impl<A: Address, I: KeptId> Peers<A, I> {
         let flat = flat
             .iter()
             .enumerate()
-            .map(move |(rank, peer)| (role(rank), peer));
+            .map(move |(rank, peer)| (role(rank), *peer));
         let rolls = rolls.into_iter().flat_map(|rolls| {
             let both = [Role::Leecher, Role::Seeder].into_iter();
             both.flat_map(|role| roll_of(rolls, role).iter().map(move |peer| (role, peer)))
@@ -279,31 +350,31 @@ impl<A: Address, I: KeptId> Peers<A, I> {
                 Roll::from_sorted(&seeders),
             ]));
         }
-        let count = u32::try_from(leechers.len()).unwrap_or(0);
-        let mut peers = leechers;
+        let (leechers, mut peers) = (number(leechers.len()), leechers);
         peers.reserve_exact(seeders.len());
         peers.append(&mut seeders);
         peers.shrink_to_fit();
-        Peers::Flat {
-            peers,
-            leechers: count,
-        }
+        Peers::Flat { peers, leechers }
     }
 
     /// Takes everybody out.
     pub(super) fn drain(&mut self) -> Vec<(Role, Peer<A, I>)> {
-        let all = self.iter().map(|(role, peer)| (role, *peer)).collect();
+        let all = self.iter().collect();
         *self = Peers::default();
         all
     }
 }
 
-fn flat_rank(leechers: u32, role: Role, rank: usize) -> usize {
-    if role == Role::Leecher {
-        rank
-    } else {
-        leechers as usize + rank
+fn flat_seat(rank: usize) -> Seat {
+    Seat {
+        chunk: 0,
+        rank: number(rank),
     }
+}
+
+fn flat_index(leechers: u32, role: Role, seat: Seat) -> usize {
+    let first = if role == Role::Leecher { 0 } else { leechers };
+    first as usize + seat.rank as usize
 }
 
 fn roll_of<A: Address, I>(rolls: &[Roll<A, I>; 2], role: Role) -> &Roll<A, I> {
@@ -354,7 +425,7 @@ mod tests {
                 let new = peer(number % most, seen);
                 let place = new.place();
                 let role = if is_seeder { Role::Seeder } else { Role::Leecher };
-                let found = peers.find(&place, role);
+                let found = peers.find(place, role);
                 let known = model.iter().position(|map| map.contains_key(&place));
                 prop_assert_eq!(found.map(|(role, _)| usize::from(role == Role::Seeder)), known);
                 match (kind, found) {
@@ -362,14 +433,15 @@ mod tests {
                         peers.expire(seen, &mut |_| {});
                         model.iter_mut().for_each(|map| map.retain(|_, at| *at > seen));
                     }
-                    (1..4, Some((role, rank))) => {
-                        let gone = peers.remove(role, rank).map(|peer| peer.place());
+                    (1..4, Some((role, seat))) => {
+                        let gone = peers.remove(role, seat).map(|peer| peer.place());
                         prop_assert_eq!(gone, Some(place));
                         model[usize::from(role == Role::Seeder)].remove(&place);
                     }
                     (_, None) => {
-                        let rank = peers.insert(role, new);
-                        prop_assert_eq!(peers.view(role).find(&place), Ok(rank));
+                        let seat = peers.insert(role, new);
+                        prop_assert_eq!(peers.view(role).find(place).map(|found| found.rank), Some(seat.rank));
+                        prop_assert!(peers.state_mut(role, seat).is_some_and(|state| state.seen() == new.state.seen()));
                         model[usize::from(is_seeder)].insert(place, seen);
                     }
                     _ => {}

@@ -1,45 +1,32 @@
 //! The peers of one role and family in a big swarm, in order (see `peer.rs`), cut into chunks.
 //!
-//! It answers "at which rank does this place stand" and "who stands at this rank" in steps that hardly grow with the
-//! swarm, keeps no index beside the peers, and finds the dead chunk by chunk.
+//! It answers "at which seat does this place stand" and "who stands at this rank" in steps that hardly grow with the swarm,
+//! keeps no index beside the peers, and finds the dead chunk by chunk.
 
-use super::peer::{Address, KeptId, Peer, Place};
+use super::chunk::{CHUNK, Chunk, steps};
+use super::peer::{Address, KeptId, Peer, Spot, State};
+use super::span::{Seat, Span, number};
 
-/// A chunk is split when it grows over this, and joined to its neighbour when both fit into three quarters of it.
-const CHUNK: usize = 128;
+/// How many chunks to each side of a hint are searched before all are.
+const WINDOW: usize = 8;
 
 /// An ordered sequence of peers. All four lists have one item per chunk; no chunk is empty.
 #[derive(Debug)]
 pub(super) struct Roll<A: Address, I> {
-    chunks: Vec<Vec<Peer<A, I>>>,
+    chunks: Vec<Chunk<A, I>>,
     /// The place of each chunk's first peer.
-    firsts: Vec<Place<A>>,
+    firsts: Vec<A::Place>,
     /// How many peers stand in all chunks up to and with this one.
     ends: Vec<u32>,
     /// No peer of the chunk was last seen before this.
     oldest: Vec<u32>,
 }
 
-/// Grows a list of peers by little, since there are very many such lists and memory is what bounds the tracker.
-pub(super) fn make_room<T>(list: &mut Vec<T>) {
-    if list.len() == list.capacity() {
-        list.reserve_exact((list.len() / 8).clamp(1, 8));
-    }
-}
-
-/// Gives back memory that a shrunken list does not need.
-pub(super) fn give_back<T>(list: &mut Vec<T>) {
-    if list.capacity() > list.len() + list.len() / 4 + 8 {
-        list.shrink_to(list.len() + list.len() / 8);
-    }
-}
-
 impl<A: Address, I: KeptId> Roll<A, I> {
     /// Makes a roll of peers that are in order.
     pub(super) fn from_sorted(peers: &[Peer<A, I>]) -> Roll<A, I> {
-        let chunks = peers.chunks(CHUNK * 3 / 4).map(<[_]>::to_vec).collect();
         let mut roll = Roll {
-            chunks,
+            chunks: peers.chunks(CHUNK * 3 / 4).map(Chunk::of).collect(),
             firsts: Vec::new(),
             ends: Vec::new(),
             oldest: Vec::new(),
@@ -50,14 +37,9 @@ impl<A: Address, I: KeptId> Roll<A, I> {
 
     /// Brings the three lists in line with the chunks. Cost: one look at every peer.
     fn reindex(&mut self) {
-        self.chunks.retain(|chunk| !chunk.is_empty());
-        self.firsts = self
-            .chunks
-            .iter()
-            .filter_map(|chunk| chunk.first())
-            .map(Peer::place)
-            .collect();
-        self.oldest = self.chunks.iter().map(|chunk| oldest_of(chunk)).collect();
+        self.chunks.retain(|chunk| chunk.len() > 0);
+        self.firsts = self.chunks.iter().filter_map(Chunk::first).collect();
+        self.oldest = self.chunks.iter().map(Chunk::oldest).collect();
         self.recount();
     }
 
@@ -65,7 +47,7 @@ impl<A: Address, I: KeptId> Roll<A, I> {
         let mut end = 0;
         self.ends.clear();
         self.ends.extend(self.chunks.iter().map(|chunk| {
-            end += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+            end += number(chunk.len());
             end
         }));
     }
@@ -79,72 +61,108 @@ impl<A: Address, I: KeptId> Roll<A, I> {
         self.oldest.iter().copied().min().unwrap_or(u32::MAX)
     }
 
-    fn start_of(&self, chunk: usize) -> usize {
-        chunk
+    #[inline]
+    fn start_of(&self, chunk: usize) -> u32 {
+        let before = chunk
             .checked_sub(1)
-            .and_then(|before| self.ends.get(before))
-            .map_or(0, |end| *end as usize)
+            .and_then(|before| self.ends.get(before));
+        before.copied().unwrap_or(0)
     }
 
-    /// The chunk in which `place` stands or belongs.
-    fn chunk_for(&self, place: &Place<A>) -> usize {
-        self.firsts
-            .partition_point(|first| first <= place)
-            .saturating_sub(1)
-    }
-
-    /// How many peers stand before `place`, and whether the next one stands just there.
-    pub(super) fn find(&self, place: &Place<A>) -> Result<usize, usize> {
-        let at = self.chunk_for(place);
-        let Some(chunk) = self.chunks.get(at) else {
-            return Err(0);
+    /// Everybody.
+    pub(super) fn whole(&self) -> Span {
+        let end = Seat {
+            chunk: number(self.chunks.len().saturating_sub(1)),
+            rank: self.ends.last().copied().unwrap_or(0),
         };
-        let start = self.start_of(at);
-        match chunk.binary_search_by(|peer| peer.place().cmp(place)) {
-            Ok(within) => Ok(start + within),
-            Err(within) => Err(start + within),
+        Span {
+            start: Seat::default(),
+            end,
         }
     }
 
-    /// The chunk of a rank, and where in it.
-    fn locate(&self, rank: usize) -> (usize, usize) {
-        let chunk = self.ends.partition_point(|end| *end as usize <= rank);
-        (chunk, rank - self.start_of(chunk).min(rank))
+    /// The seat of the first peer for whose place `is_before` does not hold; it must hold for all before a seat and for none
+    /// from there on. Cheapest when that is in chunk `near` or not far from it.
+    #[inline]
+    pub(super) fn seek(&self, near: usize, is_before: impl Fn(&A::Place) -> bool) -> Seat {
+        let chunk = self.chunk_for(near, &is_before);
+        let within = steps(self.spots(chunk), |spot| is_before(&spot.place()));
+        Seat {
+            chunk: number(chunk),
+            rank: self.start_of(chunk) + number(within),
+        }
     }
 
-    /// The peer at a rank, to change anything but its place. `last seen` may only grow.
-    pub(super) fn get_mut(&mut self, rank: usize) -> Option<&mut Peer<A, I>> {
-        let (chunk, within) = self.locate(rank);
-        self.chunks.get_mut(chunk)?.get_mut(within)
+    /// The last chunk for whose first place `is_before` holds, else the first chunk.
+    #[inline]
+    fn chunk_for(&self, near: usize, is_before: impl Fn(&A::Place) -> bool) -> usize {
+        let starts_before = |chunk: usize| self.firsts.get(chunk).is_some_and(&is_before);
+        let is_between =
+            |low: usize, high: usize| (low == 0 || starts_before(low)) && !starts_before(high);
+        if is_between(near, near + 1) {
+            return near;
+        }
+        let (low, high) = (near.saturating_sub(WINDOW), near + WINDOW);
+        let range = if is_between(low, high) {
+            low..high.min(self.firsts.len())
+        } else {
+            0..self.firsts.len()
+        };
+        let among = self.firsts.get(range.clone()).unwrap_or_default();
+        (range.start + among.partition_point(is_before)).saturating_sub(1)
     }
 
-    /// The peers from a rank to the end of its chunk.
-    pub(super) fn run_from(&self, rank: usize) -> &[Peer<A, I>] {
-        let (chunk, within) = self.locate(rank);
+    /// The seat of the peer at `place`.
+    pub(super) fn find(&self, place: A::Place) -> Option<Seat> {
+        let chunk = self.firsts.partition_point(|first| *first <= place);
+        let chunk = chunk.checked_sub(1)?;
+        let spots = self.spots(chunk);
+        let within = steps(spots, |spot| spot.place() < place);
+        let is_there = spots.get(within).map(Spot::place) == Some(place);
+        is_there.then(|| Seat {
+            chunk: number(chunk),
+            rank: self.start_of(chunk) + number(within),
+        })
+    }
+
+    fn spots(&self, chunk: usize) -> &[Spot<A>] {
         self.chunks
             .get(chunk)
-            .and_then(|chunk| chunk.get(within..))
-            .unwrap_or_default()
+            .map_or(&[], |chunk| chunk.spots.as_slice())
     }
 
-    /// The chunk that a rank stands in, with its number and the rank of its first peer. Cheap when `near` is the number of a
-    /// chunk not far before it.
+    /// Where in its chunk a seat is.
     #[inline]
-    pub(super) fn chunk_of(&self, rank: usize, near: usize) -> (usize, usize, &[Peer<A, I>]) {
-        let is_before = near > 0 && self.start_of(near) > rank;
-        let from = if is_before { 0 } else { near };
-        let ahead = self.ends.get(from..).unwrap_or_default();
-        let steps = ahead.iter().position(|end| *end as usize > rank);
-        let chunk = from + steps.unwrap_or(ahead.len());
-        (
-            chunk,
-            self.start_of(chunk),
-            self.chunks.get(chunk).map_or(&[], Vec::as_slice),
-        )
+    fn within(&self, seat: Seat) -> usize {
+        seat.rank.saturating_sub(self.start_of(seat.chunk as usize)) as usize
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Peer<A, I>> {
-        self.chunks.iter().flatten()
+    /// What is kept of the peer at a seat. `last seen` may only grow.
+    pub(super) fn state_mut(&mut self, seat: Seat) -> Option<&mut State<I>> {
+        let within = self.within(seat);
+        let chunk = self.chunks.get_mut(seat.chunk as usize)?;
+        chunk.states.get_mut(within)
+    }
+
+    /// The chunk that a rank is in, with its number and the rank of its first peer. Cheap when that is chunk `near` or the
+    /// next one.
+    #[inline]
+    pub(super) fn chunk_of(&self, rank: u32, near: usize) -> (usize, u32, &[Spot<A>], &[State<I>]) {
+        let from = if self.start_of(near) > rank { 0 } else { near };
+        let ahead = self.ends.get(from..).unwrap_or_default();
+        let chunk = match ahead {
+            [first, ..] if *first > rank => from,
+            [_, next, ..] if *next > rank => from + 1,
+            _ => from + ahead.partition_point(|end| *end <= rank),
+        };
+        let (spots, states) = self.chunks.get(chunk).map_or((&[][..], &[][..]), |chunk| {
+            (chunk.spots.as_slice(), chunk.states.as_slice())
+        });
+        (chunk, self.start_of(chunk), spots, states)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Peer<A, I>> {
+        self.chunks.iter().flat_map(Chunk::iter)
     }
 
     fn shift(&mut self, from_chunk: usize, by: i32) {
@@ -153,17 +171,16 @@ impl<A: Address, I: KeptId> Roll<A, I> {
         }
     }
 
-    /// Puts a peer that is not there yet in its place; returns its rank.
-    pub(super) fn insert(&mut self, peer: Peer<A, I>) -> usize {
+    /// Puts a peer that is not there yet in its place; returns its seat.
+    pub(super) fn insert(&mut self, peer: Peer<A, I>) -> Seat {
         let place = peer.place();
-        let at = self.chunk_for(&place);
-        let start = self.start_of(at);
+        let seat = self.seek(0, |other| *other < place);
+        let at = seat.chunk as usize;
+        let within = self.within(seat);
         let Some(chunk) = self.chunks.get_mut(at) else {
             *self = Roll::from_sorted(&[peer]);
-            return 0;
+            return Seat::default();
         };
-        let within = chunk.partition_point(|other| other.place() < place);
-        make_room(chunk);
         chunk.insert(within, peer);
         let is_full = chunk.len() > CHUNK;
         if within == 0
@@ -172,43 +189,45 @@ impl<A: Address, I: KeptId> Roll<A, I> {
             *first = place;
         }
         if let Some(oldest) = self.oldest.get_mut(at) {
-            *oldest = (*oldest).min(peer.seen().raw());
+            *oldest = (*oldest).min(peer.state.seen().raw());
         }
         self.shift(at, 1);
-        if is_full {
-            self.split(at);
+        if !is_full {
+            return seat;
         }
-        start + within
+        self.split(at);
+        let is_in_upper = self.ends.get(at).is_some_and(|end| *end <= seat.rank);
+        Seat {
+            chunk: seat.chunk + u32::from(is_in_upper),
+            ..seat
+        }
     }
 
     fn split(&mut self, at: usize) {
         let Some(chunk) = self.chunks.get_mut(at) else {
             return;
         };
-        let upper = chunk.split_off(chunk.len() / 2);
-        chunk.shrink_to(chunk.len() + 8);
-        let Some(first) = upper.first().map(Peer::place) else {
+        let upper = chunk.split();
+        let middle = number(chunk.len()) + self.start_of(at);
+        let Some(first) = upper.first() else {
             return;
         };
-        let middle = self.start_of(at) + self.chunks.get(at).map_or(0, Vec::len);
         let oldest = self.oldest.get(at).copied().unwrap_or(0);
         self.chunks.insert(at + 1, upper);
         self.firsts.insert(at + 1, first);
         self.oldest.insert(at + 1, oldest);
-        self.ends
-            .insert(at, u32::try_from(middle).unwrap_or(u32::MAX));
+        self.ends.insert(at, middle);
     }
 
-    /// Takes the peer at a rank out.
-    pub(super) fn remove(&mut self, rank: usize) -> Option<Peer<A, I>> {
-        let (at, within) = self.locate(rank);
+    /// Takes the peer at a seat out.
+    pub(super) fn remove(&mut self, seat: Seat) -> Option<Peer<A, I>> {
+        let (at, within) = (seat.chunk as usize, self.within(seat));
         let chunk = self.chunks.get_mut(at)?;
         if within >= chunk.len() {
             return None;
         }
         let peer = chunk.remove(within);
-        give_back(chunk);
-        let first = chunk.first().map(Peer::place);
+        let first = chunk.first();
         if let (Some(first), Some(cell)) = (first, self.firsts.get_mut(at)) {
             *cell = first;
         }
@@ -219,8 +238,8 @@ impl<A: Address, I: KeptId> Roll<A, I> {
 
     /// Drops a chunk that is empty, and joins one that has become small to the next.
     fn join(&mut self, at: usize) {
-        let size = self.chunks.get(at).map_or(0, Vec::len);
-        let next = self.chunks.get(at + 1).map_or(usize::MAX, Vec::len);
+        let size = self.chunks.get(at).map_or(0, Chunk::len);
+        let next = self.chunks.get(at + 1).map_or(usize::MAX, Chunk::len);
         if size > 0 && (size > CHUNK / 4 || next.saturating_add(size) > CHUNK * 3 / 4) {
             return;
         }
@@ -231,7 +250,7 @@ impl<A: Address, I: KeptId> Roll<A, I> {
         if size > 0
             && let (Some(chunk), Some(cell)) = (self.chunks.get_mut(at), self.firsts.get_mut(at))
         {
-            chunk.splice(0..0, small);
+            chunk.prepend(small);
             *cell = first;
             if let Some(cell) = self.oldest.get_mut(at) {
                 *cell = (*cell).min(oldest);
@@ -248,17 +267,10 @@ impl<A: Address, I: KeptId> Roll<A, I> {
             .zip(&mut self.oldest)
             .zip(&mut self.firsts);
         for ((chunk, oldest), first) in lists.filter(|((_, oldest), _)| **oldest <= horizon) {
-            chunk.retain(|peer| {
-                let is_alive = peer.seen().raw() > horizon;
-                if !is_alive {
-                    bury(peer);
-                }
-                is_alive
-            });
-            give_back(chunk);
-            *oldest = oldest_of(chunk);
+            chunk.expire(horizon, bury);
+            *oldest = chunk.oldest();
             match chunk.first() {
-                Some(peer) => *first = peer.place(),
+                Some(place) => *first = place,
                 None => has_emptied = true,
             }
         }
@@ -275,22 +287,14 @@ impl<A: Address, I: KeptId> Roll<A, I> {
         if self.chunks.len() * CHUNK / 4 <= self.len() {
             return;
         }
-        let peers: Vec<Peer<A, I>> = self.chunks.drain(..).flatten().collect();
+        let peers: Vec<Peer<A, I>> = self.iter().collect();
         *self = Roll::from_sorted(&peers);
     }
 }
 
-/// The earliest `last seen` among peers; the greatest number when there is none.
-pub(super) fn oldest_of<A: Address, I: KeptId>(peers: &[Peer<A, I>]) -> u32 {
-    peers
-        .iter()
-        .map(|peer| peer.seen().raw())
-        .min()
-        .unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::chunk::oldest_of;
     use super::*;
     use crate::clock::Seconds;
     use crate::tracker::id::PeerId;
@@ -311,17 +315,31 @@ mod tests {
     fn check(roll: &Roll<[u8; 6], PeerId>, model: &[Small]) {
         let places: Vec<_> = model.iter().map(Peer::place).collect();
         assert_eq!(roll.len(), model.len());
-        assert_eq!(roll.iter().map(Peer::place).collect::<Vec<_>>(), places);
+        assert_eq!(
+            roll.iter().map(|peer| peer.place()).collect::<Vec<_>>(),
+            places
+        );
         for (rank, place) in places.iter().enumerate() {
-            assert_eq!(roll.run_from(rank).first().map(Peer::place), Some(*place));
-            assert_eq!(roll.find(place), Ok(rank));
+            let seat = roll.find(*place).unwrap();
+            assert_eq!(seat.rank as usize, rank);
+            for near in 0..=roll.chunks.len() {
+                assert_eq!(roll.seek(near, |other| other < place).rank, seat.rank);
+                assert_eq!(roll.seek(near, |other| other <= place).rank, seat.rank + 1);
+            }
+            for near in 0..=roll.chunks.len() {
+                let (chunk, start, spots, states) = roll.chunk_of(seat.rank, near);
+                assert_eq!(chunk, seat.chunk as usize);
+                assert_eq!(spots.len(), states.len());
+                let within = (seat.rank - start) as usize;
+                assert_eq!(spots.get(within).map(Spot::place), Some(*place));
+            }
         }
         assert!(
             roll.chunks
                 .iter()
-                .all(|chunk| !chunk.is_empty() && chunk.len() <= CHUNK)
+                .all(|chunk| chunk.len() > 0 && chunk.len() <= CHUNK)
         );
-        assert!(roll.oldest() <= oldest_of(model));
+        assert!(roll.oldest() <= oldest_of(model.iter().map(|peer| &peer.state)));
     }
 
     proptest! {
@@ -332,22 +350,26 @@ mod tests {
             for (number, seen, kind) in steps {
                 let new = peer(number % 700, seen);
                 let there = model.binary_search_by_key(&new.place(), Peer::place);
-                prop_assert_eq!(roll.find(&new.place()).is_ok(), there.is_ok());
+                let found = roll.find(new.place());
+                prop_assert_eq!(found.map(|seat| seat.rank as usize), there.ok());
                 match (kind, there) {
                     (0, _) if seen < 10 => {
                         let mut buried = 0;
                         roll.expire(seen, &mut |_| buried += 1);
                         let before = model.len();
-                        model.retain(|peer| peer.seen().raw() > seen);
+                        model.retain(|peer| peer.state.seen().raw() > seen);
                         prop_assert_eq!(buried, before - model.len());
                     }
                     (1, Ok(rank)) => {
                         model.remove(rank);
-                        prop_assert_eq!(roll.remove(rank).map(|peer| peer.place()), Some(new.place()));
+                        let seat = found.unwrap_or_default();
+                        prop_assert_eq!(roll.remove(seat).map(|peer| peer.place()), Some(new.place()));
                     }
                     (_, Err(rank)) => {
                         model.insert(rank, new);
-                        prop_assert_eq!(roll.insert(new), rank);
+                        let seat = roll.insert(new);
+                        prop_assert_eq!(seat.rank as usize, rank);
+                        prop_assert_eq!(roll.find(new.place()).map(|found| (found.chunk, found.rank)), Some((seat.chunk, seat.rank)));
                     }
                     _ => {}
                 }

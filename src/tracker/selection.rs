@@ -11,16 +11,16 @@
 //! ```
 
 use std::cell::OnceCell;
-use std::ops::Range;
 
 use super::announce::PeerList;
 use super::around::{Around, LEVELS_MOST, Standpoint};
-use super::draw::{Count, Listed, clip, draw_from, segments, share, split, sum, sum_of};
+use super::draw::{Count, Listed, draw_from, onto, share, split, sum, sum_of};
 use super::everybody;
 use super::id::PeerId;
-use super::peer::{Address, KeptId, Peer, Place};
+use super::peer::{Address, KeptId};
 use super::peers::{Role, View};
 use super::settings::Settings;
+use super::span::{Seat, Span, count};
 
 /// The peers that may be handed out, by role, without the requester.
 #[derive(Debug)]
@@ -28,8 +28,24 @@ pub(super) struct Offer<'a, A: Address, I> {
     pub(super) leechers: View<'a, A, I>,
     /// `None` when the requester is a seeder (S2).
     pub(super) seeders: Option<View<'a, A, I>>,
-    /// The requester's own role and rank, when it is among them.
-    pub(super) own: Option<(Role, usize)>,
+    /// The requester's own role and seat, when it is stored.
+    pub(super) own: Option<(Role, Seat)>,
+}
+
+impl<'a, A: Address, I: KeptId> Offer<'a, A, I> {
+    /// Leechers and seeders.
+    pub(super) fn views(&self) -> [View<'a, A, I>; 2] {
+        [self.leechers, self.seeders.unwrap_or(View::Flat(&[]))]
+    }
+
+    /// The requester itself among the leechers and among the seeders, where it is one of them.
+    pub(super) fn own(&self) -> [Option<Span>; 2] {
+        match self.own {
+            Some((Role::Leecher, seat)) => [Some(seat.only()), None],
+            Some((Role::Seeder, seat)) => [None, self.seeders.map(|_| seat.only())],
+            None => [None; 2],
+        }
+    }
 }
 
 /// What a list should be like.
@@ -77,27 +93,38 @@ pub(super) struct Chosen {
     pub(super) has_local_seeder: bool,
     /// Whether a local leecher was.
     pub(super) has_local_leecher: bool,
-    /// Whether a peer with a second address is on the list.
-    pub(super) has_other: bool,
 }
 
-/// Ranks of leechers and of seeders.
-type Ranks = [Range<usize>; 2];
+/// Leechers and seeders of one neighbourhood.
+type Spans = [Span; 2];
 
-/// Peers of one region, leechers and seeds: what lies in `outer` but not in `hole`.
-#[derive(Clone, Debug)]
+/// Peers of one region, leechers and seeders: what lies in `outer` but not in `gap`, which lies in it.
+#[derive(Clone, Copy, Debug, Default)]
 struct Region {
-    outer: Ranks,
-    hole: Ranks,
+    outer: Spans,
+    gap: Spans,
 }
 
+impl Region {
+    fn count(&self) -> Count {
+        let [leechers, seeders] = count(&self.outer);
+        let [hidden_leechers, hidden_seeders] = count(&self.gap);
+        [
+            leechers.saturating_sub(hidden_leechers),
+            seeders.saturating_sub(hidden_seeders),
+        ]
+    }
+}
+
+/// Composes a list for which there are more peers than fit on it.
 struct Composer<'a, A: Address, I> {
     views: [View<'a, A, I>; 2],
-    own: [Option<usize>; 2],
-    whole: Ranks,
+    /// The requester itself, or where it would stand: what all neighbourhoods are around.
+    own: Spans,
+    whole: Spans,
     around: &'a Around<A>,
-    /// The ranks of levels that were looked up.
-    levels: [OnceCell<Ranks>; LEVELS_MOST],
+    /// The levels that were looked up.
+    levels: [OnceCell<Spans>; LEVELS_MOST],
 }
 
 /// Puts peers onto the list. Returns what was chosen.
@@ -108,157 +135,130 @@ pub(super) fn choose<A: Address + Listed, I: KeptId>(
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
 ) -> Chosen {
-    if wish.want > 0 && standpoint.sees_all() && everybody::count(offer) <= wish.want {
-        return everybody::take(offer, standpoint, wish, list);
+    let views = offer.views();
+    let whole = match standpoint.seen() {
+        Some((low, high)) => views.map(|view| view.span(low, high, 0)),
+        None => views.map(|view| view.whole()),
+    };
+    let [leechers, seeders] = count(&whole);
+    let own = offer.own().into_iter().flatten().count();
+    if leechers + seeders - own.min(leechers) <= wish.want || wish.want == 0 {
+        return everybody::take(offer, whole, standpoint, wish, list);
     }
-    let around = &standpoint.around();
-    let mut composer = Composer {
-        views: [offer.leechers, offer.seeders.unwrap_or(View::Flat(&[]))],
+    let place = standpoint.place();
+    let [own_leecher, own_seeder] = offer.own();
+    let [leechers, seeders] = views;
+    let composer = Composer {
+        views,
         own: [
-            offer.own_rank(Role::Leecher),
-            offer
-                .own_rank(Role::Seeder)
-                .filter(|_| offer.seeders.is_some()),
+            own_leecher.unwrap_or_else(|| leechers.seek(0, |other| *other < place).none()),
+            own_seeder.unwrap_or_else(|| seeders.seek(0, |other| *other < place).none()),
         ],
-        whole: [0..0, 0..0],
-        around,
+        whole,
+        around: &standpoint.around(),
         levels: [const { OnceCell::new() }; LEVELS_MOST],
     };
-    composer.whole = match &around.whole {
-        Some((low, high)) => composer.ranks(low, high),
-        None => composer.views.map(|view| 0..view.len()),
-    };
-    let all = composer.count(&composer.whole);
-    let local = composer.local();
-    let mut chosen = Chosen::default();
-    let [local_leechers, local_seeders] = composer.count(&local);
-    (chosen.has_local_leecher, chosen.has_local_seeder) = (local_leechers > 0, local_seeders > 0);
-    if wish.want == 0 {
-        return chosen;
-    }
-    let mut put = |role: usize, peer: &Peer<A, I>| {
-        if wish.not.is_some_and(|id| peer.id.is(id)) {
-            return;
-        }
-        chosen.all += 1;
-        chosen.seeds += role;
-        chosen.has_other |= peer.has_other();
-        A::put(list, peer.address, peer.id.given());
-    };
-    if all.iter().sum::<usize>() <= wish.want {
-        chosen.local = local_leechers + local_seeders;
-        let region = Region {
-            outer: composer.whole.clone(),
-            hole: [0..0, 0..0],
-        };
-        composer.draw(&region, all, rng, &mut put);
-        return chosen;
-    }
-    let (regions, counts) = composer.compose(wish, rng);
-    for (region, count) in regions.iter().zip(counts) {
-        composer.draw(region, count, rng, &mut put);
-    }
-    let beyond: usize = counts.last().into_iter().flatten().sum();
-    chosen.local = chosen.all - beyond.min(chosen.all);
-    chosen
+    composer.choose(wish, rng, list)
 }
 
-impl<A: Address, I: KeptId> Composer<'_, A, I> {
-    fn ranks(&self, low: &Place<A>, high: &Place<A>) -> Ranks {
-        self.views.map(|view| view.ranks(low, high))
+impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
+    fn choose(&self, wish: &Wish, rng: &mut fastrand::Rng, list: &mut PeerList) -> Chosen {
+        let local = Region {
+            outer: self.local(),
+            gap: self.own,
+        };
+        let [local_leechers, local_seeders] = local.count();
+        let mut chosen = Chosen {
+            has_local_leecher: local_leechers > 0,
+            has_local_seeder: local_seeders > 0,
+            ..Chosen::default()
+        };
+        let (regions, takes) = self.compose(wish, rng);
+        let before = A::listed(list).len();
+        let mut near_end = before;
+        for (region, take) in regions.iter().zip(takes) {
+            near_end = A::listed(list).len();
+            chosen.seeds += self.draw(region, take, wish, rng, list);
+        }
+        chosen.all = A::listed(list).len() - before;
+        chosen.local = near_end - before;
+        chosen
     }
 
-    fn level(&self, level: usize) -> Ranks {
+    fn level(&self, level: usize) -> Spans {
         let (Some((low, high)), Some(known)) =
             (self.around.levels.get(level), self.levels.get(level))
         else {
-            return [0..0, 0..0];
+            return self.own;
         };
-        let ranks = known.get_or_init(|| {
-            let [leechers, seeders] = self.ranks(low, high);
-            let [all_leechers, all_seeders] = &self.whole;
-            [clip(leechers, all_leechers), clip(seeders, all_seeders)]
-        });
-        ranks.clone()
+        *known.get_or_init(|| {
+            let [leechers, seeders] = self.views;
+            let [own_leecher, own_seeder] = self.own.map(|own| own.start.chunk as usize);
+            let [all_leechers, all_seeders] = self.whole;
+            [
+                leechers.span(*low, *high, own_leecher).clip(all_leechers),
+                seeders.span(*low, *high, own_seeder).clip(all_seeders),
+            ]
+        })
     }
 
     /// The widest neighbourhood: what counts as local.
-    fn local(&self) -> Ranks {
-        self.around
-            .count
-            .checked_sub(1)
-            .map_or([0..0, 0..0], |widest| self.level(widest))
+    fn local(&self) -> Spans {
+        let widest = self.around.count.checked_sub(1);
+        widest.map_or(self.own, |widest| self.level(widest))
     }
 
-    /// Peers in ranges, the requester left out.
-    fn count(&self, ranks: &Ranks) -> Count {
-        let mut count = [0; 2];
-        for ((count, range), own) in count.iter_mut().zip(ranks).zip(&self.own) {
-            *count = range.len() - usize::from(own.is_some_and(|own| range.contains(&own)));
-        }
-        count
-    }
-
-    fn count_region(&self, region: &Region) -> Count {
-        let [outer_leechers, outer_seeders] = self.count(&region.outer);
-        let [leechers, seeders] = self.count(&region.hole);
-        [
-            outer_leechers.saturating_sub(leechers),
-            outer_seeders.saturating_sub(seeders),
-        ]
-    }
-
-    /// Finds the narrowest level, at most `widest`, that holds `quota` peers; returns it with its ranks and the next narrower's.
-    fn reach(&self, quota: usize, seeds_most: usize, widest: usize) -> (usize, Ranks, Ranks) {
-        let holds = |ranks: &Ranks| {
-            let [leechers, seeders] = self.count(ranks);
+    /// Finds the narrowest level, at most `widest`, that holds `quota` peers; returns it with the next narrower and itself.
+    fn reach(&self, quota: usize, seeds_most: usize, widest: usize) -> (usize, Spans, Spans) {
+        let holds = |spans: &Spans| {
+            let level = Region {
+                outer: *spans,
+                gap: self.own,
+            };
+            let [leechers, seeders] = level.count();
             leechers + seeders.min(seeds_most) >= quota
         };
         let mut at = self.around.home.min(widest);
-        let mut ranks = self.level(at);
-        if holds(&ranks) {
+        let mut spans = self.level(at);
+        if holds(&spans) {
             while let Some(narrower) = at.checked_sub(1) {
                 let inner = self.level(narrower);
                 if !holds(&inner) {
-                    return (at, inner, ranks);
+                    return (at, inner, spans);
                 }
-                (at, ranks) = (narrower, inner);
+                (at, spans) = (narrower, inner);
             }
-            let none = ranks.clone().map(|range| range.start..range.start);
-            return (at, none, ranks);
+            return (at, self.own, spans);
         }
-        let mut inner = ranks.clone();
-        while !holds(&ranks) && at < widest {
+        let mut inner = spans;
+        while !holds(&spans) && at < widest {
             at += 1;
-            inner = ranks;
-            ranks = self.level(at);
+            inner = spans;
+            spans = self.level(at);
         }
-        if holds(&ranks) {
-            (at, inner, ranks)
+        if holds(&spans) {
+            (at, inner, spans)
         } else {
-            (at, ranks.clone(), ranks)
+            (at, spans, spans)
         }
     }
 
     /// How much to take from each region, so that the list is full: there are more peers than that.
     fn compose(&self, wish: &Wish, rng: &mut fastrand::Rng) -> ([Region; 4], [Count; 4]) {
-        let [leechers, seeders] = self.count(&self.whole);
+        let everybody = Region {
+            outer: self.whole,
+            gap: self.own,
+        };
+        let [leechers, seeders] = everybody.count();
         let mut seeds = wish
             .seeds_most
             .max(wish.want.saturating_sub(leechers))
             .min(seeders);
         let Some(widest) = self.around.count.checked_sub(1) else {
-            let nothing = Region {
-                outer: [0..0, 0..0],
-                hole: [0..0, 0..0],
-            };
-            let beyond = Region {
-                outer: self.whole.clone(),
-                hole: [0..0, 0..0],
-            };
-            let take = split(wish.want, self.count_region(&beyond), seeds, rng);
+            let take = split(wish.want, everybody.count(), seeds, rng);
+            let nothing = Region::default();
             return (
-                [nothing.clone(), nothing.clone(), nothing, beyond],
+                [nothing, nothing, nothing, everybody],
                 [[0; 2], [0; 2], [0; 2], take],
             );
         };
@@ -275,15 +275,15 @@ impl<A: Address, I: KeptId> Composer<'_, A, I> {
         let outermost = if self.around.is_zoned {
             self.level(widest)
         } else {
-            boundary.clone()
+            boundary
         };
         let middle = Region {
-            outer: outermost.clone(),
-            hole: boundary,
+            outer: outermost,
+            gap: boundary,
         };
         let beyond = Region {
-            outer: self.whole.clone(),
-            hole: outermost,
+            outer: self.whole,
+            gap: outermost,
         };
         let rest = wish.want.saturating_sub(sum(&near.1));
         let far = self.far(
@@ -319,23 +319,23 @@ impl<A: Address, I: KeptId> Composer<'_, A, I> {
         &self,
         quota: usize,
         seeds: &mut usize,
-        inner: Ranks,
-        ring: Ranks,
+        inner: Spans,
+        ring: Spans,
         rng: &mut fastrand::Rng,
     ) -> ([Region; 2], [Count; 2]) {
         let ring = Region {
             outer: ring,
-            hole: inner.clone(),
+            gap: inner,
         };
         let inner = Region {
             outer: inner,
-            hole: [0..0, 0..0],
+            gap: self.own,
         };
-        let take_inner = split(quota, self.count_region(&inner), *seeds, rng);
+        let take_inner = split(quota, inner.count(), *seeds, rng);
         *seeds -= take_inner[1].min(*seeds);
         let take_ring = split(
             quota - sum_of(&take_inner).min(quota),
-            self.count_region(&ring),
+            ring.count(),
             *seeds,
             rng,
         );
@@ -352,7 +352,7 @@ impl<A: Address, I: KeptId> Composer<'_, A, I> {
         [middle, beyond]: [&Region; 2],
         rng: &mut fastrand::Rng,
     ) -> [Count; 2] {
-        let (in_middle, in_beyond) = (self.count_region(middle), self.count_region(beyond));
+        let (in_middle, in_beyond) = (middle.count(), beyond.count());
         let [middle_all, beyond_all] = [sum_of(&in_middle), sum_of(&in_beyond)];
         let fair = share(rest, beyond_all, middle_all + beyond_all, rng);
         let from_beyond = fair
@@ -374,26 +374,27 @@ impl<A: Address, I: KeptId> Composer<'_, A, I> {
         ]
     }
 
-    /// Hands `take` peers of a region to `put`, every peer of one role with the same chance.
+    /// Puts `take` peers of a region onto the list, every peer of one role with the same chance. Returns how many are seeds.
     fn draw(
         &self,
         region: &Region,
         take: Count,
+        wish: &Wish,
         rng: &mut fastrand::Rng,
-        put: &mut impl FnMut(usize, &Peer<A, I>),
-    ) {
-        for (role, take) in take.into_iter().enumerate().filter(|(_, take)| *take > 0) {
-            let (Some(view), Some(outer), Some(hole)) = (
-                self.views.get(role),
-                region.outer.get(role),
-                region.hole.get(role),
-            ) else {
-                continue;
-            };
-            let own = self.own.get(role).copied().flatten();
-            draw_from(view, &segments(outer, hole, own), take, rng, &mut |peer| {
-                put(role, peer);
-            });
+        list: &mut PeerList,
+    ) -> usize {
+        let mut leechers_end = A::listed(list).len();
+        let spans = region.outer.into_iter().zip(region.gap);
+        let roles = self.views.iter().zip(spans).zip(take);
+        for (role, ((view, (outer, gap)), take)) in roles.enumerate() {
+            if take > 0 {
+                let mut put = onto(list, wish.not);
+                draw_from(view, outer, gap, take, rng, &mut put);
+            }
+            if role == 0 {
+                leechers_end = A::listed(list).len();
+            }
         }
+        A::listed(list).len() - leechers_end
     }
 }

@@ -85,31 +85,32 @@ impl<I: KeptId> Swarm<I> {
             peer: &Peer<A, I>,
             others: Option<&Others>,
         ) -> StoredPeer {
-            let address = SocketAddr::new(peer.address.ip(), peer.address.port());
+            let state = &peer.state;
+            let address = SocketAddr::new(peer.ip(), peer.spot.address().port());
             StoredPeer {
                 ip: address.ip(),
                 inner_ip: others
-                    .filter(|_| peer.has_other())
+                    .filter(|_| state.has_other())
                     .and_then(|others| others.of(address)),
                 port: address.port(),
-                id: peer.id.given().unwrap_or(PeerId([0; 20])),
-                is_seeder: role == Role::Seeder && !peer.is_paused(),
-                is_paused: peer.is_paused(),
-                is_reported: peer.is_reported(),
-                has_completed: peer.has_completed(),
-                downloaded_mib: peer.downloaded_mib(),
-                last_seen: peer.seen(),
+                id: state.id.given().unwrap_or(PeerId([0; 20])),
+                is_seeder: role == Role::Seeder && !state.is_paused(),
+                is_paused: state.is_paused(),
+                is_reported: state.is_reported(),
+                has_completed: state.has_completed(),
+                downloaded_mib: state.downloaded_mib(),
+                last_seen: state.seen(),
             }
         }
         let others = self.extra.as_ref().map(|extra| &extra.others);
         self.v4
             .iter()
-            .for_each(|(role, peer)| visit(store(role, peer, others)));
+            .for_each(|(role, peer)| visit(store(role, &peer, others)));
         if let Some(extra) = &self.extra {
             extra
                 .v6
                 .iter()
-                .for_each(|(role, peer)| visit(store(role, peer, others)));
+                .for_each(|(role, peer)| visit(store(role, &peer, others)));
         }
     }
 
@@ -126,11 +127,11 @@ impl<I: KeptId> Swarm<I> {
         ) -> Option<(Role, Peer<A, I>)> {
             let address = A::pack(peer.ip, peer.port)?;
             let mut new = Peer::new(address, peer.id, zones.of(peer.ip), peer.last_seen);
-            new.set_paused(peer.is_paused);
-            new.set_reported(peer.is_reported);
-            new.set_completed(peer.has_completed);
-            new.set_downloaded_mib(peer.downloaded_mib);
-            new.set_other(peer.inner_ip.is_some());
+            new.state.set_paused(peer.is_paused);
+            new.state.set_reported(peer.is_reported);
+            new.state.set_completed(peer.has_completed);
+            new.state.set_downloaded_mib(peer.downloaded_mib);
+            new.state.set_other(peer.inner_ip.is_some());
             Some((
                 if peer.is_seeder || peer.is_paused {
                     Role::Seeder

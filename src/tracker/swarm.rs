@@ -8,9 +8,10 @@ use super::around::Standpoint;
 use super::draw::Listed;
 use super::loads::Loads;
 use super::others::Others;
-use super::peer::{Address, KeptId};
+use super::peer::{Address, KeptId, State};
 use super::peers::{Peers, Role};
 use super::selection::{Chosen, Offer, Wish, choose};
+use super::span::Seat;
 use super::visit::{Change, Outcome, Rules, Visit};
 use super::zones::Zones;
 use crate::clock::Seconds;
@@ -109,11 +110,11 @@ impl<I: KeptId> Swarm<I> {
             last_used = seen.raw().max(last_used);
         };
         self.v4.expire(horizon, &mut |peer| {
-            bury(peer.address.ip(), peer.is_paused(), peer.seen());
+            bury(peer.ip(), peer.state.is_paused(), peer.state.seen());
         });
         if let Some(extra) = &mut self.extra {
             extra.v6.expire(horizon, &mut |peer| {
-                bury(peer.address.ip(), peer.is_paused(), peer.seen());
+                bury(peer.ip(), peer.state.is_paused(), peer.state.seen());
             });
         }
         self.paused = self.paused.saturating_sub(paused);
@@ -144,7 +145,10 @@ impl<I: KeptId> Swarm<I> {
             zone: u32,
         ) -> bool {
             let packed = A::pack(address.ip(), address.port());
-            packed.is_some_and(|packed| peers.find(&(zone, packed.key()), Role::Leecher).is_some())
+            packed.is_some_and(|packed| {
+                let place = A::place(zone, packed.key());
+                peers.find(place, Role::Leecher).is_some()
+            })
         }
         let Some(extra) = &mut self.extra else { return };
         let (v4, v6) = (&self.v4, &extra.v6);
@@ -160,7 +164,7 @@ impl<I: KeptId> Swarm<I> {
     fn place_anew(&mut self, rules: &Rules<'_>) {
         fn anew<A: Address, I: KeptId>(peers: &mut Peers<A, I>, zones: &Zones) {
             let all = peers.drain().into_iter().map(|(role, mut peer)| {
-                peer.set_zone(zones.of(peer.address.ip()));
+                peer.set_zone(zones.of(peer.ip()));
                 (role, peer)
             });
             *peers = Peers::rebuild(all);
@@ -204,13 +208,14 @@ impl<I: KeptId> Swarm<I> {
         } else {
             self.hand_out(announce, rules, zone, change.own, rng, list)
         };
-        if let Some((role, rank)) = change.own
+        if let Some((role, seat)) = change.own
             && change.fate != Fate::Early
         {
-            self.remember_share(announce.ip, role, rank, &chosen);
+            self.remember_share(announce.ip, role, seat, &chosen);
         }
         Outcome {
             fate: change.fate,
+            zone,
             chosen,
             gained: change.gained,
             since: change.since,
@@ -244,16 +249,21 @@ impl<I: KeptId> Swarm<I> {
         let extra = self.extra.get_or_insert_with(Box::default);
         let address = SocketAddr::new(announce.ip, announce.port);
         let is_kept = extra.others.keep(address, announce.inner_ip);
-        let Some((role, rank)) = change.own else {
+        let Some((role, seat)) = change.own else {
             return;
         };
-        if announce.ip.is_ipv4() {
-            if let Some(peer) = self.v4.get_mut(role, rank) {
-                peer.set_other(is_kept);
-            }
-        } else if let Some(peer) = extra.v6.get_mut(role, rank) {
-            peer.set_other(is_kept);
+        if let Some(state) = self.state_mut(announce.ip, role, seat) {
+            state.set_other(is_kept);
         }
+    }
+
+    /// What is kept of the peer of the address's family at a seat.
+    fn state_mut(&mut self, ip: IpAddr, role: Role, seat: Seat) -> Option<&mut State<I>> {
+        if ip.is_ipv4() {
+            return self.v4.state_mut(role, seat);
+        }
+        let extra = self.extra.as_mut();
+        extra.and_then(|extra| extra.v6.state_mut(role, seat))
     }
 
     fn hand_out(
@@ -261,7 +271,7 @@ impl<I: KeptId> Swarm<I> {
         announce: &Announce,
         rules: &Rules<'_>,
         zone: u32,
-        own: Option<(Role, usize)>,
+        own: Option<(Role, Seat)>,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> Chosen {
@@ -309,29 +319,20 @@ impl<I: KeptId> Swarm<I> {
             chosen.seeds += more.seeds;
             chosen.has_local_leecher |= more.has_local_leecher;
             chosen.has_local_seeder |= more.has_local_seeder;
-            chosen.has_other |= more.has_other;
             wish.want = want.saturating_sub(chosen.all);
             wish.seeds_most = wish.seeds_most.saturating_sub(more.seeds);
         }
-        if chosen.has_other {
-            let others = self.extra.as_ref().map(|extra| &extra.others);
-            others.inspect(|others| others.translate(announce, rules.zones.realms(), list));
+        if let Some(extra) = &self.extra {
+            let realms = rules.zones.realms();
+            extra.others.translate(announce, realms, list);
         }
         chosen
     }
 
-    fn remember_share(&mut self, ip: IpAddr, role: Role, rank: usize, chosen: &Chosen) {
-        let share = u8::try_from(chosen.local * 255 / chosen.all.max(1)).unwrap_or(u8::MAX);
-        if ip.is_ipv4() {
-            if let Some(peer) = self.v4.get_mut(role, rank) {
-                peer.local_share = share;
-            }
-        } else if let Some(peer) = self
-            .extra
-            .as_mut()
-            .and_then(|extra| extra.v6.get_mut(role, rank))
-        {
-            peer.local_share = share;
+    fn remember_share(&mut self, ip: IpAddr, role: Role, seat: Seat, chosen: &Chosen) {
+        if let Some(state) = self.state_mut(ip, role, seat) {
+            let share = chosen.local * 255 / chosen.all.max(1);
+            state.local_share = u8::try_from(share).unwrap_or(u8::MAX);
         }
     }
 
@@ -346,18 +347,20 @@ impl<I: KeptId> Swarm<I> {
             loads: &Loads,
             is_gone: impl Fn(IpAddr) -> bool,
         ) -> (u32, u32) {
-            if !peers.iter().any(|(_, peer)| is_gone(peer.address.ip())) {
+            if !peers.iter().any(|(_, peer)| is_gone(peer.ip())) {
                 return (0, 0);
             }
             let (gone, stay): (Vec<_>, Vec<_>) = peers
                 .drain()
                 .into_iter()
-                .partition(|(_, peer)| is_gone(peer.address.ip()));
+                .partition(|(_, peer)| is_gone(peer.ip()));
             *peers = Peers::rebuild(stay);
-            gone.iter()
-                .for_each(|(_, peer)| loads.take(peer.address.ip()));
-            let paused = gone.iter().filter(|(_, peer)| peer.is_paused()).count();
-            let last_seen = gone.iter().map(|(_, peer)| peer.seen().raw()).max();
+            gone.iter().for_each(|(_, peer)| loads.take(peer.ip()));
+            let paused = gone
+                .iter()
+                .filter(|(_, peer)| peer.state.is_paused())
+                .count();
+            let last_seen = gone.iter().map(|(_, peer)| peer.state.seen().raw()).max();
             (u32::try_from(paused).unwrap_or(0), last_seen.unwrap_or(0))
         }
         let before = self.len();
@@ -382,7 +385,7 @@ impl<I: KeptId> Swarm<I> {
 fn hand_out_of<A: Address + Listed, I: KeptId>(
     peers: &Peers<A, I>,
     takes_seeds: bool,
-    own: Option<(Role, usize)>,
+    own: Option<(Role, Seat)>,
     standpoint: &Standpoint<'_, A>,
     wish: &Wish,
     rng: &mut fastrand::Rng,

@@ -3,10 +3,11 @@
 
 use super::announce::{Announce, Event};
 use super::loads::Loads;
-use super::peer::{Address, KeptId, Peer};
+use super::peer::{Address, KeptId, Peer, State};
 use super::peers::{Peers, Role};
 use super::selection::Chosen;
 use super::settings::Settings;
+use super::span::Seat;
 use super::zones::Zones;
 use crate::clock::Seconds;
 use crate::metrics::Fate;
@@ -32,6 +33,8 @@ impl Rules<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outcome {
     pub(super) fate: Fate,
+    /// The announcer's zone.
+    pub(super) zone: u32,
     pub(super) chosen: Chosen,
     /// MiB downloaded since its last announce, and the local share of the list it had then, in 255ths.
     pub(super) gained: (u32, u8),
@@ -51,7 +54,7 @@ pub(super) struct Visit<'a> {
 pub(super) struct Change {
     pub(super) fate: Fate,
     /// Where the announcer stands, when it is stored.
-    pub(super) own: Option<(Role, usize)>,
+    pub(super) own: Option<(Role, Seat)>,
     /// Whether it counted as a paused partial seed before and after.
     pub(super) paused: [bool; 2],
     pub(super) had_other: bool,
@@ -95,21 +98,21 @@ impl Visit<'_> {
         address: A,
         has_room: impl FnOnce() -> Result<(), Fate>,
     ) -> Change {
-        let place = (self.zone, address.key());
-        let found = peers.find(&place, self.role());
+        let place = A::place(self.zone, address.key());
+        let found = peers.find(place, self.role());
         if self.announce.is_reported
-            && let Some((role, rank)) = found
+            && let Some((role, seat)) = found
             && peers
-                .get_mut(role, rank)
-                .is_some_and(|peer| !peer.is_reported())
+                .state_mut(role, seat)
+                .is_some_and(|state| !state.is_reported())
         {
             return Change::nothing(Fate::Passed);
         }
         match found {
-            Some((role, rank)) if self.announce.event == Event::Stopped => {
-                self.leave(peers, role, rank)
+            Some((role, seat)) if self.announce.event == Event::Stopped => {
+                self.leave(peers, role, seat)
             }
-            Some((role, rank)) => self.refresh(peers, role, rank),
+            Some((role, seat)) => self.refresh(peers, role, seat),
             None if self.announce.event == Event::Stopped || self.announce.port == 0 => {
                 Change::nothing(Fate::Passed)
             }
@@ -132,10 +135,9 @@ impl Visit<'_> {
             let roles = [Role::Leecher, Role::Seeder].into_iter();
             let ports: usize = roles
                 .map(|role| {
-                    peers
-                        .view(role)
-                        .ranks(&(self.zone, low), &(self.zone, high))
-                        .len()
+                    let view = peers.view(role);
+                    let (low, high) = (A::place(self.zone, low), A::place(self.zone, high));
+                    view.span(low, high, 0).len()
                 })
                 .sum();
             if ports >= settings.max_ports_per_address as usize {
@@ -151,17 +153,17 @@ impl Visit<'_> {
 
     fn join<A: Address, I: KeptId>(&self, peers: &mut Peers<A, I>, address: A) -> Change {
         let mut peer = Peer::new(address, self.announce.peer_id, self.zone, self.rules.now);
-        peer.set_paused(self.is_paused());
-        peer.set_reported(self.announce.is_reported);
-        peer.set_downloaded_mib(self.downloaded_mib());
+        peer.state.set_paused(self.is_paused());
+        peer.state.set_reported(self.announce.is_reported);
+        peer.state.set_downloaded_mib(self.downloaded_mib());
         let has_completed = self.announce.event == Event::Completed;
-        peer.set_completed(has_completed);
+        peer.state.set_completed(has_completed);
         let role = self.role();
-        let rank = peers.insert(role, peer);
+        let seat = peers.insert(role, peer);
         self.rules.loads.add(self.announce.ip);
         let change = Change::nothing(Fate::Joined);
         Change {
-            own: Some((role, rank)),
+            own: Some((role, seat)),
             paused: [false, self.is_paused()],
             has_completed,
             ..change
@@ -172,17 +174,17 @@ impl Visit<'_> {
         &self,
         peers: &mut Peers<A, I>,
         role: Role,
-        rank: usize,
+        seat: Seat,
     ) -> Change {
-        let Some(gone) = peers.remove(role, rank) else {
+        let Some(gone) = peers.remove(role, seat) else {
             return Change::nothing(Fate::Passed);
         };
         self.rules.loads.take(self.announce.ip);
-        let since = self.rules.now.since(gone.seen());
-        let gained = self.gained(&gone);
+        let since = self.rules.now.since(gone.state.seen());
+        let gained = self.gained(&gone.state);
         Change {
-            paused: [gone.is_paused(), false],
-            had_other: gone.has_other(),
+            paused: [gone.state.is_paused(), false],
+            had_other: gone.state.has_other(),
             gained,
             since,
             ..Change::nothing(Fate::Left)
@@ -190,7 +192,7 @@ impl Visit<'_> {
     }
 
     /// MiB since the last announce. A smaller count is a client that was restarted: all of it is new.
-    fn gained<A: Address, I: KeptId>(&self, peer: &Peer<A, I>) -> (u32, u8) {
+    fn gained<I: KeptId>(&self, peer: &State<I>) -> (u32, u8) {
         let total = self.downloaded_mib();
         (
             total.checked_sub(peer.downloaded_mib()).unwrap_or(total),
@@ -202,17 +204,20 @@ impl Visit<'_> {
         &self,
         peers: &mut Peers<A, I>,
         role: Role,
-        rank: usize,
+        seat: Seat,
     ) -> Change {
         let now = self.rules.now;
-        let Some(peer) = peers.get_mut(role, rank) else {
+        let Some(state) = peers.state_mut(role, seat) else {
             return Change::nothing(Fate::Passed);
         };
-        let since = now.since(peer.seen());
-        let same_state = role == self.role() && peer.is_paused() == self.is_paused();
+        let since = now.since(state.seen());
+        let same_state = role == self.role() && state.is_paused() == self.is_paused();
         let settings = self.rules.settings;
         let early = settings.min_interval(settings.announce_interval) / 2;
-        let same_client = peer.id.given().is_none_or(|id| id == self.announce.peer_id);
+        let same_client = state
+            .id
+            .given()
+            .is_none_or(|id| id == self.announce.peer_id);
         if self.announce.event == Event::None
             && same_state
             && same_client
@@ -220,28 +225,28 @@ impl Visit<'_> {
             && self.announce.inner_ip.is_none()
         {
             return Change {
-                own: Some((role, rank)),
+                own: Some((role, seat)),
                 ..Change::nothing(Fate::Early)
             };
         }
-        let was_paused = peer.is_paused();
-        let had_other = peer.has_other();
+        let was_paused = state.is_paused();
+        let had_other = state.has_other();
         // A client that was restarted under the same address starts counting anew.
         let gained = if same_client {
-            self.gained(peer)
+            self.gained(state)
         } else {
             (0, 0)
         };
-        let has_completed = self.announce.event == Event::Completed && !peer.has_completed();
-        peer.id = I::keep(self.announce.peer_id);
-        peer.set_seen(now);
-        peer.set_reported(self.announce.is_reported);
-        peer.set_paused(self.is_paused());
-        peer.set_downloaded_mib(self.downloaded_mib());
-        peer.set_completed(peer.has_completed() || has_completed);
-        let mut own = (role, rank);
+        let has_completed = self.announce.event == Event::Completed && !state.has_completed();
+        state.id = I::keep(self.announce.peer_id);
+        state.set_seen(now);
+        state.set_reported(self.announce.is_reported);
+        state.set_paused(self.is_paused());
+        state.set_downloaded_mib(self.downloaded_mib());
+        state.set_completed(state.has_completed() || has_completed);
+        let mut own = (role, seat);
         if role != self.role()
-            && let Some(peer) = peers.remove(role, rank)
+            && let Some(peer) = peers.remove(role, seat)
         {
             own = (self.role(), peers.insert(self.role(), peer));
         }
