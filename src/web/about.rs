@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::form::Form;
 use super::page::{Page, plain, redirect};
-use super::{State, health};
+use super::{ConfigurationRow, State, health};
 use crate::metrics::Gauge;
 
 #[derive(Serialize)]
@@ -15,6 +15,28 @@ struct TokenRow {
     number: u64,
     name: String,
     created: u64,
+}
+
+/// One section of the configuration.
+#[derive(Serialize)]
+struct Section {
+    name: String,
+    rows: Vec<ConfigurationRow>,
+}
+
+/// The rows under the name of their section, in their order.
+fn sections(rows: Vec<ConfigurationRow>) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    for row in rows {
+        match sections.last_mut() {
+            Some(last) if last.name == row.section => last.rows.push(row),
+            _ => sections.push(Section {
+                name: row.section.clone(),
+                rows: vec![row],
+            }),
+        }
+    }
+    sections
 }
 
 /// The state of the parts, from the gauges that they set.
@@ -94,7 +116,7 @@ fn render(
     page.insert("tokens", &tokens);
     page.insert("parts", &parts(state));
     page.insert("started", &state.started.0);
-    page.insert("configuration", &(state.doors.configuration)());
+    page.insert("configuration", &sections((state.doors.configuration)()));
     page.render_as(status, "about.html")
 }
 

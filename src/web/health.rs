@@ -83,7 +83,13 @@ fn reply(state: &State, request: &HttpRequest, faults: &[Fault]) -> HttpResponse
     });
     let status = if faults.is_empty() { "ok" } else { "fault" };
     if caller::is_admin(state, request) {
-        return reply.json(serde_json::json!({ "status": status, "faults": faults }));
+        if faults.is_empty() {
+            return reply.json(serde_json::json!({ "status": status, "faults": faults }));
+        }
+        let text = |fault: &Fault| state.templates.english(&format!("fault_{}", fault.name()));
+        let texts: Vec<_> = faults.iter().map(text).collect();
+        return reply
+            .json(serde_json::json!({ "status": status, "faults": faults, "texts": texts }));
     }
     reply.json(serde_json::json!({ "status": status }))
 }

@@ -68,6 +68,11 @@ impl Templates {
         }
     }
 
+    /// One text for replies that are not pages.
+    pub(super) fn english(&self, key: &str) -> Option<String> {
+        Some(self.english.get_from_path(key)?.as_str()?.to_owned())
+    }
+
     /// One page as HTML.
     pub(super) fn render(&self, name: &str, context: &Context) -> Result<String, tera::Error> {
         self.tera.render(name, context)

@@ -52,7 +52,7 @@
     const chart = new uPlot({
       width: Math.max(holder.clientWidth, 200),
       height: 190,
-      padding: [10, 10, 0, 0],
+      padding: [10, 18, 0, 0],
       cursor: { sync: { key: "charts" }, points: { size: 6 } },
       legend: { live: true },
       scales: {

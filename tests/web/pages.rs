@@ -274,6 +274,8 @@ fn health_turns_when_snapshots_are_late_and_back() {
         (reply.status, reply.json()["faults"][0].as_str()),
         (503, Some("snapshots_silent"))
     );
+    let text = reply.json()["texts"][0].to_string();
+    assert!(text.contains("nothing goes to the disk"), "{text}");
     assert!(
         site.operator()
             .get("/stat")
