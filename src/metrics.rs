@@ -175,9 +175,11 @@ pub const LATENCY_BOUNDS_US: [u64; 12] = [
     2, 5, 10, 20, 50, 100, 250, 1_000, 5_000, 25_000, 100_000, 1_000_000,
 ];
 
-/// One worker's counters. Any thread may count on it; it is fast when only one does.
+/// One worker's counters. Only that worker counts on it, which spares it locked additions; all threads may read it. On the
+/// spare sheet any thread may count.
 #[derive(Debug, Default)]
 pub struct Sheet {
+    is_spare: bool,
     answered: [[[AtomicU64; Action::COUNT]; Family::COUNT]; Transport::COUNT],
     failures: [[AtomicU64; Failure::COUNT]; Transport::COUNT],
     told: [AtomicU64; Told::COUNT],
@@ -189,25 +191,28 @@ pub struct Sheet {
     latency_sum_us: AtomicU64,
 }
 
-fn add(counter: Option<&AtomicU64>, amount: u64) {
-    if let Some(counter) = counter {
-        counter.fetch_add(amount, Relaxed);
-    }
-}
-
 impl Sheet {
+    #[inline]
+    fn add(&self, counter: Option<&AtomicU64>, amount: u64) {
+        match counter {
+            Some(counter) if self.is_spare => drop(counter.fetch_add(amount, Relaxed)),
+            Some(counter) => counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed),
+            None => {}
+        }
+    }
+
     /// Counts a request that was answered as asked.
     pub fn answered(&self, transport: Transport, family: Family, action: Action) {
         let by_family = self
             .answered
             .get(transport as usize)
             .and_then(|all| all.get(family as usize));
-        add(by_family.and_then(|all| all.get(action as usize)), 1);
+        self.add(by_family.and_then(|all| all.get(action as usize)), 1);
     }
 
     /// Counts a refusal.
     pub fn failed(&self, transport: Transport, failure: Failure) {
-        add(
+        self.add(
             self.failures
                 .get(transport as usize)
                 .and_then(|all| all.get(failure as usize)),
@@ -217,18 +222,18 @@ impl Sheet {
 
     /// Counts an announce by its event, by what became of it, and by the peers handed out. The core does this.
     pub fn announced(&self, told: Told, fate: Fate, handed_out: usize) {
-        add(self.told.get(told as usize), 1);
-        add(self.fates.get(fate as usize), 1);
-        self.handed_out.fetch_add(handed_out as u64, Relaxed);
+        self.add(self.told.get(told as usize), 1);
+        self.add(self.fates.get(fate as usize), 1);
+        self.add(Some(&self.handed_out), handed_out as u64);
     }
 
     /// Counts bytes of requests and replies.
     pub fn moved(&self, transport: Transport, received_bytes: usize, sent_bytes: usize) {
-        add(
+        self.add(
             self.received_bytes.get(transport as usize),
             received_bytes as u64,
         );
-        add(self.sent_bytes.get(transport as usize), sent_bytes as u64);
+        self.add(self.sent_bytes.get(transport as usize), sent_bytes as u64);
     }
 
     /// Puts the time that a tracker request took (from parse to bytes) into the histogram.
@@ -238,8 +243,8 @@ impl Sheet {
             .iter()
             .position(|bound| micros <= *bound)
             .unwrap_or(LATENCY_BOUNDS_US.len());
-        add(self.latency.get(bucket), 1);
-        self.latency_sum_us.fetch_add(micros, Relaxed);
+        self.add(self.latency.get(bucket), 1);
+        self.add(Some(&self.latency_sum_us), micros);
     }
 }
 
@@ -300,12 +305,15 @@ impl Metrics {
     pub fn new(workers: usize) -> Metrics {
         Metrics {
             sheets: (0..workers).map(|_| CachePadded::default()).collect(),
-            spare: CachePadded::default(),
+            spare: CachePadded::new(Sheet {
+                is_spare: true,
+                ..Sheet::default()
+            }),
             gauges: Default::default(),
         }
     }
 
-    /// The sheet of worker `index`; the spare one when there is none.
+    /// The sheet of worker `index`, for that worker alone; the spare one, for everybody, when there is none.
     pub fn sheet(&self, index: usize) -> &Sheet {
         self.sheets.get(index).unwrap_or(&self.spare)
     }
@@ -326,7 +334,9 @@ impl Metrics {
 
     /// Adds to a gauge that counts.
     pub fn raise(&self, gauge: Gauge, amount: u64) {
-        add(self.gauges.get(gauge as usize), amount);
+        if let Some(cell) = self.gauges.get(gauge as usize) {
+            cell.fetch_add(amount, Relaxed);
+        }
     }
 
     /// Takes from a gauge that counts.

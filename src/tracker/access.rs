@@ -121,26 +121,40 @@ impl Blocked {
 
 /// Every list that decides who is served.
 #[derive(Debug, Default)]
-pub struct Access {
-    blocked: ArcSwap<Blocked>,
-    rules: ArcSwap<(Networks, Vec<ClientRule>)>,
+pub struct Access(ArcSwap<Lists>);
+
+/// All lists, so that an announce fetches them at once.
+#[derive(Clone, Debug, Default)]
+struct Lists {
+    blocked: Arc<Blocked>,
+    ignored: Arc<Networks>,
+    clients: Arc<Vec<ClientRule>>,
 }
 
 impl Access {
     /// Replaces `ignore_ip` and the rules for client ids.
     pub fn configure(&self, ignored: Networks, mut clients: Vec<ClientRule>) {
         clients.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
-        self.rules.store(Arc::new((ignored, clients)));
+        let (ignored, clients) = (Arc::new(ignored), Arc::new(clients));
+        self.0.rcu(|lists| Lists {
+            blocked: Arc::clone(&lists.blocked),
+            ignored: Arc::clone(&ignored),
+            clients: Arc::clone(&clients),
+        });
     }
 
     /// Replaces the blocklist; entries that expired before `now` are left out.
     pub fn block(&self, blocks: Vec<Block>, now: Wall) {
-        self.blocked.store(Arc::new(Blocked::new(blocks, now)));
+        let blocked = Arc::new(Blocked::new(blocks, now));
+        self.0.rcu(|lists| Lists {
+            blocked: Arc::clone(&blocked),
+            ..Lists::clone(lists)
+        });
     }
 
     /// Drops entries that have expired by `now`. Costs next to nothing when there are none.
     pub fn expire(&self, now: Wall) {
-        let blocked = self.blocked.load_full();
+        let blocked = Arc::clone(&self.0.load().blocked);
         if blocked.next_expiry.is_some_and(|end| end <= now) {
             self.block(blocked.blocks.clone(), now);
         }
@@ -148,7 +162,7 @@ impl Access {
 
     /// The entries in force.
     pub fn blocks(&self) -> Vec<Block> {
-        self.blocked.load().blocks.clone()
+        self.0.load().blocked.blocks.clone()
     }
 
     /// Everything that is asked before an announce, with each list looked at once.
@@ -156,18 +170,18 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub(super) fn admit_announce(&self, announce: &Announce) -> Result<(), Refusal> {
-        let rules = self.rules.load();
-        if rules.0.covers(announce.ip) {
+        let lists = self.0.load();
+        if lists.ignored.covers(announce.ip) {
             return Err(Refusal::AddressIgnored);
         }
-        let blocked = self.blocked.load();
+        let blocked = &lists.blocked;
         if blocked.networks.covers(announce.ip) {
             return Err(Refusal::AddressBlocked);
         }
         if blocked.has_torrent(&announce.info_hash) {
             return Err(Refusal::TorrentBlocked);
         }
-        judge_client(&rules.1, &announce.peer_id)
+        judge_client(&lists.clients, &announce.peer_id)
     }
 
     /// Whether the canonical address `ip` is served at all.
@@ -175,10 +189,11 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit(&self, ip: IpAddr) -> Result<(), Refusal> {
-        if self.rules.load().0.covers(ip) {
+        let lists = self.0.load();
+        if lists.ignored.covers(ip) {
             return Err(Refusal::AddressIgnored);
         }
-        if self.is_blocked(ip) {
+        if lists.blocked.networks.covers(ip) {
             return Err(Refusal::AddressBlocked);
         }
         Ok(())
@@ -186,7 +201,7 @@ impl Access {
 
     /// Whether the blocklist covers the canonical address `ip`.
     pub fn is_blocked(&self, ip: IpAddr) -> bool {
-        self.blocked.load().networks.covers(ip)
+        self.0.load().blocked.networks.covers(ip)
     }
 
     /// Whether the torrent is served.
@@ -194,7 +209,7 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit_torrent(&self, hash: &InfoHash) -> Result<(), Refusal> {
-        if self.blocked.load().has_torrent(hash) {
+        if self.0.load().blocked.has_torrent(hash) {
             return Err(Refusal::TorrentBlocked);
         }
         Ok(())
@@ -205,7 +220,7 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit_client(&self, id: &PeerId) -> Result<(), Refusal> {
-        judge_client(&self.rules.load().1, id)
+        judge_client(&self.0.load().clients, id)
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn share(amount: usize, part: usize, whole: usize, rng: &mut fastrand
         return 0;
     }
     let product = amount * part;
-    product / whole + usize::from(rng.usize(0..whole) < product % whole)
+    product / whole + usize::from((below(number(whole), rng) as usize) < product % whole)
 }
 
 /// Divides `want` between leechers and seeds by how many of each there are, with at most `seeds_most` seeds.
@@ -66,9 +66,10 @@ pub(super) fn draw_from<A: Address, I: KeptId>(
         copy(view, gap.end.until(outer.end), put);
         return;
     }
+    let turned = below(all, rng);
     let mut strata = Strata {
-        all,
-        turn: rng.u32(0..all),
+        ahead: all - turned,
+        turned,
         // Strata end at multiples of all ÷ take, in fixed point: one division for all of them.
         step: (u64::from(all) << 32) / u64::from(take),
         end: 0,
@@ -91,10 +92,11 @@ pub(super) fn draw_from<A: Address, I: KeptId>(
     }
 }
 
-/// Numbers below `all`, one from each of so many equal strata.
+/// Random numbers, one from each of some equal strata.
 struct Strata {
-    all: u32,
-    turn: u32,
+    /// How many numbers there are from the turn on, and how many before it.
+    ahead: u32,
+    turned: u32,
     step: u64,
     /// Where the last stratum ended, in fixed point and whole.
     end: u64,
@@ -106,11 +108,13 @@ impl Strata {
     fn draw(&mut self, rng: &mut fastrand::Rng) -> u32 {
         self.end += self.step;
         let high = u32::try_from(self.end >> 32).unwrap_or(u32::MAX);
-        let within = below(high - self.low, rng);
-        let at = u64::from(self.turn) + u64::from(self.low + within);
+        let at = self.low + below(high - self.low, rng);
         self.low = high;
-        let all = u64::from(self.all);
-        u32::try_from(if at >= all { at - all } else { at }).unwrap_or(0)
+        if at < self.ahead {
+            self.turned + at
+        } else {
+            at - self.ahead
+        }
     }
 }
 
