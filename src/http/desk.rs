@@ -174,11 +174,16 @@ impl Desk {
         }
         let mut announce = parameters.announce(caller.ip)?;
         if !settings.reported.ignore {
-            let addresses = self.judge(settings, caller, &parameters);
+            let mut addresses = self.judge(settings, caller, &parameters);
             if addresses.ip != caller.ip {
                 // The core sees the reported address only; who is blocked shall not hide behind another one.
                 self.tracker.access().admit(caller.ip)?;
-                announce.is_reported = true;
+                announce.is_reported = self.tracker.admit_report(caller.ip, addresses.ip, now);
+                if !announce.is_reported {
+                    addresses = Addresses::source(caller.ip);
+                    self.sheet()
+                        .failed(Transport::Http, Failure::ReportedAddress);
+                }
             }
             announce.ip = addresses.ip;
             announce.inner_ip = addresses.inner_ip;

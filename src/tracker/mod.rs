@@ -20,6 +20,7 @@ mod pages;
 mod peer;
 mod peers;
 mod prefixes;
+mod reporters;
 mod roll;
 mod selection;
 mod settings;
@@ -49,6 +50,7 @@ use callers::Callers;
 use ledger::Ledger;
 use loads::Loads;
 use peer::NoId;
+use reporters::Reporters;
 use swarms::Swarms;
 use visit::Rules;
 
@@ -101,6 +103,7 @@ pub struct Tracker {
     metrics: Arc<Metrics>,
     loads: Loads,
     callers: Callers,
+    reporters: Reporters,
     swarms: Kept,
 }
 
@@ -126,6 +129,7 @@ impl Tracker {
             metrics,
             loads: Loads::new(),
             callers: Callers::default(),
+            reporters: Reporters::default(),
             swarms,
         }
     }
@@ -226,6 +230,12 @@ impl Tracker {
         })
     }
 
+    /// Whether `source` may have an address stored that it `reported`: so many at a time and no more (C7).
+    pub fn admit_report(&self, source: IpAddr, reported: IpAddr, now: Seconds) -> bool {
+        let lifetime = self.charter.load().settings.lifetime();
+        self.reporters.admit(source, reported, now, lifetime)
+    }
+
     /// Answers for one torrent of a scrape; zeros for an unknown or a blocked one. The caller asks [`Access::admit`] first.
     pub fn scrape(&self, hash: &InfoHash, now: Seconds) -> ScrapeReply {
         if self.access.admit_torrent(hash).is_err() {
@@ -248,6 +258,7 @@ impl Tracker {
     pub fn sweep(&self, now: Seconds) -> Swept {
         let charter = self.charter.load_full();
         self.callers.sweep(now);
+        self.reporters.sweep(now, charter.settings.lifetime());
         with!(self, swarms => swarms.sweep(&self.rules(&charter, now)))
     }
 

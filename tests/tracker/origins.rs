@@ -148,6 +148,22 @@ fn an_unverified_report_replaces_the_source_when_the_operator_says_so() {
 
 /// C7
 #[test]
+fn one_source_fills_a_swarm_with_64_addresses_at_most() {
+    let server = start_with(|settings| {
+        settings.reported.ignore = false;
+        settings.reported.verify = false;
+    });
+    for last in 1..=70 {
+        stored(&server, "127.0.0.1", &format!("&ip=192.0.2.{last}"), "");
+    }
+    // With the source itself and who asks.
+    let asked = server.announce("127.0.0.99", 99, "&event=started");
+    assert_eq!(asked.number("incomplete"), 64 + 2);
+    assert_eq!(server.failures(Failure::ReportedAddress), 6);
+}
+
+/// C7
+#[test]
 fn a_report_within_a_pair_of_prefixes_makes_the_external_address_known() {
     let server = start_with(|settings| {
         settings.reported.ignore = false;
