@@ -12,7 +12,7 @@ use super::{State, caller, health};
 use crate::metrics::{
     Action, Failure, Family, Fate, Gauge, LATENCY_BOUNDS_US, Told, Totals, Transport,
 };
-use crate::tracker::census::Census;
+use crate::tracker::census::{Census, Roles, ZoneCount};
 
 /// Zones with series of their own; the rest have none.
 const MOST_ZONES: usize = 100;
@@ -50,6 +50,20 @@ impl Lines {
             format!("retracker_{name}{{{labels}}} {value}\n")
         };
         self.0.push_str(&line);
+    }
+
+    /// A metric with a value for each of its labels.
+    fn family<V: Display>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (String, V)>,
+    ) {
+        self.metric(name, kind, help);
+        for (labels, value) in values {
+            self.value(name, &labels, value);
+        }
     }
 
     /// A metric of one value.
@@ -96,66 +110,49 @@ fn process(lines: &mut Lines, state: &State) {
 }
 
 fn requests(lines: &mut Lines, totals: &Totals) {
-    lines.metric("requests_total", "counter", "Requests that were answered.");
-    for (transport, families) in Transport::ALL.iter().zip(&totals.answered) {
-        for (family, actions) in Family::ALL.iter().zip(families) {
-            for (action, count) in Action::ALL.iter().zip(actions) {
+    let help = "Requests that were answered.";
+    let answered = Transport::ALL.iter().zip(&totals.answered);
+    let answered = answered.flat_map(|(transport, families)| {
+        let families = Family::ALL.iter().zip(families);
+        families.flat_map(move |(family, actions)| {
+            Action::ALL.iter().zip(actions).map(move |(action, count)| {
                 let (t, a, f) = (transport.label(), action.label(), family.label());
                 let labels = format!("transport=\"{t}\",action=\"{a}\",ip_version=\"{f}\"");
-                lines.value("requests_total", &labels, count);
-            }
-        }
-    }
+                (labels, count)
+            })
+        })
+    });
+    lines.family("requests_total", "counter", help, answered);
     let help = "Requests refused and datagrams dropped, by reason.";
-    lines.metric("errors_total", "counter", help);
-    for (transport, failures) in Transport::ALL.iter().zip(&totals.failures) {
-        for (failure, count) in Failure::ALL.iter().zip(failures) {
+    let failed = Transport::ALL.iter().zip(&totals.failures);
+    let failed = failed.flat_map(|(transport, failures)| {
+        let failures = Failure::ALL.iter().zip(failures);
+        failures.map(move |(failure, count)| {
             let (t, r) = (transport.label(), failure.label());
-            lines.value(
-                "errors_total",
-                &format!("transport=\"{t}\",reason=\"{r}\""),
-                count,
-            );
-        }
-    }
-    let directions = [
-        (
-            "received_bytes_total",
-            "Bytes of requests.",
-            &totals.received_bytes,
-        ),
-        ("sent_bytes_total", "Bytes of replies.", &totals.sent_bytes),
-    ];
-    for (name, help, bytes) in directions {
-        lines.metric(name, "counter", help);
-        for (transport, count) in Transport::ALL.iter().zip(bytes) {
-            lines.value(name, &format!("transport=\"{}\"", transport.label()), count);
-        }
+            (format!("transport=\"{t}\",reason=\"{r}\""), count)
+        })
+    });
+    lines.family("errors_total", "counter", help, failed);
+    let (received, sent) = (&totals.received_bytes, &totals.sent_bytes);
+    for (name, help, bytes) in [
+        ("received_bytes_total", "Bytes of requests.", received),
+        ("sent_bytes_total", "Bytes of replies.", sent),
+    ] {
+        let labels = |transport: &Transport| format!("transport=\"{}\"", transport.label());
+        let bytes = Transport::ALL.iter().map(labels).zip(bytes);
+        lines.family(name, "counter", help, bytes);
     }
 }
 
 fn announces(lines: &mut Lines, totals: &Totals) {
-    lines.metric(
-        "announces_total",
-        "counter",
-        "Announces answered, by event.",
-    );
-    for (told, count) in Told::ALL.iter().zip(totals.told) {
-        lines.value(
-            "announces_total",
-            &format!("event=\"{}\"", told.label()),
-            count,
-        );
-    }
+    let help = "Announces answered, by event.";
+    let labels = |told: &Told| format!("event=\"{}\"", told.label());
+    let told = Told::ALL.iter().map(labels).zip(totals.told);
+    lines.family("announces_total", "counter", help, told);
     let help = "What became of the announcer: joined, refreshed, left, or why it was not stored.";
-    lines.metric("announcers_total", "counter", help);
-    for (fate, count) in Fate::ALL.iter().zip(totals.fates) {
-        lines.value(
-            "announcers_total",
-            &format!("fate=\"{}\"", fate.label()),
-            count,
-        );
-    }
+    let labels = |fate: &Fate| format!("fate=\"{}\"", fate.label());
+    let fates = Fate::ALL.iter().map(labels).zip(totals.fates);
+    lines.family("announcers_total", "counter", help, fates);
     let help = "Peers handed out.";
     lines.single("handed_out_peers_total", "counter", help, totals.handed_out);
 }
@@ -187,16 +184,17 @@ fn swarms(lines: &mut Lines, state: &State, census: &Census) {
     let gauge = |gauge| state.metrics.gauge(gauge);
     let help = "Torrents with at least one peer.";
     lines.single("torrents", "gauge", help, gauge(Gauge::Torrents));
-    lines.metric("peers", "gauge", "Living peers.");
-    for (role, family, count) in [
+    let peers = [
         ("seeder", "4", Gauge::SeedersV4),
         ("leecher", "4", Gauge::LeechersV4),
         ("seeder", "6", Gauge::SeedersV6),
         ("leecher", "6", Gauge::LeechersV6),
-    ] {
+    ];
+    let peers = peers.map(|(role, family, count)| {
         let labels = format!("role=\"{role}\",ip_version=\"{family}\"");
-        lines.value("peers", &labels, gauge(count));
-    }
+        (labels, gauge(count))
+    });
+    lines.family("peers", "gauge", "Living peers.", peers);
     let help = "Distinct addresses of peers; may be an estimate.";
     lines.single("peer_addresses", "gauge", help, census.addresses);
     let help = "Completed downloads of the torrents that are known; falls when one is forgotten.";
@@ -243,35 +241,30 @@ fn snapshots(lines: &mut Lines, state: &State) {
 
 fn zones(lines: &mut Lines, census: &Census) {
     let zones = || census.zones.iter().take(MOST_ZONES);
-    lines.metric(
-        "zone_peers",
-        "gauge",
-        "Living peers of a zone and below it.",
-    );
-    for zone in zones() {
+    // Two rows of a zone, told apart by one more label.
+    let pair = |zone: &ZoneCount, label: &str, rows: [(&str, u64); 2]| {
         let path = escape(&zone.path);
-        let seeders = format!("zone=\"{path}\",role=\"seeder\"");
-        lines.value("zone_peers", &seeders, zone.below.seeders);
-        let leechers = format!("zone=\"{path}\",role=\"leecher\"");
-        lines.value("zone_peers", &leechers, zone.below.leechers);
-    }
+        rows.map(|(value, count)| (format!("zone=\"{path}\",{label}=\"{value}\""), count))
+    };
+    let help = "Living peers of a zone and below it.";
+    let peers = zones().flat_map(|zone| {
+        let Roles { seeders, leechers } = zone.below;
+        pair(zone, "role", [("seeder", seeders), ("leecher", leechers)])
+    });
+    lines.family("zone_peers", "gauge", help, peers);
     let help = "Peers handed out to a zone and below it.";
-    lines.metric("zone_handed_out_peers_total", "counter", help);
-    for zone in zones() {
-        let (path, out) = (escape(&zone.path), zone.handed_out);
-        let local = format!("zone=\"{path}\",nearness=\"local\"");
-        lines.value("zone_handed_out_peers_total", &local, out.local_peers);
-        let other = format!("zone=\"{path}\",nearness=\"other\"");
-        let others = out.peers.saturating_sub(out.local_peers);
-        lines.value("zone_handed_out_peers_total", &other, others);
-    }
+    let handed_out = zones().flat_map(|zone| {
+        let local = zone.handed_out.local_peers;
+        let other = zone.handed_out.peers.saturating_sub(local);
+        pair(zone, "nearness", [("local", local), ("other", other)])
+    });
+    lines.family("zone_handed_out_peers_total", "counter", help, handed_out);
     let help = "Upper bound of what was loaded from peers of the same zone.";
-    lines.metric("zone_saved_bytes_total", "counter", help);
-    for zone in zones() {
-        let labels = format!("zone=\"{}\"", escape(&zone.path));
+    let saved = zones().map(|zone| {
         let bytes = zone.handed_out.saved_mib.saturating_mul(1 << 20);
-        lines.value("zone_saved_bytes_total", &labels, bytes);
-    }
+        (format!("zone=\"{}\"", escape(&zone.path)), bytes)
+    });
+    lines.family("zone_saved_bytes_total", "counter", help, saved);
 }
 
 fn escape(label: &str) -> String {
