@@ -2,7 +2,7 @@
 
 use super::announce::PeerList;
 use super::id::PeerId;
-use super::peer::{Address, KeptId};
+use super::peer::{Address, KeptId, Spot};
 use super::peers::{Run, View};
 use super::span::{Span, number};
 
@@ -46,54 +46,85 @@ pub(super) fn sum(near: &[Count; 2]) -> usize {
     near.iter().map(sum_of).sum()
 }
 
-/// Draws `take` of the peers in `outer` that are not in `gap`, which lies in it.
+/// Puts `take` of the peers in `outer` that are not in `gap`, which lies in it, onto a list, but not who has the id `not`.
 ///
 /// The ranks are cut into `take` equal strata, turned by a random offset, and one is drawn from each: every peer has the
 /// same chance, no peer comes twice, and the ranks ascend (but for the turn), so that a big swarm is walked once.
-pub(super) fn draw_from<A: Address, I: KeptId>(
+pub(super) fn draw<A: Address + Listed, I: KeptId>(
     view: &View<'_, A, I>,
-    outer: Span,
-    gap: Span,
+    [outer, gap]: [Span; 2],
     take: usize,
     rng: &mut fastrand::Rng,
-    put: &mut impl FnMut(A, &I),
+    list: &mut PeerList,
+    not: Option<PeerId>,
 ) {
     let hidden = number(gap.len());
     let all = number(outer.len()).saturating_sub(hidden);
     let take = number(take);
     if take >= all {
-        copy(view, outer.start.until(gap.start), put);
-        copy(view, gap.end.until(outer.end), put);
+        copy(view, outer.start.until(gap.start), list, not);
+        copy(view, gap.end.until(outer.end), list, not);
         return;
     }
-    let turned = below(all, rng);
-    let mut strata = Strata {
-        ahead: all - turned,
-        turned,
-        // Strata end at multiples of all ÷ take, in fixed point: one division for all of them.
-        step: (u64::from(all) << 32) / u64::from(take),
-        end: 0,
-        low: 0,
-    };
+    let strata = Strata::new(all, take, rng);
     let before = gap.start.rank.saturating_sub(outer.start.rank);
-    let mut walk = Walk {
-        view,
-        run: Run::Flat(&[]),
-        start: 0,
-        end: 0,
-        number: outer.start.chunk as usize,
-    };
-    for _ in 0..take {
-        let at = strata.draw(rng);
-        let skipped = if at >= before { hidden } else { 0 };
-        if let Some((address, id)) = walk.peer(outer.start.rank + at + skipped) {
-            put(address, id);
-        }
+    let ranks = strata.map(|at| outer.start.rank + at + if at >= before { hidden } else { 0 });
+    let near = outer.start.chunk as usize;
+    if is_plain(list, not) {
+        let listed = A::listed(list);
+        view.pick(ranks, near, |address, _| listed.push(address));
+    } else {
+        view.pick(ranks, near, |address, id| put(list, not, address, id));
     }
 }
 
-/// Random numbers, one from each of some equal strata.
-struct Strata {
+/// Puts everybody in `span` onto a list, but not who has the id `not`.
+pub(super) fn copy<A: Address + Listed, I: KeptId>(
+    view: &View<'_, A, I>,
+    span: Span,
+    list: &mut PeerList,
+    not: Option<PeerId>,
+) {
+    let (mut rank, mut near) = (span.start.rank, span.start.chunk as usize);
+    while rank < span.end.rank {
+        let (number_of_run, start, run) = view.run_of(rank, near);
+        let first = rank.saturating_sub(start) as usize;
+        let run = run.cut(first, (span.end.rank - rank) as usize);
+        match run {
+            Run::Flat([]) | Run::Chunk([], _) => return,
+            Run::Flat(peers) if is_plain(list, not) => {
+                A::listed(list).extend(peers.iter().map(|peer| peer.spot.address()));
+            }
+            Run::Chunk(spots, _) if is_plain(list, not) => {
+                A::listed(list).extend(spots.iter().map(Spot::address));
+            }
+            Run::Flat(peers) => peers
+                .iter()
+                .for_each(|peer| put(list, not, peer.spot.address(), &peer.state.id)),
+            Run::Chunk(spots, states) => spots
+                .iter()
+                .zip(states)
+                .for_each(|(spot, state)| put(list, not, spot.address(), &state.id)),
+        }
+        rank += number(run.len());
+        near = number_of_run;
+    }
+}
+
+/// Whether nothing but addresses counts.
+fn is_plain(list: &PeerList, not: Option<PeerId>) -> bool {
+    not.is_none() && !list.wants_ids
+}
+
+fn put<A: Listed, I: KeptId>(list: &mut PeerList, not: Option<PeerId>, address: A, id: &I) {
+    if not.is_none_or(|not| !id.is(not)) {
+        A::put(list, address, id.given());
+    }
+}
+
+/// Random numbers, one from each of some equal strata, in order but for a turn.
+struct Strata<'a> {
+    left: u32,
     /// How many numbers there are from the turn on, and how many before it.
     ahead: u32,
     turned: u32,
@@ -101,20 +132,41 @@ struct Strata {
     /// Where the last stratum ended, in fixed point and whole.
     end: u64,
     low: u32,
+    rng: &'a mut fastrand::Rng,
 }
 
-impl Strata {
+impl Strata<'_> {
+    /// Takes `take` of the numbers below `all`, which are more.
+    fn new(all: u32, take: u32, rng: &mut fastrand::Rng) -> Strata<'_> {
+        let turned = below(all, rng);
+        Strata {
+            left: take,
+            ahead: all - turned,
+            turned,
+            // Strata end at multiples of all ÷ take, in fixed point: one division for all of them.
+            step: (u64::from(all) << 32) / u64::from(take),
+            end: 0,
+            low: 0,
+            rng,
+        }
+    }
+}
+
+impl Iterator for Strata<'_> {
+    type Item = u32;
+
     #[inline]
-    fn draw(&mut self, rng: &mut fastrand::Rng) -> u32 {
+    fn next(&mut self) -> Option<u32> {
+        self.left = self.left.checked_sub(1)?;
         self.end += self.step;
         let high = u32::try_from(self.end >> 32).unwrap_or(u32::MAX);
-        let at = self.low + below(high - self.low, rng);
+        let at = self.low + below(high - self.low, self.rng);
         self.low = high;
-        if at < self.ahead {
+        Some(if at < self.ahead {
             self.turned + at
         } else {
             at - self.ahead
-        }
+        })
     }
 }
 
@@ -125,66 +177,11 @@ fn below(width: u32, rng: &mut fastrand::Rng) -> u32 {
     u32::try_from(product >> 32).unwrap_or(0)
 }
 
-/// Hands everybody in `span` to `put`.
-pub(super) fn copy<A: Address, I: KeptId>(
-    view: &View<'_, A, I>,
-    span: Span,
-    put: &mut impl FnMut(A, &I),
-) {
-    let (mut rank, mut near) = (span.start.rank, span.start.chunk as usize);
-    while rank < span.end.rank {
-        let (number_of_run, start, run) = view.run_of(rank, near);
-        let most = (span.end.rank - rank) as usize;
-        let taken = run.each(rank.saturating_sub(start) as usize, most, put);
-        if taken == 0 {
-            return;
-        }
-        rank += number(taken);
-        near = number_of_run;
-    }
-}
-
-/// Looks peers up by rank and remembers the run of memory that the last one stood in.
-struct Walk<'a, 'v, A: Address, I> {
-    view: &'a View<'v, A, I>,
-    run: Run<'v, A, I>,
-    /// The ranks that are in the run.
-    start: u32,
-    end: u32,
-    number: usize,
-}
-
-impl<'v, A: Address, I: KeptId> Walk<'_, 'v, A, I> {
-    #[inline]
-    fn peer(&mut self, rank: u32) -> Option<(A, &'v I)> {
-        if rank < self.start || rank >= self.end {
-            (self.number, self.start, self.run) = self.view.run_of(rank, self.number);
-            self.end = self.start + number(self.run.len());
-        }
-        self.run.get(rank.saturating_sub(self.start) as usize)
-    }
-}
-
 /// How peers of a family get onto a list.
 pub(super) trait Listed: Sized {
     /// Those of the family that are on a list.
     fn listed(list: &mut PeerList) -> &mut Vec<Self>;
     fn put(list: &mut PeerList, address: Self, id: Option<PeerId>);
-}
-
-/// What puts peers onto a list, but not who has the id `not`.
-pub(super) fn onto<A: Address + Listed, I: KeptId>(
-    list: &mut PeerList,
-    not: Option<PeerId>,
-) -> impl FnMut(A, &I) {
-    let is_plain = not.is_none() && !list.wants_ids;
-    move |address, id| {
-        if is_plain {
-            A::listed(list).push(address);
-        } else if not.is_none_or(|not| !id.is(not)) {
-            A::put(list, address, id.given());
-        }
-    }
 }
 
 impl Listed for [u8; 6] {

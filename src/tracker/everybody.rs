@@ -2,7 +2,7 @@
 
 use super::announce::PeerList;
 use super::around::Standpoint;
-use super::draw::{Listed, copy, onto};
+use super::draw::{Listed, copy};
 use super::peer::{Address, KeptId};
 use super::selection::{Chosen, Offer, Wish};
 use super::span::Span;
@@ -36,10 +36,8 @@ pub(super) fn take<A: Address + Listed, I: KeptId>(
         }
         let before = A::listed(list).len();
         let own = own.unwrap_or(whole.start.none());
-        let mut put = onto(list, wish.not);
-        copy(&view, whole.start.until(own.start), &mut put);
-        copy(&view, own.end.until(whole.end), &mut put);
-        drop(put);
+        copy(&view, whole.start.until(own.start), list, wish.not);
+        copy(&view, own.end.until(whole.end), list, wish.not);
         let listed = A::listed(list).len() - before;
         chosen.all += listed;
         chosen.local += local.min(listed);

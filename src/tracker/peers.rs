@@ -71,41 +71,16 @@ impl<'a, A: Address, I: KeptId> Run<'a, A, I> {
         }
     }
 
-    /// Address and id of one of them.
+    /// At most so many of them from the `first` on.
     #[inline]
-    pub(super) fn get(&self, within: usize) -> Option<(A, &'a I)> {
+    pub(super) fn cut(self, first: usize, most: usize) -> Run<'a, A, I> {
+        let end = self.len().min(first.saturating_add(most));
         match self {
-            Run::Flat(peers) => peers
-                .get(within)
-                .map(|peer| (peer.spot.address(), &peer.state.id)),
-            Run::Chunk(spots, states) => spots
-                .get(within)
-                .zip(states.get(within))
-                .map(|(spot, state)| (spot.address(), &state.id)),
-        }
-    }
-
-    /// Hands address and id of some of them to `put`; returns how many there were.
-    #[inline]
-    pub(super) fn each(&self, from: usize, most: usize, put: &mut impl FnMut(A, &I)) -> usize {
-        match self {
-            Run::Flat(peers) => {
-                let peers = peers.get(from..).unwrap_or_default();
-                let peers = peers.get(..most).unwrap_or(peers);
-                for peer in peers {
-                    put(peer.spot.address(), &peer.state.id);
-                }
-                peers.len()
-            }
-            Run::Chunk(spots, states) => {
-                let spots = spots.get(from..).unwrap_or_default();
-                let spots = spots.get(..most).unwrap_or(spots);
-                let states = states.get(from..).unwrap_or_default();
-                for (spot, state) in spots.iter().zip(states) {
-                    put(spot.address(), &state.id);
-                }
-                spots.len()
-            }
+            Run::Flat(peers) => Run::Flat(peers.get(first..end).unwrap_or_default()),
+            Run::Chunk(spots, states) => Run::Chunk(
+                spots.get(first..end).unwrap_or_default(),
+                states.get(first..end).unwrap_or_default(),
+            ),
         }
     }
 }
@@ -148,6 +123,24 @@ impl<'a, A: Address, I: KeptId> View<'a, A, I> {
         Span {
             start: self.seek(near, |place| *place < low),
             end: self.seek(near, |place| *place <= high),
+        }
+    }
+
+    /// Hands address and id of the peers at some ranks to `put`. Cheapest when they ascend from chunk `near` on.
+    #[inline]
+    pub(super) fn pick(
+        &self,
+        ranks: impl Iterator<Item = u32>,
+        near: usize,
+        mut put: impl FnMut(A, &I),
+    ) {
+        match self {
+            View::Flat(peers) => {
+                for peer in ranks.filter_map(|rank| peers.get(rank as usize)) {
+                    put(peer.spot.address(), &peer.state.id);
+                }
+            }
+            View::Roll(roll) => roll.pick(ranks, near, put),
         }
     }
 

@@ -161,6 +161,28 @@ impl<A: Address, I: KeptId> Roll<A, I> {
         (chunk, self.start_of(chunk), spots, states)
     }
 
+    /// As [`View::pick`](super::peers::View::pick).
+    #[inline]
+    pub(super) fn pick(
+        &self,
+        ranks: impl Iterator<Item = u32>,
+        near: usize,
+        mut put: impl FnMut(A, &I),
+    ) {
+        let (mut at, mut start) = (near, 0);
+        let (mut spots, mut states): (&[Spot<A>], &[State<I>]) = (&[], &[]);
+        for rank in ranks {
+            let mut within = rank.wrapping_sub(start) as usize;
+            if within >= spots.len() {
+                (at, start, spots, states) = self.chunk_of(rank, at);
+                within = rank.saturating_sub(start) as usize;
+            }
+            if let (Some(spot), Some(state)) = (spots.get(within), states.get(within)) {
+                put(spot.address(), &state.id);
+            }
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = Peer<A, I>> {
         self.chunks.iter().flat_map(Chunk::iter)
     }

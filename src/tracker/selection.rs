@@ -14,7 +14,7 @@ use std::cell::OnceCell;
 
 use super::announce::PeerList;
 use super::around::{Around, LEVELS_MOST, Standpoint};
-use super::draw::{Count, Listed, draw_from, onto, share, split, sum, sum_of};
+use super::draw::{Count, Listed, draw, share, split, sum, sum_of};
 use super::everybody;
 use super::id::PeerId;
 use super::peer::{Address, KeptId};
@@ -388,8 +388,7 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
         let roles = self.views.iter().zip(spans).zip(take);
         for (role, ((view, (outer, gap)), take)) in roles.enumerate() {
             if take > 0 {
-                let mut put = onto(list, wish.not);
-                draw_from(view, outer, gap, take, rng, &mut put);
+                draw(view, [outer, gap], take, rng, list, wish.not);
             }
             if role == 0 {
                 leechers_end = A::listed(list).len();
