@@ -144,6 +144,15 @@ fn torrents(criterion: &mut Criterion, tracker: &Tracker) {
             });
         }
     }
+    // Shortly before a sweep, with somebody dead in nearly every torrent.
+    let query = TorrentsQuery {
+        limit: 50,
+        is_descending: true,
+        ..TorrentsQuery::default()
+    };
+    group.bench_function(BenchmarkId::new("Peers", "with dead"), |bench| {
+        bench.iter(|| black_box(tracker.torrents_page(&query, NOW.plus(2_400))));
+    });
     let query = TorrentsQuery {
         hash_prefix: "07".to_owned(),
         limit: 50,
