@@ -80,6 +80,18 @@ impl<'a> Caller<'a> {
     }
 }
 
+/// One request, as it comes to the desk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) errand: Errand,
+    pub(super) query: &'a [u8],
+    pub(super) caller: &'a Caller<'a>,
+    /// The settings in force.
+    pub(super) settings: &'a Settings,
+    /// The time.
+    pub(super) now: Seconds,
+}
+
 /// Answers requests, one at a time; keeps its buffers from one to the next.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -112,31 +124,20 @@ impl Desk {
     }
 
     /// Writes the body of the reply behind what is in `out`, and counts.
-    pub(super) fn answer(
-        &mut self,
-        settings: &Settings,
-        errand: Errand,
-        query: &[u8],
-        caller: &Caller<'_>,
-        now: Seconds,
-        out: &mut Vec<u8>,
-    ) {
+    pub(super) fn answer(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
         let start = self
             .untimed
             .is_multiple_of(TIMED_SHARE)
             .then(|| self.clock.elapsed());
         self.untimed = self.untimed.wrapping_add(1);
-        let action = match errand {
-            Errand::Announce => self.announce(settings, query, caller, now, out),
-            Errand::Scrape => self.scrape(settings, query, caller, now, out),
+        let caller = request.caller;
+        let action = match request.errand {
+            Errand::Announce => self.announce(request, out),
+            Errand::Scrape => self.scrape(request, out),
             Errand::Status => {
                 let forwarding = caller.forwarding.unwrap_or_default();
-                out.extend_from_slice(
-                    settings
-                        .origin
-                        .status(caller.socket, &forwarding)
-                        .as_bytes(),
-                );
+                let origin = &request.settings.origin;
+                out.extend_from_slice(origin.status(caller.socket, &forwarding).as_bytes());
                 Ok(Action::Page)
             }
         };
@@ -155,14 +156,14 @@ impl Desk {
         }
     }
 
-    fn announce(
-        &mut self,
-        settings: &Settings,
-        query: &[u8],
-        caller: &Caller<'_>,
-        now: Seconds,
-        out: &mut Vec<u8>,
-    ) -> Result<Action, Refused> {
+    fn announce(&mut self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<Action, Refused> {
+        let Request {
+            query,
+            caller,
+            settings,
+            now,
+            ..
+        } = *request;
         let parameters = Parameters::read(query, settings.run_gc_key.as_bytes());
         if parameters.asks_sweep && settings.origin.is_admin(caller.ip) {
             self.tracker.sweep(now);
@@ -174,7 +175,7 @@ impl Desk {
         }
         let mut announce = parameters.announce(caller.ip)?;
         if !settings.reported.ignore {
-            let mut addresses = self.judge(settings, caller, &parameters);
+            let mut addresses = self.judge(request, &parameters);
             if addresses.ip != caller.ip {
                 // The core sees the reported address only; who is blocked shall not hide behind another one.
                 self.tracker.access().admit(caller.ip)?;
@@ -208,12 +209,10 @@ impl Desk {
         Ok(Action::Announce)
     }
 
-    fn judge(
-        &self,
-        settings: &Settings,
-        caller: &Caller<'_>,
-        parameters: &Parameters<'_>,
-    ) -> Addresses {
+    fn judge(&self, request: &Request<'_>, parameters: &Parameters<'_>) -> Addresses {
+        let Request {
+            caller, settings, ..
+        } = *request;
         let rules = &settings.reported;
         let addresses = rules.judge(caller.ip, parameters.reported(), |ip| {
             caller.has_hop(ip, &settings.origin)
@@ -225,14 +224,14 @@ impl Desk {
         addresses
     }
 
-    fn scrape(
-        &mut self,
-        settings: &Settings,
-        query: &[u8],
-        caller: &Caller<'_>,
-        now: Seconds,
-        out: &mut Vec<u8>,
-    ) -> Result<Action, Refused> {
+    fn scrape(&mut self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<Action, Refused> {
+        let Request {
+            query,
+            caller,
+            settings,
+            now,
+            ..
+        } = *request;
         query::scrape(query, settings.max_scrape, &mut self.hashes)?;
         self.tracker.access().admit(caller.ip)?;
         let tracker = &self.tracker;

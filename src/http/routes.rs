@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use arc_swap::ArcSwap;
 
 use super::Live;
-use super::desk::{Caller, Desk, errand};
+use super::desk::{self, Caller, Desk, errand};
 use crate::clock::Clock;
 use crate::metrics::{Failure, Transport};
 use crate::tracker::Tracker;
@@ -79,14 +79,14 @@ async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
     let live = routes.live.load();
     let caller = Caller::new(&live.settings.origin, socket, errand, fields);
     let mut body = Vec::new();
-    desk.answer(
-        &live.settings,
+    let asked = desk::Request {
         errand,
         query,
-        &caller,
-        routes.clock.now(),
-        &mut body,
-    );
+        caller: &caller,
+        settings: &live.settings,
+        now: routes.clock.now(),
+    };
+    desk.answer(&asked, &mut body);
     HttpResponse::Ok().content_type("text/plain").body(body)
 }
 

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::desk::{Caller, Desk, Errand, errand};
+use super::desk::{Caller, Desk, Errand, Request, errand};
 use super::head::{self, Head, Method, Parsed};
 use super::reply::{self, Frame};
 use super::settings::Settings;
@@ -167,7 +167,14 @@ fn answer(
 ) {
     let caller = Caller::new(&terms.settings.origin, socket, errand, head.fields());
     let begun = reply::begin(out, "200 OK", frame);
-    desk.answer(terms.settings, errand, head.query, &caller, terms.now, out);
+    let request = Request {
+        errand,
+        query: head.query,
+        caller: &caller,
+        settings: terms.settings,
+        now: terms.now,
+    };
+    desk.answer(&request, out);
     reply::finish(out, &begun);
 }
 
