@@ -18,6 +18,14 @@ class Client:
 
     name = None
     program = None
+    # How the program tells its version, and the signal on which it leaves in order.
+    version_option = "--version"
+    farewell = signal.SIGTERM
+
+    @classmethod
+    def version(cls):
+        told = subprocess.run([cls.program, cls.version_option], capture_output=True, text=True)
+        return told.stdout or told.stderr
 
     def __init__(self, host, folder, torrent, family=4, udp=False):
         self.host, self.folder, self.torrent, self.family, self.udp = host, folder, torrent, family, udp
@@ -51,7 +59,7 @@ class Client:
         return self.torrent.is_whole(self.file)
 
     def leave(self):
-        self.process.signal(signal.SIGTERM)
+        self.process.signal(self.farewell)
 
     def end(self):
         if self.process:
@@ -87,10 +95,6 @@ class Libtorrent(Client):
 class Transmission(Client):
     name = "transmission"
     program = "transmission-daemon"
-
-    @staticmethod
-    def version():
-        return subprocess.run(["transmission-daemon", "--version"], capture_output=True, text=True).stderr
 
     def command(self):
         settings = {
@@ -135,10 +139,6 @@ class Qbittorrent(Client):
     name = "qbittorrent"
     program = "qbittorrent-nox"
 
-    @staticmethod
-    def version():
-        return subprocess.run(["qbittorrent-nox", "--version"], capture_output=True, text=True).stdout
-
     def command(self):
         self.write("qBittorrent/config/qBittorrent.conf", "\n".join([
             "[LegalNotice]",
@@ -165,10 +165,7 @@ class Qbittorrent(Client):
 class Aria2(Client):
     name = "aria2"
     program = "aria2c"
-
-    @staticmethod
-    def version():
-        return subprocess.run(["aria2c", "--version"], capture_output=True, text=True).stdout
+    farewell = signal.SIGINT
 
     def command(self):
         return [
@@ -180,17 +177,13 @@ class Aria2(Client):
             f"--disable-ipv6={'true' if self.family == 4 else 'false'}", self.torrent_file,
         ]
 
-    def leave(self):
-        self.process.signal(signal.SIGINT)
-
 
 class Rtorrent(Client):
     name = "rtorrent"
     program = "rtorrent"
-
-    @staticmethod
-    def version():
-        return subprocess.run(["rtorrent", "-h"], capture_output=True, text=True).stdout
+    version_option = "-h"
+    # An orderly shutdown; SIGTERM leaves without waiting for the tracker.
+    farewell = signal.SIGINT
 
     def command(self):
         os.makedirs(os.path.join(self.folder, "session"))
@@ -213,10 +206,6 @@ class Rtorrent(Client):
             "",
         ]))
         return ["rtorrent", "-n", "-o", f"import={configuration}"]
-
-    def leave(self):
-        # An orderly shutdown; SIGTERM leaves without waiting for the tracker.
-        self.process.signal(signal.SIGINT)
 
 
 ALL = {client.name: client for client in (Libtorrent, Transmission, Qbittorrent, Aria2, Rtorrent)}
