@@ -77,7 +77,7 @@ pub fn start(
         swept: now,
         counted_at: now,
     };
-    let thread = parts::start_behind("reaper", ends, move || {
+    let thread = parts::start("reaper", ends, move || {
         reaper.run(&received);
         Ok(())
     })?;

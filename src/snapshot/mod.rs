@@ -280,7 +280,7 @@ impl Restored {
             waiting: Vec::new(),
             complained: None,
         };
-        let thread = parts::start_behind("snapshot", ends, move || writer.run())?;
+        let thread = parts::start("snapshot", ends, move || writer.run())?;
         Ok((mailbox, thread))
     }
 }
