@@ -337,6 +337,13 @@ impl<A: Address, I: KeptId> Peers<A, I> {
         seeders.sort_unstable_by_key(Peer::place);
         leechers.dedup_by_key(|peer| peer.place());
         seeders.dedup_by_key(|peer| peer.place());
+        // An address is in one role only, whatever a database says.
+        seeders.retain(|peer| {
+            let place = peer.place();
+            leechers
+                .binary_search_by(|other| other.place().cmp(&place))
+                .is_err()
+        });
         if leechers.len() + seeders.len() > FLAT_MOST {
             return Peers::Rolls(Box::new([
                 Roll::from_sorted(&leechers),
@@ -451,6 +458,17 @@ mod tests {
             let again = Peers::rebuild(peers.drain());
             prop_assert_eq!(again.count(Role::Leecher), model[0].len());
             prop_assert_eq!(peers.len(), 0);
+        }
+    }
+
+    #[test]
+    fn an_address_that_a_database_has_in_both_roles_is_stored_once() {
+        for count in [3, 300] {
+            let both = [Role::Leecher, Role::Seeder];
+            let twice = (0..count).flat_map(|number| both.map(|role| (role, peer(number, 1))));
+            let peers = Peers::rebuild(twice.chain([(Role::Seeder, peer(400, 1))]));
+            let counts = both.map(|role| peers.count(role));
+            assert_eq!(counts, [usize::from(count), 1]);
         }
     }
 }

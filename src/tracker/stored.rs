@@ -158,12 +158,13 @@ impl<I: KeptId> Swarm<I> {
         } else {
             swarm.oldest_of_all()
         };
-        let mut paused = 0;
+        let (mut paused, mut reported) = (0, 0_u8);
         swarm.visit(|peer| {
             paused += u32::from(peer.is_paused);
+            reported = reported.saturating_add(peer.is_reported.into());
             rules.loads.add(peer.ip);
         });
-        swarm.paused = paused;
+        (swarm.paused, swarm.reported) = (paused, reported);
         swarm
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::announce::{Announce, Event, PeerList, ScrapeReply};
 use super::around::Standpoint;
 use super::draw::Listed;
-use super::loads::Loads;
+use super::marks::Marks;
 use super::others::Others;
 use super::peer::{Address, KeptId, State};
 use super::peers::{Peers, Role};
@@ -44,6 +44,7 @@ pub(super) struct Swarm<I> {
     /// Nobody was last seen before this; without peers: when the last one was here.
     pub(super) oldest: u32,
     pub(super) paused: u32,
+    pub(super) reported: u8,
     /// Which [`Zones`] its peers were placed by.
     pub(super) edition: u16,
     /// Whether it has changed since it was last exported.
@@ -58,6 +59,7 @@ impl<I: KeptId> Swarm<I> {
             downloaded: 0,
             oldest: rules.now.raw(),
             paused: 0,
+            reported: 0,
             edition: rules.edition,
             is_changed: true,
         }
@@ -103,21 +105,21 @@ impl<I: KeptId> Swarm<I> {
         let before = self.len();
         let horizon = rules.horizon();
         let mut last_used = 0;
-        let mut paused = 0;
-        let mut bury = |ip, is_paused, seen: Seconds| {
+        let mut gone = Marks::default();
+        let mut bury = |ip, state: &State<I>| {
             rules.loads.take(ip);
-            paused += u32::from(is_paused);
-            last_used = seen.raw().max(last_used);
+            gone = gone.plus(Marks::of(state));
+            last_used = state.seen().raw().max(last_used);
         };
         self.v4.expire(horizon, &mut |peer| {
-            bury(peer.ip(), peer.state.is_paused(), peer.state.seen());
+            bury(peer.ip(), &peer.state);
         });
         if let Some(extra) = &mut self.extra {
             extra.v6.expire(horizon, &mut |peer| {
-                bury(peer.ip(), peer.state.is_paused(), peer.state.seen());
+                bury(peer.ip(), &peer.state);
             });
         }
-        self.paused = self.paused.saturating_sub(paused);
+        self.mark(Marks::default(), gone);
         let died = before - self.len();
         self.oldest = if self.len() == 0 {
             last_used
@@ -138,7 +140,7 @@ impl<I: KeptId> Swarm<I> {
     }
 
     /// Drops second addresses of who has gone, and the rare part when nothing is in it.
-    fn tidy(&mut self, zones: &Zones) {
+    pub(super) fn tidy(&mut self, zones: &Zones) {
         fn holds<A: Address, I: KeptId>(
             peers: &Peers<A, I>,
             address: SocketAddr,
@@ -161,7 +163,7 @@ impl<I: KeptId> Swarm<I> {
         }
     }
 
-    fn place_anew(&mut self, rules: &Rules<'_>) {
+    pub(super) fn place_anew(&mut self, rules: &Rules<'_>) {
         fn anew<A: Address, I: KeptId>(peers: &mut Peers<A, I>, zones: &Zones) {
             let all = peers.drain().into_iter().map(|(role, mut peer)| {
                 peer.set_zone(zones.of(peer.ip()));
@@ -192,6 +194,7 @@ impl<I: KeptId> Swarm<I> {
             rules,
             zone,
             in_swarm: self.len(),
+            reported: self.reported,
         };
         let change = if let Some(address) = <[u8; 6]>::pack(announce.ip, announce.port) {
             visit.meet(&mut self.v4, address, has_room)
@@ -222,10 +225,21 @@ impl<I: KeptId> Swarm<I> {
         }
     }
 
+    fn marks(&self) -> Marks {
+        let (paused, reported) = (self.paused, self.reported);
+        Marks { paused, reported }
+    }
+
+    /// Counts marks that were made and marks that have gone.
+    pub(super) fn mark(&mut self, made: Marks, gone: Marks) {
+        let Marks { paused, reported } = self.marks().plus(made).minus(gone);
+        (self.paused, self.reported) = (paused, reported);
+    }
+
     /// Brings the kept counts in line with a change.
     fn account(&mut self, announce: &Announce, change: &Change, now: Seconds) {
-        let [before, after] = change.paused;
-        self.paused = (self.paused + u32::from(after)).saturating_sub(u32::from(before));
+        let [before, after] = change.marks;
+        self.mark(after, before);
         self.downloaded = self
             .downloaded
             .saturating_add(u32::from(change.has_completed));
@@ -334,51 +348,6 @@ impl<I: KeptId> Swarm<I> {
             let share = chosen.local * 255 / chosen.all.max(1);
             state.local_share = u8::try_from(share).unwrap_or(u8::MAX);
         }
-    }
-
-    /// Removes all peers for which `is_gone` holds. Returns how many.
-    pub(super) fn remove_where(
-        &mut self,
-        rules: &Rules<'_>,
-        is_gone: impl Fn(IpAddr) -> bool,
-    ) -> usize {
-        fn purge<A: Address, I: KeptId>(
-            peers: &mut Peers<A, I>,
-            loads: &Loads,
-            is_gone: impl Fn(IpAddr) -> bool,
-        ) -> (u32, u32) {
-            if !peers.iter().any(|(_, peer)| is_gone(peer.ip())) {
-                return (0, 0);
-            }
-            let (gone, stay): (Vec<_>, Vec<_>) = peers
-                .drain()
-                .into_iter()
-                .partition(|(_, peer)| is_gone(peer.ip()));
-            *peers = Peers::rebuild(stay);
-            gone.iter().for_each(|(_, peer)| loads.take(peer.ip()));
-            let paused = gone
-                .iter()
-                .filter(|(_, peer)| peer.state.is_paused())
-                .count();
-            let last_seen = gone.iter().map(|(_, peer)| peer.state.seen().raw()).max();
-            (u32::try_from(paused).unwrap_or(0), last_seen.unwrap_or(0))
-        }
-        let before = self.len();
-        if self.edition != rules.edition {
-            self.place_anew(rules);
-        }
-        let (mut paused, mut last_seen) = purge(&mut self.v4, rules.loads, &is_gone);
-        if let Some(extra) = &mut self.extra {
-            let more = purge(&mut extra.v6, rules.loads, &is_gone);
-            (paused, last_seen) = (paused + more.0, last_seen.max(more.1));
-        }
-        self.paused = self.paused.saturating_sub(paused);
-        if self.len() == 0 && before > 0 {
-            self.oldest = last_seen;
-        }
-        self.tidy(rules.zones);
-        self.is_changed |= before > self.len();
-        before - self.len()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::announce::{Announce, Event};
 use super::loads::Loads;
+use super::marks::{Marks, REPORTED_MOST};
 use super::peer::{Address, KeptId, Peer, State};
 use super::peers::{Peers, Role};
 use super::selection::Chosen;
@@ -48,6 +49,8 @@ pub(super) struct Visit<'a> {
     pub(super) rules: &'a Rules<'a>,
     pub(super) zone: u32,
     pub(super) in_swarm: usize,
+    /// Those of them whose address is only reported.
+    pub(super) reported: u8,
 }
 
 /// What a visit changed.
@@ -55,8 +58,8 @@ pub(super) struct Change {
     pub(super) fate: Fate,
     /// Where the announcer stands, when it is stored.
     pub(super) own: Option<(Role, Seat)>,
-    /// Whether it counted as a paused partial seed before and after.
-    pub(super) paused: [bool; 2],
+    /// What it counted for before and after.
+    pub(super) marks: [Marks; 2],
     pub(super) had_other: bool,
     /// Whether a `completed` is to be counted.
     pub(super) has_completed: bool,
@@ -69,7 +72,7 @@ impl Change {
         Change {
             fate,
             own: None,
-            paused: [false; 2],
+            marks: [Marks::default(); 2],
             had_other: false,
             has_completed: false,
             gained: (0, 0),
@@ -130,6 +133,9 @@ impl Visit<'_> {
         {
             return Err(Fate::FullSwarm);
         }
+        if self.announce.is_reported && self.reported >= REPORTED_MOST {
+            return Err(Fate::FullSwarm);
+        }
         if settings.max_ports_per_address != 0 {
             let (low, high) = address.prefix(A::BITS);
             let roles = [Role::Leecher, Role::Seeder].into_iter();
@@ -159,12 +165,13 @@ impl Visit<'_> {
         let has_completed = self.announce.event == Event::Completed;
         peer.state.set_completed(has_completed);
         let role = self.role();
+        let marks = Marks::of(&peer.state);
         let seat = peers.insert(role, peer);
         self.rules.loads.add(self.announce.ip);
         let change = Change::nothing(Fate::Joined);
         Change {
             own: Some((role, seat)),
-            paused: [false, self.is_paused()],
+            marks: [Marks::default(), marks],
             has_completed,
             ..change
         }
@@ -183,7 +190,7 @@ impl Visit<'_> {
         let since = self.rules.now.since(gone.state.seen());
         let gained = self.gained(&gone.state);
         Change {
-            paused: [gone.state.is_paused(), false],
+            marks: [Marks::of(&gone.state), Marks::default()],
             had_other: gone.state.has_other(),
             gained,
             since,
@@ -229,7 +236,7 @@ impl Visit<'_> {
                 ..Change::nothing(Fate::Early)
             };
         }
-        let was_paused = state.is_paused();
+        let before = Marks::of(state);
         let had_other = state.has_other();
         // A client that was restarted under the same address starts counting anew.
         let gained = if same_client {
@@ -244,17 +251,17 @@ impl Visit<'_> {
         state.set_paused(self.is_paused());
         state.set_downloaded_mib(self.downloaded_mib());
         state.set_completed(state.has_completed() || has_completed);
+        let marks = [before, Marks::of(state)];
         let mut own = (role, seat);
         if role != self.role()
             && let Some(peer) = peers.remove(role, seat)
         {
             own = (self.role(), peers.insert(self.role(), peer));
         }
-        let paused = [was_paused, self.is_paused()];
         Change {
             fate: Fate::Refreshed,
             own: Some(own),
-            paused,
+            marks,
             had_other,
             has_completed,
             gained,

@@ -626,3 +626,53 @@ fn a_reported_address_is_one_still_after_a_restart() {
         .collect();
     assert_eq!(left, [(v4(0x0a00_0008), false)]);
 }
+
+/// C7: a swarm takes 64 peers that others only tell of, through restarts, expiry and blocks; who comes itself has room.
+#[test]
+fn a_swarm_has_room_for_few_reported_addresses() {
+    let reported = |number: u32| Announce {
+        is_reported: true,
+        ..seeder(v4(0x0a00_0000 + number), 1)
+    };
+    let mut first = bench(Settings::default());
+    for number in 0..70 {
+        let reply = first.announce(&reported(number), at(0));
+        assert_eq!(reply.complete, (number + 1).min(64));
+    }
+    assert_eq!(
+        first.announce(&seeder(v4(0x0a00_0045), 1), at(0)).complete,
+        65
+    );
+
+    // What is known is refreshed, and its count is known after a restart.
+    let mut bench = bench(Settings::default());
+    let stored = first.tracker.export(&HASH, at(1)).unwrap();
+    assert_eq!(bench.tracker.restore(stored, at(1)), 65);
+    assert_eq!(bench.announce(&reported(70), at(1)).complete, 65);
+    assert_eq!(bench.announce(&reported(63), at(600)).complete, 65);
+
+    // One comes itself, one leaves: two others have room.
+    let own = Announce {
+        event: Event::Started,
+        ..seeder(v4(0x0a00_0000), 1)
+    };
+    assert_eq!(bench.announce(&own, at(600)).complete, 65);
+    let stopped = Announce {
+        event: Event::Stopped,
+        ..reported(63)
+    };
+    assert_eq!(bench.announce(&stopped, at(600)).complete, 64);
+    for number in 100..103 {
+        let reply = bench.announce(&reported(number), at(600));
+        assert_eq!(reply.complete, (number - 35).min(66));
+    }
+
+    // All the others die; then there is room for 62 beside the two.
+    let lifetime = Settings::default().lifetime();
+    for number in 200..270 {
+        bench.announce(&reported(number), at(lifetime + 2));
+    }
+    let alive = bench.tracker.export(&HASH, at(lifetime + 2)).unwrap().peers;
+    let told = alive.iter().filter(|peer| peer.is_reported).count();
+    assert_eq!((told, alive.len()), (64, 65));
+}

@@ -1,0 +1,39 @@
+//! Kept counts of peers that stand out in a swarm: paused partial seeds, and those whose address is only reported.
+
+use super::peer::{KeptId, State};
+
+/// Peers in one swarm at most whose address is only what somebody reported. More are not stored, but answered.
+pub(super) const REPORTED_MOST: u8 = 64;
+
+/// How many peers are marked so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// Paused partial seeds (BEP 21).
+    pub(super) paused: u32,
+    /// Those with a reported address; they are never more than [`REPORTED_MOST`].
+    pub(super) reported: u8,
+}
+
+impl Marks {
+    /// What one peer counts for.
+    pub(super) fn of<I: KeptId>(state: &State<I>) -> Marks {
+        Marks {
+            paused: state.is_paused().into(),
+            reported: state.is_reported().into(),
+        }
+    }
+
+    pub(super) fn plus(self, more: Marks) -> Marks {
+        Marks {
+            paused: self.paused.saturating_add(more.paused),
+            reported: self.reported.saturating_add(more.reported),
+        }
+    }
+
+    pub(super) fn minus(self, less: Marks) -> Marks {
+        Marks {
+            paused: self.paused.saturating_sub(less.paused),
+            reported: self.reported.saturating_sub(less.reported),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Removing from a swarm whom the blocklist covers.
+
+use std::net::IpAddr;
+
+use super::marks::Marks;
+use super::peer::{Address, KeptId, State};
+use super::peers::Peers;
+use super::swarm::Swarm;
+use super::visit::Rules;
+
+impl<I: KeptId> Swarm<I> {
+    /// Removes all peers for which `is_gone` holds. Returns how many.
+    pub(super) fn remove_where(
+        &mut self,
+        rules: &Rules<'_>,
+        is_gone: impl Fn(IpAddr) -> bool,
+    ) -> usize {
+        fn purge<A: Address, I: KeptId>(
+            peers: &mut Peers<A, I>,
+            is_gone: impl Fn(IpAddr) -> bool,
+            bury: &mut impl FnMut(IpAddr, &State<I>),
+        ) {
+            if !peers.iter().any(|(_, peer)| is_gone(peer.ip())) {
+                return;
+            }
+            let (gone, stay): (Vec<_>, Vec<_>) = peers
+                .drain()
+                .into_iter()
+                .partition(|(_, peer)| is_gone(peer.ip()));
+            *peers = Peers::rebuild(stay);
+            gone.iter()
+                .for_each(|(_, peer)| bury(peer.ip(), &peer.state));
+        }
+        let before = self.len();
+        if self.edition != rules.edition {
+            self.place_anew(rules);
+        }
+        let (mut gone, mut last_seen) = (Marks::default(), 0);
+        let mut bury = |ip, state: &State<I>| {
+            rules.loads.take(ip);
+            gone = gone.plus(Marks::of(state));
+            last_seen = state.seen().raw().max(last_seen);
+        };
+        purge(&mut self.v4, &is_gone, &mut bury);
+        if let Some(extra) = &mut self.extra {
+            purge(&mut extra.v6, &is_gone, &mut bury);
+        }
+        self.mark(Marks::default(), gone);
+        if self.len() == 0 && before > 0 {
+            self.oldest = last_seen;
+        }
+        self.tidy(rules.zones);
+        self.is_changed |= before > self.len();
+        before - self.len()
+    }
+}
