@@ -268,58 +268,58 @@ mod tests {
     }
 
     proptest! {
-            #[test]
-            fn every_field_of_an_announce_is_read_from_its_place(
-                hash in any::<[u8; 20]>(), id in any::<[u8; 20]>(), downloaded in any::<u64>(), left in 0_u64..3,
-                event in 0_u32..7, address in any::<[u8; 4]>(), num_want in any::<i32>(), port in any::<u16>(),
-                options in proptest::collection::vec(any::<u8>(), 0..300),
-            ) {
-                let mut packet = announce(hash, id, downloaded, left, event, address, num_want, port);
-                packet.extend(options);
-                let (head, body) = Head::split(&packet).unwrap();
-                prop_assert_eq!(head.action, Action::Announce);
-                prop_assert_eq!(&head.transaction, b"tran");
-                prop_assert_eq!(head.connection_id, 0x0909_0909_0909_0909);
-                let source = "192.0.2.1".parse().unwrap();
-                let read = Announced::read(body, source).unwrap();
-                let events = [Event::None, Event::Completed, Event::Started, Event::Stopped, Event::Paused];
-                let expected = Announce {
-                    info_hash: InfoHash(hash),
-                    peer_id: PeerId(id),
-                    ip: source,
-                    inner_ip: None,
-    is_reported: false,
-                    port,
-                    is_seeder: left == 0,
-                    downloaded,
-                    event: events.get(event as usize).copied().unwrap_or_default(),
-                    num_want: (num_want >= 0).then(|| num_want.unsigned_abs()),
-                };
-                prop_assert_eq!(read.announce, expected);
-                prop_assert_eq!(read.reported, (address != [0; 4]).then(|| address.into()));
-            }
+        #[test]
+        fn every_field_of_an_announce_is_read_from_its_place(
+            hash in any::<[u8; 20]>(), id in any::<[u8; 20]>(), downloaded in any::<u64>(), left in 0_u64..3,
+            event in 0_u32..7, address in any::<[u8; 4]>(), num_want in any::<i32>(), port in any::<u16>(),
+            options in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let mut packet = announce(hash, id, downloaded, left, event, address, num_want, port);
+            packet.extend(options);
+            let (head, body) = Head::split(&packet).unwrap();
+            prop_assert_eq!(head.action, Action::Announce);
+            prop_assert_eq!(&head.transaction, b"tran");
+            prop_assert_eq!(head.connection_id, 0x0909_0909_0909_0909);
+            let source = "192.0.2.1".parse().unwrap();
+            let read = Announced::read(body, source).unwrap();
+            let events = [Event::None, Event::Completed, Event::Started, Event::Stopped, Event::Paused];
+            let expected = Announce {
+                info_hash: InfoHash(hash),
+                peer_id: PeerId(id),
+                ip: source,
+                inner_ip: None,
+                is_reported: false,
+                port,
+                is_seeder: left == 0,
+                downloaded,
+                event: events.get(event as usize).copied().unwrap_or_default(),
+                num_want: (num_want >= 0).then(|| num_want.unsigned_abs()),
+            };
+            prop_assert_eq!(read.announce, expected);
+            prop_assert_eq!(read.reported, (address != [0; 4]).then(|| address.into()));
+        }
 
-            #[test]
-            fn any_bytes_give_a_request_or_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-                let split = Head::split(&bytes);
-                prop_assert_eq!(split.is_some(), bytes.len() >= 16);
-                if let Some((_, body)) = split {
-                    prop_assert_eq!(Announced::read(body, [0; 4].into()).is_some(), bytes.len() >= ANNOUNCE_LENGTH);
-                    prop_assert_eq!(scraped(body).map(<[_]>::len), (body.len() % 20 == 0).then_some(body.len() / 20));
-                }
-            }
-
-            #[test]
-            fn a_reply_never_outgrows_its_buffer(room in 0_usize..120, text in ".{0,80}") {
-                let mut out = vec![0; room];
-                let length = Reply::refused(&mut out, *b"tran", &text);
-                prop_assert_eq!(length, (8 + text.len() <= room).then_some(8 + text.len()));
-                if length.is_some() {
-                    prop_assert!(out.starts_with(b"\0\0\0\x03tran"));
-                    prop_assert_eq!(&out[8..8 + text.len()], text.as_bytes());
-                }
+        #[test]
+        fn any_bytes_give_a_request_or_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let split = Head::split(&bytes);
+            prop_assert_eq!(split.is_some(), bytes.len() >= 16);
+            if let Some((_, body)) = split {
+                prop_assert_eq!(Announced::read(body, [0; 4].into()).is_some(), bytes.len() >= ANNOUNCE_LENGTH);
+                prop_assert_eq!(scraped(body).map(<[_]>::len), (body.len() % 20 == 0).then_some(body.len() / 20));
             }
         }
+
+        #[test]
+        fn a_reply_never_outgrows_its_buffer(room in 0_usize..120, text in ".{0,80}") {
+            let mut out = vec![0; room];
+            let length = Reply::refused(&mut out, *b"tran", &text);
+            prop_assert_eq!(length, (8 + text.len() <= room).then_some(8 + text.len()));
+            if length.is_some() {
+                prop_assert!(out.starts_with(b"\0\0\0\x03tran"));
+                prop_assert_eq!(&out[8..8 + text.len()], text.as_bytes());
+            }
+        }
+    }
 
     /// P15
     #[test]
