@@ -19,7 +19,7 @@ const MARGIN: usize = 3;
 
 /// The rows of a page: `limit` of them after `offset` others.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub(super) struct Part {
     pub(super) offset: u64,
     pub(super) limit: u32,
 }
@@ -117,25 +117,25 @@ impl<T: Copy, C: Fn(&T, &T) -> Ordering> Sieve<T, C> {
     }
 }
 
-/// How many rows `walk` offers in all, and those of them that the span takes in the order of `compare`. No two rows may be
+/// How many rows `walk` offers in all, and those of them that the part takes in the order of `compare`. No two rows may be
 /// equal. `walk` is called several times and has to offer everything each time, in any order.
 pub(super) fn cut<T: Copy, C: Fn(&T, &T) -> Ordering>(
-    span: Span,
+    part: Part,
     compare: C,
     walk: impl FnMut(&mut Sieve<T, C>),
 ) -> (u64, Vec<T>) {
-    cut_keeping(MOST, span, compare, walk)
+    cut_keeping(MOST, part, compare, walk)
 }
 
 fn cut_keeping<T: Copy, C: Fn(&T, &T) -> Ordering>(
     most: usize,
-    span: Span,
+    part: Part,
     compare: C,
     mut walk: impl FnMut(&mut Sieve<T, C>),
 ) -> (u64, Vec<T>) {
     let (mut outer_low, mut outer_high) = (None, None);
     let mut margin = MARGIN;
-    let last = span.offset.saturating_add(span.limit.into());
+    let last = part.offset.saturating_add(part.limit.into());
     let front = usize::try_from(last)
         .ok()
         .filter(|front| *front <= most / 2);
@@ -158,10 +158,10 @@ fn cut_keeping<T: Copy, C: Fn(&T, &T) -> Ordering>(
         sieve.begin();
         walk(&mut sieve);
         let end = last.min(sieve.total());
-        if span.offset >= end {
+        if part.offset >= end {
             break;
         }
-        let is_low_enough = sieve.below <= span.offset;
+        let is_low_enough = sieve.below <= part.offset;
         let is_high_enough = end <= sieve.below + sieve.within;
         if !is_low_enough || !is_high_enough {
             // A bound went past the page: back to the one before it, and further from the page the next time.
@@ -174,10 +174,10 @@ fn cut_keeping<T: Copy, C: Fn(&T, &T) -> Ordering>(
             margin *= 2;
         } else if sieve.stride > 1 {
             (outer_low, outer_high) = (sieve.low, sieve.high);
-            sieve.narrow(span.offset - sieve.below, end - sieve.below, margin);
+            sieve.narrow(part.offset - sieve.below, end - sieve.below, margin);
         } else {
-            let offset = usize::try_from(span.offset - sieve.below).unwrap_or(usize::MAX);
-            let limit = usize::try_from(end - span.offset).unwrap_or(usize::MAX);
+            let offset = usize::try_from(part.offset - sieve.below).unwrap_or(usize::MAX);
+            let limit = usize::try_from(end - part.offset).unwrap_or(usize::MAX);
             let total = sieve.total();
             return (total, slice_of(sieve.rows, offset, limit, sieve.compare));
         }
@@ -218,10 +218,10 @@ mod tests {
         rows
     }
 
-    fn expected(rows: &[u32], span: Span) -> Vec<u32> {
+    fn expected(rows: &[u32], part: Part) -> Vec<u32> {
         let rows = sorted(rows).into_iter();
-        let offset = usize::try_from(span.offset).unwrap();
-        rows.skip(offset).take(span.limit as usize).collect()
+        let offset = usize::try_from(part.offset).unwrap();
+        rows.skip(offset).take(part.limit as usize).collect()
     }
 
     proptest! {
@@ -235,10 +235,10 @@ mod tests {
         ) {
             let rows: Vec<u32> = rows.into_iter().collect();
             let rows = if is_sorted { sorted(&rows) } else { rows };
-            let span = Span { offset, limit };
-            let (total, page) = cut_keeping(most, span, u32::cmp, |sieve| rows.iter().for_each(|row| sieve.offer(*row)));
+            let part = Part { offset, limit };
+            let (total, page) = cut_keeping(most, part, u32::cmp, |sieve| rows.iter().for_each(|row| sieve.offer(*row)));
             prop_assert_eq!(total, rows.len() as u64);
-            prop_assert_eq!(page, expected(&rows, span));
+            prop_assert_eq!(page, expected(&rows, part));
         }
 
         #[test]
@@ -248,15 +248,15 @@ mod tests {
             moved in 0_u32..1 << 30,
         ) {
             let rows: Vec<u32> = rows.into_iter().collect();
-            let span = Span { offset, limit: 20 };
+            let part = Part { offset, limit: 20 };
             let mut last = Vec::new();
-            let (total, page) = cut_keeping(64, span, u32::cmp, |sieve| {
+            let (total, page) = cut_keeping(64, part, u32::cmp, |sieve| {
                 let shift = if last.is_empty() { 0 } else { moved };
                 last = rows.iter().map(|row| row.wrapping_add(shift)).collect();
                 last.iter().for_each(|row| sieve.offer(*row));
             });
             prop_assert_eq!(total, rows.len() as u64);
-            prop_assert_eq!(page, expected(&last, span));
+            prop_assert_eq!(page, expected(&last, part));
         }
     }
 
@@ -267,13 +267,13 @@ mod tests {
         rng.shuffle(&mut rows);
         for offset in [0, 400, 250_000, 500_000, 999_980] {
             let (mut walks, mut most) = (0, 0);
-            let span = Span { offset, limit: 20 };
-            let (_, page) = cut(span, u32::cmp, |sieve| {
+            let part = Part { offset, limit: 20 };
+            let (_, page) = cut(part, u32::cmp, |sieve| {
                 walks += 1;
                 rows.iter().for_each(|row| sieve.offer(*row));
                 most = sieve.rows.len().max(most);
             });
-            assert_eq!(page, expected(&rows, span));
+            assert_eq!(page, expected(&rows, part));
             let expected = if offset < 1_000 { 1 } else { 2 };
             assert!(
                 walks == expected && most <= MOST,
@@ -290,12 +290,12 @@ mod tests {
             .collect();
         for offset in (0..4_096).step_by(97) {
             let mut walks = 0;
-            let span = Span { offset, limit: 20 };
-            let (_, page) = cut_keeping(16, span, u32::cmp, |sieve| {
+            let part = Part { offset, limit: 20 };
+            let (_, page) = cut_keeping(16, part, u32::cmp, |sieve| {
                 walks += 1;
                 rows.iter().for_each(|row| sieve.offer(*row));
             });
-            assert_eq!(page, expected(&rows, span));
+            assert_eq!(page, expected(&rows, part));
             assert!(walks <= WALKS_MOST + 1);
         }
     }

@@ -4,7 +4,7 @@
 use super::census::{
     Census, PAGE_ROWS, PeersPage, PeersQuery, SwarmView, TorrentView, TorrentsPage, TorrentsQuery,
 };
-use super::cut::{Span, cut};
+use super::cut::{Part, cut};
 use super::{InfoHash, Kept, StoredPeer, Tracker, pages, tally, with};
 use crate::clock::{Seconds, Wall};
 
@@ -29,11 +29,11 @@ impl Tracker {
     pub fn peers_page(&self, query: &PeersQuery, now: Seconds) -> PeersPage {
         let charter = self.charter.load_full();
         let horizon = self.rules(&charter, now).horizon();
-        let span = Span {
+        let part = Part {
             offset: query.offset,
             limit: query.limit.min(PAGE_ROWS),
         };
-        let (total, peers) = cut(span, pages::peer_order(query), |sieve| {
+        let (total, peers) = cut(part, pages::peer_order(query), |sieve| {
             let mut offer = |hash: &InfoHash, peer: &StoredPeer| {
                 if peer.last_seen.raw() > horizon && query.admits(hash, peer.ip, &peer.id.0) {
                     sieve.offer(tally::view(hash, peer));
@@ -59,11 +59,11 @@ impl Tracker {
         let Some(hashes) = pages::beginning_with(&query.hash_prefix) else {
             return TorrentsPage::default();
         };
-        let span = Span {
+        let part = Part {
             offset: query.offset,
             limit: query.limit.min(PAGE_ROWS),
         };
-        let (total, torrents) = cut(span, pages::torrent_order(query), |sieve| {
+        let (total, torrents) = cut(part, pages::torrent_order(query), |sieve| {
             with!(self, swarms => swarms.visit(|hash, swarm| if hashes.contains(hash) {
                 let roles = swarm.roles(horizon);
                 if roles.peers() > 0 {
