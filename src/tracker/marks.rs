@@ -1,5 +1,8 @@
 //! Kept counts of peers that stand out in a swarm: paused partial seeds, and those whose address is only reported.
 
+use std::net::IpAddr;
+
+use super::loads::Loads;
 use super::peer::{KeptId, State};
 
 /// Peers in one swarm at most whose address is only what somebody reported. More are not stored, but answered.
@@ -35,5 +38,22 @@ impl Marks {
             paused: self.paused.saturating_sub(less.paused),
             reported: self.reported.saturating_sub(less.reported),
         }
+    }
+}
+
+/// Peers that leave a swarm together.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    pub(super) marks: Marks,
+    /// When the last of them was here.
+    pub(super) last_seen: u32,
+}
+
+impl Gone {
+    /// Adds one of them.
+    pub(super) fn bury<I: KeptId>(&mut self, ip: IpAddr, state: &State<I>, loads: &Loads) {
+        loads.take(ip);
+        self.marks = self.marks.plus(Marks::of(state));
+        self.last_seen = self.last_seen.max(state.seen().raw());
     }
 }

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::marks::Marks;
-use super::peer::{Address, KeptId, State};
+use super::marks::{Gone, Marks};
+use super::peer::{Address, KeptId, Peer};
 use super::peers::Peers;
 use super::swarm::Swarm;
 use super::visit::Rules;
@@ -18,7 +18,7 @@ impl<I: KeptId> Swarm<I> {
         fn purge<A: Address, I: KeptId>(
             peers: &mut Peers<A, I>,
             is_gone: impl Fn(IpAddr) -> bool,
-            bury: &mut impl FnMut(IpAddr, &State<I>),
+            bury: &mut impl FnMut(&Peer<A, I>),
         ) {
             if !peers.iter().any(|(_, peer)| is_gone(peer.ip())) {
                 return;
@@ -28,26 +28,24 @@ impl<I: KeptId> Swarm<I> {
                 .into_iter()
                 .partition(|(_, peer)| is_gone(peer.ip()));
             *peers = Peers::rebuild(stay);
-            gone.iter()
-                .for_each(|(_, peer)| bury(peer.ip(), &peer.state));
+            gone.iter().for_each(|(_, peer)| bury(peer));
         }
         let before = self.len();
         if self.edition != rules.edition {
             self.place_anew(rules);
         }
-        let (mut gone, mut last_seen) = (Marks::default(), 0);
-        let mut bury = |ip, state: &State<I>| {
-            rules.loads.take(ip);
-            gone = gone.plus(Marks::of(state));
-            last_seen = state.seen().raw().max(last_seen);
-        };
-        purge(&mut self.v4, &is_gone, &mut bury);
+        let mut gone = Gone::default();
+        purge(&mut self.v4, &is_gone, &mut |peer| {
+            gone.bury(peer.ip(), &peer.state, rules.loads);
+        });
         if let Some(extra) = &mut self.extra {
-            purge(&mut extra.v6, &is_gone, &mut bury);
+            purge(&mut extra.v6, &is_gone, &mut |peer| {
+                gone.bury(peer.ip(), &peer.state, rules.loads);
+            });
         }
-        self.mark(Marks::default(), gone);
+        self.mark(Marks::default(), gone.marks);
         if self.len() == 0 && before > 0 {
-            self.oldest = last_seen;
+            self.oldest = gone.last_seen;
         }
         self.tidy(rules.zones);
         self.is_changed |= before > self.len();

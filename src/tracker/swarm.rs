@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::announce::{Announce, Event, PeerList, ScrapeReply};
 use super::around::Standpoint;
 use super::draw::Listed;
-use super::marks::Marks;
+use super::marks::{Gone, Marks};
 use super::others::Others;
 use super::peer::{Address, KeptId, State};
 use super::peers::{Peers, Role};
@@ -104,25 +104,19 @@ impl<I: KeptId> Swarm<I> {
         }
         let before = self.len();
         let horizon = rules.horizon();
-        let mut last_used = 0;
-        let mut gone = Marks::default();
-        let mut bury = |ip, state: &State<I>| {
-            rules.loads.take(ip);
-            gone = gone.plus(Marks::of(state));
-            last_used = state.seen().raw().max(last_used);
-        };
+        let mut gone = Gone::default();
         self.v4.expire(horizon, &mut |peer| {
-            bury(peer.ip(), &peer.state);
+            gone.bury(peer.ip(), &peer.state, rules.loads);
         });
         if let Some(extra) = &mut self.extra {
             extra.v6.expire(horizon, &mut |peer| {
-                bury(peer.ip(), &peer.state);
+                gone.bury(peer.ip(), &peer.state, rules.loads);
             });
         }
-        self.mark(Marks::default(), gone);
+        self.mark(Marks::default(), gone.marks);
         let died = before - self.len();
         self.oldest = if self.len() == 0 {
-            last_used
+            gone.last_seen
         } else {
             self.oldest_of_all()
         };
