@@ -175,19 +175,11 @@ impl Desk {
         }
         let mut announce = parameters.announce(caller.ip)?;
         if !settings.reported.ignore {
-            let mut addresses = self.judge(request, &parameters);
-            if addresses.ip != caller.ip {
-                // The core sees the reported address only; who is blocked shall not hide behind another one.
-                self.tracker.access().admit(caller.ip)?;
-                announce.is_reported = self.tracker.admit_report(caller.ip, addresses.ip, now);
-                if !announce.is_reported {
-                    addresses = Addresses::source(caller.ip);
-                    self.sheet()
-                        .failed(Transport::Http, Failure::ReportedAddress);
-                }
+            let Addresses { ip, inner_ip, .. } = self.judge(request, &parameters);
+            if !self.tracker.report(&mut announce, ip, inner_ip, now)? {
+                self.sheet()
+                    .failed(Transport::Http, Failure::ReportedAddress);
             }
-            announce.ip = addresses.ip;
-            announce.inner_ip = addresses.inner_ip;
         }
         let is_compact = parameters.is_compact().unwrap_or(settings.compact_default);
         self.list.wants_ids = !is_compact && !parameters.spares_peer_ids();

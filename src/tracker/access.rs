@@ -131,6 +131,18 @@ struct Lists {
     clients: Arc<Vec<ClientRule>>,
 }
 
+impl Lists {
+    fn admit(&self, ip: IpAddr) -> Result<(), Refusal> {
+        if self.ignored.covers(ip) {
+            return Err(Refusal::AddressIgnored);
+        }
+        if self.blocked.networks.covers(ip) {
+            return Err(Refusal::AddressBlocked);
+        }
+        Ok(())
+    }
+}
+
 impl Access {
     /// Replaces `ignore_ip` and the rules for client ids.
     pub fn configure(&self, ignored: Networks, mut clients: Vec<ClientRule>) {
@@ -171,14 +183,8 @@ impl Access {
     /// The refusal that the client is to read.
     pub(super) fn admit_announce(&self, announce: &Announce) -> Result<(), Refusal> {
         let lists = self.0.load();
-        if lists.ignored.covers(announce.ip) {
-            return Err(Refusal::AddressIgnored);
-        }
-        let blocked = &lists.blocked;
-        if blocked.networks.covers(announce.ip) {
-            return Err(Refusal::AddressBlocked);
-        }
-        if blocked.has_torrent(&announce.info_hash) {
+        lists.admit(announce.ip)?;
+        if lists.blocked.has_torrent(&announce.info_hash) {
             return Err(Refusal::TorrentBlocked);
         }
         judge_client(&lists.clients, &announce.peer_id)
@@ -189,14 +195,7 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit(&self, ip: IpAddr) -> Result<(), Refusal> {
-        let lists = self.0.load();
-        if lists.ignored.covers(ip) {
-            return Err(Refusal::AddressIgnored);
-        }
-        if lists.blocked.networks.covers(ip) {
-            return Err(Refusal::AddressBlocked);
-        }
-        Ok(())
+        self.0.load().admit(ip)
     }
 
     /// Whether the blocklist covers the canonical address `ip`.

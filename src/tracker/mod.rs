@@ -232,10 +232,29 @@ impl Tracker {
         })
     }
 
-    /// Whether `source` may have an address stored that it `reported`: so many at a time and no more (C7).
-    pub fn admit_report(&self, source: IpAddr, reported: IpAddr, now: Seconds) -> bool {
-        let lifetime = self.charter.load().settings.lifetime();
-        self.reporters.admit(source, reported, now, lifetime)
+    /// Has an announce count with addresses that its source reported and that were found right. `false` when it goes on as it
+    /// came, since a source has so many reported addresses at a time and no more (C7).
+    ///
+    /// # Errors
+    /// The refusal of the source itself: who is blocked shall not hide behind another address.
+    pub fn report(
+        &self,
+        announce: &mut Announce,
+        ip: IpAddr,
+        inner_ip: Option<IpAddr>,
+        now: Seconds,
+    ) -> Result<bool, Refusal> {
+        let source = announce.ip;
+        if ip != source {
+            self.access.admit(source)?;
+            let lifetime = self.charter.load().settings.lifetime();
+            if !self.reporters.admit(source, ip, now, lifetime) {
+                return Ok(false);
+            }
+            announce.is_reported = true;
+        }
+        (announce.ip, announce.inner_ip) = (ip, inner_ip);
+        Ok(true)
     }
 
     /// Answers for one torrent of a scrape; zeros for an unknown or a blocked one. The caller asks [`Access::admit`] first.

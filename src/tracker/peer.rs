@@ -40,7 +40,7 @@ impl Address for [u8; 6] {
     /// The first 64 bits of zone, address and port above, the last 8 below: a search reads them as they stand in memory.
     type Place = u128;
     type Packed = [u8; 9];
-    const BOUNDS: (u64, u64) = (0, u64::MAX);
+    const BOUNDS: (u64, u64) = (0, (1 << 48) - 1);
     const NEAR_PREFIXES: [u32; 3] = [24, 20, 16];
     const BITS: u32 = 32;
 
@@ -69,7 +69,7 @@ impl Address for [u8; 6] {
 
     #[inline]
     fn place(zone: u32, key: u64) -> u128 {
-        let all = (u128::from(zone) << 48) | u128::from(key & ((1 << 48) - 1));
+        let all = (u128::from(zone) << 48) | u128::from(key);
         ((all >> 8) << 64) | (all & 0xff)
     }
 

@@ -142,7 +142,7 @@ pub(super) fn choose<A: Address + Listed, I: KeptId>(
     };
     let [leechers, seeders] = count(&whole);
     let own = offer.own().into_iter().flatten().count();
-    if leechers + seeders - own.min(leechers) <= wish.want || wish.want == 0 {
+    if (leechers + seeders).saturating_sub(own) <= wish.want || wish.want == 0 {
         return everybody::take(offer, whole, standpoint, wish, list);
     }
     let place = standpoint.place();
@@ -255,7 +255,7 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
             .max(wish.want.saturating_sub(leechers))
             .min(seeders);
         let Some(widest) = self.around.count.checked_sub(1) else {
-            let take = split(wish.want, everybody.count(), seeds, rng);
+            let take = split(wish.want, [leechers, seeders], seeds, rng);
             let nothing = Region::default();
             return (
                 [nothing, nothing, nothing, everybody],

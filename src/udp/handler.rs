@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use super::connection_id::ConnectionIds;
 use super::packet::{self, Action, Announced, Head, Reply};
 use crate::metrics::{Action as Counted, Failure, Family, Sheet, Transport};
-use crate::reported::{Addresses, Rules};
+use crate::reported::Rules;
 use crate::tracker::{InfoHash, PeerList, Refusal, Tracker, Turn, is_reachable};
 
 /// Clients that know this text (BiglyBT, anacrolix/torrent) connect anew at once; its spelling and its closing zero are those
@@ -97,21 +97,15 @@ impl Handler {
         // The reply's peers are of the socket's family, so a v6 client cannot announce itself as a v4 one.
         if announced.reported.is_some() && ip.is_ipv4() {
             let reports = std::iter::once(announced.reported);
-            let mut addresses = self.reported.load().judge(ip, reports, |_| false);
+            let addresses = self.reported.load().judge(ip, reports, |_| false);
             if addresses.has_refused {
                 turn.sheet.failed(Transport::Udp, Failure::ReportedAddress);
             }
-            if addresses.ip != ip {
-                // The core sees the reported address only; who is blocked shall not hide behind another one.
-                self.tracker.access().admit(ip)?;
-                announce.is_reported = self.tracker.admit_report(ip, addresses.ip, turn.now);
-                if !announce.is_reported {
-                    addresses = Addresses::source(ip);
-                    turn.sheet.failed(Transport::Udp, Failure::ReportedAddress);
-                }
+            let (reported, inner_ip) = (addresses.ip, addresses.inner_ip);
+            let tracker = &self.tracker;
+            if !tracker.report(&mut announce, reported, inner_ip, turn.now)? {
+                turn.sheet.failed(Transport::Udp, Failure::ReportedAddress);
             }
-            announce.ip = addresses.ip;
-            announce.inner_ip = addresses.inner_ip;
         }
         self.peers.at_most = packet::most_peers(ip);
         let answer = self.tracker.announce(&announce, turn, &mut self.peers)?;
