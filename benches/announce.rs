@@ -32,6 +32,14 @@ fn ip(number: u32) -> IpAddr {
 fn announce(torrent: u32, number: u32) -> Announce {
     Announce {
         info_hash: hash(torrent),
+        ..announce_of(number)
+    }
+}
+
+/// An announce of peer `number`, to whatever torrent.
+fn announce_of(number: u32) -> Announce {
+    Announce {
+        info_hash: InfoHash([0; 20]),
         peer_id: PeerId(*b"-qB4520-abcdefghijkl"),
         ip: ip(number),
         inner_ip: None,
@@ -127,40 +135,61 @@ fn announces(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Each thread announces to torrents of its own choice among 10,000 of ten peers.
+/// What waiting for one another costs: threads that meet in many swarms, and threads that all want the same one.
 fn threads(criterion: &mut Criterion) {
-    let tracker = tracker();
-    (0..10_000).for_each(|torrent| fill(&tracker, torrent, 10));
     let mut group = criterion.benchmark_group("threads");
     group.throughput(Throughput::Elements(1));
-    for threads in [1_usize, 2, 4] {
-        group.bench_function(BenchmarkId::from_parameter(threads), |bench| {
-            bench.iter_custom(|count| {
-                let each = count.div_ceil(threads as u64);
-                let work = |worker: usize| {
-                    let mut rng = fastrand::Rng::with_seed(worker as u64);
-                    let mut list = PeerList::default();
-                    for _ in 0..each {
-                        let asked = announce(rng.u32(0..10_000), rng.u32(0..10));
-                        let sheet = tracker.metrics().sheet(worker);
-                        let mut turn = Turn {
-                            now: NOW,
-                            rng: &mut rng,
-                            sheet,
-                        };
-                        black_box(tracker.announce(&asked, &mut turn, &mut list).unwrap());
-                    }
-                };
-                #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
-                let start = Instant::now();
-                std::thread::scope(|scope| {
-                    (0..threads).for_each(|worker| drop(scope.spawn(move || work(worker))));
+    for (name, torrents, peers) in [
+        ("10000 swarms of 10", 10_000, 10),
+        ("one swarm of 1000", 1, 1_000),
+    ] {
+        let tracker = tracker();
+        (0..torrents).for_each(|torrent| fill(&tracker, torrent, peers));
+        // Info hashes are made beforehand: that is not what is measured.
+        let hashes: Vec<InfoHash> = (0..torrents).map(hash).collect();
+        for threads in [1_usize, 2, 4] {
+            group.bench_function(BenchmarkId::new(name, threads), |bench| {
+                bench.iter_custom(|count| {
+                    let each = count.div_ceil(threads as u64);
+                    let (tracker, hashes) = (&tracker, &hashes);
+                    let work = |worker| announce_at_random(tracker, hashes, peers, each, worker);
+                    #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+                    let start = Instant::now();
+                    std::thread::scope(|scope| {
+                        (1..threads).for_each(|worker| drop(scope.spawn(move || work(worker))));
+                        work(0);
+                    });
+                    start.elapsed()
                 });
-                start.elapsed()
             });
-        });
+        }
     }
     group.finish();
+}
+
+/// Makes `count` announces of random peers to random swarms.
+fn announce_at_random(
+    tracker: &Tracker,
+    hashes: &[InfoHash],
+    peers: u32,
+    count: u64,
+    worker: usize,
+) {
+    let mut rng = fastrand::Rng::with_seed(worker as u64);
+    let mut list = PeerList::default();
+    for _ in 0..count {
+        let asked = Announce {
+            info_hash: *rng.choice(hashes).unwrap(),
+            ..announce_of(rng.u32(0..peers))
+        };
+        let sheet = tracker.metrics().sheet(worker);
+        let mut turn = Turn {
+            now: NOW,
+            rng: &mut rng,
+            sheet,
+        };
+        black_box(tracker.announce(&asked, &mut turn, &mut list).unwrap());
+    }
 }
 
 fn zones(criterion: &mut Criterion) {
