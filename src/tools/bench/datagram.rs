@@ -32,11 +32,7 @@ pub(super) fn write(
     let Action::Announce(event) = request.action else {
         return;
     };
-    let left: u64 = if load.is_seeder(request.peer) {
-        0
-    } else {
-        734_003_200
-    };
+    let (downloaded, left) = load.transferred(request.peer);
     let event: u32 = match event {
         Event::None => 0,
         Event::Completed => 1,
@@ -44,9 +40,9 @@ pub(super) fn write(
         Event::Stopped => 3,
     };
     datagram.extend_from_slice(&load.peer_id(request.peer));
-    datagram.extend_from_slice(&0_u64.to_be_bytes());
-    datagram.extend_from_slice(&left.to_be_bytes());
-    datagram.extend_from_slice(&0_u64.to_be_bytes());
+    for bytes in [u64::from(downloaded), u64::from(left), 0] {
+        datagram.extend_from_slice(&bytes.to_be_bytes());
+    }
     datagram.extend_from_slice(&event.to_be_bytes());
     datagram.extend_from_slice(&0_u32.to_be_bytes());
     datagram.extend_from_slice(&0x5b4c_1a2e_u32.to_be_bytes());

@@ -69,6 +69,10 @@ struct Peer {
 /// Announces of one life; the last is `stopped`.
 const LIFE: u8 = 16;
 
+/// Length of every torrent's file in bytes, and what a leecher fetches from one announce to the next.
+const FILE: u32 = 700 << 20;
+const FETCHED: u32 = 4 << 20;
+
 /// A population.
 #[derive(Debug)]
 pub(super) struct Load {
@@ -199,6 +203,17 @@ impl Load {
     /// Whether a peer seeds.
     pub(super) fn is_seeder(&self, peer: usize) -> bool {
         scramble(peer as u64 ^ self.shape.seed) % 100 < u64::from(self.shape.seeders)
+    }
+
+    /// Bytes that a peer says it has downloaded in its present life, and that it lacks. A seeder has brought the file with it.
+    pub(super) fn transferred(&self, peer: usize) -> (u32, u32) {
+        if self.is_seeder(peer) {
+            return (0, 0);
+        }
+        let step = self.peers.get(peer).map_or(0, |peer| peer.step);
+        // `stopped` has set it back already.
+        let downloaded = u32::from(if step == 0 { LIFE } else { step }) * FETCHED;
+        (downloaded, FILE - downloaded)
     }
 
     /// The port of a peer; of five digits, and its own among the peers of one address.
@@ -387,6 +402,27 @@ mod tests {
         assert_eq!((pairs.len(), ids.len()), (1_000, 1_000));
         let seeders = (0..1_000).filter(|peer| load.is_seeder(*peer)).count();
         assert!((700..800).contains(&seeders), "{seeders}");
+    }
+
+    #[test]
+    fn a_leecher_downloads_all_its_life() {
+        let mut load = Load::new(&shape());
+        load.announce_everybody();
+        while load.next(0).is_some() {}
+        load.live();
+        let mut known: std::collections::HashMap<usize, u32> = Default::default();
+        for _ in 0..20_000 {
+            let request = load.next(0).unwrap();
+            let (downloaded, left) = load.transferred(request.peer);
+            if load.is_seeder(request.peer) {
+                assert_eq!((downloaded, left), (0, 0));
+                continue;
+            }
+            assert_eq!(downloaded + left, FILE);
+            let before = known.insert(request.peer, downloaded).unwrap_or(FETCHED);
+            assert_eq!(downloaded, before % (u32::from(LIFE) * FETCHED) + FETCHED);
+        }
+        assert!(known.len() > 10);
     }
 
     #[test]

@@ -60,38 +60,30 @@ impl Writer {
             }
             return &self.request;
         };
-        let mut digits = [b'0'; 5];
-        let mut port = load.port(request.peer);
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + u8::try_from(port % 10).unwrap_or(0);
-            port /= 10;
-        }
-        let left: &[u8] = if load.is_seeder(request.peer) {
-            b"0"
-        } else {
-            b"734003200"
-        };
+        let (downloaded, left) = load.transferred(request.peer);
+        let mut rooms = [[0; 10]; 4];
+        let [port_room, downloaded_room, left_room, wanted_room] = &mut rooms;
         let event: &[u8] = match event {
             Event::None => b"",
             Event::Started => b"&event=started",
             Event::Completed => b"&event=completed",
             Event::Stopped => b"&event=stopped",
         };
-        let mut wanted = [0; 10];
-        let wanted = decimal(load.num_want(), &mut wanted);
         for piece in [
             self.announce.as_slice(),
             hash,
             b"&peer_id=",
             &load.peer_id(request.peer),
             b"&port=",
-            &digits,
-            b"&uploaded=0&downloaded=0&left=",
-            left,
+            decimal(load.port(request.peer).into(), port_room),
+            b"&uploaded=0&downloaded=",
+            decimal(downloaded, downloaded_room),
+            b"&left=",
+            decimal(left, left_room),
             b"&corrupt=0&key=5B4C1A2E",
             event,
             b"&numwant=",
-            wanted,
+            decimal(load.num_want(), wanted_room),
             b"&compact=1&no_peer_id=1&supportcrypto=1&redundant=0",
             &self.tail,
         ] {
