@@ -139,11 +139,19 @@ fn announces(criterion: &mut Criterion) {
 fn threads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("threads");
     group.throughput(Throughput::Elements(1));
+    let one_zone = ZoneRule {
+        path: "town".into(),
+        prefixes: vec!["10.0.0.0/8".parse().unwrap()],
+        ..ZoneRule::default()
+    };
     for (name, torrents, peers) in [
         ("10000 swarms of 10", 10_000, 10),
         ("one swarm of 1000", 1, 1_000),
     ] {
         let tracker = tracker();
+        // All in one zone, so that they also meet in its counters.
+        let zones = Zones::new(std::slice::from_ref(&one_zone), &[]).unwrap();
+        tracker.set_zones(zones, NOW);
         (0..torrents).for_each(|torrent| fill(&tracker, torrent, peers));
         // Info hashes are made beforehand: that is not what is measured.
         let hashes: Vec<InfoHash> = (0..torrents).map(hash).collect();

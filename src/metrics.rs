@@ -179,7 +179,8 @@ pub const LATENCY_BOUNDS_US: [u64; 12] = [
 /// spare sheet any thread may count.
 #[derive(Debug, Default)]
 pub struct Sheet {
-    is_spare: bool,
+    /// Whose it is; `None` for the spare one.
+    worker: Option<usize>,
     answered: [[[AtomicU64; Action::COUNT]; Family::COUNT]; Transport::COUNT],
     failures: [[AtomicU64; Failure::COUNT]; Transport::COUNT],
     told: [AtomicU64; Told::COUNT],
@@ -192,12 +193,16 @@ pub struct Sheet {
 }
 
 impl Sheet {
+    /// The worker that alone counts on this sheet; `None` on the spare one.
+    #[inline]
+    pub const fn worker(&self) -> Option<usize> {
+        self.worker
+    }
+
     #[inline]
     fn add(&self, counter: Option<&AtomicU64>, amount: u64) {
-        match counter {
-            Some(counter) if self.is_spare => drop(counter.fetch_add(amount, Relaxed)),
-            Some(counter) => counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed),
-            None => {}
+        if let Some(counter) = counter {
+            add(counter, amount, self.worker.is_some());
         }
     }
 
@@ -245,6 +250,16 @@ impl Sheet {
             .unwrap_or(LATENCY_BOUNDS_US.len());
         self.add(self.latency.get(bucket), 1);
         self.add(Some(&self.latency_sum_us), micros);
+    }
+}
+
+/// Adds to a counter; without a locked addition when only this thread ever writes it.
+#[inline]
+pub fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
+    if is_own {
+        counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
+    } else {
+        counter.fetch_add(amount, Relaxed);
     }
 }
 
@@ -303,12 +318,15 @@ pub struct Metrics {
 impl Metrics {
     /// Makes sheets for `workers` threads, and a spare one for all others.
     pub fn new(workers: usize) -> Metrics {
-        Metrics {
-            sheets: (0..workers).map(|_| CachePadded::default()).collect(),
-            spare: CachePadded::new(Sheet {
-                is_spare: true,
+        let of = |worker| {
+            CachePadded::new(Sheet {
+                worker,
                 ..Sheet::default()
-            }),
+            })
+        };
+        Metrics {
+            sheets: (0..workers).map(|worker| of(Some(worker))).collect(),
+            spare: of(None),
             gauges: Default::default(),
         }
     }
@@ -316,6 +334,11 @@ impl Metrics {
     /// The sheet of worker `index`, for that worker alone; the spare one, for everybody, when there is none.
     pub fn sheet(&self, index: usize) -> &Sheet {
         self.sheets.get(index).unwrap_or(&self.spare)
+    }
+
+    /// How many workers have a sheet of their own.
+    pub fn workers(&self) -> usize {
+        self.sheets.len()
     }
 
     /// Reads a gauge.

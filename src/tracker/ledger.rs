@@ -11,11 +11,15 @@ use super::census::HandedOut;
 use super::visit::Outcome;
 use super::zones::Zones;
 use crate::clock::Wall;
+use crate::metrics;
 
 /// Hours of savings that are kept: 30 days.
 pub const HOURS_KEPT: usize = 720;
 
-/// One zone's counters, a cache line apart from its neighbours'.
+/// Pages in all at most, at 64 bytes: with few zones every worker has pages of its own, with very many all workers share.
+const PAGES_MOST: usize = 1 << 16;
+
+/// Counters of one zone by one worker, a cache line apart from the others.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Page {
@@ -34,7 +38,10 @@ type Hours = BTreeMap<u64, u64>;
 /// The counters of all zones of one edition.
 #[derive(Debug)]
 pub(super) struct Ledger {
+    /// Zone by zone; for each, a page of every worker that has its own, and one of everybody else.
     pages: Box<[Page]>,
+    /// How many workers have pages of their own.
+    owners: usize,
     /// Per path: hours in MiB, and the `saved` up to which they were counted.
     hours: Mutex<HashMap<String, (Hours, u64)>>,
 }
@@ -50,94 +57,97 @@ pub struct LedgerRow {
     pub hours: Vec<(u64, u64)>,
 }
 
-impl Page {
-    fn read(&self) -> HandedOut {
-        HandedOut {
-            announces: self.announces.load(Relaxed),
-            announces_with_local: self.with_local.load(Relaxed),
-            announces_with_local_seeder: self.with_local_seeder.load(Relaxed),
-            peers: self.peers.load(Relaxed),
-            local_peers: self.local_peers.load(Relaxed),
-            saved_mib: self.saved.load(Relaxed) / 255,
-        }
-    }
-
-    fn write(&self, from: &HandedOut) {
-        self.announces.store(from.announces, Relaxed);
-        self.with_local.store(from.announces_with_local, Relaxed);
-        self.with_local_seeder
-            .store(from.announces_with_local_seeder, Relaxed);
-        self.peers.store(from.peers, Relaxed);
-        self.local_peers.store(from.local_peers, Relaxed);
-        self.saved
-            .store(from.saved_mib.saturating_mul(255), Relaxed);
-    }
-}
-
 impl Ledger {
-    pub(super) fn new(zones: &Zones) -> Ledger {
+    /// Makes an empty one for the zones, to be counted on by `workers` threads and by others.
+    pub(super) fn new(zones: &Zones, workers: usize) -> Ledger {
+        let owners = workers.min((PAGES_MOST / zones.len().max(1)).saturating_sub(1));
+        let pages = zones.len() * (owners + 1);
         Ledger {
-            pages: (0..zones.len()).map(|_| Page::default()).collect(),
+            pages: (0..pages).map(|_| Page::default()).collect(),
+            owners,
             hours: Mutex::default(),
         }
+    }
+
+    /// All pages of one zone; the last is everybody's.
+    fn pages_of(&self, zone: u32) -> &[Page] {
+        let width = self.owners + 1;
+        let first = zone as usize * width;
+        self.pages.get(first..first + width).unwrap_or_default()
     }
 
     /// Takes over what was counted under other zones: what has the same path goes on, the rest is dropped.
     pub(super) fn restore(&self, rows: &[LedgerRow], zones: &Zones) {
         let mut hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
         for row in rows {
-            let zone = if row.path.is_empty() {
-                Some(0)
-            } else {
-                zones.find(&row.path)
-            };
-            let Some(page) = zone.and_then(|zone| self.pages.get(zone as usize)) else {
+            let zone = zones.find(&row.path);
+            let Some(page) = zone.and_then(|zone| self.pages_of(zone).last()) else {
                 continue;
             };
-            page.write(&row.handed_out);
+            let from = &row.handed_out;
+            page.announces.store(from.announces, Relaxed);
+            page.with_local.store(from.announces_with_local, Relaxed);
+            page.with_local_seeder
+                .store(from.announces_with_local_seeder, Relaxed);
+            page.peers.store(from.peers, Relaxed);
+            page.local_peers.store(from.local_peers, Relaxed);
+            page.saved
+                .store(from.saved_mib.saturating_mul(255), Relaxed);
             let kept = row.hours.iter().copied().collect();
             hours.insert(row.path.clone(), (kept, row.handed_out.saved_mib));
         }
     }
 
-    /// Counts an answered announce for its zone. `line_mib` is what a line carries in a second.
-    pub(super) fn note(&self, outcome: &Outcome, line_mib: u32) {
-        let Some(page) = self.pages.get(outcome.zone as usize) else {
+    /// Counts an answered announce for its zone, on the page of `worker`. `line_mib` is what a line carries in a second.
+    pub(super) fn note(&self, outcome: &Outcome, line_mib: u32, worker: Option<usize>) {
+        let own = worker.filter(|worker| *worker < self.owners);
+        let pages = self.pages_of(outcome.zone);
+        let Some(page) = pages.get(own.unwrap_or(self.owners)) else {
             return;
         };
+        let add = |counter, amount| metrics::add(counter, amount, own.is_some());
         let chosen = &outcome.chosen;
-        page.announces.fetch_add(1, Relaxed);
+        add(&page.announces, 1);
         if chosen.has_local_seeder || chosen.has_local_leecher {
-            page.with_local.fetch_add(1, Relaxed);
+            add(&page.with_local, 1);
         }
         if chosen.has_local_seeder {
-            page.with_local_seeder.fetch_add(1, Relaxed);
+            add(&page.with_local_seeder, 1);
         }
         if chosen.all > 0 {
-            page.peers.fetch_add(chosen.all as u64, Relaxed);
-            page.local_peers.fetch_add(chosen.local as u64, Relaxed);
+            add(&page.peers, chosen.all as u64);
+            add(&page.local_peers, chosen.local as u64);
         }
         let (gained, share) = outcome.gained;
         if gained > 0 && share > 0 {
             let carried = u64::from(gained).min(u64::from(outcome.since) * u64::from(line_mib));
-            page.saved.fetch_add(carried * u64::from(share), Relaxed);
+            add(&page.saved, carried * u64::from(share));
         }
     }
 
     /// What was handed out to peers of just this zone.
     pub(super) fn of(&self, zone: u32) -> HandedOut {
-        self.pages
-            .get(zone as usize)
-            .map(Page::read)
-            .unwrap_or_default()
+        let pages = self.pages_of(zone);
+        let sum = |counter: fn(&Page) -> &AtomicU64| {
+            let all = pages.iter().map(|page| counter(page).load(Relaxed));
+            all.sum::<u64>()
+        };
+        HandedOut {
+            announces: sum(|page| &page.announces),
+            announces_with_local: sum(|page| &page.with_local),
+            announces_with_local_seeder: sum(|page| &page.with_local_seeder),
+            peers: sum(|page| &page.peers),
+            local_peers: sum(|page| &page.local_peers),
+            saved_mib: sum(|page| &page.saved) / 255,
+        }
     }
 
     /// Books what was saved since the last call under the hour of `now`.
     pub(super) fn close_hour(&self, zones: &Zones, now: Wall) {
         let hour = now.0 / 3600;
         let mut hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
-        for (page, zone) in self.pages.iter().zip(0_u32..) {
-            let saved = page.read().saved_mib;
+        for zone in zones.numbers() {
+            let saved = self.of(zone).saved_mib;
             if saved == 0 {
                 continue;
             }
@@ -156,18 +166,88 @@ impl Ledger {
     /// All zones that have counted anything.
     pub(super) fn rows(&self, zones: &Zones) -> Vec<LedgerRow> {
         let hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
-        let rows = self.pages.iter().zip(0_u32..).map(|(page, zone)| {
+        let rows = zones.numbers().map(|zone| {
             let path = zones.path(zone).to_owned();
             let kept = hours
                 .get(&path)
                 .map(|(kept, _)| kept.iter().map(|(hour, mib)| (*hour, *mib)).collect());
             LedgerRow {
                 path,
-                handed_out: page.read(),
+                handed_out: self.of(zone),
                 hours: kept.unwrap_or_default(),
             }
         });
         rows.filter(|row| row.handed_out != HandedOut::default())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Fate;
+    use crate::tracker::selection::Chosen;
+    use crate::tracker::zones::ZoneRule;
+
+    fn zones(count: usize) -> Zones {
+        let rules = (0..count).map(|zone| ZoneRule {
+            path: format!("zone-{zone}"),
+            ..ZoneRule::default()
+        });
+        Zones::new(&rules.collect::<Vec<_>>(), &[]).unwrap()
+    }
+
+    fn outcome(zone: u32) -> Outcome {
+        Outcome {
+            fate: Fate::Refreshed,
+            zone,
+            chosen: Chosen {
+                all: 10,
+                local: 4,
+                has_local_leecher: true,
+                ..Chosen::default()
+            },
+            // Two fifths of 1 MiB: no page holds a whole one.
+            gained: (1, 102),
+            since: 1,
+        }
+    }
+
+    /// O11
+    #[test]
+    fn what_all_workers_counted_is_added_up() {
+        let zones = zones(3);
+        let ledger = Ledger::new(&zones, 2);
+        for worker in [Some(0), Some(1), Some(1), Some(2), None] {
+            ledger.note(&outcome(2), 125, worker);
+        }
+        let counted = HandedOut {
+            announces: 5,
+            announces_with_local: 5,
+            announces_with_local_seeder: 0,
+            peers: 50,
+            local_peers: 20,
+            saved_mib: 2,
+        };
+        assert_eq!(ledger.of(2), counted);
+        assert_eq!(ledger.of(1), HandedOut::default());
+        assert_eq!(ledger.of(9), HandedOut::default());
+        // Carried over to a ledger of other threads, and counted on there.
+        let after = Ledger::new(&zones, 1);
+        after.restore(&ledger.rows(&zones), &zones);
+        assert_eq!(after.of(2), counted);
+        after.note(&outcome(2), 125, Some(0));
+        assert_eq!(after.of(2).announces, 6);
+    }
+
+    #[test]
+    fn workers_share_pages_where_zones_are_very_many() {
+        let many = zones(PAGES_MOST);
+        let ledger = Ledger::new(&many, 64);
+        assert_eq!(ledger.pages.len(), many.len());
+        ledger.note(&outcome(7), 125, Some(3));
+        assert_eq!(ledger.of(7).announces, 1);
+        let some = Ledger::new(&zones(5_000), 64);
+        assert!((5_000..=PAGES_MOST).contains(&some.pages.len()));
     }
 }

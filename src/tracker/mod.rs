@@ -118,7 +118,7 @@ impl Tracker {
             Kept::Bare(Swarms::new())
         };
         let zones = Arc::new(Zones::default());
-        let ledger = Arc::new(Ledger::new(&zones));
+        let ledger = Arc::new(Ledger::new(&zones, metrics.workers()));
         let charter = Charter {
             settings: Arc::new(settings),
             zones,
@@ -173,7 +173,7 @@ impl Tracker {
     /// threads at once.
     pub fn set_zones(&self, zones: Zones, now: Seconds) {
         let old = self.charter.load_full();
-        let ledger = Ledger::new(&zones);
+        let ledger = Ledger::new(&zones, self.metrics.workers());
         ledger.restore(&old.ledger.rows(&old.zones), &zones);
         let charter = Arc::new(Charter {
             settings: Arc::clone(&old.settings),
@@ -216,7 +216,8 @@ impl Tracker {
         turn.sheet
             .announced(announce.event.into(), outcome.fate, list.len());
         if !charter.zones.is_empty() && announce.event != Event::Stopped {
-            charter.ledger.note(&outcome, settings.line_mib);
+            let worker = turn.sheet.worker();
+            charter.ledger.note(&outcome, settings.line_mib, worker);
         }
         if outcome.fate == Fate::Early {
             self.callers.note(announce.ip, turn.now);

@@ -230,15 +230,14 @@ impl<'a> Tally<'a> {
         self.census.clients = self.clients.ranked();
         self.census.addresses = self.distinct.estimate();
         let zones = self.zones;
-        let numbers = 0..u32::try_from(zones.len()).unwrap_or(u32::MAX);
-        let handed: Vec<HandedOut> = numbers.clone().map(handed_out).collect();
+        let handed: Vec<HandedOut> = zones.numbers().map(handed_out).collect();
         handed
             .iter()
             .for_each(|row| add(&mut self.census.handed_out, row));
         if zones.is_empty() {
             return self.census;
         }
-        let rows = numbers.take(ZONE_ROWS).map(|zone| {
+        let rows = zones.numbers().take(ZONE_ROWS).map(|zone| {
             let (first, last) = if zone == 0 {
                 (0, 0)
             } else {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::ops::Range;
 
 use ipnet::IpNet;
 
@@ -241,14 +242,17 @@ impl Zones {
             .map_or("", |zone| zone.path.as_str())
     }
 
-    /// The number of the zone with this path.
+    /// All numbers, 0 included, in order.
+    pub fn numbers(&self) -> Range<u32> {
+        0..u32::try_from(self.zones.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The number of the zone with this path; 0 for the empty one.
     pub fn find(&self, path: &str) -> Option<u32> {
         let at = self
             .zones
-            .iter()
-            .skip(1)
-            .position(|zone| zone.path == path)?;
-        u32::try_from(at + 1).ok()
+            .binary_search_by(|zone| zone.path.split('/').cmp(path.split('/')));
+        u32::try_from(at.ok()?).ok()
     }
 
     /// The zone above; 0 at the top.
@@ -359,6 +363,10 @@ mod tests {
                 "{path}"
             );
         }
+        for number in zones.numbers() {
+            assert_eq!(zones.find(zones.path(number)), Some(number));
+        }
+        assert_eq!(zones.find("moscow/northern"), None);
         assert_eq!(zones.shared_parts(building, of("10.3.0.1")), 1);
         assert_eq!(zones.shared_parts(building, of("10.2.0.1")), 0);
         assert_eq!(zones.shared_parts(building, 0), 0);
