@@ -160,6 +160,7 @@ impl Reaper {
         let now = self.clock.now();
         self.counted_at = now;
         let mut census = self.tracker.census(now, self.clock.wall());
+        census.pace(&self.census.load());
         census.took_millis = millis(self.clock.elapsed().saturating_sub(started));
         let metrics = self.tracker.metrics();
         metrics.set(Gauge::ReaperAlive, now.raw().into());

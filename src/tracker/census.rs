@@ -1,6 +1,7 @@
 //! What is counted off the request path for people to read: the census of all swarms, and bounded views of peers and
 //! torrents. Plain values; every list has a bound.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -94,6 +95,28 @@ impl Census {
     }
 }
 
+impl Census {
+    /// Fills in how fast the announces of each zone have come since the census `before`.
+    pub fn pace(&mut self, before: &Census) {
+        if before.wall == Wall::default() {
+            return;
+        }
+        let seconds = f64::from(self.at.since(before.at).max(1));
+        let known: HashMap<&str, u64> = before
+            .zones
+            .iter()
+            .map(|zone| (zone.path.as_str(), zone.handed_out.announces))
+            .collect();
+        for zone in &mut self.zones {
+            let announces = zone.handed_out.announces;
+            let before = known.get(zone.path.as_str()).copied();
+            let more = announces.saturating_sub(before.unwrap_or(announces));
+            zone.announces_per_second =
+                f64::from(u32::try_from(more).unwrap_or(u32::MAX)) / seconds;
+        }
+    }
+}
+
 /// One torrent in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TorrentView {
@@ -151,7 +174,7 @@ pub struct HandedOut {
 }
 
 /// One zone, or one prefix of zone names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ZoneCount {
     /// Its path, as `moscow/north/building-7`; empty for the peers in no zone.
     pub path: String,
@@ -163,6 +186,8 @@ pub struct ZoneCount {
     pub torrents: u64,
     /// What was handed out to peers in it and below it.
     pub handed_out: HandedOut,
+    /// How fast announces of peers in it and below it came between the census before and this one; 0 in the first.
+    pub announces_per_second: f64,
     /// Whether its peers see only their own (S9).
     pub is_strict: bool,
 }

@@ -4,6 +4,7 @@
 //! times the share of local peers in the list that it had been handed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,8 +14,12 @@ use super::zones::Zones;
 use crate::clock::Wall;
 use crate::metrics;
 
-/// Hours of savings that are kept: 30 days.
+/// Hours of savings that are kept: 30 days. Where zones are so many that this comes to more than [`HOURS_IN_ALL`], fewer are
+/// kept, but a day in any case.
 pub const HOURS_KEPT: usize = 720;
+/// Hours kept for all zones together.
+const HOURS_IN_ALL: usize = 1 << 20;
+const HOURS_LEAST: usize = 24;
 
 /// Pages in all at most, at 64 bytes: with few zones every worker has pages of its own, with very many all workers share.
 const PAGES_MOST: usize = 1 << 16;
@@ -145,6 +150,7 @@ impl Ledger {
     /// Books what was saved since the last call under the hour of `now`.
     pub(super) fn close_hour(&self, zones: &Zones, now: Wall) {
         let hour = now.0 / 3600;
+        let most = (HOURS_IN_ALL / zones.len().max(1)).clamp(HOURS_LEAST, HOURS_KEPT);
         let mut hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
         for zone in zones.numbers() {
             let saved = self.of(zone).saved_mib;
@@ -157,10 +163,23 @@ impl Ledger {
             if more > 0 {
                 *kept.entry(hour).or_default() += more;
             }
-            while kept.len() > HOURS_KEPT {
+            while kept.len() > most {
                 kept.pop_first();
             }
         }
+    }
+
+    /// What was saved in some zones together, by hour: hours since 1970, MiB. What is not booked yet is left out.
+    pub(super) fn savings(&self, zones: &Zones, numbers: RangeInclusive<u32>) -> Vec<(u64, u64)> {
+        let hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = Hours::new();
+        for zone in numbers {
+            let kept = hours.get(zones.path(zone)).map(|(kept, _)| kept);
+            for (hour, mib) in kept.into_iter().flatten() {
+                *sums.entry(*hour).or_default() += mib;
+            }
+        }
+        sums.into_iter().collect()
     }
 
     /// All zones that have counted anything.

@@ -351,6 +351,19 @@ impl Tracker {
         charter.ledger.rows(&charter.zones)
     }
 
+    /// What was saved by hour in a zone and all below it, and where the path is empty in all zones and in none: hours since 1970
+    /// and MiB, in order, without hours in which nothing was. `None` when there is no such zone.
+    pub fn savings(&self, path: &str) -> Option<Vec<(u64, u64)>> {
+        let charter = self.charter.load_full();
+        let zones = &charter.zones;
+        let (first, last) = if path.is_empty() {
+            (0, zones.numbers().end.saturating_sub(1))
+        } else {
+            zones.subtree(zones.find(path)?)
+        };
+        Some(charter.ledger.savings(zones, first..=last))
+    }
+
     /// Puts kept counters back, before the first announce.
     pub fn restore_ledger(&self, rows: &[LedgerRow]) {
         let charter = self.charter.load_full();

@@ -266,6 +266,7 @@ impl<'a> Tally<'a> {
                     .get(zone as usize)
                     .map_or(0, |(count, _)| *count),
                 handed_out: sum,
+                announces_per_second: 0.0,
                 is_strict: zones.strict_root(zone) != 0,
             }
         });

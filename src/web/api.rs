@@ -4,19 +4,19 @@ use actix_web::error::{InternalError, JsonPayloadError};
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data, Json, JsonConfig, Path, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::blocklist::{block_row, rows, wanted};
 use super::clients::client_rows;
 use super::form::MOST_BYTES;
 use super::history::Range;
-use super::overview::figures;
+use super::overview::{Figures, figures};
 use super::params::Params;
 use super::peers::view;
 use super::routes::get;
 use super::torrents::{TorrentRow, one_json, query, torrent_row};
-use super::zones::{ZoneRow, zone_row};
+use super::zones::{Found, HOUR_SECONDS, ZoneRow, saved, zone_row};
 use super::{State, prometheus};
 
 /// Adds the routes.
@@ -25,10 +25,11 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .limit(MOST_BYTES)
         .error_handler(|error, _| bad_json(error).into());
     config
-        .service(resource("/stats.json").route(get().to(stats)))
+        .service(resource("/stats.json").route(get().to(everything)))
         .service(resource("/api/v1/stats").route(get().to(stats)))
         .service(resource("/api/v1/history").route(get().to(history)))
         .service(resource("/api/v1/zones").route(get().to(zones)))
+        .service(resource("/api/v1/zones/savings").route(get().to(savings)))
         .service(resource("/api/v1/clients").route(get().to(clients)))
         .service(resource("/api/v1/torrents").route(get().to(torrents)))
         .service(resource("/api/v1/torrents/{hash}").route(get().to(one_json)))
@@ -66,6 +67,21 @@ async fn stats(state: Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(figures(&state))
 }
 
+/// The figures, and the zones with theirs.
+#[derive(Serialize)]
+struct Everything {
+    #[serde(flatten)]
+    figures: Figures,
+    zones: Vec<ZoneRow>,
+}
+
+async fn everything(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(Everything {
+        figures: figures(&state),
+        zones: zone_rows(&state),
+    })
+}
+
 async fn history(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let params = Params::of(&request);
     let range = Range::from_name(params.text("range").unwrap_or_default());
@@ -77,9 +93,30 @@ async fn history(state: Data<State>, request: HttpRequest) -> HttpResponse {
 }
 
 async fn zones(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "zones": zone_rows(&state) }))
+}
+
+fn zone_rows(state: &State) -> Vec<ZoneRow> {
     let census = state.doors.census.load_full();
-    let zones: Vec<ZoneRow> = census.zones.iter().map(zone_row).collect();
-    HttpResponse::Ok().json(json!({ "zones": zones }))
+    census.zones.iter().map(zone_row).collect()
+}
+
+async fn savings(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let params = Params::of(&request);
+    let zone = params.text("zone").unwrap_or_default().to_owned();
+    match saved(&state, zone.clone()).await {
+        Found::Saved(saved) => {
+            let hours: Vec<_> = saved
+                .iter()
+                .map(|(hour, mib)| {
+                    json!({ "start": hour * HOUR_SECONDS, "saved_bytes": mib.saturating_mul(1 << 20) })
+                })
+                .collect();
+            HttpResponse::Ok().json(json!({ "zone": zone, "hours": hours }))
+        }
+        Found::NoZone => error(StatusCode::NOT_FOUND, "there is no such zone"),
+        Found::Busy => error(StatusCode::SERVICE_UNAVAILABLE, "busy"),
+    }
 }
 
 async fn clients(state: Data<State>) -> HttpResponse {

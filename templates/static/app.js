@@ -56,7 +56,7 @@
     clearTimeout(timer);
     if (document.hidden) return;
     try {
-      const reply = await fetch("/stats.json", { credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(10000) });
+      const reply = await fetch("/api/v1/stats", { credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(10000) });
       if (reply.status === 401) { location.reload(); return; }
       if (!reply.ok) throw new Error(reply.statusText);
       const figures = await reply.json();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use retracker::clock::Wall;
 use retracker::metrics::Gauge;
-use retracker::tracker::InfoHash;
 use retracker::tracker::census::{Caller, HandedOut, Roles, ZoneCount};
+use retracker::tracker::{InfoHash, LedgerRow, ZoneRule, Zones};
 
 use crate::harness::{Site, start};
 
@@ -43,6 +43,7 @@ fn furnished() -> Site {
             saved_mib: 2_048,
             ..HandedOut::default()
         },
+        announces_per_second: 2.5,
         ..ZoneCount::default()
     });
     census.callers.push(Caller {
@@ -221,12 +222,76 @@ fn zones_show_what_stays_local() {
     let body = site.operator().get("/zones").body;
     for text in [
         "&lt;north&gt;",
+        "/zones?zone=moscow/%3Cnorth%3E#savings",
+        "Announces: 4",
+        "2.5",
         "40.0\u{a0}%",
         "25.0\u{a0}%",
         "2.0\u{a0}GiB",
     ] {
         assert!(body.contains(text), "{text} is missing");
     }
+}
+
+/// W7, W9, O11
+#[test]
+fn savings_are_shown_by_hour_for_a_zone_with_all_below_it() {
+    let site = start();
+    let rule = |path: &str, prefix: &str| ZoneRule {
+        path: path.into(),
+        prefixes: vec![prefix.parse().unwrap()],
+        ..ZoneRule::default()
+    };
+    let rules = [
+        rule("town/north", "10.1.0.0/16"),
+        rule("town/south & west", "10.2.0.0/16"),
+        rule("village", "10.3.0.0/16"),
+    ];
+    let now = site.clock.now();
+    site.tracker
+        .set_zones(Zones::new(&rules, &[]).unwrap(), now);
+    let hour = site.clock.wall().0 / 3_600;
+    let row = |path: &str, hours: &[(u64, u64)]| LedgerRow {
+        path: path.into(),
+        hours: hours.to_vec(),
+        ..LedgerRow::default()
+    };
+    site.tracker.restore_ledger(&[
+        row("town/north", &[(hour - 100, 512), (hour - 1, 1_024)]),
+        row("town/south & west", &[(hour - 1, 2_048), (hour, 3)]),
+        row("village", &[(hour, 5_000)]),
+    ]);
+    site.count();
+    let mut operator = site.operator();
+    let page = operator.get("/zones?zone=town").body;
+    for text in [
+        "/zones?zone=town/south%20%26%20west#savings",
+        "Saved, at most: town</h2>",
+        "<b>3.0\u{a0}GiB</b>",
+        "<b>3.5\u{a0}GiB</b>",
+    ] {
+        assert!(page.contains(text), "{text} is missing");
+    }
+    let all = operator.get("/zones").body;
+    assert!(all.contains("Saved, at most: All zones") && all.contains("<b>7.9\u{a0}GiB</b>"));
+    assert!(
+        operator
+            .get("/zones?zone=nowhere")
+            .body
+            .contains("All zones</h2>")
+    );
+    let saved = operator.get("/api/v1/zones/savings?zone=town/north").json();
+    assert_eq!(saved["hours"][1]["start"], (hour - 1) * 3_600);
+    assert_eq!(saved["hours"][1]["saved_bytes"], 1_u64 << 30);
+    let all = operator.get("/api/v1/zones/savings").json();
+    assert_eq!(all["hours"][2]["saved_bytes"], 5_003_u64 << 20);
+    assert_eq!(
+        operator.get("/api/v1/zones/savings?zone=nowhere").status,
+        404
+    );
+    let zones = &operator.get("/stats.json").json()["zones"];
+    assert_eq!(zones.as_array().map(Vec::len), Some(5));
+    assert_eq!(zones[4]["zone"], "village");
 }
 
 /// W10

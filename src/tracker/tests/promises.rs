@@ -4,6 +4,7 @@
 use super::*;
 use crate::clock::Wall;
 use crate::metrics::Fate;
+use crate::tracker::census::Census;
 use crate::tracker::{Block, Realm, Refusal, Target, Zones};
 
 fn fates(bench: &Bench, fate: Fate) -> u64 {
@@ -554,6 +555,50 @@ fn savings_are_what_was_loaded_times_the_local_share_of_the_list() {
             .max(),
         Some(vec![])
     );
+}
+
+/// O11, W7: savings by hour, and the pace of announces, of a zone and of the branches above it.
+#[test]
+fn savings_are_booked_by_hour_and_announces_have_a_pace() {
+    let mut bench = bench(Settings::default());
+    let rule = |path: &str, prefix: &str| crate::tracker::ZoneRule {
+        path: path.into(),
+        prefixes: vec![prefix.parse().unwrap()],
+        ..Default::default()
+    };
+    let rules = [rule("a/x", "10.0.0.0/24"), rule("a/y", "10.0.1.0/24")];
+    bench
+        .tracker
+        .set_zones(Zones::new(&rules, &[]).unwrap(), at(0));
+    let askers = [v4(0x0a00_0001), v4(0x0a00_0101)].map(|ip| leecher(ip, 1));
+    let loads = |bench: &mut Bench, mib: u64, second: u32| {
+        for asker in askers {
+            let asker = Announce {
+                downloaded: mib << 20,
+                ..asker
+            };
+            bench.announce(&asker, at(second));
+        }
+    };
+    loads(&mut bench, 0, 0);
+    loads(&mut bench, 0, 1_000);
+    let first = bench.tracker.census(at(1_000), Wall(7_200));
+    loads(&mut bench, 510, 2_000);
+    let mut second = bench.tracker.census(at(2_000), Wall(8_200));
+    loads(&mut bench, 765, 4_000);
+    bench.tracker.census(at(4_000), Wall(10_800));
+    second.pace(&first);
+    let pace = |census: &Census, path: &str| {
+        let zone = census.zones.iter().find(|zone| zone.path == path);
+        zone.unwrap().announces_per_second
+    };
+    assert_eq!((pace(&second, "a/x"), pace(&second, "a")), (0.001, 0.002));
+    assert_eq!(pace(&first, "a"), 0.0);
+    // Nobody else is near: each was handed just the other, who is of its top zone.
+    let saved = |path| bench.tracker.savings(path);
+    assert_eq!(saved("a/x"), Some(vec![(2, 510), (3, 255)]));
+    assert_eq!(saved("a"), Some(vec![(2, 1_020), (3, 510)]));
+    assert_eq!((saved(""), saved("a/z")), (saved("a"), None));
 }
 
 /// C7: what is reported never replaces or removes what came from its own address.

@@ -159,12 +159,12 @@ async function liveFigures() {
   const [reply] = await Promise.all([page.waitForResponse(/stats\.json/), page.waitForTimeout(0)]);
   check("live figures are fetched", reply.status() === 200);
   check("nothing is marked stale", await page.locator("#stale").isHidden());
-  await page.route("**/stats.json", (route) => route.abort());
+  await page.route("**/api/v1/stats", (route) => route.abort());
   const before = complaints.length;
   await page.waitForSelector("#stale:not([hidden])", { timeout: 60_000 });
   check("figures that are old are marked", await page.evaluate(() => document.body.classList.contains("is-stale")));
   complaints.length = before;
-  await page.unroute("**/stats.json");
+  await page.unroute("**/api/v1/stats");
   await page.context().close();
 }
 
