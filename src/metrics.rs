@@ -290,6 +290,8 @@ labelled! {
         SnapshotSwarms = "snapshot_swarms",
         /// Peers that the last snapshot wrote.
         SnapshotPeers = "snapshot_peers",
+        /// Peers in the database, as of the last snapshot or the restore.
+        DatabasePeers = "database_peers",
         /// Snapshots that failed since the start.
         SnapshotFailures = "snapshot_failures",
         /// Monotonic seconds (`Seconds::raw`) at which the snapshot thread last gave a sign of life.

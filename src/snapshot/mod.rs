@@ -224,6 +224,7 @@ impl Opened {
         );
         metrics.set(Gauge::BlocklistEntries, summary.blocks);
         metrics.set(Gauge::SnapshotBytes, file::size(&self.settings.file));
+        metrics.set(Gauge::DatabasePeers, summary.peers);
         metrics.set(Gauge::Restored, if is_whole { 1 } else { 2 });
         Restored {
             opened: self,

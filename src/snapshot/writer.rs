@@ -247,6 +247,8 @@ impl Writer {
                 metrics.set(Gauge::SnapshotBytes, bytes);
                 metrics.set(Gauge::SnapshotSwarms, saved.swarms);
                 metrics.set(Gauge::SnapshotPeers, saved.peers);
+                // What did not change was written before.
+                metrics.set(Gauge::DatabasePeers, self.tracker.peers());
                 self.count_blocks();
                 let Saved {
                     swarms,

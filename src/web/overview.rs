@@ -90,7 +90,7 @@ pub(super) fn figures(state: &State) -> Figures {
         census_age_seconds: (census.wall.0 > 0).then(|| now.since(census.at)),
         snapshot_age_seconds: (finished > 0).then(|| wall.saturating_sub(finished)),
         database_bytes: gauge(Gauge::SnapshotBytes),
-        database_peers: gauge(Gauge::SnapshotPeers),
+        database_peers: gauge(Gauge::DatabasePeers),
         snapshot_failures: gauge(Gauge::SnapshotFailures),
         blocklist_entries: gauge(Gauge::BlocklistEntries),
         faults: faults.into_iter().map(health::Fault::name).collect(),

@@ -234,6 +234,8 @@ fn snapshots(lines: &mut Lines, state: &State) {
     );
     let help = "Peers that the last snapshot wrote.";
     lines.single("snapshot_peers", "gauge", help, gauge(Gauge::SnapshotPeers));
+    let help = "Peers that the database holds.";
+    lines.single("database_peers", "gauge", help, gauge(Gauge::DatabasePeers));
     let help = "Snapshots that failed.";
     let failures = gauge(Gauge::SnapshotFailures);
     lines.single("snapshot_errors_total", "counter", help, failures);

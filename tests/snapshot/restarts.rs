@@ -78,6 +78,26 @@ fn who_left_before_the_last_snapshot_stays_away() {
     assert_eq!(node.scrape(hash(1)).complete, 9);
 }
 
+/// W2: the records that the overview shows are all that the database holds, not those that the last snapshot wrote.
+#[test]
+fn records_are_counted_whole_though_only_changes_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_demand(&file_in(&folder));
+    let node = Node::start(&settings).unwrap();
+    for number in 0..50 {
+        node.announce(number).unwrap();
+    }
+    node.mailbox.save().unwrap();
+    node.announce_as(hash(900), address(900), 1, Event::None)
+        .unwrap();
+    node.mailbox.save().unwrap();
+    let counts = |node: &Node| [Gauge::SnapshotPeers, Gauge::DatabasePeers].map(|g| node.gauge(g));
+    assert_eq!(counts(&node), [1, 51]);
+    node.stop();
+    let node = Node::start(&settings).unwrap();
+    assert_eq!(counts(&node), [0, 51]);
+}
+
 /// O1: every N seconds, without being asked; the gauges tell.
 #[test]
 fn snapshots_are_taken_by_themselves_and_gauges_tell_of_them() {

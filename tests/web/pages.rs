@@ -85,7 +85,7 @@ fn the_overview_has_all_that_the_original_showed() {
     metrics.set(Gauge::LeechersV6, 1);
     metrics.set(Gauge::Torrents, 1);
     metrics.set(Gauge::SnapshotBytes, 5 << 20);
-    metrics.set(Gauge::SnapshotPeers, 2);
+    metrics.set(Gauge::DatabasePeers, 2);
     let body = site.operator().get("/stat").body;
     for text in [
         "Server time",
