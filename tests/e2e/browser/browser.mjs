@@ -156,7 +156,7 @@ async function charts() {
 async function liveFigures() {
   const page = await visitor();
   await logIn(page);
-  const [reply] = await Promise.all([page.waitForResponse(/stats\.json/), page.waitForTimeout(0)]);
+  const [reply] = await Promise.all([page.waitForResponse(/api\/v1\/stats$/), page.waitForTimeout(0)]);
   check("live figures are fetched", reply.status() === 200);
   check("nothing is marked stale", await page.locator("#stale").isHidden());
   await page.route("**/api/v1/stats", (route) => route.abort());
@@ -165,6 +165,28 @@ async function liveFigures() {
   check("figures that are old are marked", await page.evaluate(() => document.body.classList.contains("is-stale")));
   complaints.length = before;
   await page.unroute("**/api/v1/stats");
+  await page.context().close();
+}
+
+async function savingsOfAZone() {
+  const page = await visitor();
+  await logIn(page);
+  await page.goto(`${origin}/zones`);
+  const row = page.locator("tbody tr", { hasText: "moscow" }).first();
+  check("a zone has a rate of announces", parseFloat(await row.locator("td").nth(3).innerText()) > 0);
+  await row.getByRole("link").click();
+  await page.waitForURL(/zone=moscow#savings$/);
+  check("a zone has its savings", /moscow$/.test(await page.locator("#savings h2").innerText()));
+  check("savings have a bar for each hour and day", await page.locator("#savings svg g").count() === 24 + 30);
+  // The crowd downloads all the time, but what it has is booked by the next census only.
+  const tallest = () => page.$$eval("#savings svg rect:not(.ground)", (bars) => Math.max(...bars.map((bar) => bar.height.baseVal.value)));
+  for (let tries = 0; tries < 20 && await tallest() === 0; tries += 1) {
+    await page.waitForTimeout(2_000);
+    await page.reload();
+  }
+  check("the bar of this hour is the tallest", await tallest() === 100);
+  await page.locator("#savings summary").click();
+  check("savings are told as a table", await page.locator("#savings tbody tr").last().isVisible());
   await page.context().close();
 }
 
@@ -277,7 +299,7 @@ async function pictures() {
   }
 }
 
-const steps = [loginAndSession, charts, liveFigures, keyboardAndSearch, themes, blocklist, withoutScript, everyPage];
+const steps = [loginAndSession, charts, liveFigures, savingsOfAZone, keyboardAndSearch, themes, blocklist, withoutScript, everyPage];
 const only = process.env.ONLY?.split(",");
 for (const step of steps) {
   if (only && !only.includes(step.name)) continue;
