@@ -37,6 +37,13 @@ pub(super) fn check(config: &Config, places: &Places, warnings: &mut Vec<String>
             "{place} refuses private addresses ({networks}); subscribers who have one get no peers"
         ));
     }
+    let reports = &config.http.reported;
+    if reports.ignore && !reports.pairs.is_empty() {
+        let place = place("TRACKER", "address_pairs");
+        warnings.push(format!(
+            "{place} has no effect while ignore_reported_ip is on: nobody's inner address is learned"
+        ));
+    }
     reported(config, places, warnings);
     if config.logging.log_file.is_none() && !config.logging.console_output {
         let place = place("LOGGING", "console_output");
