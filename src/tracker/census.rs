@@ -77,7 +77,7 @@ pub struct Census {
     pub latest: Vec<PeerView>,
     /// Clients, most peers first; at most [`CLIENT_ROWS`].
     pub clients: Vec<ClientCount>,
-    /// Zones in the order of their paths, parents before children; at most [`ZONE_ROWS`]. Empty without configured zones.
+    /// Zones in the order of their paths, parents before children; at most [`ZONE_ROWS`], upper levels first. Empty without configured zones.
     pub zones: Vec<ZoneCount>,
     /// Callers that announce too often, worst first; at most [`CALLER_ROWS`].
     pub callers: Vec<Caller>,

@@ -237,7 +237,12 @@ impl<'a> Tally<'a> {
         if zones.is_empty() {
             return self.census;
         }
-        let rows = zones.numbers().take(ZONE_ROWS).map(|zone| {
+        // Where there are too many, the upper levels are shown whole before any lower one.
+        let mut shown: Vec<u32> = zones.numbers().collect();
+        shown.sort_by_key(|zone| zones.path(*zone).matches('/').count());
+        shown.truncate(ZONE_ROWS);
+        shown.sort_unstable();
+        let rows = shown.into_iter().map(|zone| {
             let (first, last) = if zone == 0 {
                 (0, 0)
             } else {

@@ -1,6 +1,7 @@
 //! `/metrics` (O4): Prometheus text 0.0.4. One prefix, base units, and no label made of input but the names of zones, which
 //! are configured and bounded.
 
+use std::cmp::Reverse;
 use std::fmt::Display;
 
 use actix_web::http::StatusCode;
@@ -14,7 +15,7 @@ use crate::metrics::{
 };
 use crate::tracker::census::{Census, Roles, ZoneCount};
 
-/// Zones with series of their own; the rest have none.
+/// Zones with series of their own, upper levels first and of one level the largest; the rest count in those above them.
 const MOST_ZONES: usize = 100;
 
 /// The text, for admin networks.
@@ -242,7 +243,13 @@ fn snapshots(lines: &mut Lines, state: &State) {
 }
 
 fn zones(lines: &mut Lines, census: &Census) {
-    let zones = || census.zones.iter().take(MOST_ZONES);
+    let mut shown: Vec<&ZoneCount> = census.zones.iter().collect();
+    shown.sort_by_key(|zone| {
+        let depth = zone.path.matches('/').count();
+        (depth, Reverse(zone.below.peers()))
+    });
+    shown.truncate(MOST_ZONES);
+    let zones = || shown.iter().copied();
     // Two rows of a zone, told apart by one more label.
     let pair = |zone: &ZoneCount, label: &str, rows: [(&str, u64); 2]| {
         let path = escape(&zone.path);
@@ -254,6 +261,26 @@ fn zones(lines: &mut Lines, census: &Census) {
         pair(zone, "role", [("seeder", seeders), ("leecher", leechers)])
     });
     lines.family("zone_peers", "gauge", help, peers);
+    let single = |zone: &ZoneCount, count| (format!("zone=\"{}\"", escape(&zone.path)), count);
+    let help = "Announces of a zone and below it that were answered with a list.";
+    let announces = zones().map(|zone| single(zone, zone.handed_out.announces));
+    lines.family("zone_announces_total", "counter", help, announces);
+    let help = "Those for which a peer of the same zone existed.";
+    let with_local = zones().map(|zone| single(zone, zone.handed_out.announces_with_local));
+    lines.family(
+        "zone_announces_with_local_total",
+        "counter",
+        help,
+        with_local,
+    );
+    let help = "Those for which a seeder of the same zone existed.";
+    let with_seeder = zones().map(|zone| single(zone, zone.handed_out.announces_with_local_seeder));
+    lines.family(
+        "zone_announces_with_local_seeder_total",
+        "counter",
+        help,
+        with_seeder,
+    );
     let help = "Peers handed out to a zone and below it.";
     let handed_out = zones().flat_map(|zone| {
         let local = zone.handed_out.local_peers;
@@ -262,10 +289,7 @@ fn zones(lines: &mut Lines, census: &Census) {
     });
     lines.family("zone_handed_out_peers_total", "counter", help, handed_out);
     let help = "Upper bound of what was loaded from peers of the same zone.";
-    let saved = zones().map(|zone| {
-        let bytes = zone.handed_out.saved_mib.saturating_mul(1 << 20);
-        (format!("zone=\"{}\"", escape(&zone.path)), bytes)
-    });
+    let saved = zones().map(|zone| single(zone, zone.handed_out.saved_mib.saturating_mul(1 << 20)));
     lines.family("zone_saved_bytes_total", "counter", help, saved);
 }
 
@@ -340,6 +364,37 @@ mod tests {
         assert_eq!(counts[..3], ["1", "3", "3"]);
         assert_eq!(counts.last(), Some(&"4"));
         assert!(lines.0.contains("le=\"0.000002\"") && lines.0.contains("le=\"+Inf\""));
+    }
+
+    /// O4
+    #[test]
+    fn of_very_many_zones_the_upper_levels_and_the_largest_are_told() {
+        let zone = |path: String, seeders| ZoneCount {
+            path,
+            below: Roles {
+                seeders,
+                leechers: 0,
+            },
+            ..ZoneCount::default()
+        };
+        let mut census = Census::default();
+        let houses = (0..MOST_ZONES as u64).map(|house| zone(format!("a/house-{house}"), house));
+        census.zones.push(zone("a".into(), 5_000));
+        census.zones.extend(houses);
+        census.zones.push(zone("b".into(), 0));
+        let mut lines = Lines(String::new());
+        zones(&mut lines, &census);
+        let is_told = |path: &str| {
+            let row = format!("retracker_zone_announces_total{{zone=\"{path}\"}} 0");
+            lines.0.contains(&row)
+        };
+        assert!(is_told("a") && is_told("b") && is_told("a/house-99"));
+        assert!(is_told("a/house-2") && !is_told("a/house-1") && !is_told("a/house-0"));
+        assert!(
+            lines
+                .0
+                .contains("zone_announces_with_local_seeder_total{zone=\"b\"} 0")
+        );
     }
 
     #[test]
