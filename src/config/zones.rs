@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::list;
 use super::problem::{Place, Problem, nearest};
 use super::value::Slot;
-use crate::tracker::ZoneRule;
+use crate::tracker::{DEPTH_MOST, ZoneRule};
 
 /// What is said of zones, with the places where it is said.
 #[derive(Clone, Debug, Default)]
@@ -37,11 +37,14 @@ pub(super) struct Line {
 /// A path as it is compared: without blanks around its parts.
 ///
 /// # Errors
-/// When a part is empty.
+/// When a part is empty, or there are too many.
 pub(super) fn path(text: &str) -> Result<String, String> {
     let parts: Vec<&str> = text.split('/').map(str::trim).collect();
     if parts.iter().any(|part| part.is_empty()) {
         return Err(format!("`{text}` is no zone: a part of the path is empty"));
+    }
+    if parts.len() > DEPTH_MOST {
+        return Err(format!("`{text}` has more than {DEPTH_MOST} parts"));
     }
     Ok(parts.join("/"))
 }

@@ -1,10 +1,7 @@
 //! The neighbourhoods of a requester: runs of places, from the narrowest to the widest (S7, S8), and all that it sees (S9).
 
 use super::peer::Address;
-use super::zones::Zones;
-
-/// Deeper zones than this count as near as their ancestors at this depth.
-const DEPTH_MOST: usize = 13;
+use super::zones::{DEPTH_MOST, Zones};
 
 /// The neighbourhoods of a requester from the narrowest to the widest, each inside the next.
 #[derive(Debug)]

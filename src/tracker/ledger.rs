@@ -103,14 +103,19 @@ impl Ledger {
         }
     }
 
-    /// Counts an answered announce for its zone, on the page of `worker`. `line_mib` is what a line carries in a second.
-    pub(super) fn note(&self, outcome: &Outcome, line_mib: u32, worker: Option<usize>) {
+    /// The page of a zone that `worker` counts on, and whether nobody else does.
+    fn page(&self, zone: u32, worker: Option<usize>) -> Option<(&Page, bool)> {
         let own = worker.filter(|worker| *worker < self.owners);
-        let pages = self.pages_of(outcome.zone);
-        let Some(page) = pages.get(own.unwrap_or(self.owners)) else {
+        let page = self.pages_of(zone).get(own.unwrap_or(self.owners))?;
+        Some((page, own.is_some()))
+    }
+
+    /// Counts an announce that was answered with a list for its zone.
+    pub(super) fn note_list(&self, outcome: &Outcome, worker: Option<usize>) {
+        let Some((page, is_own)) = self.page(outcome.zone, worker) else {
             return;
         };
-        let add = |counter, amount| metrics::add(counter, amount, own.is_some());
+        let add = |counter, amount| metrics::add(counter, amount, is_own);
         let chosen = &outcome.chosen;
         add(&page.announces, 1);
         if chosen.has_local_seeder || chosen.has_local_leecher {
@@ -123,10 +128,16 @@ impl Ledger {
             add(&page.peers, chosen.all as u64);
             add(&page.local_peers, chosen.local as u64);
         }
+    }
+
+    /// Counts what an announcer saved since it announced before. `line_mib` is what a line carries in a second.
+    pub(super) fn note_savings(&self, outcome: &Outcome, line_mib: u32, worker: Option<usize>) {
         let (gained, share) = outcome.gained;
         if gained > 0 && share > 0 {
             let carried = u64::from(gained).min(u64::from(outcome.since) * u64::from(line_mib));
-            add(&page.saved, carried * u64::from(share));
+            if let Some((page, is_own)) = self.page(outcome.zone, worker) {
+                metrics::add(&page.saved, carried * u64::from(share), is_own);
+            }
         }
     }
 
@@ -238,7 +249,8 @@ mod tests {
         let zones = zones(3);
         let ledger = Ledger::new(&zones, 2);
         for worker in [Some(0), Some(1), Some(1), Some(2), None] {
-            ledger.note(&outcome(2), 125, worker);
+            ledger.note_list(&outcome(2), worker);
+            ledger.note_savings(&outcome(2), 125, worker);
         }
         let counted = HandedOut {
             announces: 5,
@@ -255,7 +267,7 @@ mod tests {
         let after = Ledger::new(&zones, 1);
         after.restore(&ledger.rows(&zones), &zones);
         assert_eq!(after.of(2), counted);
-        after.note(&outcome(2), 125, Some(0));
+        after.note_list(&outcome(2), Some(0));
         assert_eq!(after.of(2).announces, 6);
     }
 
@@ -264,7 +276,7 @@ mod tests {
         let many = zones(PAGES_MOST);
         let ledger = Ledger::new(&many, 64);
         assert_eq!(ledger.pages.len(), many.len());
-        ledger.note(&outcome(7), 125, Some(3));
+        ledger.note_list(&outcome(7), Some(3));
         assert_eq!(ledger.of(7).announces, 1);
         let some = Ledger::new(&zones(5_000), 64);
         assert!((5_000..=PAGES_MOST).contains(&some.pages.len()));

@@ -46,7 +46,7 @@ pub use id::{InfoHash, PeerId};
 pub use ledger::{HOURS_KEPT, LedgerRow};
 pub use settings::Settings;
 pub use stored::{StoredPeer, StoredSwarm};
-pub use zones::{Realm, ZoneRule, Zones, ZonesError};
+pub use zones::{DEPTH_MOST, Realm, ZoneRule, Zones, ZonesError};
 
 use callers::Callers;
 use ledger::Ledger;
@@ -215,9 +215,12 @@ impl Tracker {
             with!(self, swarms => swarms.announce(announce, &rules, turn.rng, list));
         turn.sheet
             .announced(announce.event.into(), outcome.fate, list.len());
-        if !charter.zones.is_empty() && announce.event != Event::Stopped {
-            let worker = turn.sheet.worker();
-            charter.ledger.note(&outcome, settings.line_mib, worker);
+        if !charter.zones.is_empty() {
+            let (ledger, worker) = (&charter.ledger, turn.sheet.worker());
+            if announce.event != Event::Stopped {
+                ledger.note_list(&outcome, worker);
+            }
+            ledger.note_savings(&outcome, settings.line_mib, worker);
         }
         if outcome.fate == Fate::Early {
             self.callers.note(announce.ip, turn.now);
@@ -349,19 +352,6 @@ impl Tracker {
     pub fn ledger(&self) -> Vec<LedgerRow> {
         let charter = self.charter.load_full();
         charter.ledger.rows(&charter.zones)
-    }
-
-    /// What was saved by hour in a zone and all below it, and where the path is empty in all zones and in none: hours since 1970
-    /// and MiB, in order, without hours in which nothing was. `None` when there is no such zone.
-    pub fn savings(&self, path: &str) -> Option<Vec<(u64, u64)>> {
-        let charter = self.charter.load_full();
-        let zones = &charter.zones;
-        let (first, last) = if path.is_empty() {
-            (0, zones.numbers().end.saturating_sub(1))
-        } else {
-            zones.subtree(zones.find(path)?)
-        };
-        Some(charter.ledger.savings(zones, first..=last))
     }
 
     /// Puts kept counters back, before the first announce.

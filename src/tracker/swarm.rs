@@ -183,10 +183,13 @@ impl<I: KeptId> Swarm<I> {
         list: &mut PeerList,
     ) -> Outcome {
         let zone = rules.zones.of(announce.ip);
+        let address = SocketAddr::new(announce.ip, announce.port);
+        let extra = self.extra.as_ref();
         let visit = Visit {
             announce,
             rules,
             zone,
+            inner_ip: extra.and_then(|extra| extra.others.of(address)),
             in_swarm: self.len(),
             reported: self.reported,
         };
@@ -337,9 +340,13 @@ impl<I: KeptId> Swarm<I> {
         chosen
     }
 
+    /// Keeps how local the list was. Who was handed nobody keeps the neighbours of the list before.
     fn remember_share(&mut self, ip: IpAddr, role: Role, seat: Seat, chosen: &Chosen) {
+        if chosen.all == 0 {
+            return;
+        }
         if let Some(state) = self.state_mut(ip, role, seat) {
-            let share = chosen.local * 255 / chosen.all.max(1);
+            let share = chosen.local * 255 / chosen.all;
             state.local_share = u8::try_from(share).unwrap_or(u8::MAX);
         }
     }

@@ -1,4 +1,4 @@
-//! The tracker as people look at it: census, pages of peers and torrents, one swarm. Off the request path; each holds one
+//! The tracker as people look at it: census, savings, pages of peers and torrents, one swarm. Off the request path; each holds one
 //! shard at a time.
 
 use super::census::{
@@ -22,6 +22,19 @@ impl Tracker {
         (census.at, census.wall) = (now, wall);
         census.callers = self.callers.worst();
         census
+    }
+
+    /// What was saved by hour in a zone and all below it, and where the path is empty in all zones and in none: hours since 1970
+    /// and MiB, in order, without hours in which nothing was. `None` when there is no such zone.
+    pub fn savings(&self, path: &str) -> Option<Vec<(u64, u64)>> {
+        let charter = self.charter.load_full();
+        let zones = &charter.zones;
+        let (first, last) = if path.is_empty() {
+            (0, zones.numbers().end.saturating_sub(1))
+        } else {
+            zones.subtree(zones.find(path)?)
+        };
+        Some(charter.ledger.savings(zones, first..=last))
     }
 
     /// One page of peers, exact when nobody announces meanwhile. Walks all peers two or three times, holding one shard at a

@@ -1,6 +1,8 @@
 //! One announce meets the peers of its family: it joins, is refreshed, leaves, or passes. Bounds are looked at here (S5),
 //! and what comes too early (S11).
 
+use std::net::IpAddr;
+
 use super::announce::{Announce, Event};
 use super::loads::Loads;
 use super::marks::{Marks, REPORTED_MOST};
@@ -48,6 +50,8 @@ pub(super) struct Visit<'a> {
     pub(super) announce: &'a Announce,
     pub(super) rules: &'a Rules<'a>,
     pub(super) zone: u32,
+    /// The announcer's second address as it is known (S10).
+    pub(super) inner_ip: Option<IpAddr>,
     pub(super) in_swarm: usize,
     /// Those of them whose address is only reported.
     pub(super) reported: u8,
@@ -229,7 +233,7 @@ impl Visit<'_> {
             && same_state
             && same_client
             && since < early
-            && self.announce.inner_ip.is_none()
+            && self.announce.inner_ip == self.inner_ip
         {
             return Change {
                 own: Some((role, seat)),

@@ -34,12 +34,18 @@ pub struct Realm {
     pub outside: IpNet,
 }
 
+/// Parts of a zone's path at most: so many levels are told apart.
+pub const DEPTH_MOST: usize = 13;
+
 /// Why zones cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ZonesError {
     /// A path that is empty, or has an empty part.
     #[error("zone path {0:?} has an empty part")]
     EmptyPart(String),
+    /// A path of too many parts.
+    #[error("zone path {0:?} has more than {DEPTH_MOST} parts")]
+    TooDeep(String),
     /// The same prefix in two places.
     #[error("prefix {prefix} is given twice, to {first:?} and to {second:?}")]
     Twice {
@@ -109,6 +115,9 @@ impl Zones {
             let parts: Vec<&str> = rule.path.split('/').collect();
             if parts.iter().any(|part| part.trim().is_empty()) {
                 return Err(ZonesError::EmptyPart(rule.path.clone()));
+            }
+            if parts.len() > DEPTH_MOST {
+                return Err(ZonesError::TooDeep(rule.path.clone()));
             }
             for length in 1..parts.len() {
                 tree.entry(parts.iter().take(length).copied().collect())
@@ -395,6 +404,9 @@ mod tests {
             &[],
         );
         assert!(matches!(twice, Err(ZonesError::Twice { .. })));
+        let deep = |parts| Zones::new(&[rule(&vec!["x"; parts].join("/"), &["10.0.0.0/8"])], &[]);
+        assert!(deep(DEPTH_MOST).is_ok());
+        assert!(matches!(deep(DEPTH_MOST + 1), Err(ZonesError::TooDeep(_))));
         let empty = Zones::new(&[rule("a//b", &[])], &[]);
         assert!(matches!(empty, Err(ZonesError::EmptyPart(_))));
     }

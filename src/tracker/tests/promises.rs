@@ -371,16 +371,26 @@ fn early_announces_are_answered_and_change_nothing() {
         (fates(&bench, Fate::Early), fates(&bench, Fate::Refreshed)),
         (1, 1)
     );
+    // An inner address that is told again is nothing new (S10); another one is.
+    for (second, inner_ip, early) in [(820, 8, 1), (821, 8, 2), (822, 9, 2), (823, 9, 3)] {
+        let inner_ip = Some(v4(inner_ip));
+        let told = Announce {
+            inner_ip,
+            ..leecher(v4(1), 1)
+        };
+        bench.announce(&told, at(second));
+        assert_eq!(fates(&bench, Fate::Early), early, "at {second}");
+    }
     // Another state is never early.
-    bench.announce(&seeder(v4(1), 1), at(811));
+    bench.announce(&seeder(v4(1), 1), at(831));
     bench.announce(
         &Announce {
             event: Event::Stopped,
             ..seeder(v4(1), 1)
         },
-        at(812),
+        at(832),
     );
-    assert_eq!((fates(&bench, Fate::Early), bench.tracker.peers()), (1, 1));
+    assert_eq!((fates(&bench, Fate::Early), bench.tracker.peers()), (3, 1));
 }
 
 /// W4, R12
@@ -555,6 +565,44 @@ fn savings_are_what_was_loaded_times_the_local_share_of_the_list() {
             .max(),
         Some(vec![])
     );
+}
+
+/// O11: a list of nobody leaves the neighbours of the list before, and the last announce tells of a download too.
+#[test]
+fn savings_go_on_over_empty_lists_to_the_last_announce() {
+    let mut bench = bench(Settings::default());
+    let rule = crate::tracker::ZoneRule {
+        path: "a".into(),
+        prefixes: vec!["10.0.0.0/24".parse().unwrap()],
+        ..Default::default()
+    };
+    bench
+        .tracker
+        .set_zones(Zones::new(&[rule], &[]).unwrap(), at(0));
+    bench.announce(&seeder(v4(0x0a00_0001), 1), at(0));
+    let asker = leecher(v4(0x0a00_0002), 1);
+    let saved = |bench: &Bench| {
+        let rows = bench.tracker.ledger();
+        rows.first().map_or(0, |row| row.handed_out.saved_mib)
+    };
+    let turns = [
+        (0, Event::None, None, 0),
+        (40, Event::None, Some(0), 40),
+        (90, Event::None, None, 90),
+        (99, Event::Stopped, Some(0), 99),
+    ];
+    for (turn, (mib, event, num_want, expected)) in (0..).zip(turns) {
+        let asker = Announce {
+            downloaded: mib << 20,
+            event,
+            num_want,
+            ..asker
+        };
+        bench.announce(&asker, at(turn * 1_000));
+        assert_eq!(saved(&bench), expected, "{mib} MiB");
+    }
+    let announces = bench.tracker.ledger()[0].handed_out.announces;
+    assert_eq!(announces, 4, "the one that stopped got no list");
 }
 
 /// O11, W7: savings by hour, and the pace of announces, of a zone and of the branches above it.
