@@ -221,12 +221,14 @@ async function themes() {
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const light = await paper();
   await page.click("a[href*='theme=dark']");
+  await page.waitForURL(/theme=dark/);
   const dark = await paper();
   check("the switch makes it dark", light !== dark, dark);
   await page.goto(`${origin}/zones`);
   check("the switch is remembered", await paper() === dark);
   await page.emulateMedia({ colorScheme: "dark" });
   await page.click("a[href*='theme=auto']");
+  await page.waitForURL(/theme=auto/);
   check("the system's wish counts again", await paper() === dark);
   await page.context().close();
 }
@@ -252,6 +254,8 @@ async function blocklist() {
   await page.goto(`${origin}/blocklist`);
   await page.fill("form.fields [name=ip]", "999.1.1.1");
   await page.click("form.fields button");
+  // A click does not wait for the page that it leads to.
+  await page.locator(".notice.bad").first().waitFor();
   check("a bad address is explained", await page.locator(".notice.bad").count() === 1);
   complaints.splice(0, complaints.length, ...complaints.filter((text) => !text.includes("400 (Bad Request)")));
   await page.context().close();
