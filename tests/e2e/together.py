@@ -29,6 +29,8 @@ def meanwhile(*works):
     over = threading.Event()
 
     def repeat(work):
+        # Who asks the tracker for work sits elsewhere: only what the tracker makes of it may stand in the way of its clients.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         number = 0
         while not over.is_set():
             work(number)
@@ -145,7 +147,7 @@ def worst(phases):
 def r11_everything(binary, is_long):
     """R11: announces, scrapes, stops, blocklist edits, sweeps and snapshots all at once over 500,000 peers."""
     peers = 500_000 if is_long else 100_000
-    rounds, seconds = (4, 8) if is_long else (2, 4)
+    rounds, seconds = (7, 6) if is_long else (5, 3)
     words = [f"--peers={peers}", f"--torrents={peers // 10}"]
     with Tracker(binary, CALM) as tracker:
         tracker.make_token()
