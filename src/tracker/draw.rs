@@ -42,10 +42,6 @@ pub(super) fn sum_of(count: &Count) -> usize {
     count.iter().sum()
 }
 
-pub(super) fn sum(near: &[Count; 2]) -> usize {
-    near.iter().map(sum_of).sum()
-}
-
 /// Puts `take` of the peers in `outer` that are not in `gap`, which lies in it, onto a list, but not who has the id `not`.
 ///
 /// The ranks are cut into `take` equal strata, turned by a random offset, and one is drawn from each: every peer has the

@@ -22,6 +22,7 @@ mod peer;
 mod peers;
 mod prefixes;
 mod purge;
+mod region;
 mod reporters;
 mod roll;
 mod selection;

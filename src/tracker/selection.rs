@@ -1,24 +1,21 @@
 //! Which peers to hand out: nearest first up to a share, then strangers; unbiased among equals (S2, S3, S6–S9).
 //!
-//! Everything is a question about ranks, since a swarm's order makes every neighbourhood one run (see `peer.rs`). The list
-//! is composed of up to four regions, each around the one before:
-//!
-//! ```text
-//! inner    the widest neighbourhood that is too small to fill the local share: taken whole
-//! ring     what the next wider neighbourhood adds: a draw fills the local share
-//! middle   the rest of the requester's top zone
-//! beyond   strangers, who share no part of the path
-//! ```
+//! Everything is a question about ranks, since a swarm's order makes every neighbourhood one run (see `peer.rs`). The list is
+//! composed of regions, each around the one before: *inner* is taken whole, since it is too small to fill the local share; *ring*,
+//! which the next wider neighbourhood adds, fills it. Then come *bridge*, the rest of the zone where the ring is only a part of
+//! it, *middle*, the rest of the top zone, and *beyond*, the strangers. From each of these some are taken: else parts of a zone
+//! that can fill their lists alone would know nothing of one another, and each would get the file from strangers.
 
 use std::cell::OnceCell;
 
 use super::announce::PeerList;
 use super::around::{Around, LEVELS_MOST, Standpoint};
-use super::draw::{Count, Listed, draw, share, split, sum, sum_of};
+use super::draw::{Listed, draw};
 use super::everybody;
 use super::id::PeerId;
 use super::peer::{Address, KeptId};
 use super::peers::{Role, View};
+use super::region::{Region, Spans, fill, total};
 use super::settings::Settings;
 use super::span::{Seat, Span, count};
 
@@ -78,6 +75,11 @@ impl Wish {
         let local = self.want * self.local_share.min(100) as usize / 100;
         local.min(self.want.saturating_sub(self.min_external as usize))
     }
+
+    /// How many are owed to what lies around a neighbourhood that could fill `near` alone; never most of them.
+    fn bridge(&self, near: usize) -> usize {
+        (self.min_external as usize).min(near / 2)
+    }
 }
 
 /// What was handed out, for the counters.
@@ -95,25 +97,13 @@ pub(super) struct Chosen {
     pub(super) has_local_leecher: bool,
 }
 
-/// Leechers and seeders of one neighbourhood.
-type Spans = [Span; 2];
-
-/// Peers of one region, leechers and seeders: what lies in `outer` but not in `gap`, which lies in it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Region {
-    outer: Spans,
-    gap: Spans,
-}
-
-impl Region {
-    fn count(&self) -> Count {
-        let [leechers, seeders] = count(&self.outer);
-        let [hidden_leechers, hidden_seeders] = count(&self.gap);
-        [
-            leechers.saturating_sub(hidden_leechers),
-            seeders.saturating_sub(hidden_seeders),
-        ]
-    }
+/// The narrowest level that can fill the local share.
+#[derive(Clone, Copy, Debug)]
+struct Reached {
+    level: usize,
+    /// The next narrower level; the level itself when even that is too small.
+    inner: Spans,
+    spans: Spans,
 }
 
 /// Composes a list for which there are more peers than fit on it.
@@ -163,22 +153,22 @@ pub(super) fn choose<A: Address + Listed, I: KeptId>(
 
 impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
     fn choose(&self, wish: &Wish, rng: &mut fastrand::Rng, list: &mut PeerList) -> Chosen {
-        let local = Region {
-            outer: self.local(),
-            gap: self.own,
-        };
-        let [local_leechers, local_seeders] = local.count();
+        let local = Region::new(self.local(), self.own);
+        let [local_leechers, local_seeders] = local.count;
         let mut chosen = Chosen {
             has_local_leecher: local_leechers > 0,
             has_local_seeder: local_seeders > 0,
             ..Chosen::default()
         };
-        let (regions, takes) = self.compose(wish, rng);
+        let (near, far) = self.compose(wish, rng);
         let before = A::listed(list).len();
         let mut near_end = before;
-        for (region, take) in regions.iter().zip(takes) {
+        for region in near.iter().chain(&far) {
             near_end = A::listed(list).len();
-            chosen.seeds += self.draw(region, take, wish, rng, list);
+            if region.taken() == 0 {
+                continue;
+            }
+            chosen.seeds += self.draw(region, wish, rng, list);
         }
         chosen.all = A::listed(list).len() - before;
         chosen.local = near_end - before;
@@ -208,184 +198,179 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
         widest.map_or(self.own, |widest| self.level(widest))
     }
 
-    /// Finds the narrowest level, at most `widest`, that holds `quota` peers; returns it with the next narrower and itself.
-    fn reach(&self, quota: usize, seeds_most: usize, widest: usize) -> (usize, Spans, Spans) {
-        let holds = |spans: &Spans| {
-            let level = Region {
-                outer: *spans,
-                gap: self.own,
-            };
-            let [leechers, seeders] = level.count();
-            leechers + seeders.min(seeds_most) >= quota
-        };
-        let mut at = self.around.home.min(widest);
-        let mut spans = self.level(at);
-        if holds(&spans) {
-            while let Some(narrower) = at.checked_sub(1) {
-                let inner = self.level(narrower);
-                if !holds(&inner) {
-                    return (at, inner, spans);
-                }
-                (at, spans) = (narrower, inner);
-            }
-            return (at, self.own, spans);
-        }
+    /// Whether there are `quota` peers, with at most `seeds_most` seeds.
+    fn holds(&self, spans: &Spans, quota: usize, seeds_most: usize) -> bool {
+        let [leechers, seeders] = Region::new(*spans, self.own).count;
+        leechers + seeders.min(seeds_most) >= quota
+    }
+
+    /// Finds the narrowest level, at most `widest`, that holds `quota` peers.
+    fn reach(&self, quota: usize, seeds_most: usize, widest: usize) -> Reached {
+        let mut level = self.around.home.min(widest);
+        let mut spans = self.level(level);
         let mut inner = spans;
-        while !holds(&spans) && at < widest {
-            at += 1;
-            inner = spans;
-            spans = self.level(at);
+        if self.holds(&spans, quota, seeds_most) {
+            let reached = Reached {
+                level,
+                inner,
+                spans,
+            };
+            return self.narrow(reached, quota, seeds_most);
         }
-        if holds(&spans) {
-            (at, inner, spans)
-        } else {
-            (at, spans, spans)
+        while level < widest {
+            level += 1;
+            inner = spans;
+            spans = self.level(level);
+            if self.holds(&spans, quota, seeds_most) {
+                return Reached {
+                    level,
+                    inner,
+                    spans,
+                };
+            }
+        }
+        Reached {
+            level,
+            inner: spans,
+            spans,
         }
     }
 
-    /// How much to take from each region, so that the list is full: there are more peers than that.
-    fn compose(&self, wish: &Wish, rng: &mut fastrand::Rng) -> ([Region; 4], [Count; 4]) {
-        let everybody = Region {
-            outer: self.whole,
-            gap: self.own,
-        };
-        let [leechers, seeders] = everybody.count();
-        let mut seeds = wish
+    /// Finds the narrowest level that holds `quota` peers, as what is `reached` does.
+    fn narrow(&self, reached: Reached, quota: usize, seeds_most: usize) -> Reached {
+        let Reached {
+            mut level,
+            mut spans,
+            ..
+        } = reached;
+        while let Some(narrower) = level.checked_sub(1) {
+            let inner = self.level(narrower);
+            if !self.holds(&inner, quota, seeds_most) {
+                return Reached {
+                    level,
+                    inner,
+                    spans,
+                };
+            }
+            (level, spans) = (narrower, inner);
+        }
+        Reached {
+            level,
+            inner: self.own,
+            spans,
+        }
+    }
+
+    /// How much to take from each region, so that the list is full: there are more peers than that. Returns inner, ring and
+    /// bridge, then middle and beyond.
+    fn compose(&self, wish: &Wish, rng: &mut fastrand::Rng) -> ([Region; 3], [Region; 2]) {
+        let mut everybody = Region::new(self.whole, self.own);
+        let [leechers, seeders] = everybody.count;
+        let seeds = wish
             .seeds_most
             .max(wish.want.saturating_sub(leechers))
             .min(seeders);
         let Some(widest) = self.around.count.checked_sub(1) else {
-            let take = split(wish.want, [leechers, seeders], seeds, rng);
-            let nothing = Region::default();
-            return (
-                [nothing, nothing, nothing, everybody],
-                [[0; 2], [0; 2], [0; 2], take],
-            );
+            everybody.take(wish.want, seeds, rng);
+            return ([Region::default(); 3], [Region::default(), everybody]);
         };
-        let quota = wish.near();
-        let seeds_in_all = seeds;
-        let (reached, inner, ring) = self.reach(quota, seeds, widest);
-        let mut near = self.near(quota, &mut seeds, inner, ring, rng);
-        let boundary_level = if self.around.is_zoned {
+        let mut quota = wish.near();
+        let bridge = wish.bridge(quota);
+        let mut reached = self.reach(quota, seeds, widest);
+        let mut far = self.far_regions(reached.level);
+        let [middle, beyond] = &far;
+        let owed = [bridge.min(middle.len()), wish.min_external as usize];
+        let [for_middle, for_beyond] = owed;
+        let room = wish.want.saturating_sub(for_middle + for_beyond);
+        let kept = (middle.seeds_for(for_middle) + beyond.seeds_for(for_beyond)).min(seeds);
+        if kept > 0 || quota > room {
+            quota = quota.min(room);
+            let before = reached.level;
+            reached = if kept > 0 {
+                self.reach(quota, seeds - kept, widest)
+            } else {
+                self.narrow(reached, quota, seeds)
+            };
+            if reached.level != before {
+                far = self.far_regions(reached.level);
+            }
+        }
+        let near = self.near(reached, quota, bridge, seeds - kept, rng);
+        let [taken, seeds_near] = total(&near);
+        let rest = wish.want.saturating_sub(taken);
+        fill(&mut far, rest, owed, seeds.saturating_sub(seeds_near), rng);
+        let [taken, seeds_far] = total(&far);
+        if taken >= rest {
+            return (near, far);
+        }
+        // Too few strangers: the near part grows by what is missing, without touching what the far part took.
+        let seeds = seeds.saturating_sub(seeds_far);
+        let quota = wish.want - taken;
+        let reached = self.reach(quota, seeds, self.boundary(reached.level));
+        let near = self.near(reached, quota, bridge.max(rest - taken), seeds, rng);
+        (near, far)
+    }
+
+    /// The level that holds all that is near when `reached` fills the local share: never less than a whole zone.
+    fn boundary(&self, reached: usize) -> usize {
+        if self.around.is_zoned {
             reached.max(self.around.home)
         } else {
             reached
-        };
-        let boundary = self.level(boundary_level);
+        }
+    }
+
+    /// The middle and beyond when `reached` fills the local share.
+    fn far_regions(&self, reached: usize) -> [Region; 2] {
+        let boundary = self.level(self.boundary(reached));
         let outermost = if self.around.is_zoned {
-            self.level(widest)
+            self.local()
         } else {
             boundary
         };
-        let middle = Region {
-            outer: outermost,
-            gap: boundary,
-        };
-        let beyond = Region {
-            outer: self.whole,
-            gap: outermost,
-        };
-        let rest = wish.want.saturating_sub(sum(&near.1));
-        let far = self.far(
-            rest,
-            wish.min_external as usize,
-            seeds,
-            [&middle, &beyond],
-            rng,
-        );
-        let taken_far: usize = far.iter().map(sum_of).sum();
-        if taken_far < rest {
-            // Too few strangers: the near part grows by what is missing, without touching what the far part took.
-            let mut seeds = seeds_in_all
-                - far
-                    .iter()
-                    .map(|[_, seeds]| seeds)
-                    .sum::<usize>()
-                    .min(seeds_in_all);
-            let quota = wish.want - taken_far;
-            let (_, inner, ring) = self.reach(quota, seeds, boundary_level);
-            near = self.near(quota, &mut seeds, inner, ring, rng);
-        }
-        let ([inner, ring], [take_inner, take_ring]) = near;
-        let [take_middle, take_beyond] = far;
-        (
-            [inner, ring, middle, beyond],
-            [take_inner, take_ring, take_middle, take_beyond],
-        )
-    }
-
-    /// Takes all of `inner` and fills up to `quota` from `ring`; takes the seeds used off `seeds`.
-    fn near(
-        &self,
-        quota: usize,
-        seeds: &mut usize,
-        inner: Spans,
-        ring: Spans,
-        rng: &mut fastrand::Rng,
-    ) -> ([Region; 2], [Count; 2]) {
-        let ring = Region {
-            outer: ring,
-            gap: inner,
-        };
-        let inner = Region {
-            outer: inner,
-            gap: self.own,
-        };
-        let take_inner = split(quota, inner.count(), *seeds, rng);
-        *seeds -= take_inner[1].min(*seeds);
-        let take_ring = split(
-            quota - sum_of(&take_inner).min(quota),
-            ring.count(),
-            *seeds,
-            rng,
-        );
-        *seeds -= take_ring[1].min(*seeds);
-        ([inner, ring], [take_inner, take_ring])
-    }
-
-    /// Takes `rest` from the middle and from beyond as from one group, but from beyond not fewer than `min_external`.
-    fn far(
-        &self,
-        rest: usize,
-        min_external: usize,
-        seeds: usize,
-        [middle, beyond]: [&Region; 2],
-        rng: &mut fastrand::Rng,
-    ) -> [Count; 2] {
-        let (in_middle, in_beyond) = (middle.count(), beyond.count());
-        let [middle_all, beyond_all] = [sum_of(&in_middle), sum_of(&in_beyond)];
-        let fair = share(rest, beyond_all, middle_all + beyond_all, rng);
-        let from_beyond = fair
-            .max(min_external)
-            .max(rest.saturating_sub(middle_all))
-            .min(rest);
-        let take_beyond = split(from_beyond, in_beyond, seeds, rng);
-        let left = seeds - take_beyond[1].min(seeds);
-        let take_middle = split(rest - sum_of(&take_beyond).min(rest), in_middle, left, rng);
-        // What the middle could not give, beyond gives if it can.
-        let missing = rest - (sum_of(&take_beyond) + sum_of(&take_middle)).min(rest);
-        if missing == 0 || sum_of(&take_beyond) == beyond_all {
-            return [take_middle, take_beyond];
-        }
-        let left = seeds - take_middle[1].min(seeds);
         [
-            take_middle,
-            split(sum_of(&take_beyond) + missing, in_beyond, left, rng),
+            Region::new(outermost, boundary),
+            Region::new(self.whole, outermost),
         ]
     }
 
-    /// Puts `take` peers of a region onto the list, every peer of one role with the same chance. Returns how many are seeds.
+    /// Fills `quota` from the nearest that are `reached` with it; where that is only a part of the zone, `bridge` of them come
+    /// from the rest of the zone, if they are there. Returns inner, ring and bridge.
+    fn near(
+        &self,
+        mut reached: Reached,
+        mut quota: usize,
+        bridge: usize,
+        mut seeds: usize,
+        rng: &mut fastrand::Rng,
+    ) -> [Region; 3] {
+        let mut apart = Region::default();
+        if bridge > 0 && self.around.is_zoned && reached.level < self.around.home {
+            apart = Region::new(self.level(self.around.home), reached.spans);
+            (_, seeds) = apart.take(bridge.min(quota), seeds, rng);
+            if apart.taken() > 0 {
+                quota -= apart.taken().min(quota);
+                reached = self.narrow(reached, quota, seeds);
+            }
+        }
+        let mut inner = Region::new(reached.inner, self.own);
+        let mut ring = Region::new(reached.spans, reached.inner);
+        (quota, seeds) = inner.take(quota, seeds, rng);
+        ring.take(quota, seeds, rng);
+        [inner, ring, apart]
+    }
+
+    /// Puts what is taken of a region onto the list, every peer of one role with the same chance. Returns how many are seeds.
     fn draw(
         &self,
         region: &Region,
-        take: Count,
         wish: &Wish,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> usize {
         let mut leechers_end = A::listed(list).len();
         let spans = region.outer.into_iter().zip(region.gap);
-        let roles = self.views.iter().zip(spans).zip(take);
+        let roles = self.views.iter().zip(spans).zip(region.take);
         for (role, ((view, (outer, gap)), take)) in roles.enumerate() {
             if take > 0 {
                 draw(view, [outer, gap], take, rng, list, wish.not);

@@ -117,7 +117,7 @@ const KEYS: &[Key] = &[
     ),
     key(
         "min_external",
-        "Peers from farther away in a list at least, when there are any, so that swarms do not fall apart.",
+        "Strangers in a list at least, when there are any, and as many from around the nearest of the own zone: swarms do not fall apart.",
         |c| Box::new(number(&mut c.tracker.min_external, 0..=10_000)),
     ),
     key(

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use super::plan::{Plan, Policy};
 use crate::clock::Seconds;
@@ -106,14 +106,11 @@ impl Guide {
 }
 
 fn rules(plan: &Plan) -> anyhow::Result<Vec<ZoneRule>> {
-    let rule = |zone| {
-        let network = Ipv4Net::new(Plan::network(zone), 16)?;
-        Ok(ZoneRule {
-            path: format!("zone-{zone}"),
-            prefixes: vec![IpNet::V4(network)],
-            is_strict: false,
-            warning: None,
-        })
+    let rule = |(path, network)| ZoneRule {
+        path,
+        prefixes: vec![IpNet::V4(network)],
+        is_strict: false,
+        warning: None,
     };
-    (0..plan.zones).map(rule).collect()
+    Ok(plan.networks()?.into_iter().map(rule).collect())
 }

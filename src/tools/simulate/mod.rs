@@ -37,6 +37,12 @@ pub struct Arguments {
     /// Peers in each zone; the seeder is outside of all.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     peers: u16,
+    /// Parts of each zone, over which its peers are spread: networks that the tracker finds by their /24.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=200))]
+    parts: u16,
+    /// The parts are zones of their own, below the one that is counted.
+    #[arg(long)]
+    tree: bool,
     /// Pieces of 256 KiB in the file.
     #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u16).range(1..=20_000))]
     pieces: u16,
@@ -86,6 +92,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "{} peers are too many: {PEERS_MOST} at most",
         plan.peers()
     );
+    ensure!(
+        plan.parts == 1 || plan.peers_per_zone.div_ceil(plan.parts) < plan::HOSTS,
+        "{} peers do not fit into {} networks of {}",
+        plan.peers_per_zone,
+        plan.parts,
+        plan::HOSTS
+    );
     let mut out = io::stdout().lock();
     writeln!(out, "{}", table::heading(&plan, arguments.runs))?;
     let random = arguments.measure(&plan, Policy::Random)?;
@@ -116,6 +129,8 @@ impl Arguments {
         Plan {
             zones: self.zones.into(),
             peers_per_zone: self.peers.into(),
+            parts: self.parts.into(),
+            is_tree: self.tree,
             pieces: self.pieces.into(),
             rate: u64::from(self.rate) * 1_000,
             seeder_rate: u64::from(self.seeder_rate) * 1_000,

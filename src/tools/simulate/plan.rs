@@ -2,17 +2,26 @@
 
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
+
 /// Bytes of a piece; 400 of them are the file of 100 MiB that the paper spreads.
 pub(super) const PIECE_BYTES: u64 = 256 << 10;
 
 /// The first /16 that is used: 1.0.0.0.
 const FIRST_NETWORK: u32 = 256;
 
+/// Addresses of a /24.
+pub(super) const HOSTS: usize = 256;
+
 /// A flash crowd and its clients. Peer 0 is the seeder, outside all zones; the others are dealt out to the zones in turn.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) zones: usize,
     pub(super) peers_per_zone: usize,
+    /// The /24s that the peers of a zone are dealt out to in turn.
+    pub(super) parts: usize,
+    /// Whether the parts are zones below their zone.
+    pub(super) is_tree: bool,
     pub(super) pieces: usize,
     /// Bytes a second that a downloader uploads.
     pub(super) rate: u64,
@@ -57,20 +66,32 @@ impl Plan {
         peer.checked_sub(1).map(|leecher| leecher % self.zones)
     }
 
-    /// The address of a peer: in the /16 of its zone, or in one of its own when peers are not told apart.
+    /// The address of a peer: in a /24 of the /16 of its zone, or in a /16 of its own when peers are not told apart.
     pub(super) fn address(&self, peer: usize, policy: Policy) -> Ipv4Addr {
-        let (network, host) = match (policy, peer.checked_sub(1)) {
+        let (network, neighbour) = match (policy, peer.checked_sub(1)) {
             (Policy::Random, _) => (peer, 0),
             (Policy::Near { .. }, None) => (self.zones, 0),
             (Policy::Near { .. }, Some(leecher)) => (leecher % self.zones, leecher / self.zones),
         };
-        let [network, host] = [network, host].map(|number| u32::try_from(number).unwrap_or(0));
-        Ipv4Addr::from(((FIRST_NETWORK + network) << 16) + host + 1)
+        let place = (neighbour % self.parts) * HOSTS + neighbour / self.parts + 1;
+        let [network, place] = [network, place].map(|number| u32::try_from(number).unwrap_or(0));
+        Ipv4Addr::from(((FIRST_NETWORK + network) << 16) + place)
     }
 
-    /// The /16 of a zone.
-    pub(super) fn network(zone: usize) -> Ipv4Addr {
-        Ipv4Addr::from((FIRST_NETWORK + u32::try_from(zone).unwrap_or(0)) << 16)
+    /// The networks that are zones, with their names: the /16 of each zone and, in a tree, the /24s of its parts.
+    pub(super) fn networks(&self) -> anyhow::Result<Vec<(String, Ipv4Net)>> {
+        let parts = if self.is_tree { self.parts } else { 0 };
+        let mut networks = Vec::new();
+        for zone in 0..self.zones {
+            let first = (FIRST_NETWORK + u32::try_from(zone)?) << 16;
+            let name = format!("zone-{zone}");
+            networks.push((name.clone(), Ipv4Net::new(first.into(), 16)?));
+            for part in 0..parts {
+                let first = first + u32::try_from(part * HOSTS)?;
+                networks.push((format!("{name}/{part}"), Ipv4Net::new(first.into(), 24)?));
+            }
+        }
+        Ok(networks)
     }
 
     /// Bytes of the file.

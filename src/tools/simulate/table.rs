@@ -17,8 +17,13 @@ pub(super) fn heading(plan: &Plan, runs: u16) -> String {
         0 => "all waiting for the seeder".to_owned(),
         seconds => format!("arriving within {seconds} s"),
     };
+    let parts = match (plan.parts, plan.is_tree) {
+        (1, _) => String::new(),
+        (parts, false) => format!(" in {parts} networks"),
+        (parts, true) => format!(" in {parts} zones below"),
+    };
     format!(
-        "{} zones × {} peers, {arrival}; {} MiB; uploads {} kB/s, seeder {} kB/s;\n\
+        "{} zones × {} peers{parts}, {arrival}; {} MiB; uploads {} kB/s, seeder {} kB/s;\n\
          {} neighbours, {} asked for; peers leave {} s after their download; mean of {runs} runs\n\n\
          | local_share / min_external | copies into a zone | most | mean download, s | of random | 95 % below, s | of random | never done |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|",

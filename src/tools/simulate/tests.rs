@@ -6,6 +6,8 @@ fn small() -> Plan {
     Plan {
         zones: 4,
         peers_per_zone: 12,
+        parts: 1,
+        is_tree: false,
         pieces: 24,
         rate: 100_000,
         seeder_rate: 400_000,
@@ -51,6 +53,37 @@ fn a_swarm_without_strangers_splits() {
     assert!(near.unfinished >= plan.peers_per_zone, "{near:?}");
     let near = simulate(&plan, Policy::near(100, 1), 1).unwrap();
     assert_eq!(near.unfinished, 0, "{near:?}");
+}
+
+/// S7, S8: the networks of a zone share what has crossed into it, and a zone without strangers is one swarm.
+#[test]
+fn a_zone_of_several_networks_is_one_swarm() {
+    for is_tree in [false, true] {
+        let plan = Plan {
+            zones: 1,
+            peers_per_zone: 60,
+            parts: 5,
+            is_tree,
+            ..small()
+        };
+        let whole = Plan {
+            parts: 1,
+            ..plan.clone()
+        };
+        let (mut apart, mut together) = (0.0, 0.0);
+        for seed in 1..=8 {
+            let parts = simulate(&plan, Policy::near(98, 1), seed).unwrap();
+            let one = simulate(&whole, Policy::near(98, 1), seed).unwrap();
+            assert_eq!((parts.unfinished, one.unfinished), (0, 0));
+            apart += parts.mean;
+            together += one.mean;
+        }
+        // As islands they would take twice as long.
+        assert!(
+            apart < together * 1.5,
+            "{apart} {together}, tree: {is_tree}"
+        );
+    }
 }
 
 #[test]

@@ -311,8 +311,8 @@ fn why(
     } else {
         writeln!(
             out,
-            "  {want} are handed out (numwant): at most {} % from near (local_share), at least {} from farther away \
-             (min_external)\n  while there are any; one draw of many.",
+            "  {want} are handed out (numwant): at most {} % from near (local_share), at least {} from farther away, and as \
+             many\n  from around the nearest (min_external), while there are any; one draw of many.",
             settings.local_share, settings.min_external
         )?;
     }

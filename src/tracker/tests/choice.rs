@@ -157,6 +157,111 @@ fn the_next_nearest_zone_fills_up_before_strangers() {
     }
 }
 
+/// S7, S8: a part of a zone that can fill its lists alone is no island.
+#[test]
+fn networks_of_a_zone_know_of_one_another() {
+    let zones = two_zones();
+    for (local_share, min_external, alone, beside) in [
+        (80, 4, [40, 10, 0], [36, 4, 10]),
+        (98, 1, [49, 1, 0], [48, 1, 1]),
+        (100, 1, [49, 1, 0], [48, 1, 1]),
+        (100, 0, [50, 0, 0], [50, 0, 0]),
+    ] {
+        let mut bench = bench(Settings {
+            local_share,
+            min_external,
+            ..Settings::default()
+        });
+        bench.tracker.set_zones(two_zones(), at(0));
+        let handed = |bench: &mut Bench, own: u32| {
+            bench.announce(&leecher(v4(own + 250), 1), at(1));
+            let handed = bench.handed();
+            let near = handed
+                .iter()
+                .filter(|peer| (v4(own)..v4(own + 256)).contains(&peer.ip()));
+            let near = near.count();
+            let zone = local(&handed, &zones, 1);
+            [near, zone - near, handed.len() - zone]
+        };
+        for number in 0..100 {
+            for network in 0..4 {
+                bench.announce(&leecher(v4(A + network * 256 + number), 1), at(0));
+            }
+        }
+        for _ in 0..50 {
+            assert_eq!(handed(&mut bench, A + 512), alone, "{local_share} %");
+        }
+        for number in 0..100 {
+            bench.announce(&leecher(v4(B + number), 1), at(0));
+        }
+        for _ in 0..50 {
+            assert_eq!(handed(&mut bench, A + 512), beside, "{local_share} %");
+        }
+    }
+}
+
+/// S7: nor is a zone among those that it belongs together with.
+#[test]
+fn zones_below_one_know_of_one_another() {
+    let rules = [
+        rule("m/n", "10.0.0.0/24"),
+        rule("m/s", "10.0.1.0/24"),
+        rule("p", "10.9.0.0/16"),
+    ];
+    let zones = Zones::new(&rules, &[]).unwrap();
+    let mut bench = bench(Settings::default());
+    bench
+        .tracker
+        .set_zones(Zones::new(&rules, &[]).unwrap(), at(0));
+    let handed = |bench: &mut Bench| {
+        bench.announce(&leecher(v4(A + 250), 1), at(1));
+        let handed = bench.handed();
+        ["m/n", "m/s", "p"].map(|path| local(&handed, &zones, zones.find(path).unwrap()))
+    };
+    for number in 0..100 {
+        bench.announce(&leecher(v4(A + number), 1), at(0));
+        bench.announce(&leecher(v4(A + 256 + number), 1), at(0));
+    }
+    for _ in 0..50 {
+        assert_eq!(handed(&mut bench), [48, 2, 0]);
+    }
+    for number in 0..100 {
+        bench.announce(&leecher(v4(0x0a09_0000 + number), 1), at(0));
+    }
+    for _ in 0..50 {
+        assert_eq!(handed(&mut bench), [48, 1, 1]);
+    }
+}
+
+/// S6, S7: seeds at home do not use up the share of seeds when every stranger is one.
+#[test]
+fn strangers_are_handed_out_even_when_all_of_them_are_seeds() {
+    let zones = two_zones();
+    let mut bench = bench(Settings {
+        min_external: 4,
+        ..Settings::default()
+    });
+    bench.tracker.set_zones(two_zones(), at(0));
+    for number in 0..200 {
+        let is_seeder = number % 2 == 0;
+        bench.announce(
+            &Announce {
+                is_seeder,
+                ..leecher(v4(A + number), 1)
+            },
+            at(0),
+        );
+    }
+    for number in 0..6 {
+        bench.announce(&seeder(v4(B + number), 1), at(0));
+    }
+    for _ in 0..50 {
+        bench.announce(&leecher(v4(A + 250), 1), at(1));
+        let handed = bench.handed();
+        assert_eq!((handed.len(), local(&handed, &zones, 2)), (50, 4));
+    }
+}
+
 /// S8
 #[test]
 fn without_zones_the_common_prefix_decides() {
@@ -305,9 +410,32 @@ proptest! {
         if leechers >= want.div_ceil(2) && visible.len() > want {
             prop_assert!(seeds <= want / 2, "{} seeds of {}", seeds, want);
         }
-        // The share of seeds may stand against it when strangers are all seeds.
-        let leeching_strangers = visible.iter().filter(|peer| stranger(peer) && !roles[**peer]).count();
+        // The share of seeds may stand against it when too many strangers are seeds.
+        let leeching = |peer: &SocketAddr| !roles[peer];
+        let leeching_strangers = visible.iter().filter(|peer| stranger(peer) && leeching(peer)).count();
+        let seeds_most = (want / 2).max(want.saturating_sub(leechers));
         let owed = (min_external as usize).min(want).min(strangers);
-        prop_assert!(handed_strangers >= owed.min(leeching_strangers), "{} < {}", handed_strangers, owed);
+        prop_assert!(handed_strangers >= owed.min(leeching_strangers + seeds_most), "{} < {}", handed_strangers, owed);
+        // What could fill its lists alone still knows of what is around it: its network, its zone.
+        let near = (want * local_share as usize / 100).min(want.saturating_sub(min_external as usize));
+        if zone != 0 && (min_external as usize).min(near / 2) > 0 {
+            let network = |peer: &SocketAddr| match peer.ip() {
+                IpAddr::V4(ip) => u32::from(ip) >> 8,
+                IpAddr::V6(_) => 0,
+            };
+            let at_home = |peer: &SocketAddr| {
+                let (first, last) = zones.subtree(zone);
+                (first..=last).contains(&zones.of(peer.ip()))
+            };
+            let in_network = |peer: &SocketAddr| zones.of(peer.ip()) == zone && network(peer) == network(&asker);
+            let around_network = |peer: &SocketAddr| at_home(peer) && !in_network(peer);
+            let around_zone = |peer: &SocketAddr| !stranger(peer) && !at_home(peer);
+            if visible.iter().any(|peer| leeching(peer) && around_network(peer)) {
+                prop_assert!(handed.iter().any(around_network), "the network is an island");
+            }
+            if visible.iter().any(|peer| leeching(peer) && around_zone(peer)) {
+                prop_assert!(handed.iter().any(around_zone), "the zone is an island");
+            }
+        }
     }
 }

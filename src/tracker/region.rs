@@ -1,0 +1,93 @@
+//! Regions of a swarm as ranks: how many peers there are in each, and how many of them are taken.
+
+use super::draw::{Count, share, split, sum_of};
+use super::span::{Span, count};
+
+/// Leechers and seeders of one neighbourhood.
+pub(super) type Spans = [Span; 2];
+
+/// Peers of one region, leechers and seeders: what lies in `outer` but not in `gap`, which lies in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Region {
+    pub(super) outer: Spans,
+    pub(super) gap: Spans,
+    pub(super) count: Count,
+    /// How many of them are taken.
+    pub(super) take: Count,
+}
+
+impl Region {
+    pub(super) fn new(outer: Spans, gap: Spans) -> Region {
+        let [leechers, seeders] = count(&outer);
+        let [hidden_leechers, hidden_seeders] = count(&gap);
+        let count = [
+            leechers.saturating_sub(hidden_leechers),
+            seeders.saturating_sub(hidden_seeders),
+        ];
+        Region {
+            outer,
+            gap,
+            count,
+            take: [0; 2],
+        }
+    }
+
+    /// Takes up to `want` peers, at most `seeds` of them seeds. Returns what is still wanted, and how many seeds may still come.
+    pub(super) fn take(
+        &mut self,
+        want: usize,
+        seeds: usize,
+        rng: &mut fastrand::Rng,
+    ) -> (usize, usize) {
+        self.take = split(want, self.count, seeds, rng);
+        let [_, taken] = self.take;
+        (
+            want.saturating_sub(self.taken()),
+            seeds.saturating_sub(taken),
+        )
+    }
+
+    pub(super) fn taken(&self) -> usize {
+        sum_of(&self.take)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        sum_of(&self.count)
+    }
+
+    /// How many seeds it takes to find `want` peers here.
+    pub(super) fn seeds_for(&self, want: usize) -> usize {
+        let [leechers, seeders] = self.count;
+        want.saturating_sub(leechers).min(seeders)
+    }
+}
+
+/// Peers taken from regions, and seeds among them.
+pub(super) fn total(regions: &[Region]) -> [usize; 2] {
+    let taken = regions.iter().map(Region::taken).sum();
+    let seeds = regions.iter().map(|region| region.take[1]).sum();
+    [taken, seeds]
+}
+
+/// Takes `rest` from the middle and from beyond as from one group, but from each not fewer than is owed to it; beyond comes
+/// first.
+pub(super) fn fill(
+    [middle, beyond]: &mut [Region; 2],
+    rest: usize,
+    [for_middle, for_beyond]: [usize; 2],
+    seeds: usize,
+    rng: &mut fastrand::Rng,
+) {
+    let least = for_beyond.max(rest.saturating_sub(middle.len())).min(rest);
+    let most = rest - for_middle.min(rest - least);
+    let fair = share(rest, beyond.len(), middle.len() + beyond.len(), rng);
+    let (_, left) = beyond.take(fair.clamp(least, most), seeds, rng);
+    let wanted = rest.saturating_sub(beyond.taken());
+    let (missing, _) = middle.take(wanted, left, rng);
+    // What the middle could not give, beyond gives if it can.
+    if missing > 0 && beyond.taken() < beyond.len() {
+        let [_, seeds_middle] = middle.take;
+        let wanted = beyond.taken() + missing;
+        beyond.take(wanted, seeds.saturating_sub(seeds_middle), rng);
+    }
+}
