@@ -197,17 +197,22 @@ impl Reading {
 
     /// Makes the rules of zones, from the file of prefixes too.
     fn zones(&mut self, read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>) {
+        let place_of = |key| {
+            let place = self.places.get(&("TRACKER", key));
+            format!("{}: [TRACKER] {key}", place.cloned().unwrap_or_default())
+        };
         let zoning = &mut self.config.zoning;
         if let Some(path) = zoning.file.clone() {
             let file = path.display().to_string();
             match read_file(&path) {
                 Ok(bytes) => zoning.read_file(&file, &bytes, &mut self.problems),
-                Err(error) => self
-                    .problems
-                    .push(Problem(format!("{file}: cannot be read: {error}"))),
+                Err(error) => self.problems.push(Problem(format!(
+                    "{} = `{file}`: cannot be read: {error}",
+                    place_of("zones_file")
+                ))),
             }
         }
-        self.config.zones = zoning.rules(&mut self.problems);
+        self.config.zones = zoning.rules(&place_of("strict_zones"), &mut self.problems);
     }
 
     /// Warns of a section without meaning, and refuses one that is not known.

@@ -12,6 +12,9 @@ use super::problem::{Place, Problem, nearest};
 use super::value::Slot;
 use crate::tracker::{DEPTH_MOST, ZoneRule};
 
+/// Bad lines of a file of prefixes that are told one by one.
+const BAD_LINES_TOLD: usize = 20;
+
 /// What is said of zones, with the places where it is said.
 #[derive(Clone, Debug, Default)]
 pub struct Zoning {
@@ -89,6 +92,7 @@ impl Zoning {
     /// Takes the file of prefixes: `PREFIX ZONE` on each line, comments behind `#`.
     pub(super) fn read_file(&mut self, file: &str, bytes: &[u8], problems: &mut Vec<Problem>) {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let mut bad = 0;
         for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
             let place = Place::File {
                 path: file.to_owned(),
@@ -102,13 +106,23 @@ impl Zoning {
                     is_from_file: true,
                 }),
                 Ok(None) => {}
-                Err(fault) => problems.push(Problem(format!("{place}: {fault}"))),
+                Err(fault) => {
+                    bad += 1;
+                    if bad <= BAD_LINES_TOLD {
+                        problems.push(Problem(format!("{place}: {fault}")));
+                    }
+                }
             }
+        }
+        if bad > BAD_LINES_TOLD {
+            let more = bad - BAD_LINES_TOLD;
+            problems.push(Problem(format!("{file}: {more} more lines like that")));
         }
     }
 
-    /// One rule for each zone. Prefixes that stand twice and names of zones that do not exist become problems.
-    pub(super) fn rules(&self, problems: &mut Vec<Problem>) -> Vec<ZoneRule> {
+    /// One rule for each zone. Prefixes that stand twice and names of zones that do not exist become problems; `strict_zones` is
+    /// where that key stands.
+    pub(super) fn rules(&self, strict_zones: &str, problems: &mut Vec<Problem>) -> Vec<ZoneRule> {
         let mut rules = Rules::default();
         let mut places: HashMap<IpNet, &Place> = HashMap::new();
         for line in &self.lines {
@@ -116,8 +130,13 @@ impl Zoning {
             for prefix in &line.prefixes {
                 rule.prefixes.push(*prefix);
                 if let Some(first) = places.insert(*prefix, &line.place) {
+                    let key = if line.is_from_file {
+                        String::new()
+                    } else {
+                        format!("[ZONES] {}: ", line.path)
+                    };
                     problems.push(Problem(format!(
-                        "{}: {prefix} stands twice, first in {first}",
+                        "{}: {key}{prefix} stands twice, first in {first}",
                         line.place
                     )));
                 }
@@ -126,13 +145,15 @@ impl Zoning {
         for (path, text, place) in &self.warnings {
             match self.known(path) {
                 Ok(()) => rules.of(path).warning = Some(text.clone()),
-                Err(fault) => problems.push(Problem(format!("{place}: {fault}"))),
+                Err(fault) => {
+                    problems.push(Problem(format!("{place}: [ZONE_WARNINGS] {path}: {fault}")));
+                }
             }
         }
         for path in &self.strict {
             match self.known(path) {
                 Ok(()) => rules.of(path).is_strict = true,
-                Err(fault) => problems.push(Problem(format!("[TRACKER] strict_zones: {fault}"))),
+                Err(fault) => problems.push(Problem(format!("{strict_zones}: {fault}"))),
             }
         }
         rules.rules
@@ -226,7 +247,7 @@ mod tests {
         let mut zoning = Zoning::default();
         let mut problems = Vec::new();
         zoning.read_file("z", file.as_bytes(), &mut problems);
-        zoning.rules(&mut problems);
+        zoning.rules("strict_zones", &mut problems);
         (zoning, problems.iter().map(ToString::to_string).collect())
     }
 
@@ -237,7 +258,7 @@ mod tests {
             "# all\n10.7.0.0/24 moscow/north\r\n\n2001:db8:7::/48\tmoscow / north # v6\n10.8.0.9 moscow\n",
         );
         assert_eq!(problems, Vec::<String>::new());
-        let rules = zoning.rules(&mut Vec::new());
+        let rules = zoning.rules("strict_zones", &mut Vec::new());
         assert_eq!(rules.len(), 2);
         assert_eq!(rules[0].path, "moscow/north");
         assert_eq!(rules[0].prefixes.len(), 2);
@@ -258,6 +279,13 @@ mod tests {
         assert_eq!(problems[4], "z:6: 10.7.0.0/24 stands twice, first in z:5");
     }
 
+    #[test]
+    fn a_file_of_something_else_is_not_told_line_by_line() {
+        let (_, problems) = zoning(&"10.0.0.0\n".repeat(100_000));
+        assert_eq!(problems.len(), 21);
+        assert_eq!(problems[20], "z: 99980 more lines like that");
+    }
+
     /// S9, P19
     #[test]
     fn strict_zones_and_warnings_must_name_zones() {
@@ -267,12 +295,11 @@ mod tests {
             .read_warning("moscow/north", "works tonight", &Place::Default)
             .unwrap();
         let mut problems = Vec::new();
-        let rules = zoning.rules(&mut problems);
+        let rules = zoning.rules("r.ini:3: [TRACKER] strict_zones", &mut problems);
         assert_eq!(problems.len(), 1);
-        assert!(
-            problems[0]
-                .to_string()
-                .contains("did you mean moscow/north?")
+        assert_eq!(
+            problems[0].to_string(),
+            "r.ini:3: [TRACKER] strict_zones: there is no zone moscow/nort; did you mean moscow/north?"
         );
         assert_eq!(rules[0].warning.as_deref(), Some("works tonight"));
         assert!(rules[1].is_strict && rules[1].path == "moscow");

@@ -319,9 +319,12 @@ fn bad_zones_are_named_with_their_lines() {
     assert!(texts[1].starts_with("c.ini:3: [ZONES] b//c"), "{texts:?}");
     assert!(
         problem("[ZONES]\na = 10.0.0.0/8\nb = 10.0.0.0/8")
-            .starts_with("c.ini:3: 10.0.0.0/8 stands twice")
+            .starts_with("c.ini:3: [ZONES] b: 10.0.0.0/8 stands twice, first in c.ini:2")
     );
-    assert!(problem("[TRACKER]\nzones_file = none.txt").starts_with("none.txt: cannot be read"));
+    assert!(
+        problem("[TRACKER]\nzones_file = none.txt")
+            .starts_with("c.ini:2: [TRACKER] zones_file = `none.txt`: cannot be read")
+    );
 }
 
 /// O2
