@@ -204,6 +204,18 @@ fn zones_are_printed_for_others() {
         &[],
     );
     assert!(text(&explained.stdout).contains("moscow/north, by 10.1.0.0/16"));
+    let words = [
+        "zones",
+        "-c",
+        "z.ini",
+        "explain",
+        "10.1.2.3",
+        "--database",
+        "none.db",
+    ];
+    let lost = run(folder.path(), &words, &[]);
+    assert_eq!(lost.status.code(), Some(1));
+    assert!(text(&lost.stderr).contains("none.db: no snapshot there"));
     let none = run(folder.path(), &["zones", "alto", "network-map"], &[]);
     assert_eq!(none.status.code(), Some(1));
     assert!(text(&none.stderr).contains("no zones are configured"));

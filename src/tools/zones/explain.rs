@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use ipnet::IpNet;
 
 use super::kept::{Kept, THEN};
@@ -62,6 +62,11 @@ impl Arguments {
         };
         line(&mut out, "served", &served)?;
         let Some(kept) = kept else {
+            ensure!(
+                self.database.is_none(),
+                "{}: no snapshot there",
+                file.display()
+            );
             writeln!(out, "\n{}: no snapshot there", file.display())?;
             return Ok(out);
         };
