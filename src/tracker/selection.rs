@@ -160,7 +160,8 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
             has_local_seeder: local_seeders > 0,
             ..Chosen::default()
         };
-        let (near, far) = self.compose(wish, rng);
+        let (mut near, mut far) = ([Region::default(); 3], [Region::default(); 2]);
+        self.compose(wish, rng, &mut near, &mut far);
         let before = A::listed(list).len();
         let mut near_end = before;
         for region in near.iter().chain(&far) {
@@ -261,9 +262,15 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
         }
     }
 
-    /// How much to take from each region, so that the list is full: there are more peers than that. Returns inner, ring and
-    /// bridge, then middle and beyond.
-    fn compose(&self, wish: &Wish, rng: &mut fastrand::Rng) -> ([Region; 3], [Region; 2]) {
+    /// How much to take from each region, so that the list is full: there are more peers than that. `near` becomes inner, ring
+    /// and bridge, `far` middle and beyond; regions are big enough to be written where they stay.
+    fn compose(
+        &self,
+        wish: &Wish,
+        rng: &mut fastrand::Rng,
+        near: &mut [Region; 3],
+        far: &mut [Region; 2],
+    ) {
         let mut everybody = Region::new(self.whole, self.own);
         let [leechers, seeders] = everybody.count;
         let seeds = wish
@@ -272,13 +279,15 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
             .min(seeders);
         let Some(widest) = self.around.count.checked_sub(1) else {
             everybody.take(wish.want, seeds, rng);
-            return ([Region::default(); 3], [Region::default(), everybody]);
+            let [_, beyond] = far;
+            *beyond = everybody;
+            return;
         };
         let mut quota = wish.near();
         let bridge = wish.bridge(quota);
         let mut reached = self.reach(quota, seeds, widest);
-        let mut far = self.far_regions(reached.level);
-        let [middle, beyond] = &far;
+        self.far_regions(reached.level, far);
+        let [middle, beyond] = &*far;
         let owed = [bridge.min(middle.len()), wish.min_external as usize];
         let [for_middle, for_beyond] = owed;
         let room = wish.want.saturating_sub(for_middle + for_beyond);
@@ -292,23 +301,22 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
                 self.narrow(reached, quota, seeds)
             };
             if reached.level != before {
-                far = self.far_regions(reached.level);
+                self.far_regions(reached.level, far);
             }
         }
-        let near = self.near(reached, quota, bridge, seeds - kept, rng);
-        let [taken, seeds_near] = total(&near);
+        self.near(reached, quota, bridge, seeds - kept, rng, near);
+        let [taken, seeds_near] = total(near);
         let rest = wish.want.saturating_sub(taken);
-        fill(&mut far, rest, owed, seeds.saturating_sub(seeds_near), rng);
-        let [taken, seeds_far] = total(&far);
+        fill(far, rest, owed, seeds.saturating_sub(seeds_near), rng);
+        let [taken, seeds_far] = total(far);
         if taken >= rest {
-            return (near, far);
+            return;
         }
         // Too few strangers: the near part grows by what is missing, without touching what the far part took.
         let seeds = seeds.saturating_sub(seeds_far);
         let quota = wish.want - taken;
         let reached = self.reach(quota, seeds, self.boundary(reached.level));
-        let near = self.near(reached, quota, bridge.max(rest - taken), seeds, rng);
-        (near, far)
+        self.near(reached, quota, bridge.max(rest - taken), seeds, rng, near);
     }
 
     /// The level that holds all that is near when `reached` fills the local share: never less than a whole zone.
@@ -321,21 +329,19 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
     }
 
     /// The middle and beyond when `reached` fills the local share.
-    fn far_regions(&self, reached: usize) -> [Region; 2] {
+    fn far_regions(&self, reached: usize, [middle, beyond]: &mut [Region; 2]) {
         let boundary = self.level(self.boundary(reached));
         let outermost = if self.around.is_zoned {
             self.local()
         } else {
             boundary
         };
-        [
-            Region::new(outermost, boundary),
-            Region::new(self.whole, outermost),
-        ]
+        *middle = Region::new(outermost, boundary);
+        *beyond = Region::new(self.whole, outermost);
     }
 
     /// Fills `quota` from the nearest that are `reached` with it; where that is only a part of the zone, `bridge` of them come
-    /// from the rest of the zone, if they are there. Returns inner, ring and bridge.
+    /// from the rest of the zone, if they are there.
     fn near(
         &self,
         mut reached: Reached,
@@ -343,21 +349,21 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
         bridge: usize,
         mut seeds: usize,
         rng: &mut fastrand::Rng,
-    ) -> [Region; 3] {
-        let mut apart = Region::default();
+        [inner, ring, apart]: &mut [Region; 3],
+    ) {
+        *apart = Region::default();
         if bridge > 0 && self.around.is_zoned && reached.level < self.around.home {
-            apart = Region::new(self.level(self.around.home), reached.spans);
+            *apart = Region::new(self.level(self.around.home), reached.spans);
             (_, seeds) = apart.take(bridge.min(quota), seeds, rng);
             if apart.taken() > 0 {
                 quota -= apart.taken().min(quota);
                 reached = self.narrow(reached, quota, seeds);
             }
         }
-        let mut inner = Region::new(reached.inner, self.own);
-        let mut ring = Region::new(reached.spans, reached.inner);
+        *inner = Region::new(reached.inner, self.own);
+        *ring = Region::new(reached.spans, reached.inner);
         (quota, seeds) = inner.take(quota, seeds, rng);
         ring.take(quota, seeds, rng);
-        [inner, ring, apart]
     }
 
     /// Puts what is taken of a region onto the list, every peer of one role with the same chance. Returns how many are seeds.
