@@ -4,14 +4,11 @@ use std::net::IpAddr;
 
 use super::Config;
 use super::problem::Place;
-use super::sources::Places;
+use super::sources::{Places, named};
 
 /// Adds a warning for everything that is odd.
 pub(super) fn check(config: &Config, places: &Places, warnings: &mut Vec<String>) {
-    let place = |section, key| {
-        let place = places.get(&(section, key)).cloned().unwrap_or_default();
-        format!("{place}: [{section}] {key}")
-    };
+    let place = |section, key| named(places, section, key);
     let tracker = &config.tracker;
     if tracker.peer_expire_factor < 2.0 {
         let place = place("TRACKER", "peer_expire_factor");

@@ -53,6 +53,12 @@ pub struct Loaded {
 /// Where the keys that are not at their defaults were given.
 pub(super) type Places = HashMap<(&'static str, &'static str), Place>;
 
+/// A key with the place of its value, as problems and warnings begin.
+pub(super) fn named(places: &Places, section: &'static str, key: &'static str) -> String {
+    let place = places.get(&(section, key)).cloned().unwrap_or_default();
+    format!("{place}: [{section}] {key}")
+}
+
 impl Sources {
     /// Reads and checks everything; `read_file` gives what is in a file that a value names.
     ///
@@ -197,10 +203,6 @@ impl Reading {
 
     /// Makes the rules of zones, from the file of prefixes too.
     fn zones(&mut self, read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>) {
-        let place_of = |key| {
-            let place = self.places.get(&("TRACKER", key));
-            format!("{}: [TRACKER] {key}", place.cloned().unwrap_or_default())
-        };
         let zoning = &mut self.config.zoning;
         if let Some(path) = zoning.file.clone() {
             let file = path.display().to_string();
@@ -208,11 +210,12 @@ impl Reading {
                 Ok(bytes) => zoning.read_file(&file, &bytes, &mut self.problems),
                 Err(error) => self.problems.push(Problem(format!(
                     "{} = `{file}`: cannot be read: {error}",
-                    place_of("zones_file")
+                    named(&self.places, "TRACKER", "zones_file")
                 ))),
             }
         }
-        self.config.zones = zoning.rules(&place_of("strict_zones"), &mut self.problems);
+        let strict_zones = named(&self.places, "TRACKER", "strict_zones");
+        self.config.zones = zoning.rules(&strict_zones, &mut self.problems);
     }
 
     /// Warns of a section without meaning, and refuses one that is not known.

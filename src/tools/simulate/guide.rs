@@ -109,8 +109,7 @@ fn rules(plan: &Plan) -> anyhow::Result<Vec<ZoneRule>> {
     let rule = |(path, network)| ZoneRule {
         path,
         prefixes: vec![IpNet::V4(network)],
-        is_strict: false,
-        warning: None,
+        ..ZoneRule::default()
     };
     Ok(plan.networks()?.into_iter().map(rule).collect())
 }
