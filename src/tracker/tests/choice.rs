@@ -16,8 +16,24 @@ fn rule(path: &str, prefix: &str) -> ZoneRule {
     }
 }
 
-fn two_zones() -> Zones {
-    Zones::new(&[rule("a", "10.0.0.0/16"), rule("b", "10.1.0.0/16")], &[]).unwrap()
+fn two_zones() -> [ZoneRule; 2] {
+    [rule("a", "10.0.0.0/16"), rule("b", "10.1.0.0/16")]
+}
+
+fn shares(local_share: u32, min_external: u32) -> Settings {
+    Settings {
+        local_share,
+        min_external,
+        ..Settings::default()
+    }
+}
+
+/// A tracker with these zones, and the zones to look addresses up in.
+fn zoned(rules: &[ZoneRule], settings: Settings) -> (Bench, Zones) {
+    let zones = || Zones::new(rules, &[]).unwrap();
+    let bench = bench(settings);
+    bench.tracker.set_zones(zones(), at(0));
+    (bench, zones())
 }
 
 const A: u32 = 0x0a00_0000;
@@ -63,13 +79,7 @@ fn the_choice_is_unbiased_among_equals() {
 /// S7: the example of behaviour.md, to the letter.
 #[test]
 fn a_list_of_fifty_holds_forty_neighbours_and_ten_others() {
-    let zones = two_zones();
-    let mut bench = bench(Settings {
-        local_share: 80,
-        min_external: 4,
-        ..Settings::default()
-    });
-    bench.tracker.set_zones(two_zones(), at(0));
+    let (mut bench, zones) = zoned(&two_zones(), shares(80, 4));
     for number in 0..500 {
         let (one, other) = (leecher(v4(A + number), 1), leecher(v4(B + number), 1));
         let is_seeder = number % 3 == 0;
@@ -93,13 +103,7 @@ fn a_list_of_fifty_holds_forty_neighbours_and_ten_others() {
 /// S7: with only five neighbours, five and forty-five.
 #[test]
 fn too_few_neighbours_are_all_handed_out_and_strangers_fill_the_list() {
-    let zones = two_zones();
-    let mut bench = bench(Settings {
-        local_share: 80,
-        min_external: 4,
-        ..Settings::default()
-    });
-    bench.tracker.set_zones(two_zones(), at(0));
+    let (mut bench, zones) = zoned(&two_zones(), shares(80, 4));
     for number in 0..5 {
         bench.announce(&leecher(v4(A + number), 1), at(0));
     }
@@ -128,15 +132,7 @@ fn the_next_nearest_zone_fills_up_before_strangers() {
         rule("m/s", "10.0.2.0/24"),
         rule("p", "10.9.0.0/16"),
     ];
-    let zones = Zones::new(&rules, &[]).unwrap();
-    let mut bench = bench(Settings {
-        local_share: 80,
-        min_external: 4,
-        ..Settings::default()
-    });
-    bench
-        .tracker
-        .set_zones(Zones::new(&rules, &[]).unwrap(), at(0));
+    let (mut bench, zones) = zoned(&rules, shares(80, 4));
     for number in 0..200 {
         if number < 5 {
             bench.announce(&leecher(v4(A + number), 1), at(0));
@@ -160,19 +156,13 @@ fn the_next_nearest_zone_fills_up_before_strangers() {
 /// S7, S8: a part of a zone that can fill its lists alone is no island.
 #[test]
 fn networks_of_a_zone_know_of_one_another() {
-    let zones = two_zones();
     for (local_share, min_external, alone, beside) in [
         (80, 4, [40, 10, 0], [36, 4, 10]),
         (98, 1, [49, 1, 0], [48, 1, 1]),
         (100, 1, [49, 1, 0], [48, 1, 1]),
         (100, 0, [50, 0, 0], [50, 0, 0]),
     ] {
-        let mut bench = bench(Settings {
-            local_share,
-            min_external,
-            ..Settings::default()
-        });
-        bench.tracker.set_zones(two_zones(), at(0));
+        let (mut bench, zones) = zoned(&two_zones(), shares(local_share, min_external));
         let handed = |bench: &mut Bench, own: u32| {
             bench.announce(&leecher(v4(own + 250), 1), at(1));
             let handed = bench.handed();
@@ -208,11 +198,7 @@ fn zones_below_one_know_of_one_another() {
         rule("m/s", "10.0.1.0/24"),
         rule("p", "10.9.0.0/16"),
     ];
-    let zones = Zones::new(&rules, &[]).unwrap();
-    let mut bench = bench(Settings::default());
-    bench
-        .tracker
-        .set_zones(Zones::new(&rules, &[]).unwrap(), at(0));
+    let (mut bench, zones) = zoned(&rules, Settings::default());
     let handed = |bench: &mut Bench| {
         bench.announce(&leecher(v4(A + 250), 1), at(1));
         let handed = bench.handed();
@@ -236,12 +222,13 @@ fn zones_below_one_know_of_one_another() {
 /// S6, S7: seeds at home do not use up the share of seeds when every stranger is one.
 #[test]
 fn strangers_are_handed_out_even_when_all_of_them_are_seeds() {
-    let zones = two_zones();
-    let mut bench = bench(Settings {
-        min_external: 4,
-        ..Settings::default()
-    });
-    bench.tracker.set_zones(two_zones(), at(0));
+    let (mut bench, zones) = zoned(
+        &two_zones(),
+        Settings {
+            min_external: 4,
+            ..Settings::default()
+        },
+    );
     for number in 0..200 {
         let is_seeder = number % 2 == 0;
         bench.announce(
@@ -265,11 +252,7 @@ fn strangers_are_handed_out_even_when_all_of_them_are_seeds() {
 /// S8
 #[test]
 fn without_zones_the_common_prefix_decides() {
-    let mut bench = bench(Settings {
-        local_share: 80,
-        min_external: 4,
-        ..Settings::default()
-    });
+    let mut bench = bench(shares(80, 4));
     for number in 0..200 {
         for net in [0x0a00_0000, 0x0a00_0100, 0x0a00_1000, 0x0a01_0000] {
             if net != 0x0a00_0000 || number < 10 {
@@ -298,10 +281,7 @@ fn peers_of_a_strict_zone_see_only_their_own() {
     let mut strict = rule("a", "10.0.0.0/16");
     strict.is_strict = true;
     let rules = [strict, rule("a/x", "10.0.1.0/24"), rule("b", "10.1.0.0/16")];
-    let mut bench = bench(Settings::default());
-    bench
-        .tracker
-        .set_zones(Zones::new(&rules, &[]).unwrap(), at(0));
+    let (mut bench, _) = zoned(&rules, Settings::default());
     for number in 0..20 {
         bench.announce(&leecher(v4(A + number), 1), at(0));
         bench.announce(&leecher(v4(A + 256 + number), 1), at(0));
@@ -375,10 +355,9 @@ proptest! {
         let rules: Vec<ZoneRule> = tree.iter().zip(0_u8..).map(|(node, net)| {
             ZoneRule { is_strict: net == strict, ..rule(&zone_of(*node), &format!("10.0.{net}.0/24")) }
         }).collect();
-        let zones = Zones::new(&rules, &[]).unwrap();
-        let mut bench = bench(Settings { local_share, min_external, max_ports_per_address: 0, ..Settings::default() });
+        let settings = Settings { max_ports_per_address: 0, ..shares(local_share, min_external) };
+        let (mut bench, zones) = zoned(&rules, settings);
         bench.rng = fastrand::Rng::with_seed(seed);
-        bench.tracker.set_zones(Zones::new(&rules, &[]).unwrap(), at(0));
         let ip = |net: u8, host: u8| v4(A + u32::from(net) * 256 + u32::from(host));
         let mut roles: HashMap<SocketAddr, bool> = HashMap::new();
         for (net, host, is_seeder) in peers {
