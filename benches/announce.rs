@@ -41,6 +41,7 @@ fn announce_of(number: u32) -> Announce {
     Announce {
         info_hash: InfoHash([0; 20]),
         peer_id: PeerId(*b"-qB4520-abcdefghijkl"),
+        key: None,
         ip: ip(number),
         inner_ip: None,
         is_reported: false,

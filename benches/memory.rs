@@ -49,6 +49,7 @@ fn bytes_per_torrent(torrents: u32, peers: u32, is_v4: bool, keep_peer_ids: bool
             let announce = Announce {
                 info_hash: InfoHash(hash),
                 peer_id: PeerId([peer.to_le_bytes()[0]; 20]),
+                key: None,
                 ip,
                 inner_ip: None,
                 is_reported: false,

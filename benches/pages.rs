@@ -41,6 +41,7 @@ fn full() -> Tracker {
         let announce = Announce {
             info_hash: *hash,
             peer_id: PeerId(*b"-qB4520-abcdefghijkl"),
+            key: None,
             ip: Ipv4Addr::from_bits(0x0a00_0000 | rng.u32(..1 << 20)).into(),
             inner_ip: None,
             is_reported: false,

@@ -174,6 +174,7 @@ impl Load {
         let announce = Announce {
             info_hash: InfoHash(hash),
             peer_id: PeerId(id),
+            key: None,
             ip: [10 + a, b, c, d].into(),
             inner_ip: None,
             is_reported: false,

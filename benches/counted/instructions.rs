@@ -223,6 +223,7 @@ fn announce(peer: u32, swarms: Swarms, event: Event) -> Announce {
     Announce {
         info_hash: InfoHash(info_hash),
         peer_id: PeerId(peer_id),
+        key: None,
         ip: IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + peer * 167)),
         inner_ip: None,
         is_reported: false,

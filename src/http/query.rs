@@ -9,7 +9,7 @@ use memchr::memchr;
 
 use crate::metrics::Failure;
 use crate::origin;
-use crate::tracker::{Announce, Event, InfoHash, PeerId};
+use crate::tracker::{Announce, ClientKey, Event, InfoHash, PeerId};
 
 /// What is wrong with a query; the text is what the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +57,7 @@ impl Fault {
 pub struct Parameters<'a> {
     info_hash: Option<&'a [u8]>,
     peer_id: Option<&'a [u8]>,
+    key: Option<&'a [u8]>,
     port: Option<&'a [u8]>,
     left: Option<&'a [u8]>,
     downloaded: Option<&'a [u8]>,
@@ -106,6 +107,7 @@ impl<'a> Parameters<'a> {
         let place = match name {
             b"info_hash" => &mut self.info_hash,
             b"peer_id" => &mut self.peer_id,
+            b"key" => &mut self.key,
             b"port" => &mut self.port,
             b"left" => &mut self.left,
             b"downloaded" => &mut self.downloaded,
@@ -141,6 +143,7 @@ impl<'a> Parameters<'a> {
         Ok(Announce {
             info_hash,
             peer_id: PeerId(peer_id),
+            key: self.key.and_then(ClientKey::from_text),
             ip,
             inner_ip: None,
             is_reported: false,

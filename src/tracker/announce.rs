@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::id::{InfoHash, PeerId};
+use super::id::{ClientKey, InfoHash, PeerId};
 
 /// What the client says has happened (BEP 3, BEP 21). Unknown words are [`Event::None`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Announce {
     pub info_hash: InfoHash,
     /// Who the client says it is.
     pub peer_id: PeerId,
+    /// Its secret, when it sends one: proof that a later announce comes from the same client, whatever address or id it has then.
+    pub key: Option<ClientKey>,
     /// Where others reach it; canonical (a v4-mapped address is v4).
     pub ip: IpAddr,
     /// A second address of the same client inside a realm (S10), already checked against the rules for reported addresses.

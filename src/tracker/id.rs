@@ -1,6 +1,7 @@
-//! The two identifiers of the protocol (BEP 3), 20 bytes each: the torrent's and the client's.
+//! The identifiers of the protocol (BEP 3, BEP 15): the torrent's, the client's, and the client's secret.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 /// SHA-1 of a torrent's info dictionary (BEP 3), or the first 20 bytes of its SHA-256 (BEP 52).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -9,6 +10,43 @@ pub struct InfoHash(pub [u8; 20]);
 /// What a client calls itself: 20 bytes of its choice, by custom `-CCVVVV-` and 12 random bytes (BEP 20).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId(pub [u8; 20]);
+
+/// A number that a client keeps for itself and sends with every announce, so that it is known again under another address or id
+/// (`key`, BEP 15). Never handed out. Two keys of clients that write no number are alike by a chance of 2⁻³².
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientKey(NonZeroU32);
+
+impl ClientKey {
+    /// The key of a datagram; `None` for 0, which means none.
+    pub fn from_number(number: u32) -> Option<ClientKey> {
+        NonZeroU32::new(number).map(ClientKey)
+    }
+
+    /// The key of a query, as it was written there. Up to eight hex digits are the number that the same client sends over UDP; any
+    /// other text is folded into a number (FNV-1a).
+    pub fn from_text(text: &[u8]) -> Option<ClientKey> {
+        let number = if text.len() <= 8 {
+            text.iter().try_fold(0_u32, |number, digit| {
+                Some(number << 4 | u32::from(hex_digit(*digit)?))
+            })
+        } else {
+            None
+        };
+        let folded = || {
+            text.iter().fold(0x811c_9dc5_u32, |hash, byte| {
+                (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+            })
+        };
+        ClientKey::from_number(number.unwrap_or_else(folded))
+    }
+}
+
+/// Stars: it is a secret.
+impl fmt::Debug for ClientKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("ClientKey(***)")
+    }
+}
 
 impl InfoHash {
     /// Reads 40 hex digits of any case; `None` for anything else.
@@ -64,6 +102,26 @@ impl fmt::Debug for PeerId {
 mod tests {
     use super::*;
     use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    #[test]
+    fn a_key_is_the_same_over_http_and_udp() {
+        assert_eq!(
+            ClientKey::from_text(b"00C0FFEE"),
+            ClientKey::from_number(0x00c0_ffee)
+        );
+        assert_eq!(
+            ClientKey::from_text(b"c0ffee"),
+            ClientKey::from_number(0x00c0_ffee)
+        );
+        assert_eq!(ClientKey::from_text(b"0"), None);
+        assert_eq!(ClientKey::from_number(0), None);
+        // Not a number: told apart all the same.
+        assert_ne!(
+            ClientKey::from_text(b"zebra"),
+            ClientKey::from_text(b"zebrb")
+        );
+        assert!(ClientKey::from_text(b"123456789").is_some());
+    }
 
     proptest! {
         #[test]

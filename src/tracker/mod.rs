@@ -43,7 +43,7 @@ use arc_swap::ArcSwap;
 
 pub use access::{Access, Block, ClientRule, Networks, Target};
 pub use announce::{Announce, AnnounceReply, Event, PeerList, Refusal, ScrapeReply, Turn};
-pub use id::{InfoHash, PeerId};
+pub use id::{ClientKey, InfoHash, PeerId};
 pub use ledger::{HOURS_KEPT, LedgerRow};
 pub use settings::Settings;
 pub use stored::{StoredPeer, StoredSwarm};

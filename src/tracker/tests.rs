@@ -46,6 +46,7 @@ fn leecher(ip: IpAddr, port: u16) -> Announce {
     Announce {
         info_hash: HASH,
         peer_id: PeerId(id),
+        key: None,
         ip,
         inner_ip: None,
         is_reported: false,

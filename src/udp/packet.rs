@@ -7,7 +7,9 @@
 use std::fmt::{self, Display, Write};
 use std::net::IpAddr;
 
-use crate::tracker::{Announce, AnnounceReply, Event, InfoHash, PeerId, PeerList, ScrapeReply};
+use crate::tracker::{
+    Announce, AnnounceReply, ClientKey, Event, InfoHash, PeerId, PeerList, ScrapeReply,
+};
 
 /// The number that a connect request carries in the place of a connection id.
 pub const PROTOCOL_ID: u64 = 0x0417_2710_1980;
@@ -99,7 +101,7 @@ impl Announced {
     /// | 72 | 8 | uploaded |
     /// | 80 | 4 | event |
     /// | 84 | 4 | v4 address |
-    /// | 88 | 4 | key: not looked at, since aria2 sends another one with each event |
+    /// | 88 | 4 | key; 0 for none. aria2 sends another one with each event |
     /// | 92 | 4 | peers wanted, signed |
     /// | 96 | 2 | port |
     pub fn read(body: &[u8], source: IpAddr) -> Option<Announced> {
@@ -110,12 +112,13 @@ impl Announced {
         let (_uploaded, rest) = rest.split_first_chunk::<8>()?;
         let (event, rest) = rest.split_first_chunk()?;
         let (address, rest) = rest.split_first_chunk::<4>()?;
-        let (_key, rest) = rest.split_first_chunk::<4>()?;
+        let (key, rest) = rest.split_first_chunk()?;
         let (num_want, rest) = rest.split_first_chunk()?;
         let (port, _options) = rest.split_first_chunk()?;
         let announce = Announce {
             info_hash: InfoHash(*info_hash),
             peer_id: PeerId(*peer_id),
+            key: ClientKey::from_number(u32::from_be_bytes(*key)),
             ip: source,
             inner_ip: None,
             is_reported: false,
@@ -286,6 +289,7 @@ mod tests {
             let expected = Announce {
                 info_hash: InfoHash(hash),
                 peer_id: PeerId(id),
+                key: ClientKey::from_number(0x0102_0304),
                 ip: source,
                 inner_ip: None,
                 is_reported: false,

@@ -97,6 +97,7 @@ impl Node {
         let announce = Announce {
             info_hash,
             peer_id: peer_id(port),
+            key: None,
             ip,
             inner_ip: None,
             is_reported: false,

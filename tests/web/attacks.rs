@@ -277,6 +277,7 @@ fn announce_with_hostile_ids(site: &Site) {
         let announce = Announce {
             info_hash: InfoHash([7; 20]),
             peer_id: PeerId(*id),
+            key: None,
             ip: "203.0.113.7".parse().unwrap(),
             inner_ip: None,
             is_reported: false,

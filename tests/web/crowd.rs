@@ -120,6 +120,7 @@ fn p99(site: &Site, is_over: impl Fn() -> bool) -> f64 {
         let announce = Announce {
             info_hash: hash(rng.u32(..50_000)),
             peer_id: PeerId(*b"-qB4520-abcdefghijkl"),
+            key: None,
             ip: std::net::Ipv4Addr::from_bits(0x0b00_0000 + rng.u32(..1 << 16)).into(),
             inner_ip: None,
             is_reported: false,

@@ -180,6 +180,7 @@ impl Site {
         let announce = Announce {
             info_hash: InfoHash(hash),
             peer_id: PeerId(*b"-qB4520-abcdefghijkl"),
+            key: None,
             ip: ip.parse().unwrap(),
             inner_ip: None,
             is_reported: false,

@@ -80,6 +80,7 @@ impl Guide {
         let announce = Announce {
             info_hash: InfoHash([0x5e; 20]),
             peer_id: PeerId(id),
+            key: None,
             ip: address.into(),
             inner_ip: None,
             is_reported: false,

@@ -105,6 +105,7 @@ impl Arguments {
         let announce = Announce {
             info_hash: *hash,
             peer_id: own.map_or(NEWCOMER, |own| own.id),
+            key: None,
             ip,
             inner_ip: own.and_then(|own| own.inner_ip),
             is_reported: false,
