@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -311,6 +312,103 @@ fn no_file_names_a_place_on_somebodys_machine() {
             }
         }
     }
+}
+
+/// Every id that code, tests or documentation name has a row, and every row is named by a test or says that it is not there yet.
+#[test]
+fn every_promise_is_named_by_a_test() {
+    let promised = rows();
+    let (mut unknown, mut tested) = (Vec::new(), BTreeSet::new());
+    for path in files_below(
+        &root(),
+        &[
+            "target",
+            ".git",
+            "node_modules",
+            "corpus",
+            "artifacts",
+            "fixtures",
+        ],
+    ) {
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        let place = path
+            .strip_prefix(root())
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        if !NAMES_PROMISES
+            .iter()
+            .any(|folder| place.starts_with(folder))
+        {
+            continue;
+        }
+        for id in ids(&text) {
+            if !promised.contains_key(&id) {
+                unknown.push(format!(
+                    "{place}: {id} stands in no row of docs/BEHAVIOUR.md"
+                ));
+            }
+        }
+        let is_test_module = place.contains("/tests/") || place.ends_with("/tests.rs");
+        let tests = match (place.starts_with("src/"), text.find("#[cfg(test)]")) {
+            (true, _) if is_test_module => text.as_str(),
+            (true, Some(at)) => &text[at..],
+            (true, None) => "",
+            (false, _) if place.starts_with("docs/") => "",
+            (false, _) => text.as_str(),
+        };
+        tested.extend(ids(tests));
+    }
+    let silent = promised
+        .iter()
+        .filter(|(id, is_open)| !**is_open && !tested.contains(*id))
+        .map(|(id, _)| format!("{id}: no test names it, and its row does not say *not yet*"));
+    let faults: Vec<String> = unknown.into_iter().chain(silent).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn an_id_is_a_word_of_its_own() {
+    assert_eq!(
+        ids("P2P, P2 and (S14); R3a, /C9/ W1–W3, S100, P0"),
+        ["P2", "S14", "C9", "W1", "W3"]
+    );
+}
+
+/// Where ids of promises are looked for.
+const NAMES_PROMISES: &[&str] = &["src/", "tests/", "benches/", "fuzz/fuzz_targets/", "docs/"];
+
+/// The ids of docs/BEHAVIOUR.md, each with whether its row begins with *not yet*.
+fn rows() -> BTreeMap<String, bool> {
+    let text = fs::read_to_string(root().join("docs/BEHAVIOUR.md")).unwrap();
+    let rows: BTreeMap<String, bool> = text
+        .lines()
+        .filter_map(|line| {
+            let (id, promise) = line.strip_prefix("| ")?.split_once(" | ")?;
+            (ids(id) == [id]).then(|| (id.to_owned(), promise.starts_with("*not yet")))
+        })
+        .collect();
+    assert!(
+        rows.len() > 80,
+        "the rows of docs/BEHAVIOUR.md were not found"
+    );
+    rows
+}
+
+/// The ids in a text: a letter of `PSCWOR` and a number of one or two digits, as a word of its own.
+fn ids(text: &str) -> Vec<String> {
+    let is_id = |word: &&str| {
+        let number = word.strip_prefix(['P', 'S', 'C', 'W', 'O', 'R']);
+        number.is_some_and(|digits| {
+            matches!(digits.len(), 1 | 2)
+                && !digits.starts_with('0')
+                && digits.bytes().all(|digit| digit.is_ascii_digit())
+        })
+    };
+    let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.filter(is_id).map(str::to_owned).collect()
 }
 
 /// One file of `src`, by its path below it.
