@@ -98,6 +98,30 @@ const EMPTY_NAMES: &[&str] = &[
 
 const LONGEST_FILE: usize = 400;
 
+/// Words by which a time, a pace or a share of the processor is measured. A busy machine must not fail the gate, so below `tests`
+/// only the files of [`MAY_MEASURE`] use them.
+const MEASURING: &[&str] = &[
+    "p99",
+    "percentile",
+    "latency_us",
+    "cpu_us",
+    "SC_CLK_TCK",
+    "os.nice",
+    "setpriority",
+    "elapsed()",
+    "Instant::now",
+];
+
+/// What is run by hand (`abuse.py --long`, ignored tests, what `tests/long` asks for), and what allows for more the longer it takes.
+const MAY_MEASURE: &[&str] = &[
+    "tests/e2e/figures.py",
+    "tests/web/crowd.rs",
+    "tests/snapshot/kills.rs",
+    "tests/long/",
+    "tests/file_limit.rs",
+    "tests/tidy.rs",
+];
+
 #[test]
 fn nobody_imports_upwards() {
     let faults: Vec<String> = sources().iter().flat_map(Source::imports_upwards).collect();
@@ -286,6 +310,33 @@ fn the_map_in_lib_rs_names_every_module() {
             "src/lib.rs: the crate's documentation does not name {module}"
         );
     }
+}
+
+#[test]
+fn the_gate_judges_no_times() {
+    let mut checked = 0;
+    for path in files_below(&root().join("tests"), &["node_modules"]) {
+        let name = path.strip_prefix(root()).unwrap().to_string_lossy();
+        let is_code = path
+            .extension()
+            .is_none_or(|end| ["rs", "py", "mjs"].iter().any(|code| end == *code));
+        if !is_code || MAY_MEASURE.iter().any(|place| name.starts_with(place)) {
+            continue;
+        }
+        checked += 1;
+        let text = fs::read_to_string(&path).unwrap();
+        for word in MEASURING {
+            assert!(
+                !text.contains(word),
+                "{name}: {word} belongs to what is run by hand, see MAY_MEASURE in tests/tidy.rs"
+            );
+        }
+    }
+    assert!(checked > 30, "the tests were not found");
+    // Figures are judged when they are asked for only.
+    let abuse = fs::read_to_string(root().join("tests/e2e/abuse.py")).unwrap();
+    let (before, after) = abuse.split_once("import figures").unwrap();
+    assert!(before.trim_end().ends_with("if arguments.long:") && !after.contains("import figures"));
 }
 
 #[test]

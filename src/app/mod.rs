@@ -215,6 +215,9 @@ pub fn serve(loader: &Loader, loaded: Loaded, log: &logging::Running) -> ExitCod
         log::warn!("{warning}");
     }
     log::info!("retracker {} starts", env!("CARGO_PKG_VERSION"));
+    if let Some(warning) = service::warning_of_user(rustix::process::geteuid()) {
+        log::warn!("{warning}");
+    }
     let mut service = Service::new();
     let outcome = App::build(loaded, service.inherit()).and_then(|app| {
         announce(&app);

@@ -5,6 +5,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
 use listenfd::ListenFd;
+use rustix::process::Uid;
 use sd_notify::NotifyState;
 
 use crate::clock::Seconds;
@@ -40,6 +41,15 @@ pub(super) fn is_fresh(metrics: &Metrics, now: Seconds) -> bool {
         .into_iter()
         .map(|gauge| metrics.gauge(gauge))
         .all(|alive| alive == 0 || u64::from(now.raw()).saturating_sub(alive) <= SILENCE)
+}
+
+/// What the operator is told of the user that the tracker runs as; nothing when it is one that may do little. Root is warned of and
+/// not refused: in a container it is often the only user.
+pub(super) fn warning_of_user(user: Uid) -> Option<&'static str> {
+    user.is_root().then_some(
+        "the tracker runs as root and needs nothing of it: a fault in it would be one of the whole machine. Start it as a user \
+         of its own, as systemd/retracker.service does; ports below 1024 need CAP_NET_BIND_SERVICE only",
+    )
 }
 
 fn tell(states: &[NotifyState<'_>]) {
@@ -108,6 +118,12 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn root_is_warned_of_and_nobody_else() {
+        assert!(warning_of_user(Uid::ROOT).is_some_and(|text| text.contains("as root")));
+        assert_eq!(warning_of_user(Uid::from_raw(1_000)), None);
+    }
 
     /// R16
     #[test]

@@ -241,7 +241,7 @@ mod tests {
     fn client(bind: &str, to: SocketAddr) -> UdpSocket {
         let socket = UdpSocket::bind(bind).unwrap();
         socket
-            .set_read_timeout(Some(Duration::from_secs(10)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         socket.connect(to).unwrap();
         socket

@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import os
 import pathlib
 import re
 import resource
@@ -14,6 +13,8 @@ import tempfile
 import time
 
 HOST = "127.0.0.1"
+# Seconds after which something has hung. No check of the gate is about less: a busy machine may stand still for a while.
+PATIENCE = 60
 HEAD = b"GET /announce?info_hash=" + b"%ab" * 20 + b"&peer_id=-TR3000-abcdefghijkl&port=6881&left=1 HTTP/1.1\r\nHost: t\r\n"
 
 
@@ -53,11 +54,9 @@ class Tracker:
                 [binary, "--config", "config/config.ini"],
                 cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=limit,
             )
-        deadline = time.monotonic() + 15
-        while not self.answers(1):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise Failed("the tracker does not start: " + self.log_text()[-1_000:])
-            time.sleep(0.05)
+        self.until(lambda: self.process.poll() is not None or self.answers(1))
+        if not self.lives():
+            raise Failed("the tracker does not start: " + self.log_text()[-1_000:])
 
     def __enter__(self):
         return self
@@ -66,7 +65,7 @@ class Tracker:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(15)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -81,11 +80,17 @@ class Tracker:
         before = self.log_text().count(done)
         self.write_config(options)
         self.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 10
-        while self.log_text().count(done) == before:
-            if time.monotonic() > deadline:
-                raise Failed("the configuration is not reloaded: " + self.log_text()[-1_000:])
-            time.sleep(0.02)
+        self.until(lambda: self.log_text().count(done) > before)
+
+    def until(self, condition, what=None):
+        """Waits until it is true; a failure when it is not for so long that it never will be."""
+        give_up = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > give_up:
+                raise Failed(f"not within {PATIENCE} s: {what or 'it comes up'}: {self.log_text()[-1_000:]}")
+            time.sleep(0.05)
+        if what:
+            expect(True, what)
 
     def log_text(self):
         return self.log.read_text(errors="replace")
@@ -97,7 +102,7 @@ class Tracker:
 
     def api(self, method, path, body=None):
         """Asks the API as a program with a token does; gives status and what was said."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=20)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE)
         try:
             headers = {"Authorization": f"Bearer {self.token}"}
             if body is not None:
@@ -120,13 +125,12 @@ class Tracker:
             return client.recv(4_096).startswith(b"HTTP/1.1 200")
         return False
 
-    def cpu(self):
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def stat(self):
+        """What /proc/PID/stat says behind the name of the process."""
+        return pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
 
     def resident(self):
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return int(fields[21]) * resource.getpagesize()
+        return int(self.stat()[21]) * resource.getpagesize()
 
     def load_command(self, scheme, *words):
         url = f"{scheme}://{HOST}:{self.port}" + ("/announce" if scheme == "http" else "")
@@ -142,3 +146,12 @@ class Tracker:
 
 def faults(report):
     return sum(report["faults"].values()) + sum(report["warm_up_faults"].values())
+
+
+def wrong(report):
+    """What went wrong whatever the machine did: wrong replies, by kind. That none came in time says nothing on a busy one."""
+    kinds = {kind: count for part in ("faults", "warm_up_faults") for kind, count in report[part].items()}
+    kinds.pop("no reply in time", None)
+    if not report["answered"]:
+        kinds["nothing was answered"] = 1
+    return kinds

@@ -1,5 +1,6 @@
 """Asks a tracker as a client would: scrapes and announces over HTTP (BEP 3, 48) and UDP (BEP 15)."""
 
+import contextlib
 import http.client
 import os
 import socket
@@ -9,12 +10,14 @@ import urllib.parse
 import torrent
 
 UDP_MAGIC = 0x41727101980
+# Seconds to wait for a reply: whoever is not answered by then never will be, however busy the machine.
+PATIENCE = 60
 
 
-def http_get(address, port, path, headers=None, seconds=5, source=None):
+def http_get(address, port, path, headers=None, source=None):
     """One GET, from an address of this machine if one is named; gives status, headers and body."""
     bound = (source, 0) if source else None
-    connection = http.client.HTTPConnection(address, port, timeout=seconds, source_address=bound)
+    connection = http.client.HTTPConnection(address, port, timeout=PATIENCE, source_address=bound)
     try:
         connection.request("GET", path, headers=headers or {})
         reply = connection.getresponse()
@@ -44,23 +47,31 @@ def http_scrape(address, port, info_hash):
     return tuple(counts.get(key, 0) for key in (b"complete", b"incomplete", b"downloaded"))
 
 
+def exchange(asking, packet, transaction):
+    """Sends a packet, again when nothing comes, as clients do (BEP 15); gives the reply of that transaction."""
+    asking.settimeout(5)
+    for _ in range(PATIENCE // 5):
+        asking.send(packet)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                reply = asking.recv(2048)
+                if reply[4:8] == struct.pack(">I", transaction):
+                    return reply
+    raise TimeoutError(f"no reply of transaction {transaction}")
+
+
 def udp_request(address, port, action, body, source=None):
     """Connects and asks one thing; gives the action of the reply and what follows its head."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as asking:
-        asking.settimeout(2)
         if source:
             asking.bind((source, 0))
         asking.connect((address, port))
-        asking.send(struct.pack(">QII", UDP_MAGIC, 0, 7))
-        told, transaction, *connection = struct.unpack(">IIQ", asking.recv(2048))
-        if (told, transaction) != (0, 7):
+        told, _, *connection = struct.unpack(">IIQ", exchange(asking, struct.pack(">QII", UDP_MAGIC, 0, 7), 7))
+        if told != 0:
             raise ValueError("connect: a wrong answer")
-        asking.send(struct.pack(">QII", *connection, action, 8) + body)
-        reply = asking.recv(2048)
-        told, transaction = struct.unpack_from(">II", reply)
-        if transaction != 8:
-            raise ValueError("a wrong transaction")
+        reply = exchange(asking, struct.pack(">QII", *connection, action, 8) + body, 8)
+        told, = struct.unpack_from(">I", reply)
         return told, reply[8:]
 
 

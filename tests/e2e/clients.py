@@ -128,11 +128,11 @@ class Transmission(Client):
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            opener.open(request, timeout=5)
+            opener.open(request, timeout=60)
         except urllib.error.HTTPError as refusal:
             # The first answer is 409 and names the session that it wants to see.
             request.add_header("X-Transmission-Session-Id", refusal.headers["X-Transmission-Session-Id"])
-            opener.open(request, timeout=5)
+            opener.open(request, timeout=60)
 
 
 class Qbittorrent(Client):

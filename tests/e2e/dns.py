@@ -16,7 +16,8 @@ from pathlib import Path
 
 RECIPES = Path(__file__).resolve().parents[2] / "docs" / "dns"
 A, AAAA, SRV = 1, 28, 33
-PATIENCE = 10.0
+# Seconds until a server has surely come up, on a busy machine too.
+PATIENCE = 60.0
 TRACKER = [("retracker.local", A, "192.0.2.80"), ("retracker.local", AAAA, "2001:db8::80"),
            ("retracker.isp.example", A, "192.0.2.80"), ("retracker.isp.example", AAAA, "2001:db8::80")]
 
@@ -62,7 +63,7 @@ def read_answers(packet):
     return flags & 15, found
 
 
-def ask(port, name, kind, patience=2.0):
+def ask(port, name, kind, patience=PATIENCE):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         asker.settimeout(patience)
         asker.connect(("127.0.0.1", port))

@@ -12,6 +12,9 @@ import threading
 import time
 
 CLONE_NEWNET = 0x40000000
+# Seconds after which what has not come never will. Clients ask their tracker again after a minute at the latest, and a busy machine
+# may make everything take several times as long: nothing here is about how long it takes.
+PATIENCE = 300
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -33,15 +36,15 @@ def enter():
     os.execvpe("unshare", [*unshare, sys.executable, *sys.argv], {**os.environ, "E2E_INSIDE": "1"})
 
 
-def wait(what, condition, seconds):
-    """Polls `condition` until it is true; a fault after `seconds` tells what was seen last."""
-    end = time.monotonic() + seconds
+def wait(what, condition):
+    """Polls `condition` until it is true; a fault after all patience tells what was seen last."""
+    end = time.monotonic() + PATIENCE
     while True:
         seen = condition()
         if seen is True:
             return
         if time.monotonic() > end:
-            raise Fault(f"{what}: not within {seconds} s (last seen: {seen})")
+            raise Fault(f"{what}: not within {PATIENCE} s (last seen: {seen})")
         time.sleep(0.2)
 
 

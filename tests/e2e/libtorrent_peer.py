@@ -10,7 +10,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("torrent")
 parser.add_argument("--address", required=True)
 parser.add_argument("--save", required=True)
-parser.add_argument("--upload-limit", type=int, default=0, help="bytes per second")
+parser.add_argument("--upload-limit", type=int, default=0, help="bytes per second, until SIGUSR1")
 parser.add_argument("--numwant", type=int, default=200)
 arguments = parser.parse_args()
 
@@ -37,6 +37,7 @@ session = libtorrent.session({
 handle = session.add_torrent({"ti": libtorrent.torrent_info(arguments.torrent), "save_path": arguments.save})
 # The session's own limit would spare peers with private addresses.
 handle.set_upload_limit(arguments.upload_limit)
+signal.signal(signal.SIGUSR1, lambda *_: handle.set_upload_limit(0))
 
 
 

@@ -11,8 +11,6 @@ from torrent import Torrent
 from trackers import PORT
 
 LENGTH = 4 << 20
-# Clients ask their tracker again after a minute at the latest; two chances are enough.
-PATIENCE = 100
 # Seconds that both stay when they have traded; the recorder then gets their regular announces too.
 LINGER = 0
 
@@ -71,7 +69,7 @@ def trade(pair, lab, tracker, number, folder):
                 return str(error)
             return seen == expected or seen
 
-        wait(f"complete, incomplete, downloaded = {expected}", look, PATIENCE)
+        wait(f"complete, incomplete, downloaded = {expected}", look)
 
     seeder.must_run = leecher.must_run = True
     try:
@@ -79,7 +77,7 @@ def trade(pair, lab, tracker, number, folder):
         counts_are(1, 0, 0)
         began = time.monotonic()
         leecher.start(has_file=False)
-        wait("the file is whole", lambda: leecher.has_the_file() or "not whole", PATIENCE)
+        wait("the file is whole", lambda: leecher.has_the_file() or "not whole")
         seconds = time.monotonic() - began
         counts_are(2, 0, 1)
         time.sleep(LINGER)

@@ -64,7 +64,7 @@ def start_nginx(front, upstream, folder):
         except OSError as error:
             return str(error)
 
-    wait("nginx answers", answers, 10)
+    wait("nginx answers", answers)
     return nginx
 
 
@@ -94,9 +94,9 @@ def trade(hosts, front, folder):
     try:
         seeder.start(has_file=True)
         counts = lambda: front.call(ask.http_scrape, "127.0.0.1", 80, torrent.info_hash)
-        wait("one seeder", lambda: counts() == (1, 0, 0) or counts(), 20)
+        wait("one seeder", lambda: counts() == (1, 0, 0) or counts())
         leecher.start(has_file=False)
-        wait("the file is whole", lambda: leecher.has_the_file() or "not whole", 30)
+        wait("the file is whole", lambda: leecher.has_the_file() or "not whole")
     finally:
         seeder.end()
         leecher.end()
@@ -106,7 +106,7 @@ def many_are_answered(client, front, bursts=12, requests=150):
     """Bursts with pauses of every length around the tracker's idle limit, where a proxy meets closing connections."""
 
     def ask_many():
-        connection = http.client.HTTPConnection(front.v4, 80, timeout=10)
+        connection = http.client.HTTPConnection(front.v4, 80, timeout=ask.PATIENCE)
         asked = 0
         for burst in range(bursts):
             for _ in range(requests):

@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 
-from lab import Fault, wait
+from lab import PATIENCE, Fault, wait
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PORT = 6969
@@ -22,7 +22,7 @@ class Tracker:
 
     def start(self):
         self.process = self.host.start(self.command(), os.path.join(self.folder, "log"), cwd=self.folder)
-        self.host.call(wait, "the tracker listens", self.is_listening, 20)
+        self.host.call(wait, "the tracker listens", self.is_listening)
 
     def is_listening(self):
         if not self.process.is_running():
@@ -35,7 +35,7 @@ class Tracker:
 
     def stop(self):
         self.process.signal(signal.SIGTERM)
-        return self.process.end()
+        return self.process.end(PATIENCE)
 
     def kill(self):
         self.process.signal(signal.SIGKILL)

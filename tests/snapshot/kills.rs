@@ -44,10 +44,11 @@ fn victim() {
     }
 }
 
-/// O1, R1, R12: the quick form, 12 kills; the long one is `RETRACKER_KILLS=100`.
+/// O1, R1, R12: the quick form, 12 kills; the long one is `RETRACKER_KILLS=100` and also judges how long a start takes.
 #[test]
 fn killed_at_any_moment_the_database_holds_all_that_was_acknowledged() {
-    let kills = std::env::var("RETRACKER_KILLS").map_or(12, |count| count.parse().unwrap());
+    let asked = std::env::var("RETRACKER_KILLS").ok();
+    let kills = asked.as_ref().map_or(12, |count| count.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let settings = on_demand(&file_in(&folder));
     let mut rng = fastrand::Rng::new();
@@ -84,8 +85,9 @@ fn killed_at_any_moment_the_database_holds_all_that_was_acknowledged() {
 
         let started = Clock::start();
         let node = Node::start(&settings).unwrap();
+        let took = started.elapsed();
+        assert!(asked.is_none() || took < Duration::from_secs(5), "{took:?}");
         assert_eq!(node.found, Some(Found::Whole), "kill {kill}");
-        assert!(started.elapsed() < Duration::from_secs(5));
         assert!(node.summary.peers >= u64::from(acknowledged), "kill {kill}");
         let blocks = node.tracker.access().blocks().len();
         assert!(blocks >= (acknowledged / STEP) as usize, "kill {kill}");

@@ -110,15 +110,16 @@ fn snapshots_are_taken_by_themselves_and_gauges_tell_of_them() {
     for number in 0..30 {
         node.announce(number).unwrap();
     }
-    // Bounded by the test runner only: the gauge moves when the thread is through.
-    while node.gauge(Gauge::SnapshotFinishedAt) == 0 {
+    // Bounded by the test runner only: the gauges move when the thread is through.
+    let begun = u64::from(node.clock.now().raw());
+    while node.gauge(Gauge::SnapshotFinishedAt) == 0 || node.gauge(Gauge::SnapshotAlive) < begun {
         std::thread::yield_now();
     }
     let saved = node.mailbox.save().unwrap();
     assert_eq!(node.gauge(Gauge::SnapshotFailures), 0);
-    assert!(node.gauge(Gauge::SnapshotAlive) >= u64::from(node.clock.now().raw()) - 5);
     assert!(saved.bytes > 0 && node.gauge(Gauge::SnapshotBytes) > 0);
-    assert!(node.clock.wall().0 - node.gauge(Gauge::SnapshotFinishedAt) < 60);
+    // Seconds of the wall clock, and of nothing else.
+    assert!(node.clock.wall().0 - node.gauge(Gauge::SnapshotFinishedAt) < 3_600);
 }
 
 /// R8: two instances on one file.

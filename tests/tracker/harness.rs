@@ -10,13 +10,16 @@ use std::time::Duration;
 use bt_bencode::Value;
 use retracker::clock::Clock;
 use retracker::http::{self, Pages, Running};
-use retracker::metrics::{Failure, Metrics};
+use retracker::metrics::{Failure, Gauge, Metrics};
 use retracker::parts::End;
 use retracker::tracker::{self, Tracker};
 use socket2::{Domain, Socket, Type};
 
-/// Longest wait for something that must happen; a test that waits so long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait for something that must happen; a test that waits so long has failed, however busy the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server's own limits of time where no test is about them: a machine that stands still for a while does not meet them.
+const UNHURRIED: Duration = Duration::from_secs(120);
 
 /// A tracker at work.
 pub(crate) struct Server {
@@ -30,6 +33,9 @@ pub(crate) fn settings() -> http::Settings {
     http::Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()],
         workers: 2,
+        request_timeout: UNHURRIED,
+        idle_timeout: UNHURRIED,
+        write_timeout: UNHURRIED,
         ..http::Settings::default()
     }
 }
@@ -122,18 +128,28 @@ impl Server {
 
     /// Waits until something has failed so often.
     pub(crate) fn await_failures(&self, failure: Failure, count: u64) {
-        let step = Duration::from_millis(10);
-        for _ in 0..PATIENCE.as_millis() / step.as_millis() {
-            if self.failures(failure) >= count {
-                return;
-            }
-            std::thread::sleep(step);
-        }
-        panic!(
-            "{failure:?} only {} times, not {count}",
-            self.failures(failure)
+        await_that(
+            || self.failures(failure) >= count,
+            &format!("{failure:?} {count} times"),
         );
     }
+
+    /// Waits until so many connections are held.
+    pub(crate) fn await_connections(&self, count: u64) {
+        let held = || self.core.metrics().gauge(Gauge::Connections) == count;
+        await_that(held, &format!("{count} connections"));
+    }
+}
+
+fn await_that(holds: impl Fn() -> bool, what: &str) {
+    let step = Duration::from_millis(10);
+    for _ in 0..PATIENCE.as_millis() / step.as_millis() {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(step);
+    }
+    panic!("not within {PATIENCE:?}: {what}");
 }
 
 /// The hash of most tests, encoded.

@@ -11,7 +11,7 @@ use retracker::metrics::Metrics;
 use retracker::parts::End;
 use retracker::tracker::{InfoHash, PeerId, Settings, StoredPeer, StoredSwarm, Tracker};
 
-use crate::harness::{HASH, announce, connect, settings, start, start_all, start_with};
+use crate::harness::{self, HASH, announce, connect, settings, start, start_all, start_with};
 
 fn dead_swarm() -> StoredSwarm {
     StoredSwarm {
@@ -145,7 +145,7 @@ fn a_stop_lets_requests_under_way_finish_and_closes_the_idle() {
         server.get("/status");
     }
     let (v4, running) = (server.v4(), server.running);
-    let stopping = std::thread::spawn(move || running.stop(Duration::from_secs(20)));
+    let stopping = std::thread::spawn(move || running.stop(harness::PATIENCE));
     for client in &mut idle {
         assert!(client.is_closed());
     }

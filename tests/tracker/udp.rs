@@ -3,7 +3,6 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::mpsc::channel;
-use std::time::Duration;
 
 use retracker::clock::{Clock, Wall};
 use retracker::metrics::Failure;
@@ -196,9 +195,7 @@ fn garbage_hurts_nobody_and_is_never_answered_at_length() {
     let good = both.client("127.0.0.1");
     let socket = UdpSocket::bind("127.0.0.9:0").unwrap();
     socket.connect(both.v4).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let (mut sent, mut received) = (0, 0);
     // Waits for the worker that has this socket's datagrams, which may be another than `good` asks, by the reply to a connect.
     let mut catch_up = |socket: &UdpSocket| {

@@ -36,7 +36,8 @@ const complaints = [];
 async function visitor(options = {}) {
   const context = await browser.newContext({ locale: "en-GB", viewport: { width: 1440, height: 1000 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  // Long enough for a machine that has other work: what takes longer hangs.
+  page.setDefaultTimeout(120_000);
   page.on("request", (request) => {
     if (!request.url().startsWith(origin) && !request.url().startsWith("data:")) foreign.add(request.url());
   });
@@ -143,12 +144,12 @@ async function charts() {
       range === "hour" ? page.reload() : page.click(`[data-range=${range}]`),
     ]);
     check(`the samples of the ${range} come`, reply.status() === 200);
-    await page.waitForSelector(".chart canvas");
-    const drawn = await page.evaluate(() => [...document.querySelectorAll(".chart canvas")].filter((canvas) => {
+    // One after another: the page is asked until all are there.
+    await page.waitForFunction(() => [...document.querySelectorAll(".chart canvas")].filter((canvas) => {
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
       return data.some((value, at) => at % 4 === 3 && value > 0);
-    }).length);
-    check(`charts of the ${range} are drawn`, drawn >= 3, drawn);
+    }).length >= 3);
+    check(`charts of the ${range} are drawn`, true);
   }
   await page.context().close();
 }
@@ -158,10 +159,11 @@ async function liveFigures() {
   await logIn(page);
   const [reply] = await Promise.all([page.waitForResponse(/api\/v1\/stats$/), page.waitForTimeout(0)]);
   check("live figures are fetched", reply.status() === 200);
-  check("nothing is marked stale", await page.locator("#stale").isHidden());
+  await page.locator("#stale").waitFor({ state: "hidden" });
+  check("nothing is marked stale", true);
   await page.route("**/api/v1/stats", (route) => route.abort());
   const before = complaints.length;
-  await page.waitForSelector("#stale:not([hidden])", { timeout: 60_000 });
+  await page.waitForSelector("#stale:not([hidden])", { timeout: 120_000 });
   check("figures that are old are marked", await page.evaluate(() => document.body.classList.contains("is-stale")));
   complaints.length = before;
   await page.unroute("**/api/v1/stats");
@@ -180,7 +182,7 @@ async function savingsOfAZone() {
   check("savings have a bar for each hour and day", await page.locator("#savings svg g").count() === 24 + 30);
   // The crowd downloads all the time, but what it has is booked by the next census only.
   const tallest = () => page.$$eval("#savings svg rect:not(.ground)", (bars) => Math.max(...bars.map((bar) => bar.height.baseVal.value)));
-  for (let tries = 0; tries < 20 && await tallest() === 0; tries += 1) {
+  for (let tries = 0; tries < 60 && await tallest() === 0; tries += 1) {
     await page.waitForTimeout(2_000);
     await page.reload();
   }
