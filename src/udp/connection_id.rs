@@ -1,8 +1,9 @@
 //! Connection ids (BEP 15): proof that a client receives at the address it sends from, without state per client.
 //!
-//! An id is the whole 64-bit SipHash-2-4 tag, under a key that lives as long as the process, of the client's address and the
-//! window of time that it was issued in. The port is left out: routers that translate addresses change it. No time stands in
-//! the id itself, so all 64 bits must be guessed; an id of a window to come is never computed and so never accepted.
+//! An id is the 64-bit SipHash-2-4 tag, under a key that lives as long as the process, of the client's address and the
+//! window of time that it was issued in; its first bit is always set, so that no reply, which begins with a small number, is
+//! taken for a request with an id. The port is left out: routers that translate addresses change it. No time stands in
+//! the id itself, so 63 bits must be guessed; an id of a window to come is never computed and so never accepted.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,6 +16,9 @@ use crate::clock::Seconds;
 /// Length of a window. The present one and the one before are accepted: an id lives for more than this and for less than twice
 /// as long. BEP 15 lets clients use one for 60 s and asks trackers to take it for 120 s.
 const WINDOW_SECONDS: u32 = 120;
+
+/// What sets ids apart from the beginning of every reply (see [`super::packet::Head::is_reply`]).
+const FIRST_BIT: u64 = 1 << 63;
 
 /// Issues and verifies connection ids. Copies share the key: a client whose next datagram reaches another worker stays known.
 #[derive(Clone, Copy)]
@@ -59,7 +63,7 @@ impl ConnectionIds {
 
     /// The two families cannot be taken for each other: the tag covers the length of what it hashes.
     fn tag(&self, ip: IpAddr, window: u32) -> u64 {
-        match ip {
+        let tag = match ip {
             IpAddr::V4(ip) => {
                 let bytes = u64::from(ip.to_bits()) << 32 | u64::from(window);
                 self.keyed.hash(&bytes.to_be_bytes())
@@ -72,7 +76,8 @@ impl ConnectionIds {
                 }
                 self.keyed.hash(&bytes)
             }
-        }
+        };
+        tag | FIRST_BIT
     }
 }
 
