@@ -39,7 +39,7 @@ pub use record::{RecordError, read as read_record, write as write_record};
 pub use restore::Summary;
 pub use timeline::Moment;
 
-use crate::clock::{Clock, Wall};
+use crate::clock::{Clock, Seconds, Wall};
 use crate::metrics::Gauge;
 use crate::parts::{self, End};
 use crate::tracker::Tracker;
@@ -200,6 +200,7 @@ impl Opened {
             last.inspect_err(|error| log::error!("reading the last snapshot's time: {error}"))
                 .unwrap_or_default()
         });
+        let is_resumed = last.is_some();
         let timeline = Timeline::resume(last, moment);
         let restored =
             connection.map(|connection| restore::restore(connection, tracker, &timeline, moment));
@@ -229,6 +230,7 @@ impl Opened {
         Restored {
             opened: self,
             timeline,
+            is_resumed,
             summary,
         }
     }
@@ -238,6 +240,7 @@ impl Opened {
 pub struct Restored {
     opened: Opened,
     timeline: Timeline,
+    is_resumed: bool,
     summary: Summary,
 }
 
@@ -245,6 +248,12 @@ impl Restored {
     /// What came back.
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// The database's time at `now`: seconds that go on over restarts. Whether they really do, or began anew because there is no
+    /// snapshot that they could go on from.
+    pub fn elapsed(&self, now: Seconds) -> (u64, bool) {
+        (self.timeline.stamp(now), self.is_resumed)
     }
 
     /// What was found in the place of the database; `None` when the disk refused.

@@ -86,6 +86,7 @@ pub fn bind(settings: &Settings, inherited: Vec<UdpSocket>) -> io::Result<Bound>
         sockets: Vec::new(),
         addresses: Vec::new(),
         reported: Arc::new(ArcSwap::from_pointee(settings.reported.clone())),
+        ids: None,
     };
     if !settings.is_enabled {
         return Ok(bound);
@@ -113,9 +114,15 @@ pub struct Bound {
     sockets: Vec<socket::Opened>,
     addresses: Vec<SocketAddr>,
     reported: Arc<ArcSwap<Rules>>,
+    ids: Option<ConnectionIds>,
 }
 
 impl Bound {
+    /// Goes on with `ids` of a process before this. Without them ids are made under a key of their own.
+    pub fn resume(&mut self, ids: ConnectionIds) {
+        self.ids = Some(ids);
+    }
+
     fn add(&mut self, sockets: Vec<socket::Opened>) -> io::Result<()> {
         if let Some(first) = sockets.first() {
             self.addresses.push(first.socket.local_addr()?);
@@ -145,7 +152,10 @@ impl Bound {
         first_sheet: usize,
         ends: &Sender<parts::End>,
     ) -> io::Result<Running> {
-        let ids = ConnectionIds::generate().map_err(io::Error::other)?;
+        let ids = match self.ids {
+            Some(ids) => ids,
+            None => ConnectionIds::generate().map_err(io::Error::other)?,
+        };
         let mut running = Running {
             stop: Arc::default(),
             threads: Vec::new(),
