@@ -30,7 +30,7 @@ pub(super) fn ids(
     clock: Clock,
 ) -> Result<ConnectionIds, getrandom::Error> {
     let now = clock.now();
-    let (elapsed, is_resumed) = restored.elapsed(now);
+    let (elapsed, goes_on) = restored.elapsed(now);
     let folder = match settings.file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -46,7 +46,7 @@ pub(super) fn ids(
             None
         }
     };
-    if let Some(key) = kept.filter(|_| is_resumed) {
+    if let Some(key) = kept.filter(|_| goes_on) {
         return Ok(ConnectionIds::resume(&key, elapsed, now));
     }
     let key = Key::generate()?;

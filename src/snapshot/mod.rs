@@ -200,7 +200,6 @@ impl Opened {
             last.inspect_err(|error| log::error!("reading the last snapshot's time: {error}"))
                 .unwrap_or_default()
         });
-        let is_resumed = last.is_some();
         let timeline = Timeline::resume(last, moment);
         let restored =
             connection.map(|connection| restore::restore(connection, tracker, &timeline, moment));
@@ -230,7 +229,6 @@ impl Opened {
         Restored {
             opened: self,
             timeline,
-            is_resumed,
             summary,
         }
     }
@@ -240,7 +238,6 @@ impl Opened {
 pub struct Restored {
     opened: Opened,
     timeline: Timeline,
-    is_resumed: bool,
     summary: Summary,
 }
 
@@ -250,10 +247,10 @@ impl Restored {
         &self.summary
     }
 
-    /// The database's time at `now`: seconds that go on over restarts. Whether they really do, or began anew because there is no
-    /// snapshot that they could go on from.
+    /// The database's time at `now`: seconds that go on over restarts. Whether they really do, or begin anew because there is no
+    /// snapshot that they could go on from, or no clock that told for how long the process was away.
     pub fn elapsed(&self, now: Seconds) -> (u64, bool) {
-        (self.timeline.stamp(now), self.is_resumed)
+        (self.timeline.stamp(now), self.timeline.goes_on())
     }
 
     /// What was found in the place of the database; `None` when the disk refused.
