@@ -1,10 +1,9 @@
 //! Opens the sockets of the workers, and knows what they need: no second instance on a port, buffers, the address to reply from.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 
-use nix::sys::socket::{SockaddrLike, SockaddrStorage, setsockopt, sockopt};
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Settings;
@@ -89,10 +88,8 @@ fn prepare(socket: UdpSocket, settings: &Settings) -> io::Result<Opened> {
         setsockopt(&socket, sockopt::SndBuf, &settings.send_buffer)?;
     }
     let address = socket.local_addr()?;
-    let pins_source = address.ip().is_unspecified()
-        && settings
-            .pin_source
-            .unwrap_or_else(|| has_several_addresses(address.is_ipv4()));
+    // Addresses come and go while the process runs, so how many there are now says nothing.
+    let pins_source = settings.pin_source && address.ip().is_unspecified();
     if pins_source && address.is_ipv4() {
         setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     } else if pins_source {
@@ -102,29 +99,4 @@ fn prepare(socket: UdpSocket, settings: &Settings) -> io::Result<Opened> {
         socket,
         pins_source,
     })
-}
-
-/// Whether clients can reach this host at more than one address of a family. One that cannot be found out counts as yes.
-fn has_several_addresses(is_v4: bool) -> bool {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
-        return true;
-    };
-    let addresses = interfaces.filter_map(|interface| ip_of(&interface.address?));
-    let reachable: BTreeSet<IpAddr> = addresses
-        .filter(|ip| ip.is_ipv4() == is_v4 && !ip.is_loopback() && !is_link_local(*ip))
-        .collect();
-    reachable.len() > 1
-}
-
-fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
-    address.family()?;
-    let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
-    v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip())))
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
 }
