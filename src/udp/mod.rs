@@ -50,6 +50,8 @@ pub struct Settings {
     /// (`pin_source`). The system would choose by the route back, and a client drops what comes from elsewhere. It costs
     /// half a microsecond of four for each request. Default yes.
     pub pin_source: bool,
+    /// Whether it listens at addresses that the host does not have yet (`free_bind`). Default no: such an address is an error.
+    pub free_bind: bool,
     /// When the address in an announce counts (`ignore_reported_ip` and what goes with it). Only v4 clients can report one: the
     /// field has four bytes. Default: never.
     pub reported: Rules,
@@ -67,6 +69,7 @@ impl Default for Settings {
             receive_buffer: 4 << 20,
             send_buffer: 0,
             pin_source: true,
+            free_bind: false,
             reported: Rules::default(),
         }
     }
@@ -387,6 +390,22 @@ mod tests {
             }
         }
         served.running.stop();
+    }
+
+    /// C3: the standby of an address that moves between hosts
+    #[test]
+    fn an_address_that_comes_later_is_listened_at_with_free_bind_only() {
+        let settings = on(&["192.0.2.77:0", "[2001:db8::77]:0"], 2);
+        let error = bind(&settings, Vec::new()).unwrap_err().to_string();
+        assert!(
+            error.contains("192.0.2.77") && error.contains("free_bind"),
+            "{error}"
+        );
+        let settings = Settings {
+            free_bind: true,
+            ..settings
+        };
+        assert_eq!(bind(&settings, Vec::new()).unwrap().threads(), 4);
     }
 
     #[test]

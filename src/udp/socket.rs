@@ -23,7 +23,15 @@ pub(super) fn open(
     workers: usize,
     settings: &Settings,
 ) -> io::Result<Vec<Opened>> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("udp {address}: {error}"));
+    let named = |error: io::Error| {
+        let hint = if error.kind() == io::ErrorKind::AddrNotAvailable {
+            "; with free_bind an address may come later"
+        } else {
+            ""
+        };
+        io::Error::new(error.kind(), format!("udp {address}: {error}{hint}"))
+    };
+    let create = |address| create(address, settings.free_bind);
     let first = create(address)?;
     // The first is bound alone and shares its port only afterwards: an instance that runs already is an error, not a partner
     // that would be given half of the clients.
@@ -55,14 +63,16 @@ pub(super) fn adopt(
     Ok(opened)
 }
 
-/// Whether `error` says that the host has no IPv6, on the address that stands for all of it.
+/// Whether `error` says that the host has no IPv6: the family is unknown, or one of the two addresses is missing that every host
+/// with IPv6 has.
 pub(super) fn is_family_missing(address: SocketAddr, error: &io::Error) -> bool {
-    let is_missing = error.kind() == io::ErrorKind::AddrNotAvailable
+    let is_common = address.ip().is_unspecified() || address.ip().is_loopback();
+    let is_missing = is_common && error.kind() == io::ErrorKind::AddrNotAvailable
         || error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT);
-    address.is_ipv6() && address.ip().is_unspecified() && is_missing
+    address.is_ipv6() && is_missing
 }
 
-fn create(address: SocketAddr) -> io::Result<Socket> {
+fn create(address: SocketAddr, free_bind: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -70,6 +80,11 @@ fn create(address: SocketAddr) -> io::Result<Socket> {
     )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
+    }
+    match address {
+        _ if !free_bind => {}
+        SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
+        SocketAddr::V6(_) => socket.set_freebind_v6(true)?,
     }
     Ok(socket)
 }

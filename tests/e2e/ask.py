@@ -51,7 +51,8 @@ def udp_request(address, port, action, body, source=None):
         asking.settimeout(2)
         if source:
             asking.bind((source, 0))
-        asking.connect((address, port))
+        # Resolved first: an address tuple by hand would lose the interface of a link-local one.
+        asking.connect(socket.getaddrinfo(address, port, family, socket.SOCK_DGRAM)[0][4])
         asking.send(struct.pack(">QII", UDP_MAGIC, 0, 7))
         told, transaction, *connection = struct.unpack(">IIQ", asking.recv(2048))
         if (told, transaction) != (0, 7):
