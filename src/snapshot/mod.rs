@@ -44,7 +44,7 @@ use crate::metrics::Gauge;
 use crate::parts::{self, End};
 use crate::tracker::Tracker;
 use database::Database;
-use timeline::Timeline;
+use timeline::{Finished, Timeline};
 use writer::Writer;
 
 /// Where and how often.
@@ -271,6 +271,9 @@ impl Restored {
         clock: Clock,
         ends: Sender<End>,
     ) -> io::Result<(Mailbox, JoinHandle<()>)> {
+        if !self.timeline.goes_on() {
+            self.begin_time(Moment::of(&clock));
+        }
         let (mailbox, received, stopping) = mailbox::mailbox();
         let writer = Writer {
             file: self.opened.settings.file,
@@ -289,5 +292,25 @@ impl Restored {
         };
         let thread = parts::start("snapshot", ends, move || writer.run())?;
         Ok((mailbox, thread))
+    }
+
+    /// Writes down when the database's time began, so that it goes on even if the process is killed before its first snapshot. A
+    /// disk that refuses is complained of by that.
+    fn begin_time(&self, moment: Moment) {
+        let Source::Database(database, _) = &self.opened.source else {
+            return;
+        };
+        let written = database.begin().and_then(|()| {
+            database.finish(Finished {
+                stamp: self.timeline.stamp(moment.now),
+                wall: moment.wall,
+                boot: moment.boot,
+            })?;
+            database.commit()
+        });
+        if let Err(error) = written {
+            log::debug!("the beginning of the database's time: {error}");
+            database.rollback();
+        }
     }
 }

@@ -121,6 +121,24 @@ fn a_client_that_connected_before_a_restart_is_known_after_it_and_not_for_ever()
     );
 }
 
+/// P24: killed before the first snapshot
+#[test]
+fn a_restart_without_a_stop_is_none_the_worse() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path());
+    let id = program.connect();
+    // What a killed process leaves is what is on the disk while it runs.
+    let left = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), left.path().join(file.file_name())).unwrap();
+    }
+    program.stop();
+    let program = Program::start(left.path());
+    assert!(program.knows(&id));
+    program.stop();
+}
+
 /// P24: a key that is not good any more costs a connect, and neither the start nor what an id is for
 #[test]
 fn a_key_that_is_damaged_or_older_than_the_database_is_made_anew() {
