@@ -18,7 +18,7 @@ pub(super) fn check(config: &Config, places: &Places, warnings: &mut Vec<String>
     if is_all_of_v6_only(&config.http.listen) {
         let place = place("TRACKER", "host");
         warnings.push(format!(
-            "{place} is all of IPv6 only: IPv4 clients are not served. `host = 0.0.0.0 ::` is both, and so is nothing"
+            "{place} is all of IPv6 only: IPv4 clients are not served; `host = 0.0.0.0 ::`, or no host at all, serves both"
         ));
     }
     let tracker = &config.tracker;

@@ -108,7 +108,7 @@ pub(super) fn is_family_missing(address: SocketAddr, error: &io::Error) -> bool 
 /// Names the address in an error, and the option that would help.
 pub(super) fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
     let hint = if error.kind() == io::ErrorKind::AddrNotAvailable {
-        "; with free_bind an address may come later"
+        "; free_bind = yes lets it listen at an address that comes later"
     } else {
         ""
     };

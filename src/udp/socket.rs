@@ -25,7 +25,7 @@ pub(super) fn open(
 ) -> io::Result<Vec<Opened>> {
     let named = |error: io::Error| {
         let hint = if error.kind() == io::ErrorKind::AddrNotAvailable {
-            "; with free_bind an address may come later"
+            "; free_bind = yes lets it listen at an address that comes later"
         } else {
             ""
         };
