@@ -1,5 +1,6 @@
-//! Any datagrams, from sources that have proved themselves and from others, at a tracker that lives on from run to run: no reply
-//! to the unproved is longer than its request, none at all is longer than a frame, and each carries its request's transaction.
+//! Any datagrams, from sources that have proved themselves and from others, at a tracker that lives on from run to run: a reply to
+//! the unproved is shorter than its request (to a connect: 16 bytes), none at all is longer than a frame, each carries its request's
+//! transaction, and none is answered when it comes back, from the one it went to or from anybody else.
 #![no_main]
 
 use std::cell::RefCell;
@@ -32,6 +33,9 @@ fn rig() -> Rig {
         max_peers: 10_000,
         max_torrents: 1_000,
         max_peers_per_torrent: 500,
+        // The interval stands where a request has its action: 1, an announce, or 2, a scrape.
+        announce_interval: 1,
+        interval_jitter: 50,
         ..Settings::default()
     };
     let tracker = Arc::new(Tracker::new(settings, Arc::clone(&metrics)));
@@ -73,11 +77,20 @@ impl Rig {
             return;
         };
         let shown = datagram.first_chunk().map_or(0, |id| u64::from_be_bytes(*id));
-        if !self.ids.verify(shown, ip, now) {
-            assert!(length <= datagram.len(), "{length} bytes for {}", datagram.len());
+        if shown == PROTOCOL_ID && datagram[8..12] == [0; 4] {
+            assert_eq!(length, 16);
+        } else if !self.ids.verify(shown, ip, now) {
+            assert!(length < datagram.len(), "{length} bytes for {}", datagram.len());
         }
         assert!(length <= if ip.is_ipv4() { MAX_REPLY_V4 } else { MAX_REPLY_V6 });
         assert_eq!(out[4..8], datagram[12..16]);
+        let reply = &out[..length];
+        let other = SocketAddr::from(([192, 0, 2, host.wrapping_add(1)], 8_080));
+        for from in [source, other] {
+            let mut again = [0; MAX_REPLY_V4];
+            let answer = self.handler.answer(reply, from, &mut turn, &mut again);
+            assert_eq!(answer, None, "{from} sends {}", reply.escape_ascii());
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The composition root: builds the parts (bind, restore, start), runs until told to stop or until a part ends, and stops them
 //! in order. The only place that knows all parts.
 //!
+//! - `connection_key.rs` keeps what UDP clients are known by over a restart.
 //! - `doors.rs` ties the parts to each other by closures.
 //! - `reload.rs` puts a new configuration in force.
 //! - `service.rs` speaks to the service manager: sockets handed over, readiness, watchdog.
 
+mod connection_key;
 mod doors;
 mod reload;
 mod service;
@@ -77,13 +79,16 @@ impl App {
         let clock = Clock::start();
         let (ends_in, ends) = channel();
         let http = http::bind(&config.http, inherited.tcp).context("HTTP cannot listen")?;
-        let udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
+        let mut udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
         let first_sheet = http.workers();
         let metrics = Arc::new(Metrics::new(first_sheet + udp.threads()));
         let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
         reload::fill(&tracker, &config, None, clock)?;
         let database = snapshot::open(&config.snapshot, clock.wall())?;
         let restored = database.restore(&tracker, Moment::of(&clock));
+        if udp.threads() > 0 {
+            udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);
+        }
         let (mailbox, snapshots) = restored.start(Arc::clone(&tracker), clock, ends_in.clone())?;
         doors::restore_ledger(&tracker, &mailbox);
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));

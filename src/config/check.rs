@@ -1,6 +1,6 @@
 //! What no single key can tell: combinations that do not mean what they seem to, and meanings that differ from the original's.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Config;
 use super::problem::Place;
@@ -9,6 +9,18 @@ use super::sources::{Places, named};
 /// Adds a warning for everything that is odd.
 pub(super) fn check(config: &Config, places: &Places, warnings: &mut Vec<String>) {
     let place = |section, key| named(places, section, key);
+    let is_all_of_v6_only = |addresses: &[SocketAddr]| {
+        addresses.iter().all(SocketAddr::is_ipv6)
+            && addresses
+                .iter()
+                .any(|address| address.ip().is_unspecified())
+    };
+    if is_all_of_v6_only(&config.http.listen) {
+        let place = place("TRACKER", "host");
+        warnings.push(format!(
+            "{place} is all of IPv6 only: IPv4 clients are not served; `host = 0.0.0.0 ::`, or no host at all, serves both"
+        ));
+    }
     let tracker = &config.tracker;
     if tracker.peer_expire_factor < 2.0 {
         let place = place("TRACKER", "peer_expire_factor");

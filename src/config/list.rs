@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::value::Slot;
 use crate::reported::Pair;
-use crate::tracker::{ClientRule, Networks};
+use crate::tracker::{ClientRule, Networks, is_reachable};
 
 /// The entries of a list.
 fn entries(text: &str) -> impl Iterator<Item = &str> {
@@ -106,19 +106,31 @@ impl Door {
     }
 
     fn parse(text: &str) -> Result<Vec<Door>, String> {
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            let port = Some(address.port());
-            return Ok(vec![Door {
-                ip: address.ip(),
-                port,
-            }]);
-        }
         let bare = text
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'));
-        if let Ok(ip) = bare.unwrap_or(text).parse() {
-            return Ok(vec![Door::at(ip)]);
+        let door = match (text.parse::<SocketAddr>(), bare.unwrap_or(text).parse()) {
+            (Ok(address), _) => Door {
+                ip: address.ip(),
+                port: Some(address.port()),
+            },
+            (Err(_), Ok(ip)) => Door::at(ip),
+            (Err(_), Err(_)) => return Door::named(text),
+        };
+        // A v4 address in v6 spelling is a v4 one; a v6 socket would refuse it.
+        let ip = door.ip.to_canonical();
+        if matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+            return Err(format!(
+                "`{text}` is a link-local address, which says nothing without its interface; `::` listens at it too"
+            ));
         }
+        if !ip.is_unspecified() && !is_reachable(ip) {
+            return Err(format!("`{text}` is no address that a host can have"));
+        }
+        Ok(vec![Door { ip, ..door }])
+    }
+
+    fn named(text: &str) -> Result<Vec<Door>, String> {
         match text {
             "*" => Ok(Door::ALL.to_vec()),
             "localhost" => Ok(vec![
@@ -135,6 +147,23 @@ impl Door {
             None => self.ip.to_string(),
         }
     }
+}
+
+/// The addresses without those that another one stands for already: each can be bound once only. Port 0 is another one each time.
+pub(super) fn distinct(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let covers = |all: &SocketAddr, one: &SocketAddr| {
+        all.ip().is_unspecified()
+            && (all.is_ipv4(), all.port()) == (one.is_ipv4(), one.port())
+            && !one.ip().is_unspecified()
+    };
+    let mut distinct: Vec<SocketAddr> = Vec::new();
+    for address in addresses {
+        let is_covered = addresses.iter().any(|other| covers(other, address));
+        if address.port() == 0 || !is_covered && !distinct.contains(address) {
+            distinct.push(*address);
+        }
+    }
+    distinct
 }
 
 /// The places to listen at.
@@ -304,10 +333,55 @@ mod tests {
         );
         DoorList(&mut doors).read("localhost").unwrap();
         assert_eq!(doors.len(), 2);
-        for text in ["0.0.0.0:99999", "tracker.local", "::1 ::1", "0.0.0.0/0"] {
+        for text in [
+            "0.0.0.0:99999",
+            "tracker.local",
+            "::1 ::1",
+            "0.0.0.0/0",
+            "127.0.0.1 ::ffff:127.0.0.1",
+            "224.0.0.1",
+            "[ff02::1]:80",
+            "255.255.255.255",
+            "0.0.0.1",
+            "fe80::1",
+            "[fe80::1%2]:80",
+        ] {
             assert!(DoorList(&mut doors).read(text).is_err(), "{text}");
         }
         assert_eq!(doors.len(), 2, "a bad value changes nothing");
+        DoorList(&mut doors)
+            .read("::ffff:127.0.0.1 [::ffff:127.0.0.2]:80 [::ffff:0.0.0.0]")
+            .unwrap();
+        assert_eq!(
+            DoorList(&mut doors).write(),
+            "127.0.0.1 127.0.0.2:80 0.0.0.0"
+        );
+    }
+
+    /// C3
+    #[test]
+    fn an_address_is_listened_at_once_however_often_it_is_meant() {
+        let listen = |text: &str| {
+            let addresses: Vec<SocketAddr> = text
+                .split(' ')
+                .map(|address| address.parse().unwrap())
+                .collect();
+            let distinct: Vec<String> = distinct(&addresses)
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            distinct.join(" ")
+        };
+        assert_eq!(
+            listen("127.0.0.1:8 127.0.0.1:8 127.0.0.1:9"),
+            "127.0.0.1:8 127.0.0.1:9"
+        );
+        assert_eq!(listen("127.0.0.1:8 [::1]:8 0.0.0.0:8"), "[::1]:8 0.0.0.0:8");
+        assert_eq!(
+            listen("[::]:8 [::1]:8 [::1]:9 0.0.0.0:8"),
+            "[::]:8 [::1]:9 0.0.0.0:8"
+        );
+        assert_eq!(listen("0.0.0.0:0 127.0.0.1:0"), "0.0.0.0:0 127.0.0.1:0");
     }
 
     /// S10

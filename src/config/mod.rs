@@ -98,14 +98,16 @@ impl Config {
         } else {
             &self.hosts
         };
-        self.http.listen = doors.iter().map(|door| door.or_port(self.port)).collect();
+        let at = |port_of: &dyn Fn(&Door) -> SocketAddr| {
+            let addresses: Vec<SocketAddr> = doors.iter().map(port_of).collect();
+            list::distinct(&addresses)
+        };
+        self.http.listen = at(&|door| door.or_port(self.port));
         self.udp.listen = match self.udp_port {
-            Some(port) => doors
-                .iter()
-                .map(|door| SocketAddr::new(door.ip, port.get()))
-                .collect(),
+            Some(port) => at(&|door| SocketAddr::new(door.ip, port.get())),
             None => self.http.listen.clone(),
         };
+        self.udp.free_bind = self.http.free_bind;
         self.udp.reported = self.http.reported.clone();
         self.web.snapshot_interval = self.snapshot.interval;
         if let Some(folder) = self.snapshot.file.parent() {

@@ -43,9 +43,12 @@ pub(super) struct Listeners {
 /// The first is bound alone, without `SO_REUSEPORT`, so that a second instance of the program is refused although each lets its
 /// own workers share the port; it joins the group before it listens.
 ///
+/// With `free_bind` the host need not have the address yet.
+///
 /// # Errors
 /// What the system says, an address in use above all.
-pub(super) fn open(address: SocketAddr, count: usize) -> io::Result<Listeners> {
+pub(super) fn open(address: SocketAddr, count: usize, free_bind: bool) -> io::Result<Listeners> {
+    let create = |address| create(address, free_bind);
     let first = create(address)?;
     first.bind(&address.into())?;
     first.set_reuse_port(true)?;
@@ -92,12 +95,37 @@ pub(super) fn adopt(listener: TcpListener, count: usize) -> io::Result<Listeners
     })
 }
 
-fn create(address: SocketAddr) -> io::Result<Socket> {
+/// Whether `error` says that the host has no IPv6: the family is unknown, or one of the two addresses is missing that every host
+/// with IPv6 has.
+pub(super) fn is_family_missing(address: SocketAddr, error: &io::Error) -> bool {
+    let is_common = address.ip().is_unspecified() || address.ip().is_loopback();
+    let code = error.raw_os_error();
+    let is_missing = is_common && code == Some(libc::EADDRNOTAVAIL)
+        || [Some(libc::EAFNOSUPPORT), Some(libc::EPROTONOSUPPORT)].contains(&code);
+    address.is_ipv6() && is_missing
+}
+
+/// Names the address in an error, and the option that would help.
+pub(super) fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
+    let hint = if error.kind() == io::ErrorKind::AddrNotAvailable {
+        "; free_bind = yes lets it listen at an address that comes later"
+    } else {
+        ""
+    };
+    io::Error::new(error.kind(), format!("{address}: {error}{hint}"))
+}
+
+fn create(address: SocketAddr, free_bind: bool) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
+    }
+    match address {
+        _ if !free_bind => {}
+        SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
+        SocketAddr::V6(_) => socket.set_freebind_v6(true)?,
     }
     Ok(socket)
 }
@@ -119,18 +147,35 @@ mod tests {
 
     #[test]
     fn a_second_instance_is_refused_the_port() {
-        let first = open(SocketAddr::from(([127, 0, 0, 1], 0)), 3).unwrap();
+        let first = open(SocketAddr::from(([127, 0, 0, 1], 0)), 3, false).unwrap();
         assert_eq!(first.sockets.len(), 3);
-        let error = open(first.address, 2).unwrap_err();
+        let error = open(first.address, 2, false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         drop(first.sockets);
-        open(first.address, 2).unwrap();
+        open(first.address, 2, false).unwrap();
     }
 
     /// P13
     #[test]
     fn v4_and_v6_share_a_port_number() {
-        let v6 = open("[::]:0".parse().unwrap(), 1).unwrap();
-        open(SocketAddr::from(([0, 0, 0, 0], v6.address.port())), 1).unwrap();
+        let v6 = open("[::]:0".parse().unwrap(), 1, false).unwrap();
+        open(
+            SocketAddr::from(([0, 0, 0, 0], v6.address.port())),
+            1,
+            false,
+        )
+        .unwrap();
+    }
+
+    /// C3: the standby of an address that moves between hosts
+    #[test]
+    fn an_address_that_comes_later_is_listened_at_with_free_bind_only() {
+        for address in ["192.0.2.77:0", "[2001:db8::77]:0"] {
+            let address = address.parse().unwrap();
+            let error = open(address, 2, false).unwrap_err();
+            assert!(!is_family_missing(address, &error));
+            assert!(explain(address, &error).to_string().contains("free_bind"));
+            assert_eq!(open(address, 2, true).unwrap().sockets.len(), 2);
+        }
     }
 }

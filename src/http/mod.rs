@@ -32,7 +32,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use nix::libc;
 use rustix::event::{EventfdFlags, eventfd};
 
 use self::accept::Door;
@@ -120,13 +119,13 @@ pub fn bind(settings: &Settings, inherited: Vec<TcpListener>) -> io::Result<Boun
         &[]
     };
     for address in addresses {
-        match listen::open(*address, workers) {
+        match listen::open(*address, workers, settings.free_bind) {
             Ok(opened) => listeners.push(opened),
-            Err(error) if address.is_ipv6() && is_without_v6(&error) => {
+            Err(error) if listen::is_family_missing(*address, &error) => {
                 log::warn!("http: {address} is left out: {error}");
                 missing = Some(error);
             }
-            Err(error) => return Err(io::Error::new(error.kind(), format!("{address}: {error}"))),
+            Err(error) => return Err(listen::explain(*address, &error)),
         }
     }
     if listeners.is_empty() {
@@ -137,17 +136,6 @@ pub fn bind(settings: &Settings, inherited: Vec<TcpListener>) -> io::Result<Boun
         listeners,
         workers,
     })
-}
-
-fn is_without_v6(error: &io::Error) -> bool {
-    let missing = [
-        libc::EAFNOSUPPORT,
-        libc::EADDRNOTAVAIL,
-        libc::EPROTONOSUPPORT,
-    ];
-    error
-        .raw_os_error()
-        .is_some_and(|code| missing.contains(&code))
 }
 
 impl Bound {

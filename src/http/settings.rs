@@ -6,12 +6,14 @@ use std::time::Duration;
 use crate::origin::Origin;
 use crate::reported::Rules;
 
-/// Settings of the HTTP tracker. `listen` and `workers` are taken at the start only; a reload changes the rest.
+/// Settings of the HTTP tracker. `listen`, `free_bind` and `workers` are taken at the start only; a reload changes the rest.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Addresses to listen on, one listener each; v6 ones take v6 only (`host`, `port`). Default port 8080 of all addresses,
     /// v4 and v6. Port 0: any free one.
     pub listen: Vec<SocketAddr>,
+    /// Whether it listens at addresses that the host does not have yet (`free_bind`). Default no: such an address is an error.
+    pub free_bind: bool,
     /// Threads that answer (`workers`). Default 0: one per core.
     pub workers: usize,
     /// Whose address a request counts for, and who is an admin.
@@ -50,6 +52,7 @@ impl Default for Settings {
                 SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
                 SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8080)),
             ],
+            free_bind: false,
             workers: 0,
             origin: Origin::default(),
             reported: Rules::default(),

@@ -39,12 +39,12 @@ pub use record::{RecordError, read as read_record, write as write_record};
 pub use restore::Summary;
 pub use timeline::Moment;
 
-use crate::clock::{Clock, Wall};
+use crate::clock::{Clock, Seconds, Wall};
 use crate::metrics::Gauge;
 use crate::parts::{self, End};
 use crate::tracker::Tracker;
 use database::Database;
-use timeline::Timeline;
+use timeline::{Finished, Timeline};
 use writer::Writer;
 
 /// Where and how often.
@@ -247,6 +247,12 @@ impl Restored {
         &self.summary
     }
 
+    /// The database's time at `now`: seconds that go on over restarts. Whether they really do, or begin anew because there is no
+    /// snapshot that they could go on from, or no clock that told for how long the process was away.
+    pub fn elapsed(&self, now: Seconds) -> (u64, bool) {
+        (self.timeline.stamp(now), self.timeline.goes_on())
+    }
+
     /// What was found in the place of the database; `None` when the disk refused.
     pub fn found(&self) -> Option<&Found> {
         match &self.opened.source {
@@ -265,6 +271,9 @@ impl Restored {
         clock: Clock,
         ends: Sender<End>,
     ) -> io::Result<(Mailbox, JoinHandle<()>)> {
+        if !self.timeline.goes_on() {
+            self.begin_time(Moment::of(&clock));
+        }
         let (mailbox, received, stopping) = mailbox::mailbox();
         let writer = Writer {
             file: self.opened.settings.file,
@@ -283,5 +292,25 @@ impl Restored {
         };
         let thread = parts::start("snapshot", ends, move || writer.run())?;
         Ok((mailbox, thread))
+    }
+
+    /// Writes down when the database's time began, so that it goes on even if the process is killed before its first snapshot. A
+    /// disk that refuses is complained of by that.
+    fn begin_time(&self, moment: Moment) {
+        let Source::Database(database, _) = &self.opened.source else {
+            return;
+        };
+        let written = database.begin().and_then(|()| {
+            database.finish(Finished {
+                stamp: self.timeline.stamp(moment.now),
+                wall: moment.wall,
+                boot: moment.boot,
+            })?;
+            database.commit()
+        });
+        if let Err(error) = written {
+            log::debug!("the beginning of the database's time: {error}");
+            database.rollback();
+        }
     }
 }

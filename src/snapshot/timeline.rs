@@ -42,19 +42,28 @@ pub(super) struct Finished {
 pub(super) struct Timeline {
     origin: Seconds,
     stamp: u64,
+    goes_on: bool,
 }
 
 impl Timeline {
     /// Goes on after the last finished snapshot, or begins at the wall time when there is none.
     pub(super) fn resume(last: Option<Finished>, moment: Moment) -> Timeline {
+        let away = last.and_then(|last| seconds_away(last, moment));
         let stamp = match last {
-            Some(last) => last.stamp.saturating_add(seconds_away(last, moment)),
+            // Then no time has passed, and peers live at most one lifetime too long.
+            Some(last) => last.stamp.saturating_add(away.unwrap_or(0)),
             None => moment.wall.max(PLAUSIBLE).0,
         };
         Timeline {
             origin: moment.now,
             stamp,
+            goes_on: away.is_some(),
         }
+    }
+
+    /// Whether there was a time to go on from, and a clock that told how much of it had gone by.
+    pub(super) fn goes_on(&self) -> bool {
+        self.goes_on
     }
 
     /// The database's time at the monotonic reading `at`.
@@ -71,18 +80,18 @@ impl Timeline {
 }
 
 /// How long the process was away. The boot clock knows it for sure; across boots there is only the wall clock, and one that
-/// was never set, or went back, says nothing: then no time has passed, and peers live at most one lifetime too long.
-fn seconds_away(last: Finished, moment: Moment) -> u64 {
+/// was never set, or went back, says nothing.
+fn seconds_away(last: Finished, moment: Moment) -> Option<u64> {
     if let (Some(then), Some(now)) = (last.boot, moment.boot)
         && then.id == now.id
         && now.seconds >= then.seconds
     {
-        return now.seconds - then.seconds;
+        return Some(now.seconds - then.seconds);
     }
     if last.wall < PLAUSIBLE || moment.wall < PLAUSIBLE {
-        return 0;
+        return None;
     }
-    moment.wall.0.saturating_sub(last.wall.0)
+    moment.wall.0.checked_sub(last.wall.0)
 }
 
 #[cfg(test)]
@@ -135,6 +144,25 @@ mod tests {
         };
         let resumed = Timeline::resume(Some(unset), moment(WALL.0, None));
         assert_eq!(resumed.stamp(Seconds::START), 9);
+    }
+
+    /// P24: what must not last longer than it says is not carried over a time that nobody knows
+    #[test]
+    fn the_time_goes_on_only_where_a_clock_tells_how_much_went_by() {
+        let goes_on = |wall, last_boot, boot| {
+            let last = Finished {
+                stamp: 5_000,
+                wall: WALL,
+                boot: last_boot,
+            };
+            Timeline::resume(Some(last), moment(wall, boot)).goes_on()
+        };
+        assert!(goes_on(WALL.0, None, None));
+        assert!(goes_on(WALL.0 - DAY, boot(7, 100), boot(7, 130)));
+        assert!(!goes_on(WALL.0 - DAY, boot(7, 100), boot(8, 130)));
+        assert!(!goes_on(WALL.0 - 1, None, None));
+        assert!(!goes_on(12, None, None));
+        assert!(!Timeline::resume(None, moment(WALL.0, None)).goes_on());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! One datagram in, at most one out: the UDP tracker without its socket and without a clock, so that tests and the fuzzer drive
 //! exactly what the socket drives.
 //!
-//! Whoever has not shown a connection id has not proved that it receives at its address. To such a source nothing goes that is
-//! longer than what came from it, so that the tracker multiplies nobody's forged datagrams.
+//! Whoever has not shown a connection id has not proved that it receives at its address. Such a source gets 16 bytes for a connect,
+//! which has as many, and for a whole announce or scrape a refusal that is shorter; so the tracker multiplies nobody's forged
+//! datagrams. And no reply is ever answered: two trackers, or one with itself, cannot be made to talk to each other.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,8 +17,10 @@ use crate::reported::Rules;
 use crate::tracker::{InfoHash, PeerList, Refusal, Tracker, Turn, is_reachable};
 
 /// Clients that know this text (BiglyBT, anacrolix/torrent) connect anew at once; its spelling and its closing zero are those
-/// that the first trackers sent. With its 33 bytes it is shorter than the shortest scrape and any announce.
+/// that the first trackers sent.
 const STALE_ID: &str = "Connection ID missmatch.\0";
+/// It goes to sources that may be forged, so it is shorter than whatever it answers.
+const _: () = assert!(8 + STALE_ID.len() < packet::SHORTEST_SCRAPE);
 
 /// Answers the datagrams of one worker.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ impl Handler {
 
     /// Answers one datagram: the length of the reply that is in `out`, or `None` when nothing is to be sent. `out` shall have
     /// [`packet::MAX_REPLY_V4`] bytes; less makes replies that do not fit stay away. Counts everything but bytes.
+    ///
+    /// What it writes it would not answer: every reply begins with an action that [`Head::is_reply`] knows.
     pub fn answer(
         &mut self,
         datagram: &[u8],
@@ -56,8 +61,25 @@ impl Handler {
         turn: &mut Turn<'_>,
         out: &mut [u8],
     ) -> Option<usize> {
+        let length = self.decide(datagram, source, turn, out)?;
+        debug_assert!(
+            out.get(..length)
+                .and_then(Head::split)
+                .is_none_or(|(head, _)| head.is_reply()),
+            "Reply::begin writes the action, and Head::is_reply knows them all"
+        );
+        Some(length)
+    }
+
+    fn decide(
+        &mut self,
+        datagram: &[u8],
+        source: SocketAddr,
+        turn: &mut Turn<'_>,
+        out: &mut [u8],
+    ) -> Option<usize> {
         let ip = source.ip().to_canonical();
-        let Some((head, body)) = Head::split(datagram) else {
+        let Some((head, body)) = Head::split(datagram).filter(|(head, _)| !head.is_reply()) else {
             return drop_as(Failure::Malformed, turn.sheet);
         };
         if source.port() == 0 || !is_reachable(ip) {
@@ -70,8 +92,12 @@ impl Handler {
         }
         if !self.ids.verify(head.connection_id, ip, turn.now) {
             turn.sheet.failed(Transport::Udp, Failure::ConnectionId);
-            return Reply::refused(out, head.transaction, STALE_ID)
-                .filter(|length| *length <= datagram.len());
+            if !head.is_whole(body) || self.tracker.access().admit(ip).is_err() {
+                return None;
+            }
+            let length = Reply::refused(out, head.transaction, STALE_ID)?;
+            debug_assert!(length < datagram.len(), "see SHORTEST_SCRAPE");
+            return Some(length);
         }
         let answered = match head.action {
             Action::Announce => self.announce(head, body, ip, turn, out),
@@ -187,7 +213,7 @@ mod tests {
     use crate::clock::{Seconds, Wall};
     use crate::metrics::{Metrics, Totals};
     use crate::tracker::{Block, Networks, Settings, Target};
-    use proptest::prelude::{any, prop_assert, proptest};
+    use proptest::prelude::{Just, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
     const NOW: Seconds = Seconds::START;
 
@@ -241,6 +267,20 @@ mod tests {
         fn scrape(&mut self, source: &str, hashes: usize) -> Vec<u8> {
             let packet = scrape(self.id(source), hashes);
             self.send(&packet, source).unwrap()
+        }
+
+        /// Blocks the one and ignores the other.
+        fn shut_out_a_and_b(&self) {
+            let block = Block {
+                number: 1,
+                target: Target::Network("192.0.2.1/32".parse().unwrap()),
+                reason: String::new(),
+                created: Wall(0),
+                expires: None,
+            };
+            self.tracker.block(vec![block], Wall(0));
+            let ignored: Networks = ["192.0.2.2/32".parse().unwrap()].into_iter().collect();
+            self.tracker.access().configure(ignored, Vec::new());
         }
 
         fn totals(&self) -> Totals {
@@ -456,16 +496,7 @@ mod tests {
     #[test]
     fn a_refusal_is_an_error_packet_with_the_core_s_text() {
         let mut rig = Rig::new();
-        let block = Block {
-            number: 1,
-            target: Target::Network("192.0.2.1/32".parse().unwrap()),
-            reason: String::new(),
-            created: Wall(0),
-            expires: None,
-        };
-        rig.tracker.block(vec![block], Wall(0));
-        let ignored: Networks = ["192.0.2.2/32".parse().unwrap()].into_iter().collect();
-        rig.tracker.access().configure(ignored, Vec::new());
+        rig.shut_out_a_and_b();
         assert_eq!(
             rig.announce(A, &Sent::default()),
             b"\0\0\0\x03tranaddress blocked"
@@ -592,28 +623,70 @@ mod tests {
 
     /// R5
     #[test]
-    fn an_unproved_source_gets_no_more_than_it_sent_and_stores_nothing() {
+    fn an_unproved_source_gets_less_than_it_sent_and_stores_nothing() {
         let mut rig = Rig::new();
         let foreign = rig.id(B);
-        for id in [0, 1, u64::MAX, packet::PROTOCOL_ID, foreign] {
+        for id in [1 << 63, 4 << 32, u64::MAX, packet::PROTOCOL_ID, foreign] {
             for action in 1..5 {
                 for length in 16..200 {
                     let mut packet = head(id, action);
                     packet.resize(length, 7);
                     let reply = rig.send(&packet, A);
-                    assert_eq!(
-                        reply.is_some(),
-                        length >= 33,
-                        "action {action} length {length}"
-                    );
+                    let is_whole = match action {
+                        1 => length >= 98,
+                        2 => length > 16 && (length - 16).is_multiple_of(20),
+                        _ => false,
+                    };
+                    assert_eq!(reply.is_some(), is_whole, "action {action} length {length}");
                     if let Some(reply) = reply {
                         assert_eq!(reply, b"\0\0\0\x03tranConnection ID missmatch.\0");
+                        assert!(reply.len() < length);
                     }
                 }
             }
         }
         assert_eq!(rig.tracker.scrape(&InfoHash([7; 20]), NOW).incomplete, 0);
         assert_eq!(rig.totals().failures(Failure::ConnectionId), 5 * 4 * 184);
+    }
+
+    /// R5, P15, W4, C4: nothing but a proved request is answered where the operator said no
+    #[test]
+    fn an_unproved_source_that_is_blocked_or_ignored_gets_nothing() {
+        let mut rig = Rig::new();
+        let stale = [Sent::default().packet(1 << 63), scrape(1 << 63, 3)];
+        for packet in &stale {
+            assert_eq!(rig.send(packet, A).unwrap().len(), 33);
+            assert_eq!(rig.send(packet, B).unwrap().len(), 33);
+        }
+        rig.shut_out_a_and_b();
+        for source in [A, B, "[::ffff:192.0.2.1]:1"] {
+            for packet in &stale {
+                assert_eq!(rig.send(packet, source), None);
+            }
+            let reply = rig.announce(source, &Sent::default());
+            assert!(reply.starts_with(b"\0\0\0\x03tranaddress "));
+        }
+    }
+
+    /// P15, R26: the interval of a reply stands where a request has its action
+    #[test]
+    fn a_reply_with_the_interval_of_an_announce_is_no_announce() {
+        for interval in [1, 2] {
+            let mut rig = Rig::new();
+            rig.tracker.configure(Settings {
+                announce_interval: interval,
+                interval_jitter: 0,
+                ..Settings::default()
+            });
+            for host in 10..42 {
+                rig.announce(&format!("192.0.2.{host}:5"), &Sent::default());
+            }
+            let reply = rig.announce(A, &Sent::default());
+            assert!(reply.len() >= 98, "{}", reply.len());
+            assert_eq!(number(&reply, 8), interval);
+            assert_eq!(rig.send(&reply, A), None);
+            assert_eq!(rig.send(&reply, B), None);
+        }
     }
 
     /// R5
@@ -630,17 +703,55 @@ mod tests {
     }
 
     proptest! {
-        /// R5
+        /// R5, P15
         #[test]
-        fn any_datagram_without_an_id_gets_no_more_than_it_sent(
+        fn any_datagram_without_an_id_gets_less_than_it_sent_or_its_connect_answered(
             datagram in proptest::collection::vec(any::<u8>(), 0..300), source in any::<SocketAddr>(), action in 0_u32..5,
+            id in prop_oneof![any::<u64>(), Just(packet::PROTOCOL_ID)],
         ) {
             let mut rig = Rig::new();
-            let mut with_action = datagram.clone();
-            with_action.splice(8.min(datagram.len())..12.min(datagram.len()), action.to_be_bytes());
-            for packet in [datagram, with_action] {
-                let reply = rig.send(&packet, &source.to_string()).unwrap_or_default();
-                prop_assert!(reply.len() <= packet.len());
+            let mut requests = vec![datagram.clone()];
+            requests.push([head(id, action), datagram.clone()].concat());
+            requests.push([head(id, action), datagram.repeat(20)].concat());
+            for packet in requests {
+                let Some(reply) = rig.send(&packet, &source.to_string()) else {
+                    continue;
+                };
+                let is_connect = packet.starts_with(&head(packet::PROTOCOL_ID, 0)[..12]);
+                let most = if is_connect { 16 } else { packet.len() - 1 };
+                prop_assert!(reply.len() <= most);
+            }
+        }
+
+        /// R26, P15: of every kind, from sources that have proved themselves and from others
+        #[test]
+        fn no_reply_is_answered_whoever_sends_it_back(
+            body in proptest::collection::vec(any::<u8>(), 0..300), transaction in any::<[u8; 4]>(), action in 0_u32..5,
+            is_v6 in any::<bool>(), kind in 0_u8..3, peers in 0_u32..60, interval in 1_u32..4,
+        ) {
+            let mut rig = Rig::new();
+            rig.tracker.configure(Settings { announce_interval: interval, interval_jitter: 0, ..Settings::default() });
+            let (source, other) = if is_v6 { ("[2001:db8::1]:9", A) } else { (A, "[2001:db8::1]:9") };
+            for host in 0..peers {
+                let to = if is_v6 { format!("[2001:db8:{host:x}::9]:9") } else { format!("10.0.0.{host}:9") };
+                rig.announce(&to, &Sent::default());
+            }
+            let id = match kind {
+                0 => rig.id(source),
+                1 => packet::PROTOCOL_ID,
+                _ => 1 << 63,
+            };
+            let whole = [vec![7; 20], body.clone(), vec![1; 98]].concat();
+            for body in [body, whole, [7; 20].repeat(3)] {
+                let mut request = head(id, action);
+                request.splice(12.., transaction);
+                request.extend(body);
+                let Some(reply) = rig.send(&request, source) else {
+                    continue;
+                };
+                for from in [source, other, B, "127.0.0.1:8080"] {
+                    prop_assert_eq!(rig.send(&reply, from), None);
+                }
             }
         }
 

@@ -47,9 +47,11 @@ pub struct Settings {
     /// Send buffer of each socket in bytes (`send_buffer`). Default 0: what the system gives.
     pub send_buffer: usize,
     /// Whether a reply leaves from the address that its request came to, when a socket listens on all addresses
-    /// (`pin_source`). The system would choose by the route back, and a client drops what comes from elsewhere. It costs 0.4 µs
-    /// for each request. Default `None`: only where the host has several addresses of the family at the start.
-    pub pin_source: Option<bool>,
+    /// (`pin_source`). The system would choose by the route back, and a client drops what comes from elsewhere. It costs
+    /// half a microsecond of four for each request. Default yes.
+    pub pin_source: bool,
+    /// Whether it listens at addresses that the host does not have yet (`free_bind`). Default no: such an address is an error.
+    pub free_bind: bool,
     /// When the address in an announce counts (`ignore_reported_ip` and what goes with it). Only v4 clients can report one: the
     /// field has four bytes. Default: never.
     pub reported: Rules,
@@ -66,7 +68,8 @@ impl Default for Settings {
             workers: 0,
             receive_buffer: 4 << 20,
             send_buffer: 0,
-            pin_source: None,
+            pin_source: true,
+            free_bind: false,
             reported: Rules::default(),
         }
     }
@@ -86,6 +89,7 @@ pub fn bind(settings: &Settings, inherited: Vec<UdpSocket>) -> io::Result<Bound>
         sockets: Vec::new(),
         addresses: Vec::new(),
         reported: Arc::new(ArcSwap::from_pointee(settings.reported.clone())),
+        ids: None,
     };
     if !settings.is_enabled {
         return Ok(bound);
@@ -113,9 +117,15 @@ pub struct Bound {
     sockets: Vec<socket::Opened>,
     addresses: Vec<SocketAddr>,
     reported: Arc<ArcSwap<Rules>>,
+    ids: Option<ConnectionIds>,
 }
 
 impl Bound {
+    /// Goes on with `ids` of a process before this. Without them ids are made under a key of their own.
+    pub fn resume(&mut self, ids: ConnectionIds) {
+        self.ids = Some(ids);
+    }
+
     fn add(&mut self, sockets: Vec<socket::Opened>) -> io::Result<()> {
         if let Some(first) = sockets.first() {
             self.addresses.push(first.socket.local_addr()?);
@@ -145,7 +155,10 @@ impl Bound {
         first_sheet: usize,
         ends: &Sender<parts::End>,
     ) -> io::Result<Running> {
-        let ids = ConnectionIds::generate().map_err(io::Error::other)?;
+        let ids = match self.ids {
+            Some(ids) => ids,
+            None => ConnectionIds::generate().map_err(io::Error::other)?,
+        };
         let mut running = Running {
             stop: Arc::default(),
             threads: Vec::new(),
@@ -317,20 +330,82 @@ mod tests {
         assert!(shares.iter().all(|share| *share > 30), "{shares:?}");
     }
 
+    /// P25: a connected socket drops what comes from elsewhere
     #[test]
     fn a_reply_leaves_from_the_address_that_was_asked() {
-        let settings = Settings {
-            pin_source: Some(true),
-            ..on(&["0.0.0.0:0", "[::]:0"], 1)
-        };
-        let served = serve(&settings, Vec::new());
+        let served = serve(&on(&["0.0.0.0:0", "[::]:0"], 1), Vec::new());
         let port = served.addresses[0].port();
-        // A connected socket drops what comes from elsewhere.
-        let socket = client("127.0.0.1:0", SocketAddr::from(([127, 0, 0, 9], port)));
-        assert_eq!(announce(&socket, 1).len(), 20);
+        for host in [1, 9] {
+            let socket = client("127.0.0.1:0", SocketAddr::from(([127, 0, 0, host], port)));
+            assert_eq!(announce(&socket, 1).len(), 20);
+        }
         let v6 = SocketAddr::new("::1".parse().unwrap(), served.addresses[1].port());
         assert_eq!(announce(&client("[::1]:0", v6), 2).len(), 20);
         served.running.stop();
+    }
+
+    /// P25, P13: as a service manager hands them over, the v6 one for both families
+    #[test]
+    fn an_inherited_socket_replies_from_the_address_that_was_asked() {
+        for (bound, hosts) in [
+            ("0.0.0.0:0", ["127.0.0.9", "127.0.0.1"]),
+            ("[::]:0", ["127.0.0.9", "::1"]),
+        ] {
+            let socket = UdpSocket::bind(bound).unwrap();
+            let port = socket.local_addr().unwrap().port();
+            let served = serve(&on(&[], 2), vec![socket]);
+            for host in hosts {
+                let to = SocketAddr::new(host.parse().unwrap(), port);
+                let from = if to.is_ipv4() {
+                    "127.0.0.1:0"
+                } else {
+                    "[::1]:0"
+                };
+                assert_eq!(announce(&client(from, to), 1).len(), 20, "{bound} {host}");
+            }
+            served.running.stop();
+            assert_eq!(served.metrics.totals().failures(Failure::Socket), 0);
+        }
+    }
+
+    /// P25: a burst to several addresses at once
+    #[test]
+    fn replies_of_one_batch_leave_from_the_addresses_that_were_asked() {
+        let served = serve(&on(&["0.0.0.0:0"], 1), Vec::new());
+        let port = served.addresses[0].port();
+        let clients: Vec<UdpSocket> = (0..60_u8)
+            .map(|host| {
+                client(
+                    "127.0.0.1:0",
+                    SocketAddr::from(([127, 0, host % 7, 1 + host / 20], port)),
+                )
+            })
+            .collect();
+        for _ in 0..20 {
+            for socket in &clients {
+                socket.send(CONNECT).unwrap();
+            }
+            for socket in &clients {
+                assert_eq!(socket.recv(&mut [0; 100]).unwrap(), 16);
+            }
+        }
+        served.running.stop();
+    }
+
+    /// C3: the standby of an address that moves between hosts
+    #[test]
+    fn an_address_that_comes_later_is_listened_at_with_free_bind_only() {
+        let settings = on(&["192.0.2.77:0", "[2001:db8::77]:0"], 2);
+        let error = bind(&settings, Vec::new()).unwrap_err().to_string();
+        assert!(
+            error.contains("192.0.2.77") && error.contains("free_bind"),
+            "{error}"
+        );
+        let settings = Settings {
+            free_bind: true,
+            ..settings
+        };
+        assert_eq!(bind(&settings, Vec::new()).unwrap().threads(), 4);
     }
 
     #[test]

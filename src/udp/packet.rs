@@ -21,8 +21,13 @@ pub const MAX_REPLY_V4: usize = 1_472;
 pub const MAX_REPLY_V6: usize = 1_232;
 /// The length of an announce without options.
 pub const ANNOUNCE_LENGTH: usize = 98;
+/// The length of a scrape of one torrent, the shortest request that wants an id.
+pub const SHORTEST_SCRAPE: usize = HEAD_LENGTH + 20;
 
+const HEAD_LENGTH: usize = 16;
 const REPLY_HEAD: usize = 20;
+/// The action of a refusal, the highest that a reply has.
+const ERROR: u32 = 3;
 
 /// What a datagram asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +82,22 @@ impl Head {
     /// Whether this is a connect request.
     pub fn is_connect(&self) -> bool {
         self.action == Action::Connect && self.connection_id == PROTOCOL_ID
+    }
+
+    /// Whether the datagram is a reply of a tracker, this one or any other, and so never to be answered. Replies begin with their
+    /// action, a 32-bit number from 0 to 3, where requests have the first half of an id: [`PROTOCOL_ID`] begins with 0x417, and
+    /// the ids that are issued here with a one.
+    pub fn is_reply(&self) -> bool {
+        self.connection_id >> 32 <= u64::from(ERROR)
+    }
+
+    /// Whether `body` makes this a whole request that wants an id: an announce, or a scrape of at least one torrent.
+    pub fn is_whole(&self, body: &[u8]) -> bool {
+        match self.action {
+            Action::Announce => body.len() >= ANNOUNCE_LENGTH - HEAD_LENGTH,
+            Action::Scrape => scraped(body).is_some_and(|hashes| !hashes.is_empty()),
+            Action::Connect | Action::Unknown => false,
+        }
     }
 }
 
@@ -209,7 +230,7 @@ impl<'a> Reply<'a> {
 
     /// A refusal: 8 bytes, and the text.
     pub fn refused(out: &mut [u8], transaction: [u8; 4], text: impl Display) -> Option<usize> {
-        let mut reply = Reply::begin(out, 3, transaction)?;
+        let mut reply = Reply::begin(out, ERROR, transaction)?;
         write!(reply, "{text}").ok()?;
         Some(reply.length)
     }

@@ -19,8 +19,8 @@ const FEW: usize = 4;
 pub(super) enum Source {
     /// An IPv4 address, in network order.
     V4([u8; 4]),
-    /// An IPv6 address.
-    V6([u8; 16]),
+    /// An IPv6 address, and the interface that it is valid on: 0 leaves the choice to the system.
+    V6 { ip: [u8; 16], interface: u32 },
 }
 
 /// Sends what it can of at most [`BATCH`] replies and returns how many bytes that were.
@@ -103,7 +103,7 @@ fn send_from(socket: &UdpSocket, reply: &Reply, source: Source) -> Option<usize>
 const CONTROL_ROOM: usize = size_of::<libc::cmsghdr>() + size_of::<libc::in6_pktinfo>();
 
 /// Writes a control message: its length, level and type (`struct cmsghdr`), then the address in a `struct in_pktinfo` or
-/// `struct in6_pktinfo` that leaves the choice of the interface to the system.
+/// `struct in6_pktinfo` beside the interface.
 fn write_control(control: &mut [u8; CONTROL_ROOM], source: Source) -> &[u8] {
     let head_length = size_of::<libc::cmsghdr>();
     let (length, level, kind) = match source {
@@ -111,7 +111,7 @@ fn write_control(control: &mut [u8; CONTROL_ROOM], source: Source) -> &[u8] {
             let length = head_length + size_of::<libc::in_pktinfo>();
             (length, libc::IPPROTO_IP, libc::IP_PKTINFO)
         }
-        Source::V6(_) => {
+        Source::V6 { .. } => {
             let length = head_length + size_of::<libc::in6_pktinfo>();
             (length, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)
         }
@@ -121,12 +121,14 @@ fn write_control(control: &mut [u8; CONTROL_ROOM], source: Source) -> &[u8] {
         .into_iter()
         .chain(level.to_ne_bytes())
         .chain(kind.to_ne_bytes());
-    let (v4, v6) = match source {
-        Source::V4(ip) => (Some([[0; 4], ip]), None),
-        Source::V6(ip) => (None, Some(ip)),
+    let (interface, v4, v6) = match source {
+        Source::V4(ip) => (0, Some(ip), None),
+        Source::V6 { ip, interface } => (interface, None, Some(ip)),
     };
-    let address = v4.into_iter().flatten().flatten();
-    let bytes = head.chain(address).chain(v6.into_iter().flatten());
+    let interface = interface.to_ne_bytes();
+    let before = v4.map(|ip| [interface, ip]).into_iter().flatten().flatten();
+    let after = v6.map(|ip| ip.into_iter().chain(interface));
+    let bytes = head.chain(before).chain(after.into_iter().flatten());
     for (to, from) in control.iter_mut().zip(bytes) {
         *to = from;
     }
@@ -145,9 +147,13 @@ mod tests {
         assert_eq!(v4[..8], 28_u64.to_ne_bytes());
         assert_eq!(v4[16..], [0, 0, 0, 0, 192, 0, 2, 1, 0, 0, 0, 0]);
         let mut control = [0; CONTROL_ROOM];
-        let v6 = write_control(&mut control, Source::V6([7; 16]));
+        let source = Source::V6 {
+            ip: [7; 16],
+            interface: 9,
+        };
+        let v6 = write_control(&mut control, source);
         assert_eq!(v6.len(), 36);
         assert_eq!(v6[16..32], [7; 16]);
-        assert_eq!(v6[32..], [0; 4]);
+        assert_eq!(v6[32..], 9_u32.to_ne_bytes());
     }
 }

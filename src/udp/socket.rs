@@ -1,10 +1,9 @@
 //! Opens the sockets of the workers, and knows what they need: no second instance on a port, buffers, the address to reply from.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 
-use nix::sys::socket::{SockaddrLike, SockaddrStorage, setsockopt, sockopt};
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Settings;
@@ -24,7 +23,15 @@ pub(super) fn open(
     workers: usize,
     settings: &Settings,
 ) -> io::Result<Vec<Opened>> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("udp {address}: {error}"));
+    let named = |error: io::Error| {
+        let hint = if error.kind() == io::ErrorKind::AddrNotAvailable {
+            "; free_bind = yes lets it listen at an address that comes later"
+        } else {
+            ""
+        };
+        io::Error::new(error.kind(), format!("udp {address}: {error}{hint}"))
+    };
+    let create = |address| create(address, settings.free_bind);
     let first = create(address)?;
     // The first is bound alone and shares its port only afterwards: an instance that runs already is an error, not a partner
     // that would be given half of the clients.
@@ -56,14 +63,16 @@ pub(super) fn adopt(
     Ok(opened)
 }
 
-/// Whether `error` says that the host has no IPv6, on the address that stands for all of it.
+/// Whether `error` says that the host has no IPv6: the family is unknown, or one of the two addresses is missing that every host
+/// with IPv6 has.
 pub(super) fn is_family_missing(address: SocketAddr, error: &io::Error) -> bool {
-    let is_missing = error.kind() == io::ErrorKind::AddrNotAvailable
+    let is_common = address.ip().is_unspecified() || address.ip().is_loopback();
+    let is_missing = is_common && error.kind() == io::ErrorKind::AddrNotAvailable
         || error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT);
-    address.is_ipv6() && address.ip().is_unspecified() && is_missing
+    address.is_ipv6() && is_missing
 }
 
-fn create(address: SocketAddr) -> io::Result<Socket> {
+fn create(address: SocketAddr, free_bind: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -71,6 +80,11 @@ fn create(address: SocketAddr) -> io::Result<Socket> {
     )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
+    }
+    match address {
+        _ if !free_bind => {}
+        SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
+        SocketAddr::V6(_) => socket.set_freebind_v6(true)?,
     }
     Ok(socket)
 }
@@ -89,10 +103,8 @@ fn prepare(socket: UdpSocket, settings: &Settings) -> io::Result<Opened> {
         setsockopt(&socket, sockopt::SndBuf, &settings.send_buffer)?;
     }
     let address = socket.local_addr()?;
-    let pins_source = address.ip().is_unspecified()
-        && settings
-            .pin_source
-            .unwrap_or_else(|| has_several_addresses(address.is_ipv4()));
+    // Addresses come and go while the process runs, so how many there are now says nothing.
+    let pins_source = settings.pin_source && address.ip().is_unspecified();
     if pins_source && address.is_ipv4() {
         setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     } else if pins_source {
@@ -102,29 +114,4 @@ fn prepare(socket: UdpSocket, settings: &Settings) -> io::Result<Opened> {
         socket,
         pins_source,
     })
-}
-
-/// Whether clients can reach this host at more than one address of a family. One that cannot be found out counts as yes.
-fn has_several_addresses(is_v4: bool) -> bool {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
-        return true;
-    };
-    let addresses = interfaces.filter_map(|interface| ip_of(&interface.address?));
-    let reachable: BTreeSet<IpAddr> = addresses
-        .filter(|ip| ip.is_ipv4() == is_v4 && !ip.is_loopback() && !is_link_local(*ip))
-        .collect();
-    reachable.len() > 1
-}
-
-fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
-    address.family()?;
-    let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
-    v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip())))
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
 }

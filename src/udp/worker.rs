@@ -6,7 +6,7 @@
 //! An error of the socket is counted and the loop goes on: whatever arrives from the network, it must not end a worker.
 
 use std::io::IoSliceMut;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -193,13 +193,25 @@ fn pause_after(faults: u32, sheet: &Sheet) {
     }
 }
 
-/// The local address that a datagram came to.
+/// The local address that a datagram came to; none when nothing can leave from it, because it is a group's. A link-local address
+/// means something on its interface only; all others leave the way that the routes say.
 fn source_of<S>(message: &RecvMsg<'_, '_, S>) -> Option<Source> {
     message.cmsgs().ok()?.find_map(|control| match control {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
             Some(Source::V4(info.ipi_spec_dst.s_addr.to_ne_bytes()))
         }
-        ControlMessageOwned::Ipv6PacketInfo(info) => Some(Source::V6(info.ipi6_addr.s6_addr)),
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+            let interface = if ip.is_unicast_link_local() {
+                info.ipi6_ifindex
+            } else {
+                0
+            };
+            (!ip.is_multicast()).then_some(Source::V6 {
+                ip: ip.octets(),
+                interface,
+            })
+        }
         _ => None,
     })
 }

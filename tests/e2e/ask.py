@@ -66,7 +66,8 @@ def udp_request(address, port, action, body, source=None):
     with socket.socket(family, socket.SOCK_DGRAM) as asking:
         if source:
             asking.bind((source, 0))
-        asking.connect((address, port))
+        # Resolved first: an address tuple by hand would lose the interface of a link-local one.
+        asking.connect(socket.getaddrinfo(address, port, family, socket.SOCK_DGRAM)[0][4])
         told, _, *connection = struct.unpack(">IIQ", exchange(asking, struct.pack(">QII", UDP_MAGIC, 0, 7), 7))
         if told != 0:
             raise ValueError("connect: a wrong answer")

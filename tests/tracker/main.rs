@@ -15,6 +15,7 @@ mod limits;
 mod operation;
 mod origins;
 mod recorded;
+mod restarts;
 mod scrapes;
 mod swarms;
 mod udp;

@@ -25,7 +25,7 @@ const KEYS: &[Key] = &[
     key(
         "host",
         "Addresses to listen at, each with its own port if one is given. Nothing: all addresses, IPv4 and IPv6; 0.0.0.0 means \
-         all of IPv4 only.",
+         all of IPv4 only, :: all of IPv6 only.",
         |c| Box::new(DoorList(&mut c.hosts)),
     )
     .plain()
@@ -34,6 +34,12 @@ const KEYS: &[Key] = &[
         Box::new(number(&mut c.port, 1..=65_535))
     })
     .plain()
+    .fixed(),
+    key(
+        "free_bind",
+        "Whether addresses of host may be listened at that this machine does not have yet, as the standby of an address that moves.",
+        |c| Box::new(Flag(&mut c.http.free_bind)),
+    )
     .fixed(),
     key(
         "mode",

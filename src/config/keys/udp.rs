@@ -10,17 +10,17 @@ pub(super) const SECTION: Section = Section {
     free: None,
 };
 
-/// For keys of which the program knows better than most operators.
-const AUTOMATIC: &[(&str, Option<bool>)] = &[
-    ("auto", None),
-    ("yes", Some(true)),
-    ("no", Some(false)),
-    ("true", Some(true)),
-    ("false", Some(false)),
-    ("1", Some(true)),
-    ("0", Some(false)),
-    ("on", Some(true)),
-    ("off", Some(false)),
+/// `auto` is what the program thinks right: yes.
+const PINNING: &[(&str, bool)] = &[
+    ("auto", true),
+    ("yes", true),
+    ("no", false),
+    ("true", true),
+    ("false", false),
+    ("1", true),
+    ("0", false),
+    ("on", true),
+    ("off", false),
 ];
 
 const KEYS: &[Key] = &[
@@ -48,8 +48,8 @@ const KEYS: &[Key] = &[
     .fixed(),
     key(
         "pin_source",
-        "Whether a reply leaves from the address that its request came to. auto: where the host has several addresses.",
-        |c| Box::new(choice(&mut c.udp.pin_source, AUTOMATIC)),
+        "Whether a reply leaves from the address that its request came to, where a socket listens at all addresses. auto: yes.",
+        |c| Box::new(choice(&mut c.udp.pin_source, PINNING)),
     )
     .fixed(),
 ];

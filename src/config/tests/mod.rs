@@ -1,5 +1,6 @@
 //! Tests of the whole way from texts to settings.
 
+mod listening;
 mod printing;
 
 use super::*;
