@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Loader, Override};
+use crate::shown;
 use crate::tools::{bench, check, database_view, hash_password, import, simulate, token, zones};
 
 /// The exit code of a configuration that cannot be used: `EX_CONFIG`.
@@ -85,7 +86,7 @@ pub fn obey(arguments: Arguments) -> ExitCode {
     match arguments.loader().load() {
         Ok(loaded) => {
             for warning in &loaded.warnings {
-                tell(&format!("warning: {warning}"));
+                tell(&shown::on_one_line(&format_args!("warning: {warning}")));
             }
             if is_print {
                 print(&loaded.print());
@@ -186,8 +187,9 @@ fn print_bytes(bytes: &[u8]) {
     drop(out.write_all(bytes).and_then(|()| out.flush()));
 }
 
-/// Writes a line to standard error, if anybody has it open.
+/// Writes a line to standard error, if anybody has it open. What files and strangers gave for it steers no terminal.
 pub fn tell(text: &str) {
+    let text = shown::in_lines(text);
     drop(writeln!(io::stderr().lock(), "retracker: {text}"));
 }
 

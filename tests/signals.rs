@@ -153,6 +153,36 @@ fn signals_without_a_meaning_are_harmless() {
     );
 }
 
+/// O2: whatever somebody puts in the place of the configuration, a reload refuses it whole and holds nobody.
+#[test]
+fn a_reload_of_what_is_no_configuration_keeps_the_old_one() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("config")).unwrap();
+    let config = at("config/config.ini");
+    fs::write(&config, "[TRACKER]\nzones_file = zones\n").unwrap();
+    fs::write(at("zones"), "10.1.0.0/16 a\n").unwrap();
+    let mut child = start(folder.path(), 600);
+    wait(|| log_in(folder.path()).contains("serving udp"));
+    let refused = || log_in(folder.path()).matches("the old one stays").count();
+    fs::remove_file(at("zones")).unwrap();
+    mkfifoat(CWD, at("zones"), Mode::RUSR | Mode::WUSR).unwrap();
+    send(&child, Signal::HUP);
+    wait(|| refused() == 1);
+    fs::remove_file(&config).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &config).unwrap();
+    send(&child, Signal::HUP);
+    wait(|| refused() == 2);
+    fs::remove_file(&config).unwrap();
+    fs::create_dir(&config).unwrap();
+    send(&child, Signal::HUP);
+    wait(|| refused() == 3);
+    assert!(log_in(folder.path()).contains("it is a FIFO"));
+    send(&child, Signal::TERM);
+    assert_eq!(end_of(&mut child).code(), Some(0));
+}
+
 /// A tool is ended by a signal as any program is.
 #[test]
 fn a_tool_can_be_ended() {
