@@ -22,7 +22,7 @@ pub fn on_one_line(message: &fmt::Arguments<'_>) -> String {
     line.text
 }
 
-/// The text with its lines, and with what else steers escaped.
+/// The text with its lines and tabs, and with what else steers escaped.
 pub fn in_lines(text: &str) -> String {
     let mut lines = Escaped {
         text: String::with_capacity(text.len()),
@@ -41,7 +41,7 @@ struct Escaped {
 impl Write for Escaped {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
-            if steers(c) && !(self.keeps_lines && c == '\n') {
+            if steers(c) && !(self.keeps_lines && matches!(c, '\n' | '\t')) {
                 self.text.extend(c.escape_default());
             } else {
                 self.text.push(c);
@@ -65,7 +65,7 @@ mod tests {
             r"улица «Мира»\n\u{1b}[2J\r\t\u{7}\u{9b}1m\u{202e}evil\u{2028}"
         );
         assert_eq!(in_lines(text).lines().count(), 2);
-        assert!(!in_lines(text).contains(|c| c != '\n' && steers(c)));
+        assert!(!in_lines(text).contains(|c| !matches!(c, '\n' | '\t') && steers(c)));
         // Joiners are part of how some scripts are written.
         assert!(!"क्‍ष 👩‍🚒 ё".contains(steers));
     }
