@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Loader, Override};
+use crate::shown;
 use crate::tools::{bench, check, database_view, hash_password, import, simulate, token, zones};
 
 /// The exit code of a configuration that cannot be used: `EX_CONFIG`.
@@ -43,7 +44,7 @@ pub struct Arguments {
 }
 
 const AFTER_HELP: &str = "Without a subcommand the tracker runs in the foreground.\n\
-    SIGTERM and SIGINT end it in order, SIGHUP reloads, SIGUSR1 reopens the log file.\n\
+    SIGTERM, SIGINT and SIGQUIT end it in order, SIGHUP reloads, SIGUSR1 reopens the log file.\n\
     Exit codes: 0 orderly end, 1 failure, 2 bad command line, 78 bad configuration.";
 
 /// The tools that are not the tracker.
@@ -76,29 +77,16 @@ enum Tool {
     },
 }
 
-/// What the command line asks for.
-#[derive(Debug)]
-pub enum Order {
-    /// To run the tracker.
-    Serve(Loader),
-    /// Nothing more: it has been done, and this is the exit code.
-    Done(ExitCode),
-}
-
-/// Does what the arguments ask for, except for running the tracker.
-pub fn obey(arguments: Arguments) -> Order {
+/// Does what the arguments ask for, when that is not to run the tracker.
+pub fn obey(arguments: Arguments) -> ExitCode {
     if let Some(tool) = arguments.tool {
-        return Order::Done(tool.run());
+        return tool.run();
     }
-    let (is_check, is_print) = (arguments.check_config, arguments.print_config);
-    let loader = arguments.loader();
-    if !is_check && !is_print {
-        return Order::Serve(loader);
-    }
-    Order::Done(match loader.load() {
+    let is_print = arguments.print_config;
+    match arguments.loader().load() {
         Ok(loaded) => {
             for warning in &loaded.warnings {
-                tell(&format!("warning: {warning}"));
+                tell(&shown::on_one_line(&format_args!("warning: {warning}")));
             }
             if is_print {
                 print(&loaded.print());
@@ -108,7 +96,7 @@ pub fn obey(arguments: Arguments) -> Order {
             ExitCode::SUCCESS
         }
         Err(problems) => refuse(&problems),
-    })
+    }
 }
 
 /// Says what is wrong with a configuration, on standard error because no log runs yet.
@@ -120,7 +108,13 @@ pub fn refuse(problems: &config::Problems) -> ExitCode {
 }
 
 impl Arguments {
-    fn loader(self) -> Loader {
+    /// Whether they ask for the tracker itself, and not for a tool or a look at the configuration.
+    pub fn is_for_the_tracker(&self) -> bool {
+        self.tool.is_none() && !self.check_config && !self.print_config
+    }
+
+    /// The way to the configuration that they name.
+    pub fn loader(self) -> Loader {
         let mut overrides = Vec::new();
         let mut set = |option, section, key, value: Option<String>| {
             overrides.extend(value.map(|value| Override {
@@ -193,8 +187,9 @@ fn print_bytes(bytes: &[u8]) {
     drop(out.write_all(bytes).and_then(|()| out.flush()));
 }
 
-/// Writes a line to standard error, if anybody has it open.
+/// Writes a line to standard error, if anybody has it open. What files and strangers gave for it steers no terminal.
 pub fn tell(text: &str) {
+    let text = shown::in_lines(text);
     drop(writeln!(io::stderr().lock(), "retracker: {text}"));
 }
 

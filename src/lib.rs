@@ -3,7 +3,7 @@
 //! The map, in reading order:
 //!
 //! - [`clock`] reads the time, [`metrics`] counts; they import nothing of ours.
-//! - [`parts`] starts and watches threads.
+//! - [`parts`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown.
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
 //! - [`origin`] decides whose address a request counts for, [`reported`] what clients may say of their own.
 //! - [`http`] is the HTTP tracker, [`udp`] the UDP tracker.
@@ -24,7 +24,9 @@ pub mod metrics;
 pub mod origin;
 pub mod parts;
 pub mod reaper;
+pub mod regular_file;
 pub mod reported;
+pub mod shown;
 pub mod snapshot;
 pub mod tools;
 pub mod tracker;

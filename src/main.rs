@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use retracker::app;
-use retracker::cli::{self, Arguments, Order};
+use retracker::cli::{self, Arguments};
 use retracker::logging;
 
 /// Swarms are very many small lists that grow by little: this allocator wastes the least on them.
@@ -12,17 +12,30 @@ use retracker::logging;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match cli::obey(Arguments::parse()) {
-        Order::Done(code) => code,
-        Order::Serve(loader) => match loader.load() {
-            Ok(loaded) => match logging::start(&loaded.config.logging) {
-                Ok(log) => app::serve(&loader, loaded, &log),
-                Err(error) => {
-                    cli::tell(&format!("error: {:#}", anyhow::Error::new(error)));
-                    ExitCode::FAILURE
-                }
-            },
-            Err(problems) => cli::refuse(&problems),
-        },
+    // Before anything else: a signal that comes in the first moments must not kill.
+    let signals = match app::Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => return fail("signals cannot be caught", error),
+    };
+    let arguments = Arguments::parse();
+    if !arguments.is_for_the_tracker() {
+        signals.let_be();
+        return cli::obey(arguments);
     }
+    let loader = arguments.loader();
+    match loader.load() {
+        Ok(loaded) => match logging::start(&loaded.config.logging) {
+            Ok(log) => app::serve(&loader, loaded, &log, signals),
+            Err(error) => fail("the tracker cannot start", error),
+        },
+        Err(problems) => cli::refuse(&problems),
+    }
+}
+
+fn fail(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> ExitCode {
+    cli::tell(&format!(
+        "error: {:#}",
+        anyhow::Error::new(error).context(what)
+    ));
+    ExitCode::FAILURE
 }

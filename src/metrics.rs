@@ -280,8 +280,10 @@ labelled! {
         ExpiredPeers = "expired_peers",
         /// Open HTTP connections.
         Connections = "connections",
-        /// Wall time of the last snapshot that finished; 0 before the first.
+        /// Wall time of the last snapshot that finished, to be shown; 0 before the first.
         SnapshotFinishedAt = "snapshot_finished_at",
+        /// Monotonic seconds at which it finished, for its age; 0 before the first.
+        SnapshotFinished = "snapshot_finished",
         /// How long it took, in milliseconds.
         SnapshotMillis = "snapshot_millis",
         /// Size of the database with its log, in bytes.

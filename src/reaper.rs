@@ -127,7 +127,7 @@ impl Reaper {
 
     fn tick(&mut self) {
         let now = self.clock.now();
-        self.tracker.access().expire(self.clock.wall());
+        self.tracker.judge_blocks(self.clock.wall());
         let metrics = self.tracker.metrics();
         metrics.set(Gauge::ReaperAlive, now.raw().into());
         if now.since(self.swept) >= seconds(self.settings.sweep_period) {

@@ -238,3 +238,79 @@ fn a_reader_that_goes_away_is_no_fault() {
         .stderr(also_full);
     assert_eq!(command.status().unwrap().code(), Some(0));
 }
+
+/// C1, C2: whatever lies in the place of a file that is read, the program does not wait for it, and says what is wrong.
+#[test]
+fn what_is_no_regular_file_is_refused_at_once_wherever_a_file_is_read() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    mkfifoat(CWD, at("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
+    fs::write(at("large"), vec![b'\n'; 33 << 20]).unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    for (place, why) in [
+        ("fifo", "FIFO"),
+        ("/dev/zero", "device"),
+        ("folder", "folder"),
+        ("large", "larger than"),
+        ("missing", "No such file"),
+    ] {
+        fs::write(at("z.ini"), format!("[TRACKER]\nzones_file = {place}\n")).unwrap();
+        for arguments in [
+            &["--config", "z.ini", "--check-config"][..],
+            &["--config", "z.ini"],
+            &["--config", place, "--check-config"],
+            &["zones", "alto", "network-map", "--config", place],
+            &["import", place, "--into", "new.sqlite"],
+            &["db", place],
+            &["import", "x", "--config", place],
+        ] {
+            let output = run(folder.path(), arguments, &[]);
+            let told = text(&output.stderr);
+            assert!(!output.status.success(), "{arguments:?}");
+            assert!(output.status.code().is_some(), "{arguments:?}: {told}");
+            let is_database = matches!(arguments[0], "import" | "db") && arguments[1] == place;
+            // A file that is large is a bad database, and no large one.
+            if !(is_database && place == "large") {
+                assert!(told.contains(why), "{arguments:?}: {told}");
+            }
+        }
+    }
+    // Where another program's `.env` is no file of ours, the program says so.
+    fs::rename(at("fifo"), at(".env")).unwrap();
+    let output = run(folder.path(), &["--check-config"], &[]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains(".env: cannot be read: it is a FIFO"));
+}
+
+/// R20: names in a file steer no terminal.
+#[test]
+fn a_hostile_file_writes_nothing_to_the_terminal_but_text() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("zones"),
+        b"10.1.0.0/16 a\x1b[2J\n\x1b]0;x\x07\n",
+    )
+    .unwrap();
+    fs::write(
+        folder.path().join("z.ini"),
+        "[TRACKER]\nzones_file = zones\n",
+    )
+    .unwrap();
+    for arguments in [
+        &["--config", "z.ini", "--check-config"][..],
+        &["zones", "alto", "network-map", "--config", "z.ini"],
+    ] {
+        let output = run(folder.path(), arguments, &[]);
+        assert!(!output.status.success());
+        let told = text(&output.stderr);
+        assert!(
+            told.contains("zones:1") && told.contains("zones:2"),
+            "{told}"
+        );
+        assert!(
+            !told.contains(|c: char| c.is_control() && c != '\n'),
+            "{told:?}"
+        );
+    }
+}

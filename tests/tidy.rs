@@ -14,6 +14,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("metrics", &[]),
     ("parts", &[]),
+    // How files are read, and how text is shown: for whoever meets either.
+    ("regular_file", &[]),
+    ("shown", &[]),
     ("tracker", &["metrics", "clock"]),
     // Whose address a request counts for; shared by the components that meet clients.
     ("origin", &["tracker"]),
@@ -29,23 +32,60 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "web",
-        &["tracker", "metrics", "clock", "parts", "origin", "reported"],
+        &[
+            "tracker",
+            "metrics",
+            "clock",
+            "parts",
+            "origin",
+            "reported",
+            "regular_file",
+        ],
     ),
-    ("snapshot", &["tracker", "metrics", "clock", "parts"]),
+    (
+        "snapshot",
+        &[
+            "tracker",
+            "metrics",
+            "clock",
+            "parts",
+            "regular_file",
+            "shown",
+        ],
+    ),
     ("reaper", &["tracker", "metrics", "clock", "parts"]),
-    ("logging", &["clock"]),
+    ("logging", &["clock", "regular_file", "shown"]),
     // Of the components, config takes the settings only; it starts nothing.
     (
         "config",
         &[
-            "http", "udp", "web", "snapshot", "reaper", "logging", "tracker", "origin", "reported",
+            "http",
+            "udp",
+            "web",
+            "snapshot",
+            "reaper",
+            "logging",
+            "tracker",
+            "origin",
+            "reported",
+            "regular_file",
+            "shown",
         ],
     ),
     (
         // Of the pages, the tools take hashing and tokens: the same files are written by both.
         "tools",
         &[
-            "config", "snapshot", "web", "logging", "tracker", "metrics", "clock", "parts",
+            "config",
+            "snapshot",
+            "web",
+            "logging",
+            "tracker",
+            "metrics",
+            "clock",
+            "parts",
+            "regular_file",
+            "shown",
         ],
     ),
     (
@@ -55,7 +95,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock", "parts", "origin", "reported",
         ],
     ),
-    ("cli", &["config", "tools"]),
+    ("cli", &["config", "tools", "shown"]),
     ("main", &["app", "cli", "config", "logging", "tools"]),
 ];
 

@@ -5,11 +5,13 @@
 //! - `doors.rs` ties the parts to each other by closures.
 //! - `reload.rs` puts a new configuration in force.
 //! - `service.rs` speaks to the service manager: sockets handed over, readiness, watchdog.
+//! - `signals.rs` catches what an operator sends.
 
 mod connection_key;
 mod doors;
 mod reload;
 mod service;
+mod signals;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -20,8 +22,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use signal_hook::iterator::Signals;
 
 use crate::clock::Clock;
 use crate::config::{Loaded, Loader};
@@ -33,6 +33,8 @@ use crate::tracker::Tracker;
 use crate::tracker::census::Census;
 use crate::{http, logging, reaper, snapshot, udp, web};
 use service::Service;
+pub use signals::Signals;
+use signals::Wish;
 
 /// How often the main thread looks for signals and at the parts' signs of life.
 const LOOK: Duration = Duration::from_millis(100);
@@ -154,31 +156,28 @@ impl App {
         &self.tracker
     }
 
-    /// Serves until SIGTERM or SIGINT, or until a part ends. SIGHUP reloads by `loader`, SIGUSR1 reopens the log.
-    ///
-    /// # Errors
-    /// When the system gives no signal handler.
+    /// Serves until SIGTERM, SIGINT or SIGQUIT, or until a part ends. SIGHUP reloads by `loader`, SIGUSR1 reopens the log.
     pub fn run(
         &self,
         loader: &Loader,
         log: &logging::Running,
         service: &mut Service,
-    ) -> anyhow::Result<Outcome> {
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
+        signals: &mut Signals,
+    ) -> Outcome {
         service.ready(&self.status());
         loop {
             match self.ends.recv_timeout(LOOK) {
-                Ok(end) => return Ok(Outcome::Failed(end)),
+                Ok(end) => return Outcome::Failed(end),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
-            for signal in signals.pending() {
-                match signal {
-                    SIGHUP => {
+            for wish in signals.wishes() {
+                match wish {
+                    Wish::Reload => {
                         self.reload(loader, log);
                         log.reopen();
                     }
-                    SIGUSR1 => log.reopen(),
-                    _ => return Ok(Outcome::Stopped),
+                    Wish::Reopen => log.reopen(),
+                    Wish::Stop => return Outcome::Stopped,
                 }
             }
             if self.is_alive() {
@@ -215,7 +214,12 @@ impl App {
 }
 
 /// Runs the tracker as the command line asks: 0 after an orderly stop, 1 when something failed.
-pub fn serve(loader: &Loader, loaded: Loaded, log: &logging::Running) -> ExitCode {
+pub fn serve(
+    loader: &Loader,
+    loaded: Loaded,
+    log: &logging::Running,
+    mut signals: Signals,
+) -> ExitCode {
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
@@ -226,17 +230,17 @@ pub fn serve(loader: &Loader, loaded: Loaded, log: &logging::Running) -> ExitCod
     let mut service = Service::new();
     let outcome = App::build(loaded, service.inherit()).and_then(|app| {
         announce(&app);
-        let outcome = app.run(loader, log, &mut service);
+        let outcome = app.run(loader, log, &mut service, &mut signals);
         match &outcome {
-            Ok(Outcome::Failed(end)) => log::error!("{}", describe(end)),
-            _ => log::info!("stopping"),
+            Outcome::Failed(end) => log::error!("{}", describe(end)),
+            Outcome::Stopped => log::info!("stopping"),
         }
         service.stopping();
         if let Some(fault) = app.stop() {
             anyhow::bail!("the last snapshot failed: {fault}");
         }
         log::info!("stopped");
-        outcome
+        Ok(outcome)
     });
     match outcome {
         Ok(Outcome::Stopped) => ExitCode::SUCCESS,

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{env, fs, io};
+use std::{env, io};
 
 pub use key::{Key, Section};
 pub use keys::SECTIONS;
@@ -31,7 +31,7 @@ pub use sources::{Loaded, Override, Sources};
 pub use zones::Zoning;
 
 use crate::tracker::{ClientRule, Networks, Realm, ZoneRule};
-use crate::{http, logging, snapshot, tracker, udp, web};
+use crate::{http, logging, regular_file, snapshot, tracker, udp, web};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -126,6 +126,12 @@ impl Config {
 /// Where the file is looked for when the command line names none: the container's volume first.
 const STANDARD_FILES: [&str; 2] = ["/config/config.ini", "config/config.ini"];
 
+/// What is read of a configuration file and of `.env` at most: a thousand times what anybody writes by hand.
+const MOST_CONFIG_BYTES: u64 = 4 << 20;
+
+/// What is read of a file of prefixes at most: a million lines.
+const MOST_ZONES_BYTES: u64 = 32 << 20;
+
 /// Knows where this process's configuration comes from, and reads it as often as asked: at the start and on SIGHUP.
 #[derive(Clone, Debug, Default)]
 pub struct Loader {
@@ -153,10 +159,11 @@ impl Loader {
             .into_iter()
             .find(|path| path.exists());
         if let Some(path) = self.file.as_deref().or(standard) {
-            let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
+            let text = regular_file::read(path, MOST_CONFIG_BYTES);
+            let text = text.map_err(|error| unreadable(path, &error))?;
             sources.file = Some((path.display().to_string(), text));
         }
-        match fs::read(".env") {
+        match regular_file::read(Path::new(".env"), MOST_CONFIG_BYTES) {
             Ok(text) => sources.env_file = text,
             // A folder of that name is somebody's Python.
             Err(error)
@@ -170,7 +177,7 @@ impl Loader {
         sources.environment = variables
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        sources.resolve(&|path| fs::read(path))
+        sources.resolve(&|path| regular_file::read(path, MOST_ZONES_BYTES))
     }
 }
 

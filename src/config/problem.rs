@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::shown::on_one_line;
+
 /// Where the value of a key was given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Place {
@@ -43,7 +45,7 @@ impl fmt::Display for Place {
 /// One thing that keeps a configuration from being used. Its text names the place, section, key and value, and what would be
 /// right; a secret's value is not in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
+#[error("{}", on_one_line(&format_args!("{}", _0)))]
 pub struct Problem(pub(super) String);
 
 /// Everything that is wrong with a configuration; never empty.

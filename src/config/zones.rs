@@ -10,10 +10,20 @@ use ipnet::IpNet;
 use super::list;
 use super::problem::{Place, Problem, nearest};
 use super::value::Slot;
+use crate::shown::steers;
 use crate::tracker::{DEPTH_MOST, ZoneRule};
 
 /// Bad lines of a file of prefixes that are told one by one.
 const BAD_LINES_TOLD: usize = 20;
+
+/// Longest path of a zone, in bytes.
+const PATH_BYTES_MOST: usize = 400;
+
+/// Longest line of a file of prefixes, in bytes; one that is longer is of another kind of file.
+const LINE_BYTES_MOST: usize = 1_000;
+
+/// Prefixes of a file at most: ten times those of the largest provider, and a bound on what a wrong file takes.
+const PREFIXES_MOST: usize = 1_000_000;
 
 /// What is said of zones, with the places where it is said.
 #[derive(Clone, Debug, Default)]
@@ -40,11 +50,23 @@ pub(super) struct Line {
 /// A path as it is compared: without blanks around its parts.
 ///
 /// # Errors
-/// When a part is empty, or there are too many.
+/// When a part is empty, when there are too many, when the whole is long or holds what steers a terminal: names are shown in the
+/// log, on pages and by tools.
 pub(super) fn path(text: &str) -> Result<String, String> {
     let parts: Vec<&str> = text.split('/').map(str::trim).collect();
     if parts.iter().any(|part| part.is_empty()) {
         return Err(format!("`{text}` is no zone: a part of the path is empty"));
+    }
+    if text.contains(steers) {
+        return Err(format!(
+            "`{text}` is no zone: it holds a character that is not seen"
+        ));
+    }
+    if text.len() > PATH_BYTES_MOST {
+        return Err(format!(
+            "a zone's path of {} bytes; {PATH_BYTES_MOST} are the most",
+            text.len()
+        ));
     }
     if parts.len() > DEPTH_MOST {
         return Err(format!("`{text}` has more than {DEPTH_MOST} parts"));
@@ -99,6 +121,10 @@ impl Zoning {
                 line: at + 1,
             };
             match prefix(line) {
+                Ok(Some(_)) if self.lines.len() >= PREFIXES_MOST => {
+                    let text = format!("{place}: {PREFIXES_MOST} prefixes are the most");
+                    return problems.push(Problem(text));
+                }
                 Ok(Some((prefix, path))) => self.lines.push(Line {
                     path,
                     prefixes: vec![prefix],
@@ -226,6 +252,12 @@ impl Rules {
 
 /// Reads one line of the file of prefixes; nothing when it is blank or a comment.
 fn prefix(line: &[u8]) -> Result<Option<(IpNet, String)>, String> {
+    if line.len() > LINE_BYTES_MOST {
+        let bytes = line.len();
+        return Err(format!(
+            "a line of {bytes} bytes; {LINE_BYTES_MOST} are the most"
+        ));
+    }
     let line = str::from_utf8(line).map_err(|_| "not UTF-8".to_owned())?;
     let line = line.split('#').next().unwrap_or_default().trim();
     if line.is_empty() {
@@ -277,6 +309,25 @@ mod tests {
             .collect();
         assert_eq!(lines, ["z:1", "z:2", "z:3", "z:4", "z:6"]);
         assert_eq!(problems[4], "z:6: 10.7.0.0/24 stands twice, first in z:5");
+    }
+
+    /// R20: names are printed as they are, so nothing that steers a terminal gets into one.
+    #[test]
+    fn names_and_lines_that_would_steer_a_terminal_or_fill_it_are_refused() {
+        let long = "x".repeat(2_000);
+        let file = format!(
+            "10.1.0.0/16 a\x1b[31m\n10.2.0.0/16 a/\u{202e}b\n10.3.0.0/16 {long}\n{long}\n\x1b]0;x\x07 a\n10.4.0.0/16 улица\n"
+        );
+        let (zoning, problems) = zoning(&file);
+        assert_eq!(zoning.lines.len(), 1);
+        assert_eq!(problems.len(), 5);
+        for problem in problems {
+            assert!(
+                problem.len() < 200 && !problem.contains(steers),
+                "{problem:?}"
+            );
+        }
+        assert!(path(&"x".repeat(PATH_BYTES_MOST + 1)).is_err());
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! Names, widths and alignment are taken; a percent sign that begins no name is itself. Whatever a message holds, it stays on
 //! its line: control characters are escaped.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use flexi_logger::DeferredNow;
 use log::{Level, Record};
+
+use crate::shown::on_one_line;
 
 /// A format, read once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,7 +195,7 @@ impl Field {
             Field::Created => now.format("%s.%6f").to_string(),
             Field::Level => level_name(record.level()).to_owned(),
             Field::LevelNumber => level_number(record.level()).to_owned(),
-            Field::Message => one_line(record.args()),
+            Field::Message => on_one_line(record.args()),
             Field::Target => record.target().to_owned(),
             Field::Module => record.module_path().unwrap_or_default().to_owned(),
             Field::File => {
@@ -237,30 +239,6 @@ const fn colour(level: Level) -> &'static str {
         Level::Info => "\x1b[32m",
         Level::Debug | Level::Trace => "\x1b[2m",
     }
-}
-
-/// The message on one line: a client's text can neither begin a line of its own nor steer a terminal.
-pub(super) fn one_line(message: &fmt::Arguments<'_>) -> String {
-    /// Escapes on the way, so that nothing is copied twice.
-    struct Escaped(String);
-
-    impl Write for Escaped {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            for c in text.chars() {
-                if c.is_control() {
-                    self.0.extend(c.escape_default());
-                } else {
-                    self.0.push(c);
-                }
-            }
-            Ok(())
-        }
-    }
-
-    let mut line = Escaped(String::with_capacity(80));
-    // Only a value whose Display fails can fail here; what it wrote until then is kept.
-    let _ = line.write_fmt(*message);
-    line.0
 }
 
 #[cfg(test)]

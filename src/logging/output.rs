@@ -9,8 +9,9 @@ use flexi_logger::{DeferredNow, FlexiLoggerError};
 use log::{Level, Record};
 
 use super::Settings;
-use super::format::{Format, one_line};
+use super::format::Format;
 use super::rotated_file::RotatedFile;
+use crate::shown::on_one_line;
 
 /// Warnings and errors from one place in the code that are written in one second; the rest are counted.
 const MOST_PER_SECOND: u32 = 10;
@@ -139,7 +140,7 @@ impl Console {
                     Level::Info => 6,
                     Level::Debug | Level::Trace => 7,
                 };
-                Some(format!("<{priority}>{}\n", one_line(record.args())))
+                Some(format!("<{priority}>{}\n", on_one_line(record.args())))
             }
         }
     }

@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::regular_file::without_waiting;
+
 /// The open file.
 #[derive(Debug)]
 pub(super) struct RotatedFile {
@@ -69,6 +71,8 @@ impl RotatedFile {
             .create(true)
             .append(true)
             .mode(0o640)
+            // A FIFO that nobody reads is refused, and one that is read too slowly loses lines.
+            .custom_flags(without_waiting())
             .open(&self.path)?;
         self.size = file.metadata().map_or(0, |metadata| metadata.len());
         self.file = Some(file);

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::file::{self, Marks};
 use super::{Error, tables};
 use crate::clock::Wall;
+use crate::regular_file;
 use crate::tracker::Block;
 
 /// `PRAGMA application_id` of a database of ours: "retr".
@@ -74,6 +75,7 @@ impl Database {
     pub(super) fn open(path: &Path, wall: Wall) -> Result<(Database, Found), Error> {
         // Through symbolic links, as SQLite goes: the log lies beside the file, not beside the link.
         let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        file::refuse_others(path)?;
         let lock = file::lock(path)?;
         let fail = |source| Error::File {
             file: path.clone(),
@@ -88,7 +90,6 @@ impl Database {
                 "its log is there without it".to_owned()
             }
             Err(error) => return Err(fail(error)),
-            Ok(about) if !about.is_file() => return Err(fail(io::ErrorKind::InvalidInput.into())),
             Ok(_) => match inspect(path) {
                 Ok(connection) => {
                     // Whoever owns the file may have meant it to be open.
@@ -231,8 +232,20 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
 /// Opens a database for reading only: with its log if that can be used, else without, as on a disk that cannot be written.
 ///
 /// # Errors
-/// What SQLite says.
-pub fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
+/// It is no regular file, or what SQLite says.
+pub fn open_read_only(path: &Path) -> Result<Connection, Error> {
+    file::refuse_others(path)?;
+    regular_file::open(path).map_err(|source| Error::File {
+        file: path.into(),
+        source,
+    })?;
+    read_only(path).map_err(|source| Error::Database {
+        file: path.into(),
+        source,
+    })
+}
+
+fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let probe = |connection: &Connection| {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))

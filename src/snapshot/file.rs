@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Error;
 use crate::clock::Wall;
+use crate::regular_file;
 
 /// Mode of the database: the group (a backup, an operator) may read, others may not, for it names who shares what.
 const MODE: u32 = 0o640;
@@ -52,6 +53,7 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
         .create(true)
         .append(true)
         .mode(MODE)
+        .custom_flags(regular_file::without_waiting())
         .open(beside(path, ".lock"))
         .map_err(fail)?;
     for _ in 0..LOCK_TRIES {
@@ -62,6 +64,18 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
         }
     }
     Err(Error::InUse { file: path.into() })
+}
+
+/// Looks whether the database and its companions are regular files, or not there: SQLite would wait for a FIFO.
+///
+/// # Errors
+/// Which is none, and what it is instead.
+pub(super) fn refuse_others(path: &Path) -> Result<(), Error> {
+    for suffix in [""].into_iter().chain(COMPANIONS) {
+        let file = beside(path, suffix);
+        regular_file::refuse_others(&file).map_err(|source| Error::File { file, source })?;
+    }
+    Ok(())
 }
 
 /// Takes away what others may do beyond [`MODE`]; never gives more than there is.
@@ -157,7 +171,9 @@ pub(super) struct Marks {
 /// What the system says when the file cannot be read.
 pub(super) fn marks(path: &Path) -> io::Result<Option<Marks>> {
     let mut header = Vec::new();
-    File::open(path)?.take(100).read_to_end(&mut header)?;
+    regular_file::open(path)?
+        .take(100)
+        .read_to_end(&mut header)?;
     let number = |at: usize| {
         let bytes = header.get(at..)?.first_chunk::<4>()?;
         Some(u32::from_be_bytes(*bytes))

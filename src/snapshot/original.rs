@@ -63,7 +63,7 @@ impl Original {
             file: path.into(),
             source,
         };
-        let connection = database::open_read_only(path).map_err(fail)?;
+        let connection = database::open_read_only(path)?;
         connection.prepare(PEERS).map_err(fail)?;
         Ok(Original { connection })
     }

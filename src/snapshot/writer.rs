@@ -27,7 +27,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// One error line in this time, however often a disk fails.
 const COMPLAINT_SECONDS: u32 = 60;
 
-/// How long an ended block stays in the database: a clock that jumped ahead for an hour must not erase the list.
+/// How long an ended block stays in the database, by the wall clock and by the database's own time: neither a clock that jumped
+/// ahead nor one that was wrong at the start erases the list.
 const KEEP_ENDED_SECONDS: u64 = 30 * 86_400;
 
 /// Everything the thread has to itself.
@@ -55,7 +56,7 @@ impl Writer {
         let mut due = self.clock.elapsed() + self.interval;
         loop {
             self.beat();
-            self.tracker.access().expire(self.clock.wall());
+            self.tracker.judge_blocks(self.clock.wall());
             if self.stopping.load(Ordering::Acquire) {
                 return self.stop();
             }
@@ -142,8 +143,8 @@ impl Writer {
         log::info!("{} is open: {found:?}", self.file.display());
         // What is in memory is the truth: whatever was found lacks some of it.
         self.tracker.mark_all_changed();
-        for block in self.tracker.access().blocks() {
-            let kept = database.put_block(&block);
+        for block in self.tracker.access().kept_blocks().iter() {
+            let kept = database.put_block(block);
             kept.map_err(|source| failed(&database, source))?;
         }
         Ok(database)
@@ -186,7 +187,12 @@ impl Writer {
 
     fn block(&mut self, database: &Database, mut block: Block) -> Result<Block, Refused> {
         if self.judge(database, database.count_blocks())? >= MAX_BLOCKS {
-            return Err(Refused::ListFull);
+            // Entries that have ended make room before anybody is refused.
+            let ended = database.forget_blocks(self.clock.wall());
+            self.judge(database, ended)?;
+            if self.judge(database, database.count_blocks())? >= MAX_BLOCKS {
+                return Err(Refused::ListFull);
+            }
         }
         block.number = self.judge(database, database.put_block(&block))?;
         self.enforce(database)?;
@@ -243,6 +249,7 @@ impl Writer {
                 let millis = u64::try_from(millis).unwrap_or(u64::MAX);
                 let bytes = file::size(&self.file);
                 metrics.set(Gauge::SnapshotFinishedAt, self.clock.wall().0);
+                metrics.set(Gauge::SnapshotFinished, self.clock.now().raw().into());
                 metrics.set(Gauge::SnapshotMillis, millis);
                 metrics.set(Gauge::SnapshotBytes, bytes);
                 metrics.set(Gauge::SnapshotSwarms, saved.swarms);
@@ -345,8 +352,8 @@ impl Writer {
             self.look_up(database)?;
         }
         let moment = Moment::of(&self.clock);
-        let forget = Wall(moment.wall.0.saturating_sub(KEEP_ENDED_SECONDS));
-        database.forget_blocks(forget)?;
+        let sure = moment.wall.0.min(self.timeline.stamp(moment.now));
+        database.forget_blocks(Wall(sure.saturating_sub(KEEP_ENDED_SECONDS)))?;
         database.finish(Finished {
             stamp: self.timeline.stamp(moment.now),
             wall: moment.wall,

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::clock::Seconds;
+use crate::shown::{in_lines, on_one_line};
 use crate::snapshot::{APPLICATION, open_read_only, read_record};
 use crate::tracker::{InfoHash, StoredPeer};
 
@@ -61,27 +62,22 @@ impl View {
     fn print(&self, file: &str, size: u64, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{file}: {}, {size} bytes\n\nSchema", self.kind)?;
         for statement in &self.schema {
-            writeln!(out, "  {}", plain(statement).replace('\n', "\n  "))?;
+            writeln!(out, "  {}", in_lines(statement).replace('\n', "\n  "))?;
         }
         writeln!(out, "\nCounts")?;
         for (name, value) in &self.counts {
-            writeln!(out, "  {name:<20} {}", plain(value))?;
+            writeln!(out, "  {name:<20} {}", in_lines(value))?;
         }
         writeln!(out, "\nLatest peers")?;
         let widths = [19, 40, 28, 8, 0];
         for row in std::iter::once(&self.header.map(str::to_owned)).chain(&self.latest) {
             for (cell, width) in row.iter().zip(widths) {
-                write!(out, "  {:<width$}", plain(cell))?;
+                write!(out, "  {:<width$}", on_one_line(&format_args!("{cell}")))?;
             }
             writeln!(out)?;
         }
         out.flush()
     }
-}
-
-/// What strangers wrote must not steer the terminal.
-fn plain(text: &str) -> String {
-    text.replace(|c: char| c.is_control() && c != '\n', "?")
 }
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 
 use crate::clock::Clock;
+use crate::shown::in_lines;
 use crate::snapshot;
 use crate::web::Tokens;
 
@@ -43,7 +44,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = arguments.file.parent().unwrap_or(&arguments.file);
     let text = obey(&arguments.deed, &Tokens::new(folder))?;
     // Who closed our output has read enough.
-    drop(io::stdout().write_all(text.as_bytes()));
+    drop(io::stdout().write_all(in_lines(&text).as_bytes()));
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use prefix_trie::PrefixMap;
 
+use super::Tracker;
 use super::announce::{Announce, Refusal};
 use super::id::{InfoHash, PeerId};
 use crate::clock::Wall;
@@ -93,30 +94,45 @@ impl FromIterator<IpNet> for Networks {
 /// The blocklist as announces look at it.
 #[derive(Debug, Default)]
 struct Blocked {
-    blocks: Vec<Block>,
+    /// Every entry, also those that have ended: a wall clock that is wrong for a while must lift none for good.
+    kept: Arc<Vec<Block>>,
     networks: Networks,
     torrents: std::collections::HashSet<InfoHash, foldhash::fast::RandomState>,
-    next_expiry: Option<Wall>,
+    /// The same entries are in force from the one moment on until before the other.
+    since: Wall,
+    until: Option<Wall>,
 }
 
 impl Blocked {
-    fn new(mut blocks: Vec<Block>, now: Wall) -> Blocked {
-        blocks.retain(|block| block.expires.is_none_or(|end| end > now));
-        let mut blocked = Blocked::default();
-        for block in &blocks {
+    fn new(kept: Arc<Vec<Block>>, now: Wall) -> Blocked {
+        let ends = || kept.iter().filter_map(|block| block.expires);
+        let mut blocked = Blocked {
+            since: ends().filter(|end| *end <= now).max().unwrap_or_default(),
+            until: ends().filter(|end| *end > now).min(),
+            ..Blocked::default()
+        };
+        for block in kept.iter().filter(|block| is_in_force(block, now)) {
             match block.target {
                 Target::Network(network) => blocked.networks.add(network),
                 Target::Torrent(hash) => drop(blocked.torrents.insert(hash)),
             }
         }
-        blocked.next_expiry = blocks.iter().filter_map(|block| block.expires).min();
-        blocked.blocks = blocks;
+        blocked.kept = kept;
         blocked
+    }
+
+    /// Whether what is in force at `now` is what this was made for.
+    fn holds_at(&self, now: Wall) -> bool {
+        self.since <= now && self.until.is_none_or(|until| now < until)
     }
 
     fn has_torrent(&self, hash: &InfoHash) -> bool {
         !self.torrents.is_empty() && self.torrents.contains(hash)
     }
+}
+
+fn is_in_force(block: &Block, now: Wall) -> bool {
+    block.expires.is_none_or(|end| end > now)
 }
 
 /// Every list that decides who is served.
@@ -155,26 +171,41 @@ impl Access {
         });
     }
 
-    /// Replaces the blocklist; entries that expired before `now` are left out.
+    /// Replaces the blocklist; entries that have ended by `now` are kept and not in force.
     pub fn block(&self, blocks: Vec<Block>, now: Wall) {
-        let blocked = Arc::new(Blocked::new(blocks, now));
+        let blocked = Arc::new(Blocked::new(Arc::new(blocks), now));
         self.0.rcu(|lists| Lists {
             blocked: Arc::clone(&blocked),
             ..Lists::clone(lists)
         });
     }
 
-    /// Drops entries that have expired by `now`. Costs next to nothing when there are none.
-    pub fn expire(&self, now: Wall) {
-        let blocked = Arc::clone(&self.0.load().blocked);
-        if blocked.next_expiry.is_some_and(|end| end <= now) {
-            self.block(blocked.blocks.clone(), now);
+    /// Judges anew which entries are in force at `now`, which may be before the last such moment. Whether any came into force
+    /// again. Costs next to nothing while nothing changes.
+    pub fn expire(&self, now: Wall) -> bool {
+        if self.0.load().blocked.holds_at(now) {
+            return false;
         }
+        // From the list that is there when it is replaced: another thread may be replacing it.
+        let before = self.0.rcu(|lists| Lists {
+            blocked: Arc::new(Blocked::new(Arc::clone(&lists.blocked.kept), now)),
+            ..Lists::clone(lists)
+        });
+        now < before.blocked.since
     }
 
-    /// The entries in force.
+    /// The entries in force, as of the last look at the clock.
     pub fn blocks(&self) -> Vec<Block> {
-        self.0.load().blocked.blocks.clone()
+        let lists = self.0.load();
+        let (kept, since) = (lists.blocked.kept.iter(), lists.blocked.since);
+        kept.filter(|block| is_in_force(block, since))
+            .cloned()
+            .collect()
+    }
+
+    /// All entries, also those that have ended.
+    pub fn kept_blocks(&self) -> Arc<Vec<Block>> {
+        Arc::clone(&self.0.load().blocked.kept)
     }
 
     /// Everything that is asked before an announce, with each list looked at once.
@@ -220,6 +251,16 @@ impl Access {
     /// The refusal that the client is to read.
     pub fn admit_client(&self, id: &PeerId) -> Result<(), Refusal> {
         judge_client(&self.0.load().clients, id)
+    }
+}
+
+impl Tracker {
+    /// Judges by the wall clock which entries of the blocklist are in force. One that ended while the clock was wrong covers
+    /// stored peers again.
+    pub fn judge_blocks(&self, wall: Wall) {
+        if self.access.expire(wall) {
+            self.remove_blocked();
+        }
     }
 }
 
@@ -278,9 +319,45 @@ mod tests {
             Err(Refusal::AddressBlocked)
         );
         assert_eq!(access.admit_torrent(&hash), Err(Refusal::TorrentBlocked));
-        access.expire(Wall(100));
+        assert!(!access.expire(Wall(100)));
         assert_eq!(access.admit("2001:db8::1".parse().unwrap()), Ok(()));
         assert_eq!(access.blocks().len(), 2);
+    }
+
+    /// W4: an end is judged by the time that it is, each time.
+    #[test]
+    fn a_clock_that_jumps_ahead_and_back_lifts_no_block_for_good() {
+        let access = Access::default();
+        let ends = [None, Some(Wall(100)), Some(Wall(200)), Some(Wall(300))];
+        let blocks = ends
+            .iter()
+            .zip(1_u8..)
+            .map(|(end, number)| block(network(&format!("192.0.2.{number}/32")), *end));
+        access.block(blocks.collect(), Wall(50));
+        let in_force = |now, came_back| {
+            assert_eq!(access.expire(Wall(now)), came_back, "{now}");
+            assert!(!access.expire(Wall(now)), "{now}");
+            let covered = (1..=4).filter(|number| {
+                access.is_blocked(std::net::Ipv4Addr::new(192, 0, 2, *number).into())
+            });
+            assert_eq!(covered.count(), access.blocks().len(), "{now}");
+            access.blocks().len()
+        };
+        for (now, expected, came_back) in [
+            (50, 4, false),
+            (99, 4, false),
+            (100, 3, false),
+            (86_400, 1, false),
+            (150, 3, true),
+            (199, 3, false),
+            (0, 4, true),
+            (250, 2, false),
+            (u64::MAX, 1, false),
+            (299, 2, true),
+        ] {
+            assert_eq!(in_force(now, came_back), expected, "{now}");
+        }
+        assert_eq!(access.kept_blocks().len(), 4);
     }
 
     /// O8

@@ -296,6 +296,10 @@ impl Tracker {
     /// Replaces the blocklist and removes stored peers and torrents that it covers, one shard at a time.
     pub fn block(&self, blocks: Vec<Block>, wall: Wall) {
         self.access.block(blocks, wall);
+        self.remove_blocked();
+    }
+
+    fn remove_blocked(&self) {
         let charter = self.charter.load_full();
         let is_hash_gone = |hash: &InfoHash| self.access.admit_torrent(hash).is_err();
         let is_ip_gone = |ip| self.access.is_blocked(ip);

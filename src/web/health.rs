@@ -5,6 +5,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{State, caller};
+use crate::clock::Seconds;
 use crate::metrics::Gauge;
 
 /// A part that has given no sign of life for this many seconds is down.
@@ -50,9 +51,9 @@ pub(super) fn faults(state: &State) -> Vec<Fault> {
     }
     let interval = state.settings.snapshot_interval.as_secs();
     if interval > 0 {
-        let begun = state.started.0;
-        let last = gauge(Gauge::SnapshotFinishedAt).max(begun);
-        if state.clock.wall().0.saturating_sub(last) > 3 * interval {
+        let begun = u64::from(Seconds::START.raw());
+        let last = gauge(Gauge::SnapshotFinished).max(begun);
+        if now.saturating_sub(last) > 3 * interval {
             faults.push(Fault::SnapshotsLate);
         }
     }

@@ -63,7 +63,7 @@ pub(super) fn figures(state: &State) -> Figures {
         [gauge(Gauge::SeedersV6), gauge(Gauge::LeechersV6)],
     );
     let [seeders, leechers] = [v4[0] + v6[0], v4[1] + v6[1]];
-    let finished = gauge(Gauge::SnapshotFinishedAt);
+    let finished = gauge(Gauge::SnapshotFinished);
     let faults = health::faults(state);
     Figures {
         version: env!("CARGO_PKG_VERSION"),
@@ -88,7 +88,7 @@ pub(super) fn figures(state: &State) -> Figures {
         local_share_percent: rates.local_share,
         saved_bytes: census.handed_out.saved_mib.saturating_mul(1 << 20),
         census_age_seconds: (census.wall.0 > 0).then(|| now.since(census.at)),
-        snapshot_age_seconds: (finished > 0).then(|| wall.saturating_sub(finished)),
+        snapshot_age_seconds: (finished > 0).then(|| u64::from(now.raw()).saturating_sub(finished)),
         database_bytes: gauge(Gauge::SnapshotBytes),
         database_peers: gauge(Gauge::DatabasePeers),
         snapshot_failures: gauge(Gauge::SnapshotFailures),

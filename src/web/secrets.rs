@@ -2,12 +2,13 @@
 //! cookies, and a password when none is configured.
 
 use std::fs::OpenOptions;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::password;
 use super::settings::{Secret, Settings};
+use crate::regular_file;
 
 /// The file of the made key.
 const KEY_FILE: &str = "retracker.key";
@@ -71,10 +72,9 @@ fn kept_or_made(
     path: &Path,
     make: impl FnOnce() -> io::Result<String>,
 ) -> io::Result<(String, bool)> {
-    match OpenOptions::new().read(true).open(path) {
-        Ok(file) => {
-            let mut text = String::new();
-            file.take(MOST_BYTES).read_to_string(&mut text)?;
+    match regular_file::read(path, MOST_BYTES) {
+        Ok(bytes) => {
+            let text = String::from_utf8(bytes).map_err(io::Error::other)?;
             Ok((text.trim().to_owned(), false))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -11,6 +11,7 @@ use tera::{Context, Kwargs, State, Tera, Value};
 
 use super::language::{Language, moment};
 use crate::clock::Wall;
+use crate::regular_file;
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
@@ -102,12 +103,11 @@ impl Templates {
 }
 
 fn read(folder: Option<&Path>, name: &str) -> io::Result<Cow<'static, [u8]>> {
-    if let Some(path) = folder.map(|folder| folder.join(name)) {
-        match std::fs::metadata(&path) {
-            Ok(about) if about.len() <= MOST_BYTES => return std::fs::read(&path).map(Cow::Owned),
-            Ok(_) => return Err(invalid(format!("{} is too long", path.display()))),
-            Err(_) => {}
-        }
+    if let Some(path) = folder.map(|folder| folder.join(name))
+        && std::fs::metadata(&path).is_ok()
+    {
+        let own = regular_file::read(&path, MOST_BYTES).map(Cow::Owned);
+        return own.map_err(|error| invalid(format!("{}: {error}", path.display())));
     }
     let file = EMBEDDED.get_file(name);
     let file = file.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, name.to_owned()))?;

@@ -12,11 +12,14 @@ use subtle::ConstantTimeEq;
 
 use super::secrets::random_hex;
 use crate::clock::Wall;
+use crate::regular_file;
 
 /// The file's name.
 const FILE: &str = "retracker.tokens";
 /// Tokens kept at most.
 pub const MOST_TOKENS: usize = 100;
+/// Bytes of the file at most: all tokens with the longest names, ten times over.
+const MOST_BYTES: u64 = 512 << 10;
 /// Characters of a name at most.
 pub const NAME_CHARACTERS: usize = 60;
 
@@ -65,7 +68,8 @@ impl Tokens {
         if stamp.is_none() {
             *loaded = (None, Vec::new());
         } else if loaded.0 != stamp {
-            let text = std::fs::read_to_string(&self.path)?;
+            let text = regular_file::read(&self.path, MOST_BYTES)?;
+            let text = String::from_utf8(text).map_err(io::Error::other)?;
             let tokens = text.lines().filter_map(parse).take(MOST_TOKENS).collect();
             *loaded = (stamp, tokens);
         }

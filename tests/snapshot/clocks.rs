@@ -1,10 +1,12 @@
 //! Restarts under clocks that lie: nobody is killed before the time, and nobody lives for ever (R8, S4).
 
-use retracker::clock::{Boot, Clock};
-use retracker::snapshot::Moment;
-use retracker::tracker::Settings;
+use std::time::Duration;
 
-use crate::harness::{Node, file_in, hash, moment, on_demand};
+use retracker::clock::{Boot, Clock, Wall};
+use retracker::snapshot::Moment;
+use retracker::tracker::{Settings, Target};
+
+use crate::harness::{Node, address, file_in, hash, moment, on_demand};
 
 const YEAR: i64 = 365 * 86_400;
 
@@ -64,6 +66,20 @@ fn time_away_counts_as_age() {
     }
 }
 
+/// The peer whose address is blocked.
+const BLOCKED: u32 = 7_000;
+
+/// The snapshot thread looks at the clock by itself.
+fn wait_until_blocked(node: &Node, is_blocked: bool) {
+    for _ in 0..2_000 {
+        if node.announce(BLOCKED).is_err() == is_blocked {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("blocked is not {is_blocked}");
+}
+
 const TRAVELLER: &str = "RETRACKER_TEST_TRAVELLER";
 const FAKETIME: &str = "FAKETIME_TIMESTAMP_FILE";
 
@@ -78,6 +94,11 @@ fn traveller() {
     for number in 0..10 {
         node.announce(number).unwrap();
     }
+    let end = Wall(before.0 + 7_200);
+    let block = Target::Network(address(BLOCKED).into());
+    node.mailbox
+        .block(block, "for two hours", Some(end))
+        .unwrap();
     for jump in [
         "+86400",
         "-86400",
@@ -93,11 +114,15 @@ fn traveller() {
         node.mailbox.save().unwrap();
         assert_eq!(node.scrape(hash(0)).complete, 10, "{jump}");
         node.announce(3).unwrap();
+        wait_until_blocked(&node, node.clock.wall() < end);
     }
+    std::fs::write(std::env::var_os(FAKETIME).unwrap(), "+0").unwrap();
+    wait_until_blocked(&node, true);
     assert_eq!(node.stop().fault, None);
 }
 
-/// R8: the clock jumps while the tracker runs, and back before it is started again.
+/// R8, W4: the clock jumps while the tracker runs, and back before it is started again: no peer expires, and a block is lifted for
+/// no longer than the clock is wrong.
 #[test]
 fn nobody_expires_when_the_clock_jumps_under_a_running_tracker() {
     let library = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
@@ -126,5 +151,6 @@ fn nobody_expires_when_the_clock_jumps_under_a_running_tracker() {
     assert!(travelled.status.success(), "{said}");
     let node = Node::start(&settings).unwrap();
     assert_eq!(node.scrape(hash(0)).complete, 10);
+    assert!(node.announce(BLOCKED).is_err(), "the block is still kept");
     node.stop();
 }

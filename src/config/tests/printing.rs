@@ -1,5 +1,7 @@
 //! What is printed is what was read, and the sample is what holds without a file.
 
+use std::fs;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 
 use crate::config::{Config, Loader};
+use crate::shown::in_lines;
 
 /// Which zones, and what of them.
 #[derive(Debug, clap::Args)]
@@ -49,6 +50,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     // Who closed our output has read enough.
     let mut out = io::stdout().lock();
+    let text = in_lines(&text);
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
     Ok(())
 }
