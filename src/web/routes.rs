@@ -6,7 +6,7 @@ use actix_session::SessionMiddleware;
 use actix_session::config::{BrowserSession, CookieContentSecurity};
 use actix_web::cookie::{Key, SameSite};
 use actix_web::http::StatusCode;
-use actix_web::middleware::{Compress, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, PayloadConfig, ServiceConfig, resource};
 use actix_web::{HttpResponse, Resource, Route, guard as guards};
 
@@ -32,7 +32,6 @@ pub(super) fn configure(config: &mut ServiceConfig, state: &Arc<State>) {
         config
             .service(
                 web::scope("/static")
-                    .wrap(Compress::default())
                     .route("/{name}", get().to(assets::asset))
                     .default_service(web::to(not_found)),
             )
