@@ -170,7 +170,8 @@ async fn block(state: Data<State>, body: Json<Wanted>) -> HttpResponse {
         Ok(None) => return error(StatusCode::BAD_REQUEST, "block_nothing"),
         Err(mistake) => return error(StatusCode::BAD_REQUEST, mistake.name()),
     };
-    match web::block(move || (state.doors.block)(block)).await {
+    let own = Data::clone(&state);
+    match state.writes.run(move || (own.doors.block)(block)).await {
         Ok(Ok(block)) => HttpResponse::Created().json(block_row(&block)),
         Ok(Err(fault)) => {
             log::error!("the blocklist cannot be written: {fault}");
@@ -187,7 +188,8 @@ async fn unblock(state: Data<State>, number: Path<String>) -> HttpResponse {
     let Ok(number) = number.parse::<i64>() else {
         return error(StatusCode::NOT_FOUND, "no such entry");
     };
-    match web::block(move || (state.doors.unblock)(number)).await {
+    let own = Data::clone(&state);
+    match state.writes.run(move || (own.doors.unblock)(number)).await {
         Ok(Ok(true)) => HttpResponse::NoContent().finish(),
         Ok(Ok(false)) => error(StatusCode::NOT_FOUND, "no such entry"),
         _ => error(
@@ -198,7 +200,8 @@ async fn unblock(state: Data<State>, number: Path<String>) -> HttpResponse {
 }
 
 async fn snapshot(state: Data<State>) -> HttpResponse {
-    match web::block(move || (state.doors.save)(())).await {
+    let own = Data::clone(&state);
+    match state.saves.run(move || (own.doors.save)(())).await {
         Ok(Ok(())) => HttpResponse::NoContent().finish(),
         _ => error(StatusCode::SERVICE_UNAVAILABLE, "the snapshot failed"),
     }

@@ -1,11 +1,9 @@
 //! `/login` and `/logout`: the original's paths and fields, with a brake on guessing.
 
-use std::time::Duration;
-
 use actix_session::SessionExt;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::form::{Form, LOGIN_COOKIE, login_token};
@@ -16,8 +14,6 @@ use super::{State, caller};
 
 /// Password hashes computed at a time: each takes 19 MiB and some 50 ms.
 pub(super) const HASHES_AT_A_TIME: usize = 4;
-/// How long a login waits for its turn at the hashes.
-const TURN_LIMIT: Duration = Duration::from_secs(5);
 
 /// The form; who is logged in already goes on to the overview.
 pub(super) async fn form(state: Data<State>, request: HttpRequest) -> HttpResponse {
@@ -46,22 +42,20 @@ pub(super) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
             .insert(actix_web::http::header::RETRY_AFTER, seconds);
         return reply;
     }
-    let turn = tokio::time::timeout(TURN_LIMIT, state.hashes.acquire()).await;
-    let Ok(Ok(turn)) = turn else {
-        // Not the visitor's fault: this try does not count.
-        state.throttle.forgive_one(ip);
-        return plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again");
-    };
     let credentials = state.credentials.clone();
     let (username, password) = (
         form.text("username").to_owned(),
         form.raw("password").to_owned(),
     );
-    let admitted = web::block(move || credentials.admit(&username, &password)).await;
-    drop(turn);
+    let work = move || credentials.admit(&username, &password);
+    let Ok(admitted) = state.hashes.run(work).await else {
+        // Not the visitor's fault: this try does not count.
+        state.throttle.forgive_one(ip);
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again");
+    };
     // A password out of a sample opens from loopback only; elsewhere nobody learns that it was right.
     let may_enter = !state.credentials.is_known() || ip.is_loopback();
-    if !(admitted.unwrap_or(false) && may_enter) {
+    if !(admitted && may_enter) {
         let page = Page::new(&state, &request, "login");
         return render(&state, page, StatusCode::OK, Some("wrong_password"));
     }

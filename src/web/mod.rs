@@ -36,6 +36,7 @@ mod templates;
 mod throttle;
 mod tokens;
 mod torrents;
+mod work;
 mod zones;
 
 use std::io;
@@ -56,9 +57,14 @@ use password::Credentials;
 use sampler::Rates;
 use templates::Templates;
 use throttle::Throttle;
+use work::Work;
 
 /// Views of peers and torrents counted at a time: each takes a thread for some 100 ms at a million peers.
 const VIEWS_AT_A_TIME: usize = 1;
+/// Changes of the blocklist and the tokens that wait for the disk at a time.
+const WRITES_AT_A_TIME: usize = 4;
+/// Snapshots on demand at a time.
+const SAVES_AT_A_TIME: usize = 1;
 
 /// What all handlers share.
 struct State {
@@ -73,8 +79,10 @@ struct State {
     credentials: Credentials,
     throttle: Throttle,
     tokens: Tokens,
-    hashes: tokio::sync::Semaphore,
-    views: tokio::sync::Semaphore,
+    hashes: Work,
+    views: Work,
+    writes: Work,
+    saves: Work,
     history: Mutex<History>,
     rates: Mutex<Rates>,
 }
@@ -110,8 +118,10 @@ impl State {
             templates: Templates::load(settings.templates.as_deref())?,
             throttle: Throttle::new(settings.login_failures, settings.login_window),
             tokens: Tokens::new(&settings.state_folder),
-            hashes: tokio::sync::Semaphore::new(login::HASHES_AT_A_TIME),
-            views: tokio::sync::Semaphore::new(VIEWS_AT_A_TIME),
+            hashes: Work::new("web-hash", login::HASHES_AT_A_TIME),
+            views: Work::new("web-view", VIEWS_AT_A_TIME),
+            writes: Work::new("web-write", WRITES_AT_A_TIME),
+            saves: Work::new("web-save", SAVES_AT_A_TIME),
             history: Mutex::new(sampler::restore(&doors)),
             rates: Mutex::default(),
             started: house.clock.wall(),
