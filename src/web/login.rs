@@ -6,11 +6,12 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::State;
+use super::caller::{self, Caller};
 use super::form::{Form, LOGIN_COOKIE, login_token};
 use super::guard::is_logged_in;
 use super::page::{CSRF, Page, plain, redirect};
 use super::secrets::random_hex;
-use super::{State, caller};
 
 /// Password hashes computed at a time: each takes 19 MiB and some 50 ms.
 pub(super) const HASHES_AT_A_TIME: usize = 4;
@@ -27,8 +28,8 @@ pub(super) async fn form(state: Data<State>, request: HttpRequest) -> HttpRespon
 
 /// Logs in: 302 to the overview, or the form again with a notice.
 pub(super) async fn log_in(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
-    let ip = caller::address(&state, &request);
-    if let Err(wait) = state.throttle.begin(ip, state.clock.elapsed()) {
+    let caller = Caller::of(&state, &request);
+    if let Err(wait) = state.throttle.begin(caller, state.clock.elapsed()) {
         let page = Page::new(&state, &request, "login");
         let mut reply = render(
             &state,
@@ -50,16 +51,18 @@ pub(super) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
     let work = move || credentials.admit(&username, &password);
     let Ok(admitted) = state.hashes.run(work).await else {
         // Not the visitor's fault: this try does not count.
-        state.throttle.forgive_one(ip);
+        state.throttle.forgive_one(caller);
         return plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again");
     };
-    // A password out of a sample opens from loopback only; elsewhere nobody learns that it was right.
-    let may_enter = !state.credentials.is_known() || ip.is_loopback();
+    // A password out of a sample opens from loopback only, and there not for a page of a foreign site; elsewhere nobody
+    // learns that it was right.
+    let is_at_home = caller.ip.is_loopback() && caller::names_us(&state, &request);
+    let may_enter = !state.credentials.is_known() || is_at_home;
     if !(admitted && may_enter) {
         let page = Page::new(&state, &request, "login");
         return render(&state, page, StatusCode::OK, Some("wrong_password"));
     }
-    state.throttle.forgive(ip);
+    state.throttle.forgive(caller);
     begin_session(&request)
 }
 

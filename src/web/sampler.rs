@@ -57,7 +57,9 @@ pub(super) async fn run(state: Arc<State>) {
         if taken % KEPT_EVERY == 0 {
             // The database may be busy with a snapshot; pages do not wait for it.
             let own = Arc::clone(&state);
-            drop(state.writes.run(move || keep(&own)).await);
+            if let Err(undone) = state.writes.run(move || keep(&own)).await {
+                log::debug!("the charts are not kept: {undone}");
+            }
         }
     }
 }
