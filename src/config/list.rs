@@ -77,6 +77,38 @@ fn short(network: IpNet) -> String {
     }
 }
 
+/// A list of host names.
+pub(super) struct HostNames<'a>(pub(super) &'a mut Vec<String>);
+
+impl Slot for HostNames<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let is_name = |name: &&str| {
+            let mut bytes = name.bytes();
+            name.len() <= 253
+                && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        };
+        if let Some(odd) = entries(text).find(|name| !is_name(name)) {
+            return Err(format!(
+                "`{odd}` is no host name; without a port, and in ASCII"
+            ));
+        }
+        *self.0 = entries(text).map(str::to_ascii_lowercase).collect();
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        self.0.join(" ")
+    }
+
+    fn expects(&self) -> String {
+        "host names, or nothing".into()
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
 /// One place to listen at: an address, with a port or with the one that is configured apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Door {
@@ -287,6 +319,21 @@ impl Slot for PairList<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// O4
+    #[test]
+    fn host_names_are_read_without_ports() {
+        let mut names = Vec::new();
+        let mut list = HostNames(&mut names);
+        assert_eq!(list.read("Tracker.isp.example, rt-1"), Ok(()));
+        assert_eq!(list.write(), "tracker.isp.example rt-1");
+        for odd in ["tracker:8080", "http://tracker", "трекер"] {
+            assert!(list.read(odd).is_err(), "{odd}");
+        }
+        assert_eq!(list.write(), "tracker.isp.example rt-1");
+        assert_eq!(list.read(""), Ok(()));
+        assert!(names.is_empty());
+    }
 
     /// C4, C9
     #[test]

@@ -1,7 +1,7 @@
 //! `/about`: version, the health of every part, the configuration with secrets hidden, and the tokens of the API.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
@@ -123,7 +123,7 @@ fn render(
 /// Makes a snapshot at once.
 pub(super) async fn save(state: Data<State>, _form: Form) -> HttpResponse {
     let doors = Data::clone(&state);
-    match web::block(move || (doors.doors.save)(())).await {
+    match state.saves.run(move || (doors.doors.save)(())).await {
         Ok(Ok(())) => redirect("/about?done=save"),
         Ok(Err(error)) => {
             log::error!("a snapshot on demand failed: {error}");
@@ -143,7 +143,8 @@ pub(super) async fn make_token(
     form: Form,
 ) -> HttpResponse {
     let (own, name) = (Data::clone(&state), form.text("name").to_owned());
-    let made = web::block(move || own.tokens.create(&name, own.clock.wall())).await;
+    let work = move || own.tokens.create(&name, own.clock.wall());
+    let made = state.writes.run(work).await;
     let page = Page::new(&state, &request, "about");
     match made {
         Ok(Ok(secret)) => render(
@@ -180,7 +181,7 @@ pub(super) async fn revoke_token(
         return plain(StatusCode::NOT_FOUND, "not found");
     };
     let own = Data::clone(&state);
-    match web::block(move || own.tokens.revoke(number)).await {
+    match state.writes.run(move || own.tokens.revoke(number)).await {
         Ok(Ok(_)) => redirect("/about?done=revoke"),
         _ => plain(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -2,47 +2,27 @@
 
 use actix_web::error::{InternalError, JsonPayloadError};
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Json, JsonConfig, Path, ServiceConfig, resource};
+use actix_web::web::{Data, Json, JsonConfig, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::State;
 use super::blocklist::{block_row, rows, wanted};
 use super::clients::client_rows;
-use super::form::MOST_BYTES;
 use super::history::Range;
 use super::overview::{Figures, figures};
 use super::params::Params;
 use super::peers::view;
-use super::routes::get;
-use super::torrents::{TorrentRow, one_json, query, torrent_row};
+use super::request::MOST_BODY;
+use super::torrents::{TorrentRow, query, torrent_row};
 use super::zones::{Found, HOUR_SECONDS, ZoneRow, saved, zone_row};
-use super::{State, prometheus};
 
-/// Adds the routes.
-pub(super) fn configure(config: &mut ServiceConfig) {
-    let json = JsonConfig::default()
-        .limit(MOST_BYTES)
-        .error_handler(|error, _| bad_json(error).into());
-    config
-        .service(resource("/stats.json").route(get().to(everything)))
-        .service(resource("/api/v1/stats").route(get().to(stats)))
-        .service(resource("/api/v1/history").route(get().to(history)))
-        .service(resource("/api/v1/zones").route(get().to(zones)))
-        .service(resource("/api/v1/zones/savings").route(get().to(savings)))
-        .service(resource("/api/v1/clients").route(get().to(clients)))
-        .service(resource("/api/v1/torrents").route(get().to(torrents)))
-        .service(resource("/api/v1/torrents/{hash}").route(get().to(one_json)))
-        .service(
-            resource("/api/v1/blocklist")
-                .app_data(json)
-                .route(get().to(blocklist))
-                .route(web::post().to(block)),
-        )
-        .service(resource("/api/v1/blocklist/{number}").route(web::delete().to(unblock)))
-        .service(resource("/api/v1/snapshot").route(web::post().to(snapshot)))
-        .service(resource("/api/v1/metrics").route(get().to(prometheus::metrics_for_token)))
-        .service(resource("/api/v1/openapi.json").route(get().to(description)));
+/// How JSON in bodies is read.
+pub(super) fn json_config() -> JsonConfig {
+    JsonConfig::default()
+        .limit(MOST_BODY)
+        .error_handler(|error, _| bad_json(error).into())
 }
 
 fn error(status: StatusCode, text: &str) -> HttpResponse {
@@ -63,7 +43,7 @@ fn bad_json(fault: JsonPayloadError) -> InternalError<JsonPayloadError> {
     )
 }
 
-async fn stats(state: Data<State>) -> HttpResponse {
+pub(super) async fn stats(state: Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(figures(&state))
 }
 
@@ -75,14 +55,14 @@ struct Everything {
     zones: Vec<ZoneRow>,
 }
 
-async fn everything(state: Data<State>) -> HttpResponse {
+pub(super) async fn everything(state: Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(Everything {
         figures: figures(&state),
         zones: zone_rows(&state),
     })
 }
 
-async fn history(state: Data<State>, request: HttpRequest) -> HttpResponse {
+pub(super) async fn history(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let params = Params::of(&request);
     let range = Range::from_name(params.text("range").unwrap_or_default());
     let history = state.history.lock();
@@ -92,7 +72,7 @@ async fn history(state: Data<State>, request: HttpRequest) -> HttpResponse {
     HttpResponse::Ok().json(chart)
 }
 
-async fn zones(state: Data<State>) -> HttpResponse {
+pub(super) async fn zones(state: Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "zones": zone_rows(&state) }))
 }
 
@@ -101,7 +81,7 @@ fn zone_rows(state: &State) -> Vec<ZoneRow> {
     census.zones.iter().map(zone_row).collect()
 }
 
-async fn savings(state: Data<State>, request: HttpRequest) -> HttpResponse {
+pub(super) async fn savings(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let params = Params::of(&request);
     let zone = params.text("zone").unwrap_or_default().to_owned();
     match saved(&state, zone.clone()).await {
@@ -119,12 +99,12 @@ async fn savings(state: Data<State>, request: HttpRequest) -> HttpResponse {
     }
 }
 
-async fn clients(state: Data<State>) -> HttpResponse {
+pub(super) async fn clients(state: Data<State>) -> HttpResponse {
     let census = state.doors.census.load_full();
     HttpResponse::Ok().json(json!({ "clients": client_rows(&census.clients, true) }))
 }
 
-async fn torrents(state: Data<State>, request: HttpRequest) -> HttpResponse {
+pub(super) async fn torrents(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let (query, _) = query(&Params::of(&request));
     let found = view(&state, move |tracker, now| {
         tracker.torrents_page(&query, now)
@@ -137,14 +117,14 @@ async fn torrents(state: Data<State>, request: HttpRequest) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "total": found.total, "torrents": torrents }))
 }
 
-async fn blocklist(state: Data<State>) -> HttpResponse {
+pub(super) async fn blocklist(state: Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "blocklist": rows(&state) }))
 }
 
 /// What a new entry is made of: exactly one of address and hash.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
     ip: Option<String>,
     info_hash: Option<String>,
     #[serde(default)]
@@ -152,7 +132,7 @@ struct Wanted {
     hours: Option<u32>,
 }
 
-async fn block(state: Data<State>, body: Json<Wanted>) -> HttpResponse {
+pub(super) async fn block(state: Data<State>, body: Json<Wanted>) -> HttpResponse {
     let hours = body.hours.map(|hours| hours.to_string());
     let (ip, hash) = (body.ip.as_deref(), body.info_hash.as_deref());
     if ip.is_some() == hash.is_some() {
@@ -170,7 +150,8 @@ async fn block(state: Data<State>, body: Json<Wanted>) -> HttpResponse {
         Ok(None) => return error(StatusCode::BAD_REQUEST, "block_nothing"),
         Err(mistake) => return error(StatusCode::BAD_REQUEST, mistake.name()),
     };
-    match web::block(move || (state.doors.block)(block)).await {
+    let own = Data::clone(&state);
+    match state.writes.run(move || (own.doors.block)(block)).await {
         Ok(Ok(block)) => HttpResponse::Created().json(block_row(&block)),
         Ok(Err(fault)) => {
             log::error!("the blocklist cannot be written: {fault}");
@@ -183,11 +164,12 @@ async fn block(state: Data<State>, body: Json<Wanted>) -> HttpResponse {
     }
 }
 
-async fn unblock(state: Data<State>, number: Path<String>) -> HttpResponse {
+pub(super) async fn unblock(state: Data<State>, number: Path<String>) -> HttpResponse {
     let Ok(number) = number.parse::<i64>() else {
         return error(StatusCode::NOT_FOUND, "no such entry");
     };
-    match web::block(move || (state.doors.unblock)(number)).await {
+    let own = Data::clone(&state);
+    match state.writes.run(move || (own.doors.unblock)(number)).await {
         Ok(Ok(true)) => HttpResponse::NoContent().finish(),
         Ok(Ok(false)) => error(StatusCode::NOT_FOUND, "no such entry"),
         _ => error(
@@ -197,14 +179,15 @@ async fn unblock(state: Data<State>, number: Path<String>) -> HttpResponse {
     }
 }
 
-async fn snapshot(state: Data<State>) -> HttpResponse {
-    match web::block(move || (state.doors.save)(())).await {
+pub(super) async fn snapshot(state: Data<State>) -> HttpResponse {
+    let own = Data::clone(&state);
+    match state.saves.run(move || (own.doors.save)(())).await {
         Ok(Ok(())) => HttpResponse::NoContent().finish(),
         _ => error(StatusCode::SERVICE_UNAVAILABLE, "the snapshot failed"),
     }
 }
 
-async fn description(state: Data<State>) -> HttpResponse {
+pub(super) async fn description(state: Data<State>) -> HttpResponse {
     match state.templates.description() {
         Some(bytes) => HttpResponse::Ok()
             .content_type("application/json")

@@ -21,7 +21,7 @@ pub(super) async fn asset(
     };
     let digest = Sha256::digest(&bytes);
     let tag: String = digest.iter().take(12).map(|b| format!("{b:02x}")).collect();
-    // Weak, because the body may be compressed on its way.
+    // Weak, because a proxy may compress the body on its way.
     let tag = EntityTag::new_weak(tag).to_string();
     let known = request.headers().get(IF_NONE_MATCH);
     let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());

@@ -1,7 +1,7 @@
 //! `/blocklist`: the original's page and fields, for addresses, networks and info hashes (W4).
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
@@ -153,7 +153,7 @@ pub(super) async fn add(state: Data<State>, request: HttpRequest, form: Form) ->
         Err(mistake) => mistake.name(),
         Ok(blocks) => {
             let doors = Data::clone(&state);
-            let work = web::block(move || {
+            let work = state.writes.run(move || {
                 blocks
                     .into_iter()
                     .try_for_each(|block| (doors.doors.block)(block).map(drop))
@@ -184,7 +184,8 @@ pub(super) async fn remove(state: Data<State>, number: Path<String>, _form: Form
         return plain(StatusCode::NOT_FOUND, "not found");
     };
     let doors = Data::clone(&state);
-    match web::block(move || (doors.doors.unblock)(number)).await {
+    let work = move || (doors.doors.unblock)(number);
+    match state.writes.run(work).await {
         Ok(Ok(_)) => redirect("/blocklist?done=unblock"),
         Ok(Err(error)) => {
             log::error!("the blocklist cannot be written: {error}");

@@ -1,12 +1,55 @@
 //! Who is at the other end of a request: the address that counts, whether it is an administrator's, and whether the way to it
 //! is encrypted.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use actix_web::HttpRequest;
+use actix_web::http::header::{HOST, HeaderValue};
 
-use super::State;
-use crate::origin::Forwarding;
+use super::{State, request};
+use crate::origin::{Forwarding, Origin};
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// The canonical address that the request counts for.
+    pub(super) ip: IpAddr,
+    /// Whether it belongs to an admin network.
+    pub(super) is_admin: bool,
+}
+
+impl Caller {
+    fn new<'a>(
+        origin: &Origin,
+        socket: IpAddr,
+        fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+    ) -> Caller {
+        let mut forwarding = Forwarding::default();
+        fields.for_each(|(name, value)| forwarding.add(name.as_bytes(), value));
+        let ip = origin.decide(socket, &forwarding);
+        Caller {
+            ip,
+            is_admin: origin.is_admin(ip),
+        }
+    }
+
+    /// Who sent the bytes that begin with a whole head.
+    pub(super) fn of_bytes(origin: &Origin, socket: IpAddr, bytes: &[u8]) -> Caller {
+        Caller::new(origin, socket, request::fields(bytes).into_iter())
+    }
+
+    /// Who sent the request. An admin is one only under a name of ours: under another one it is a page of a foreign site that
+    /// asks, in an admin's browser.
+    pub(super) fn of(state: &State, request: &HttpRequest) -> Caller {
+        let fields = request.headers().iter();
+        let fields = fields.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let caller = Caller::new(&state.doors.origin.load(), socket(request), fields);
+        Caller {
+            is_admin: caller.is_admin && names_us(state, request),
+            ..caller
+        }
+    }
+}
 
 /// The address of the socket; every connection comes with one, a test's request may not.
 fn socket(request: &HttpRequest) -> IpAddr {
@@ -14,23 +57,15 @@ fn socket(request: &HttpRequest) -> IpAddr {
     peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
-fn forwarding(request: &HttpRequest) -> Forwarding<'_> {
-    let mut forwarding = Forwarding::default();
-    for (name, value) in request.headers() {
-        forwarding.add(name.as_str().as_bytes(), value.as_bytes());
-    }
-    forwarding
+/// Whether the request was sent to a name of ours.
+pub(super) fn names_us(state: &State, request: &HttpRequest) -> bool {
+    let host = request.headers().get(HOST);
+    state.hosts.know(host.map(HeaderValue::as_bytes))
 }
 
-/// The canonical address that the request counts for.
-pub(super) fn address(state: &State, request: &HttpRequest) -> IpAddr {
-    let origin = state.doors.origin.load();
-    origin.decide(socket(request), &forwarding(request))
-}
-
-/// Whether the request comes from an admin network.
+/// Whether the request comes from an admin network, and under a name of ours.
 pub(super) fn is_admin(state: &State, request: &HttpRequest) -> bool {
-    state.doors.origin.load().is_admin(address(state, request))
+    Caller::of(state, request).is_admin
 }
 
 /// Whether the visitor's browser speaks TLS, as a trusted proxy says it.
@@ -41,4 +76,12 @@ pub(super) fn is_secure(state: &State, request: &HttpRequest) -> bool {
         .get("X-Forwarded-Proto")
         .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
     says_https && origin.believes(socket(request))
+}
+
+/// Who counts as one: a v4 address, or a v6 /64, which is what one subscriber has.
+pub(super) fn network_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
+        v4 => v4,
+    }
 }

@@ -1,13 +1,26 @@
-//! Connections that another listener accepted and handed over: they are fed to actix-web's HTTP/1 service, each with one
-//! request and one limit of time from the first byte to the last.
+//! Connections that another listener accepted and handed over: each is read for one request, answered once, and closed, within
+//! one limit of time.
 
-use std::io;
+use std::future::poll_fn;
+use std::io::Write;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use actix_http::Request;
+use actix_service::Service;
+use actix_web::HttpResponse;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::ServiceResponse;
+use actix_web::http::Method;
+
+use super::request::{self, Fault};
+use super::{State, guard, page, reply};
+use crate::metrics::Transport;
+
+/// How long a client may take for its request, whatever else it may take time for.
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+/// How long is waited for a client to see that its reply was all.
+const END_LIMIT: Duration = Duration::from_secs(1);
 
 /// A connection with the bytes that were read from it before it came here.
 pub struct Handed {
@@ -29,90 +42,79 @@ impl std::fmt::Debug for Handed {
     }
 }
 
-/// A stream that first gives back what was read from it before.
-#[derive(Debug)]
-pub(super) struct Replayed<S> {
-    read: io::Cursor<Vec<u8>>,
-    stream: S,
-}
-
-impl<S> Replayed<S> {
-    pub(super) fn new(read: Vec<u8>, stream: S) -> Replayed<S> {
-        Replayed {
-            read: io::Cursor::new(read),
-            stream,
+impl Handed {
+    /// Tells the client that there is no place for it, and closes. Never waits.
+    pub(super) fn refuse(mut self) {
+        if self.stream.set_nonblocking(true).is_ok() {
+            // What does not go out at once is not said.
+            drop(self.stream.write(reply::BUSY));
+            drop(self.stream.shutdown(std::net::Shutdown::Write));
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Replayed<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        if let Poll::Ready(Err(error)) = Pin::new(&mut self.read).poll_read(context, buffer) {
-            return Poll::Ready(Err(error));
+/// Reads the one request of a connection, has it answered by the `pages`, and ends the connection.
+pub(super) async fn converse<S, B>(state: &State, pages: &S, handed: Handed)
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody + 'static,
+{
+    let Handed {
+        stream,
+        read,
+        peer,
+        hold,
+    } = handed;
+    let adopted = stream
+        .set_nonblocking(true)
+        .and_then(|()| tokio::net::TcpStream::from_std(stream));
+    let Ok(mut stream) = adopted else { return };
+    let talk = async {
+        let mut is_head = read.starts_with(b"HEAD ");
+        let received = request::receive(&mut stream, read, peer);
+        let received = tokio::time::timeout(REQUEST_LIMIT, received).await;
+        let reply = match received.unwrap_or(Err(Fault::Refused(request::Refused::Slow))) {
+            Ok(request) => {
+                is_head = request.method() == Method::HEAD;
+                answer(pages, request).await
+            }
+            Err(Fault::Refused(refused)) => {
+                let sheet = state.metrics.sheet(usize::MAX);
+                sheet.failed(Transport::Http, refused.failure());
+                let mut reply = page::plain(refused.status(), refused.text());
+                guard::harden(reply.headers_mut());
+                reply
+            }
+            Err(Fault::Gone) => return,
+        };
+        // A client that goes away is no fault of ours.
+        if reply::send(&mut stream, reply, is_head, state.clock.wall())
+            .await
+            .is_ok()
+        {
+            drop(tokio::time::timeout(END_LIMIT, reply::end(&mut stream)).await);
         }
-        if buffer.filled().len() > before || buffer.remaining() == 0 {
-            return Poll::Ready(Ok(()));
+    };
+    // Nor is one that is too slow.
+    drop(tokio::time::timeout(state.settings.connection_limit, talk).await);
+    drop(hold);
+}
+
+async fn answer<S, B>(pages: &S, request: Request) -> HttpResponse<BoxBody>
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody + 'static,
+{
+    let answered = match poll_fn(|context| pages.poll_ready(context)).await {
+        Ok(()) => pages.call(request).await,
+        Err(error) => Err(error),
+    };
+    match answered {
+        Ok(reply) => reply.into_parts().1.map_into_boxed_body(),
+        Err(error) => {
+            let mut reply = HttpResponse::from_error(error);
+            guard::harden(reply.headers_mut());
+            reply
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Replayed<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-/// Registers a handed-over connection with this thread's runtime.
-pub(super) fn adopt(
-    stream: std::net::TcpStream,
-    read: Vec<u8>,
-) -> io::Result<Replayed<tokio::net::TcpStream>> {
-    stream.set_nonblocking(true)?;
-    let stream = tokio::net::TcpStream::from_std(stream)?;
-    Ok(Replayed::new(read, stream))
-}
-
-/// How long a client may take for the head of its request.
-pub(super) const HEAD_LIMIT: Duration = Duration::from_secs(10);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::io::AsyncReadExt;
-
-    #[test]
-    fn bytes_read_before_come_first_and_the_rest_follows() {
-        let (near, mut far) = tokio::io::duplex(64);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let mut replayed = Replayed::new(b"GET / HT".to_vec(), near);
-            tokio::io::AsyncWriteExt::write_all(&mut far, b"TP/1.0")
-                .await
-                .unwrap();
-            drop(far);
-            let mut text = String::new();
-            replayed.read_to_string(&mut text).await.unwrap();
-            assert_eq!(text, "GET / HTTP/1.0");
-        });
     }
 }

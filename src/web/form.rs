@@ -1,21 +1,18 @@
-//! Forms: read within a limit, and only when they carry the token of the page that they were sent from.
+//! Forms: taken only when they carry the token of the page that they were sent from.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Ready, ready};
 
-use actix_web::dev::Payload;
+use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, Data, Query};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::State;
 use super::page::{csrf_of, plain};
 
-/// A form is never longer, in bytes.
-pub(super) const MOST_BYTES: usize = 4_096;
 /// The cookie that the login form's token belongs to.
 pub(super) const LOGIN_COOKIE: &str = "login";
 
@@ -51,7 +48,7 @@ impl ResponseError for FormError {
     }
 }
 
-/// The fields of a form whose token was right. Every handler that changes something takes one, so that none forgets to look.
+/// The fields of a form whose token was right: the guard looked at it before the handler was called.
 #[derive(Clone, Debug)]
 pub(super) struct Form(Vec<(String, String)>);
 
@@ -70,32 +67,34 @@ impl Form {
 
 impl FromRequest for Form {
     type Error = FormError;
-    type Future = Pin<Box<dyn Future<Output = Result<Form, FormError>>>>;
+    type Future = Ready<Result<Form, FormError>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        let bytes = Bytes::from_request(&request, payload);
-        Box::pin(async move {
-            let kind = request.headers().get(CONTENT_TYPE);
-            let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-            if !kind.starts_with("application/x-www-form-urlencoded") {
-                return Err(FormError::Malformed);
-            }
-            let bytes = bytes.await.map_err(|_| FormError::TooLong)?;
-            let text = std::str::from_utf8(&bytes).map_err(|_| FormError::Malformed)?;
-            let fields = Query::<Vec<(String, String)>>::from_query(text);
-            let form = Form(fields.map_err(|_| FormError::Malformed)?.into_inner());
-            let expected = expected_token(&request);
-            let is_right = expected.is_some_and(|expected| {
-                bool::from(expected.as_bytes().ct_eq(form.raw("csrf").as_bytes()))
-            });
-            if is_right {
-                Ok(form)
-            } else {
-                Err(FormError::Token)
-            }
-        })
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        // Not there when no guard looked at its token.
+        let form = request.extensions().get::<Form>().cloned();
+        ready(form.ok_or(FormError::Token))
     }
+}
+
+/// Reads the form that was sent and puts it where handlers find it, if its token is right.
+pub(super) async fn admit(request: &mut ServiceRequest) -> Result<(), FormError> {
+    let kind = request.headers().get(CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return Err(FormError::Malformed);
+    }
+    let bytes = request.extract::<Bytes>().await;
+    let bytes = bytes.map_err(|_| FormError::TooLong)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| FormError::Malformed)?;
+    let fields = Query::<Vec<(String, String)>>::from_query(text);
+    let form = Form(fields.map_err(|_| FormError::Malformed)?.into_inner());
+    let is_right = expected_token(request.request())
+        .is_some_and(|expected| bool::from(expected.as_bytes().ct_eq(form.raw("csrf").as_bytes())));
+    if !is_right {
+        return Err(FormError::Token);
+    }
+    request.extensions_mut().insert(form);
+    Ok(())
 }
 
 /// The token that this visitor's form has to carry: the session's, or, before the login, the one that belongs to a cookie.

@@ -1,4 +1,4 @@
-//! What stands before the pages: nobody who is not logged in gets past it, whatever the path is called; and the headers that
+//! What stands before the pages: who may ask for a path, by the class of the row that the router found, and the headers that
 //! keep a browser from being used against its owner.
 
 use actix_session::SessionExt;
@@ -11,10 +11,10 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
 
 use super::page::{CSRF, plain, redirect};
-use super::{State, caller};
+use super::{State, caller, form};
 
 /// No script or style but our own files, no foreign host, no frame around a page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -23,57 +23,80 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// A view of a page counts as use of the session at most this often, in seconds.
 const TOUCH_EVERY: u64 = 60;
 
-/// Lets through who is logged in, the login itself, and tokens to the API; everybody else is sent to the login (pages),
-/// refused (API), or told that there is nothing (all other paths).
-pub(super) async fn require_login(
-    request: ServiceRequest,
+/// Who may ask for a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody, to read.
+    Open,
+    /// Admin networks, under a name of ours, to read.
+    Admins,
+    /// Everybody; what is sent there needs the token of the form.
+    Login,
+    /// Who has logged in; what is sent there needs the token of the session.
+    Page,
+    /// Who has a token of the API; to read, who has logged in as well.
+    Api,
+}
+
+/// Stands before every path: lets through whom its class admits; everybody else is sent to the login (pages) or refused.
+/// A form's token is looked at here, so that no handler can forget it.
+pub(super) async fn admit(
+    access: Access,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if let Some(refusal) = refusal(request.request()) {
+    if let Some(refusal) = refusal(access, request.request()) {
         return Ok(request.into_response(refusal));
+    }
+    let takes_forms = matches!(access, Access::Login | Access::Page);
+    if takes_forms
+        && !is_reading(request.request())
+        && let Err(error) = form::admit(&mut request).await
+    {
+        return Ok(request.into_response(error.error_response()));
     }
     next.call(request)
         .await
         .map(ServiceResponse::map_into_boxed_body)
 }
 
-fn refusal(request: &HttpRequest) -> Option<HttpResponse> {
+fn is_reading(request: &HttpRequest) -> bool {
+    [Method::GET, Method::HEAD].contains(request.method())
+}
+
+fn refusal(access: Access, request: &HttpRequest) -> Option<HttpResponse> {
     let Some(state) = request.app_data::<Data<State>>() else {
         return Some(plain(StatusCode::INTERNAL_SERVER_ERROR, "no state"));
     };
-    let is_reading = [Method::GET, Method::HEAD].contains(request.method());
-    let is_api = is_api(request.path());
-    if is_api && bearer(request).is_some_and(|token| state.tokens.admit(token)) {
+    // No page of another site can send one.
+    if access == Access::Api && bearer(request).is_some_and(|token| state.tokens.admit(token)) {
         return None;
     }
-    if !is_reading && is_foreign(request.headers()) {
+    let may_be_linked = matches!(access, Access::Open | Access::Login | Access::Page);
+    if is_foreign(request.headers()) && !(may_be_linked && is_navigation(request)) {
         return Some(plain(StatusCode::FORBIDDEN, "cross-site request"));
     }
-    if request.path() == "/login" {
-        return None;
-    }
-    if is_logged_in(request) {
-        if is_api {
-            // A page may read the API; changing things through it takes a token, which no other site's form can send.
-            return (!is_reading).then(unauthorised);
+    match access {
+        Access::Open | Access::Login => None,
+        Access::Admins if caller::is_admin(state, request) => None,
+        Access::Admins => Some(plain(
+            StatusCode::FORBIDDEN,
+            "for admin networks only, and under an address, localhost or a name in host_names",
+        )),
+        Access::Page if is_logged_in(request) => {
+            touch(state, request);
+            None
         }
-        touch(state, request);
-        return None;
+        Access::Page => Some(redirect("/login")),
+        // A page may read the API; changing things through it takes a token, which no other site's form can send.
+        Access::Api if is_logged_in(request) && is_reading(request) => None,
+        Access::Api => Some(unauthorised()),
     }
-    Some(match request.match_pattern() {
-        _ if is_api => unauthorised(),
-        Some(_) => redirect("/login"),
-        None => plain(StatusCode::NOT_FOUND, "not found"),
-    })
 }
 
 /// Whether somebody has logged in with this session.
 pub(super) fn is_logged_in(request: &HttpRequest) -> bool {
     request.get_session().contains_key(CSRF)
-}
-
-fn is_api(path: &str) -> bool {
-    path == "/stats.json" || path.starts_with("/api/")
 }
 
 fn unauthorised() -> HttpResponse {
@@ -100,6 +123,17 @@ fn touch(state: &State, request: &HttpRequest) {
     if now.saturating_sub(seen) >= TOUCH_EVERY && session.insert(SEEN, now).is_err() {
         log::warn!("a session cannot be written");
     }
+}
+
+/// Whether a browser says that somebody followed a link here: it shows the page and no other site sees it.
+fn is_navigation(request: &HttpRequest) -> bool {
+    let says = |name: &str, word: &str| {
+        let value = request.headers().get(name);
+        value.is_some_and(|value| value.as_bytes() == word.as_bytes())
+    };
+    request.method() == Method::GET
+        && says("sec-fetch-mode", "navigate")
+        && says("sec-fetch-dest", "document")
 }
 
 /// Whether a browser says that another site sent this. `Sec-Fetch-Site` exists under TLS and on loopback only; elsewhere
@@ -129,14 +163,7 @@ pub(super) async fn protect(
         .is_some_and(|state| caller::is_secure(state, request.request()));
     let mut reply = next.call(request).await?.map_into_boxed_body();
     let headers = reply.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    // `no-referrer` would make browsers send `Origin: null` with our own forms.
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
+    harden(headers);
     if is_secure {
         let cookies: Vec<HeaderValue> = headers.remove(SET_COOKIE).collect();
         for cookie in cookies {
@@ -146,6 +173,18 @@ pub(super) async fn protect(
         }
     }
     Ok(reply)
+}
+
+/// The protecting headers.
+pub(super) fn harden(headers: &mut HeaderMap) {
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // `no-referrer` would make browsers send `Origin: null` with our own forms.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
 }
 
 #[cfg(test)]
@@ -188,6 +227,35 @@ mod tests {
             vec![("Sec-Fetch-Site", "same-site")],
         ] {
             assert!(is_foreign_with(&foreign), "{foreign:?}");
+        }
+    }
+
+    fn is_navigation_with(method: Method, headers: &[(&str, &str)]) -> bool {
+        let request = TestRequest::with_uri("/stat").method(method);
+        let request = headers
+            .iter()
+            .fold(request, |request, header| request.insert_header(*header));
+        is_navigation(&request.to_http_request())
+    }
+
+    /// W3
+    #[test]
+    fn only_a_link_that_is_followed_is_a_navigation() {
+        let link = [
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Sec-Fetch-Dest", "document"),
+        ];
+        assert!(is_navigation_with(Method::GET, &link));
+        assert!(!is_navigation_with(Method::POST, &link));
+        assert!(!is_navigation_with(Method::GET, &[]));
+        for other in [
+            [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "iframe")],
+            [
+                ("Sec-Fetch-Mode", "no-cors"),
+                ("Sec-Fetch-Dest", "document"),
+            ],
+        ] {
+            assert!(!is_navigation_with(Method::GET, &other));
         }
     }
 }

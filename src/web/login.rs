@@ -1,23 +1,20 @@
 //! `/login` and `/logout`: the original's paths and fields, with a brake on guessing.
 
-use std::time::Duration;
-
 use actix_session::SessionExt;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::State;
+use super::caller::{self, Caller};
 use super::form::{Form, LOGIN_COOKIE, login_token};
 use super::guard::is_logged_in;
 use super::page::{CSRF, Page, plain, redirect};
 use super::secrets::random_hex;
-use super::{State, caller};
 
 /// Password hashes computed at a time: each takes 19 MiB and some 50 ms.
 pub(super) const HASHES_AT_A_TIME: usize = 4;
-/// How long a login waits for its turn at the hashes.
-const TURN_LIMIT: Duration = Duration::from_secs(5);
 
 /// The form; who is logged in already goes on to the overview.
 pub(super) async fn form(state: Data<State>, request: HttpRequest) -> HttpResponse {
@@ -31,8 +28,8 @@ pub(super) async fn form(state: Data<State>, request: HttpRequest) -> HttpRespon
 
 /// Logs in: 302 to the overview, or the form again with a notice.
 pub(super) async fn log_in(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
-    let ip = caller::address(&state, &request);
-    if let Err(wait) = state.throttle.begin(ip, state.clock.elapsed()) {
+    let caller = Caller::of(&state, &request);
+    if let Err(wait) = state.throttle.begin(caller, state.clock.elapsed()) {
         let page = Page::new(&state, &request, "login");
         let mut reply = render(
             &state,
@@ -46,26 +43,26 @@ pub(super) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
             .insert(actix_web::http::header::RETRY_AFTER, seconds);
         return reply;
     }
-    let turn = tokio::time::timeout(TURN_LIMIT, state.hashes.acquire()).await;
-    let Ok(Ok(turn)) = turn else {
-        // Not the visitor's fault: this try does not count.
-        state.throttle.forgive_one(ip);
-        return plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again");
-    };
     let credentials = state.credentials.clone();
     let (username, password) = (
         form.text("username").to_owned(),
         form.raw("password").to_owned(),
     );
-    let admitted = web::block(move || credentials.admit(&username, &password)).await;
-    drop(turn);
-    // A password out of a sample opens from loopback only; elsewhere nobody learns that it was right.
-    let may_enter = !state.credentials.is_known() || ip.is_loopback();
-    if !(admitted.unwrap_or(false) && may_enter) {
+    let work = move || credentials.admit(&username, &password);
+    let Ok(admitted) = state.hashes.run(work).await else {
+        // Not the visitor's fault: this try does not count.
+        state.throttle.forgive_one(caller);
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again");
+    };
+    // A password out of a sample opens from loopback only, and there not for a page of a foreign site; elsewhere nobody
+    // learns that it was right.
+    let is_at_home = caller.ip.is_loopback() && caller::names_us(&state, &request);
+    let may_enter = !state.credentials.is_known() || is_at_home;
+    if !(admitted && may_enter) {
         let page = Page::new(&state, &request, "login");
         return render(&state, page, StatusCode::OK, Some("wrong_password"));
     }
-    state.throttle.forgive(ip);
+    state.throttle.forgive(caller);
     begin_session(&request)
 }
 

@@ -1,8 +1,8 @@
 //! Pages for people, the API, and the endpoints for monitoring. No announce passes through here. Only the lists of peers and
 //! torrents walk the swarms, one list at a time, on a thread apart; every other page reads the census.
 //!
-//! The component runs actix-web on one thread of its own. It owns no listener: connections come from whoever accepted them,
-//! with the bytes that were read already.
+//! The component runs actix-web's application on one thread of its own. It owns no listener: connections come from whoever
+//! accepted them, with the bytes that were read already; each is read for one request and answered once.
 
 mod about;
 mod api;
@@ -18,6 +18,7 @@ mod form;
 mod guard;
 mod health;
 mod history;
+mod hosts;
 mod language;
 mod login;
 mod overview;
@@ -25,7 +26,10 @@ mod page;
 mod params;
 mod password;
 mod peers;
+mod places;
 mod prometheus;
+mod reply;
+mod request;
 mod routes;
 mod sampler;
 mod secrets;
@@ -36,6 +40,7 @@ mod templates;
 mod throttle;
 mod tokens;
 mod torrents;
+mod work;
 mod zones;
 
 use std::io;
@@ -52,13 +57,20 @@ use crate::clock::{Clock, Wall};
 use crate::metrics::Metrics;
 use crate::tracker::Tracker;
 use history::History;
+use hosts::Hosts;
 use password::Credentials;
 use sampler::Rates;
+use sessions::Store;
 use templates::Templates;
 use throttle::Throttle;
+use work::Work;
 
 /// Views of peers and torrents counted at a time: each takes a thread for some 100 ms at a million peers.
 const VIEWS_AT_A_TIME: usize = 1;
+/// Changes of the blocklist and the tokens that wait for the disk at a time.
+const WRITES_AT_A_TIME: usize = 4;
+/// Snapshots on demand at a time.
+const SAVES_AT_A_TIME: usize = 1;
 
 /// What all handlers share.
 struct State {
@@ -73,8 +85,12 @@ struct State {
     credentials: Credentials,
     throttle: Throttle,
     tokens: Tokens,
-    hashes: tokio::sync::Semaphore,
-    views: tokio::sync::Semaphore,
+    sessions: Store,
+    hosts: Hosts,
+    hashes: Work,
+    views: Work,
+    writes: Work,
+    saves: Work,
     history: Mutex<History>,
     rates: Mutex<Rates>,
 }
@@ -110,8 +126,12 @@ impl State {
             templates: Templates::load(settings.templates.as_deref())?,
             throttle: Throttle::new(settings.login_failures, settings.login_window),
             tokens: Tokens::new(&settings.state_folder),
-            hashes: tokio::sync::Semaphore::new(login::HASHES_AT_A_TIME),
-            views: tokio::sync::Semaphore::new(VIEWS_AT_A_TIME),
+            sessions: Store::new(house.clock, settings.session_idle, settings.session_limit),
+            hosts: Hosts::new(&settings.host_names),
+            hashes: Work::new("web-hash", login::HASHES_AT_A_TIME),
+            views: Work::new("web-view", VIEWS_AT_A_TIME),
+            writes: Work::new("web-write", WRITES_AT_A_TIME),
+            saves: Work::new("web-save", SAVES_AT_A_TIME),
             history: Mutex::new(sampler::restore(&doors)),
             rates: Mutex::default(),
             started: house.clock.wall(),

@@ -2,10 +2,9 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 use serde::Serialize;
@@ -20,8 +19,6 @@ use crate::tracker::{InfoHash, Tracker};
 
 /// Rows of a page, as in the original.
 const ROWS: u32 = 20;
-/// How long a view waits for the one before it.
-const TURN_LIMIT: Duration = Duration::from_secs(5);
 
 /// One peer as pages and the API show it.
 #[derive(Clone, Debug, Serialize)]
@@ -60,12 +57,8 @@ where
     T: Send + 'static,
     F: FnOnce(&Arc<Tracker>, Seconds) -> T + Send + 'static,
 {
-    let turn = tokio::time::timeout(TURN_LIMIT, state.views.acquire()).await;
-    let turn = turn.ok()?.ok()?;
     let (tracker, now) = (Arc::clone(&state.tracker), state.clock.now());
-    let found = web::block(move || work(&tracker, now)).await.ok();
-    drop(turn);
-    found
+    state.views.run(move || work(&tracker, now)).await.ok()
 }
 
 /// Columns of the list: the original's parameter values, key of the text, order.

@@ -1,20 +1,35 @@
-//! Every path, and what stands before it. Whatever is not named in the open part is behind the login.
+//! Every path, and who may ask for it. A row cannot be written without its class of access, and nothing is registered but
+//! rows: what stands before a path is decided by the row that the router found, however the path was spelled.
 
 use std::sync::Arc;
 
-use actix_session::SessionMiddleware;
-use actix_session::config::{BrowserSession, CookieContentSecurity};
-use actix_web::cookie::{Key, SameSite};
 use actix_web::http::StatusCode;
-use actix_web::middleware::{Compress, from_fn};
-use actix_web::web::{self, PayloadConfig, ServiceConfig, resource};
-use actix_web::{HttpResponse, Resource, Route, guard as guards};
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, PayloadConfig, ServiceConfig, delete, post, resource};
+use actix_web::{HttpResponse, Route, guard as guards};
 
-use super::sessions::Store;
+use super::guard::{Access, admit};
+use super::request::MOST_BODY;
 use super::{
-    State, about, api, assets, blocklist, callers, clients, form, guard, health, login, overview,
-    page, peers, prometheus, torrents, zones,
+    State, about, api, assets, blocklist, callers, clients, health, login, overview, page, peers,
+    prometheus, torrents, zones,
 };
+
+/// One path with what answers it.
+pub(super) struct Row {
+    pub(super) path: &'static str,
+    pub(super) access: Access,
+    routes: Vec<Route>,
+}
+
+/// A row of one or more routes.
+fn row<const N: usize>(path: &'static str, access: Access, routes: [Route; N]) -> Row {
+    Row {
+        path,
+        access,
+        routes: routes.into(),
+    }
+}
 
 /// Adds every route to the app. Those of other components come first.
 pub(super) fn configure(config: &mut ServiceConfig, state: &Arc<State>) {
@@ -22,82 +37,112 @@ pub(super) fn configure(config: &mut ServiceConfig, state: &Arc<State>) {
         routes(config);
     }
     config
-        .app_data(PayloadConfig::new(form::MOST_BYTES))
-        .service(resource("/health").route(get().to(health::health)))
-        .service(resource("/ready").route(get().to(health::ready)))
-        .service(resource("/metrics").route(get().to(prometheus::metrics)))
-        .service(resource("/robots.txt").route(get().to(assets::robots)))
-        .service(resource("/").route(get().to(root)));
-    if state.settings.is_enabled {
-        config
-            .service(
-                web::scope("/static")
-                    .wrap(Compress::default())
-                    .route("/{name}", get().to(assets::asset))
-                    .default_service(web::to(not_found)),
-            )
-            .service(behind_login(state));
+        .app_data(PayloadConfig::new(MOST_BODY))
+        .app_data(api::json_config());
+    let rows = if state.settings.is_enabled {
+        let rows = [monitoring(), pages(), programs()];
+        rows.into_iter().flatten().collect()
+    } else {
+        monitoring()
+    };
+    for row in rows {
+        let access = row.access;
+        let routes = row.routes.into_iter();
+        let resource = routes.fold(resource(row.path), actix_web::Resource::route);
+        config.service(resource.wrap(from_fn(move |request, next| admit(access, request, next))));
     }
     config.default_service(web::to(not_found));
 }
 
-fn behind_login(state: &Arc<State>) -> impl actix_web::dev::HttpServiceFactory + use<> {
-    let settings = &state.settings;
-    let store = Store::new(state.clock, settings.session_idle, settings.session_limit);
-    let sessions = SessionMiddleware::builder(store, Key::derive_from(&state.key))
-        .cookie_name("session".into())
-        .cookie_same_site(SameSite::Lax)
-        .cookie_http_only(true)
-        // `guard::protect` adds it where the visitor's side is encrypted.
-        .cookie_secure(false)
-        .cookie_content_security(CookieContentSecurity::Signed)
-        .session_lifecycle(BrowserSession::default())
-        .build();
-    web::scope("")
-        .service(both("/login", login::form, login::log_in))
-        .service(
-            resource("/logout")
-                .route(get().to(login::confirm))
-                .route(web::post().to(login::log_out)),
-        )
-        .service(resource("/stat").route(get().to(overview::overview)))
-        .service(resource("/torrents").route(get().to(torrents::list)))
-        .service(resource("/torrents/{hash}").route(get().to(torrents::one)))
-        .service(resource("/all_peers").route(get().to(peers::list)))
-        .service(resource("/zones").route(get().to(zones::zones)))
-        .service(resource("/clients").route(get().to(clients::clients)))
-        .service(resource("/callers").route(get().to(callers::callers)))
-        .service(both("/blocklist", blocklist::list, blocklist::add))
-        .service(resource("/blocklist/unblock/{number}").route(web::post().to(blocklist::remove)))
-        .service(resource("/about").route(get().to(about::about)))
-        .service(resource("/about/save").route(web::post().to(about::save)))
-        .service(resource("/about/tokens").route(web::post().to(about::make_token)))
-        .service(
-            resource("/about/tokens/{number}/revoke").route(web::post().to(about::revoke_token)),
-        )
-        .configure(api::configure)
-        .default_service(web::to(not_found))
-        .wrap(from_fn(guard::require_login))
-        .wrap(sessions)
+/// What is there without the pages as well.
+pub(super) fn monitoring() -> Vec<Row> {
+    use Access::{Admins, Open};
+    vec![
+        row("/health", Open, [get().to(health::health)]),
+        row("/ready", Open, [get().to(health::ready)]),
+        row("/metrics", Admins, [get().to(prometheus::metrics)]),
+        row("/robots.txt", Open, [get().to(assets::robots)]),
+        row("/", Open, [get().to(root)]),
+    ]
 }
 
-/// A page with a form on it.
-fn both<F, G, A, B>(path: &str, show: F, take: G) -> Resource
-where
-    F: actix_web::Handler<A>,
-    F::Output: actix_web::Responder + 'static,
-    A: actix_web::FromRequest + 'static,
-    G: actix_web::Handler<B>,
-    G::Output: actix_web::Responder + 'static,
-    B: actix_web::FromRequest + 'static,
-{
-    resource(path)
-        .route(get().to(show))
-        .route(web::post().to(take))
+/// What people see.
+pub(super) fn pages() -> Vec<Row> {
+    use Access::{Login, Open, Page};
+    vec![
+        row("/static/{name}", Open, [get().to(assets::asset)]),
+        row(
+            "/login",
+            Login,
+            [get().to(login::form), post().to(login::log_in)],
+        ),
+        row(
+            "/logout",
+            Page,
+            [get().to(login::confirm), post().to(login::log_out)],
+        ),
+        row("/stat", Page, [get().to(overview::overview)]),
+        row("/torrents", Page, [get().to(torrents::list)]),
+        row("/torrents/{hash}", Page, [get().to(torrents::one)]),
+        row("/all_peers", Page, [get().to(peers::list)]),
+        row("/zones", Page, [get().to(zones::zones)]),
+        row("/clients", Page, [get().to(clients::clients)]),
+        row("/callers", Page, [get().to(callers::callers)]),
+        row(
+            "/blocklist",
+            Page,
+            [get().to(blocklist::list), post().to(blocklist::add)],
+        ),
+        row(
+            "/blocklist/unblock/{number}",
+            Page,
+            [post().to(blocklist::remove)],
+        ),
+        row("/about", Page, [get().to(about::about)]),
+        row("/about/save", Page, [post().to(about::save)]),
+        row("/about/tokens", Page, [post().to(about::make_token)]),
+        row(
+            "/about/tokens/{number}/revoke",
+            Page,
+            [post().to(about::revoke_token)],
+        ),
+    ]
+}
+
+/// What programs ask.
+pub(super) fn programs() -> Vec<Row> {
+    use Access::Api;
+    vec![
+        row("/stats.json", Api, [get().to(api::everything)]),
+        row("/api/v1/stats", Api, [get().to(api::stats)]),
+        row("/api/v1/history", Api, [get().to(api::history)]),
+        row("/api/v1/zones", Api, [get().to(api::zones)]),
+        row("/api/v1/zones/savings", Api, [get().to(api::savings)]),
+        row("/api/v1/clients", Api, [get().to(api::clients)]),
+        row("/api/v1/torrents", Api, [get().to(api::torrents)]),
+        row(
+            "/api/v1/torrents/{hash}",
+            Api,
+            [get().to(torrents::one_json)],
+        ),
+        row(
+            "/api/v1/blocklist",
+            Api,
+            [get().to(api::blocklist), post().to(api::block)],
+        ),
+        row(
+            "/api/v1/blocklist/{number}",
+            Api,
+            [delete().to(api::unblock)],
+        ),
+        row("/api/v1/snapshot", Api, [post().to(api::snapshot)]),
+        row("/api/v1/metrics", Api, [get().to(prometheus::metrics)]),
+        row("/api/v1/openapi.json", Api, [get().to(api::description)]),
+    ]
 }
 
 /// GET and HEAD.
-pub(super) fn get() -> Route {
+fn get() -> Route {
     web::route().guard(guards::Any(guards::Get()).or(guards::Head()))
 }
 

@@ -56,8 +56,10 @@ pub(super) async fn run(state: Arc<State>) {
         taken += 1;
         if taken % KEPT_EVERY == 0 {
             // The database may be busy with a snapshot; pages do not wait for it.
-            let state = Arc::clone(&state);
-            drop(actix_web::web::block(move || keep(&state)).await);
+            let own = Arc::clone(&state);
+            if let Err(undone) = state.writes.run(move || keep(&own)).await {
+                log::debug!("the charts are not kept: {undone}");
+            }
         }
     }
 }

@@ -5,26 +5,26 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
-use actix_http::HttpService;
-use actix_service::{IntoServiceFactory, Service, ServiceFactory, map_config};
+use actix_service::{IntoServiceFactory, ServiceFactory, map_config};
 use actix_web::App;
 use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 
-use super::connection::{HEAD_LIMIT, Handed, Replayed, adopt};
-use super::{Doors, House, Settings, State, guard, routes, sampler};
+use super::caller::Caller;
+use super::connection::{Handed, converse};
+use super::places::{Place, Places};
+use super::{Doors, House, Settings, State, guard, routes, sampler, sessions};
 use crate::metrics::{Failure, Gauge, Transport};
 use crate::parts::{self, End};
-
-/// Connections that wait for the thread at most; more are closed.
-const QUEUE: usize = 256;
 
 /// The running pages.
 #[derive(Debug)]
 pub struct Running {
-    connections: mpsc::Sender<Handed>,
+    connections: mpsc::Sender<(Handed, Place)>,
+    places: Arc<Places>,
     state: Arc<State>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -47,14 +47,19 @@ pub fn start(
     ends: Sender<End>,
 ) -> io::Result<Running> {
     let state = Arc::new(State::new(settings, house, doors)?);
-    let (connections, queue) = mpsc::channel(QUEUE);
+    let most = state.settings.max_connections.max(1);
+    let places = Places::new(most, state.settings.max_connections_per_address);
+    let places = Arc::new(places);
+    // As long as there are places, so that one who has a place always finds room.
+    let (connections, queue) = mpsc::channel(places.all());
     let (stop, stopped) = oneshot::channel();
     let own = Arc::clone(&state);
     let thread = parts::start("web", ends, move || {
-        actix_rt::System::new().block_on(serve(own, queue, stopped))
+        actix_rt::System::with_tokio_rt(runtime).block_on(serve(own, queue, stopped))
     })?;
     Ok(Running {
         connections,
+        places,
         state,
         stop: Some(stop),
         thread: Some(thread),
@@ -62,14 +67,26 @@ pub fn start(
 }
 
 impl Running {
-    /// A closure that hands a connection to the pages; it never waits. A connection that finds no place is closed.
+    /// A closure that hands a connection to the pages; it never waits. Places are given out here, before anything else is
+    /// done for a connection; one that finds none is told so and closed.
     pub fn acceptor(&self) -> Arc<dyn Fn(Handed) + Send + Sync> {
-        let (connections, state) = (self.connections.clone(), Arc::clone(&self.state));
+        let (connections, places) = (self.connections.clone(), Arc::clone(&self.places));
+        let state = Arc::clone(&self.state);
         Arc::new(move |handed| {
-            if connections.try_send(handed).is_err() {
-                let sheet = state.metrics.sheet(usize::MAX);
-                sheet.failed(Transport::Http, Failure::Connections);
-            }
+            let origin = state.doors.origin.load();
+            let caller = Caller::of_bytes(&origin, handed.peer.ip(), &handed.read);
+            let refused = match places.take(caller) {
+                Some(place) => match connections.try_send((handed, place)) {
+                    Ok(()) => return,
+                    Err(TrySendError::Full((handed, _)) | TrySendError::Closed((handed, _))) => {
+                        handed
+                    }
+                },
+                None => handed,
+            };
+            let sheet = state.metrics.sheet(usize::MAX);
+            sheet.failed(Transport::Http, Failure::Connections);
+            refused.refuse();
         })
     }
 
@@ -92,63 +109,54 @@ const STOP_LIMIT: std::time::Duration = std::time::Duration::from_secs(3);
 
 async fn serve(
     state: Arc<State>,
-    mut queue: mpsc::Receiver<Handed>,
+    mut queue: mpsc::Receiver<(Handed, Place)>,
     mut stopped: oneshot::Receiver<()>,
 ) -> Result<(), String> {
-    let data = Data::from(Arc::clone(&state));
     let app = App::new()
-        .app_data(data.clone())
+        .app_data(Data::from(Arc::clone(&state)))
         .configure(|config| routes::configure(config, &state))
+        .wrap(sessions::middleware(&state))
+        .wrap(from_fn(sessions::sift))
         .wrap(from_fn(guard::protect));
-    let factory = HttpService::<Replayed<tokio::net::TcpStream>, _, _>::build()
-        .keep_alive(actix_http::KeepAlive::Disabled)
-        .client_request_timeout(HEAD_LIMIT)
-        .h1(map_config(app.into_factory(), |()| AppConfig::default()));
-    let service = factory.new_service(()).await;
-    let service = std::rc::Rc::new(service.map_err(|()| "the pages cannot be set up".to_owned())?);
+    let factory = map_config(app.into_factory(), |()| AppConfig::default());
+    let pages = factory.new_service(()).await;
+    let pages = std::rc::Rc::new(pages.map_err(|()| "the pages cannot be set up".to_owned())?);
     let sampling = actix_rt::spawn(sampler::run(Arc::clone(&state)));
-    let most = state.settings.max_connections.max(1);
-    let places = Arc::new(Semaphore::new(most));
+    // Every connection has a copy of the sender, so the receiver learns when the last one has ended.
+    let (open, mut all_ended) = mpsc::channel::<()>(1);
     loop {
         let handed = tokio::select! {
             _ = &mut stopped => break,
             handed = queue.recv() => handed,
         };
-        let Some(handed) = handed else { break };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            let sheet = state.metrics.sheet(usize::MAX);
-            sheet.failed(Transport::Http, Failure::Connections);
-            continue;
-        };
-        let (service, state) = (std::rc::Rc::clone(&service), Arc::clone(&state));
+        let Some((handed, place)) = handed else { break };
+        let (pages, state, open) = (std::rc::Rc::clone(&pages), Arc::clone(&state), open.clone());
         actix_rt::spawn(async move {
-            let limit = state.settings.connection_limit;
+            let own = Arc::clone(&state);
             // A task of its own, so that a panic ends one request and is counted.
-            let work = actix_rt::spawn(async move {
-                let Handed {
-                    stream,
-                    read,
-                    peer,
-                    hold,
-                } = handed;
-                let Ok(stream) = adopt(stream, read) else {
-                    return;
-                };
-                // A client that goes away or is too slow is no fault of ours.
-                let served = service.call((stream, Some(peer)));
-                drop(tokio::time::timeout(limit, served).await);
-                drop(hold);
-            });
+            let work = actix_rt::spawn(async move { converse(&own, &*pages, handed).await });
             if work.await.is_err_and(|error| error.is_panic()) {
                 state.metrics.raise(Gauge::Panics, 1);
                 log::error!("a page panicked");
             }
-            drop(place);
+            drop((place, open));
         });
     }
-    let all = u32::try_from(most).unwrap_or(u32::MAX);
-    drop(tokio::time::timeout(STOP_LIMIT, places.acquire_many(all)).await);
+    drop(open);
+    drop(tokio::time::timeout(STOP_LIMIT, all_ended.recv()).await);
     sampling.abort();
     sampler::keep(&state);
     Ok(())
+}
+
+/// A runtime for one thread. Nothing of ours uses its blocking threads ([`super::work`]); should a library do, it gets one.
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(1);
+    // actix asks for the runtime itself and has no word for a failure; this ends the thread, and so the process in order.
+    #[expect(
+        clippy::expect_used,
+        reason = "at the start, before anything is served"
+    )]
+    builder.build().expect("no runtime for the pages")
 }

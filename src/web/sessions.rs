@@ -5,20 +5,32 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use actix_session::SessionMiddleware;
+use actix_session::config::{BrowserSession, CookieContentSecurity};
 use actix_session::storage::{
     LoadError, SaveError, SessionKey, SessionStore, UpdateError, generate_session_key,
 };
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::cookie::{Cookie, CookieJar, Key, SameSite};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{COOKIE, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
 
 use crate::clock::Clock;
+
+/// The cookie's name.
+const COOKIE_NAME: &str = "session";
 
 /// Sessions kept at most; only who knows the password makes one. The one used longest ago goes first.
 const MOST_SESSIONS: usize = 1_000;
 
-type State = HashMap<String, String>;
+type Contents = HashMap<String, String>;
 
 #[derive(Debug)]
 struct Entry {
-    state: State,
+    state: Contents,
     made: Duration,
     used: Duration,
 }
@@ -36,7 +48,7 @@ impl Sessions {
         now.saturating_sub(entry.used) < self.idle && now.saturating_sub(entry.made) < self.limit
     }
 
-    fn load(&mut self, key: &str, now: Duration) -> Option<State> {
+    fn load(&mut self, key: &str, now: Duration) -> Option<Contents> {
         let entry = self.entries.get(key)?;
         if self.is_alive(entry, now) {
             return Some(entry.state.clone());
@@ -45,7 +57,7 @@ impl Sessions {
         None
     }
 
-    fn save(&mut self, key: String, state: State, now: Duration) {
+    fn save(&mut self, key: String, state: Contents, now: Duration) {
         if self.entries.len() >= MOST_SESSIONS {
             let (idle, limit) = (self.idle, self.limit);
             self.entries.retain(|_, entry| {
@@ -67,7 +79,7 @@ impl Sessions {
     }
 
     /// Replaces a session's contents and counts as use of it.
-    fn update(&mut self, key: &str, state: State, now: Duration) {
+    fn update(&mut self, key: &str, state: Contents, now: Duration) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.state = state;
             entry.used = now;
@@ -102,13 +114,13 @@ impl Store {
 }
 
 impl SessionStore for Store {
-    async fn load(&self, key: &SessionKey) -> Result<Option<State>, LoadError> {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Contents>, LoadError> {
         Ok(self.with(|sessions, now| sessions.load(key.as_ref(), now)))
     }
 
     async fn save(
         &self,
-        state: State,
+        state: Contents,
         _: &actix_web::cookie::time::Duration,
     ) -> Result<SessionKey, SaveError> {
         let key = generate_session_key();
@@ -119,7 +131,7 @@ impl SessionStore for Store {
     async fn update(
         &self,
         key: SessionKey,
-        state: State,
+        state: Contents,
         _: &actix_web::cookie::time::Duration,
     ) -> Result<SessionKey, UpdateError> {
         // A session that a logout ended in the meantime stays ended: the cookie sent back names nothing.
@@ -141,6 +153,73 @@ impl SessionStore for Store {
     }
 }
 
+/// What loads and stores the session of each request.
+pub(super) fn middleware(state: &super::State) -> SessionMiddleware<Store> {
+    let key = Key::derive_from(&state.key);
+    SessionMiddleware::builder(state.sessions.clone(), key)
+        .cookie_name(COOKIE_NAME.into())
+        .cookie_same_site(SameSite::Lax)
+        .cookie_http_only(true)
+        // `guard::protect` adds it where the visitor's side is encrypted.
+        .cookie_secure(false)
+        .cookie_content_security(CookieContentSecurity::Signed)
+        .session_lifecycle(BrowserSession::default())
+        .build()
+}
+
+/// Takes a session's cookie out of the request when it names no living session: actix-session writes a line into the log for
+/// each, which a stranger must not be able to make.
+pub(super) async fn sift<B: MessageBody>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let state = request.app_data::<Data<super::State>>().cloned();
+    if let Some(state) = state
+        && request.headers().contains_key(COOKIE)
+    {
+        let key = Key::derive_from(&state.key);
+        let kept: Vec<String> = pairs(&request)
+            .filter(|pair| may_stay(pair, &key, &state.sessions))
+            .map(str::to_owned)
+            .collect();
+        let headers = request.headers_mut();
+        headers.remove(COOKIE);
+        for pair in kept {
+            if let Ok(value) = HeaderValue::try_from(pair) {
+                headers.append(COOKIE, value);
+            }
+        }
+    }
+    next.call(request).await
+}
+
+/// The pairs of the request's cookie fields; those of a field that is no text are left out.
+fn pairs(request: &ServiceRequest) -> impl Iterator<Item = &str> {
+    let fields = request.headers().get_all(COOKIE);
+    let texts = fields.filter_map(|field| std::str::from_utf8(field.as_bytes()).ok());
+    texts
+        .flat_map(|text| text.split(';'))
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+}
+
+/// Whether a pair is another cookie, or names a session that lives.
+fn may_stay(pair: &str, key: &Key, sessions: &Store) -> bool {
+    let Ok(cookie) = Cookie::parse_encoded(pair) else {
+        return false;
+    };
+    if cookie.name() != COOKIE_NAME {
+        return true;
+    }
+    let mut jar = CookieJar::new();
+    jar.add_original(cookie.into_owned());
+    let verified = jar.signed(key).get(COOKIE_NAME);
+    verified.is_some_and(|session| {
+        let load = |sessions: &mut Sessions, now| sessions.load(session.value(), now);
+        sessions.with(load).is_some()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,10 +238,10 @@ mod tests {
     #[test]
     fn a_session_ends_by_idleness_and_by_age() {
         let mut sessions = sessions();
-        sessions.save("a".into(), State::new(), Duration::ZERO);
+        sessions.save("a".into(), Contents::new(), Duration::ZERO);
         assert!(sessions.load("a", 29 * MINUTE).is_some());
         assert!(sessions.load("a", 30 * MINUTE).is_none());
-        sessions.save("b".into(), State::new(), Duration::ZERO);
+        sessions.save("b".into(), Contents::new(), Duration::ZERO);
         for turn in 1..30 {
             let now = turn * 25 * MINUTE;
             assert_eq!(
@@ -170,7 +249,7 @@ mod tests {
                 now < 720 * MINUTE,
                 "after {now:?}"
             );
-            sessions.update("b", State::new(), now);
+            sessions.update("b", Contents::new(), now);
         }
         assert!(sessions.entries.is_empty());
     }
@@ -180,7 +259,7 @@ mod tests {
         let mut sessions = sessions();
         for number in 0..MOST_SESSIONS + 5 {
             let now = Duration::from_millis(u64::try_from(number).unwrap());
-            sessions.save(number.to_string(), State::new(), now);
+            sessions.save(number.to_string(), Contents::new(), now);
         }
         assert_eq!(sessions.entries.len(), MOST_SESSIONS);
         assert!(!sessions.entries.contains_key("0") && !sessions.entries.contains_key("4"));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use retracker::metrics::{Action, Family, Gauge, Transport};
 use retracker::origin::Origin;
 
-use crate::harness::{Site, Visitor, start};
+use crate::harness::{Site, Visitor, start, start_with};
 
 fn program(site: &Site) -> Visitor {
     let mut visitor = site.visitor();
@@ -166,6 +166,39 @@ fn metrics_are_for_admin_networks_and_well_formed() {
     }));
     assert_eq!(site.visitor().get("/metrics").status, 403);
     assert_eq!(program(&site).get("/api/v1/metrics").status, 200);
+}
+
+/// O4: a foreign site that has its own name lead here (DNS rebinding) reads nothing that needs no login.
+#[test]
+fn what_is_open_to_admins_is_shown_under_known_names_only() {
+    let site = start_with(|settings| settings.host_names = vec!["tracker.isp.example".into()]);
+    let under = |host: &str| {
+        let mut visitor = site.visitor();
+        visitor.headers.push(("Host".into(), host.into()));
+        visitor
+    };
+    for (host, status) in [
+        ("127.0.0.1:8080", 200),
+        ("[::1]", 200),
+        ("localhost:8080", 200),
+        ("retracker.local", 200),
+        ("Tracker.ISP.example:8080", 200),
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example:8080", 403),
+    ] {
+        assert_eq!(under(host).get("/metrics").status, status, "{host}");
+        let health = under(host).get("/health");
+        let is_told_all = health.body.contains("faults");
+        assert_eq!((health.status, is_told_all), (200, status == 200), "{host}");
+    }
+    assert_eq!(
+        site.visitor().get("http://evil.example/metrics").status,
+        403
+    );
+    // What is behind the login is shown under any name: the cookie belongs to it.
+    let mut operator = site.operator();
+    operator.headers.push(("Host".into(), "any.example".into()));
+    assert_eq!(operator.get("/stat").status, 200);
 }
 
 /// O4

@@ -278,13 +278,17 @@ impl Visitor {
         self.submit("/login", "/login", &fields)
     }
 
-    pub(crate) fn send(&mut self, method: &str, path: &str, body: &str) -> Reply {
+    /// What [`Visitor::send`] puts on the wire.
+    pub(crate) fn wording(&self, method: &str, path: &str, body: &str) -> String {
         let cookies: Vec<String> = self
             .cookies
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        let mut text = format!("{method} {path} HTTP/1.1\r\n");
+        if !self.headers.iter().any(|(name, _)| name == "Host") {
+            text.push_str(&format!("Host: {}\r\n", self.address));
+        }
         if !cookies.is_empty() {
             text.push_str(&format!("Cookie: {}\r\n", cookies.join("; ")));
         }
@@ -304,6 +308,11 @@ impl Visitor {
         }
         text.push_str("\r\n");
         text.push_str(body);
+        text
+    }
+
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: &str) -> Reply {
+        let text = self.wording(method, path, body);
         let reply = parse(&exchange(self.address, &self.from, text.as_bytes()));
         for (_, cookie) in reply
             .headers
@@ -324,19 +333,25 @@ impl Visitor {
 
 /// Sends bytes from an address and reads until the other side closes.
 pub(crate) fn exchange(to: SocketAddr, from: &str, bytes: &[u8]) -> Vec<u8> {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let from: SocketAddr = format!("{from}:0").parse().unwrap();
-    socket.bind(&from.into()).unwrap();
-    socket.connect(&to.into()).unwrap();
-    let mut stream = TcpStream::from(socket);
-    stream
-        .set_read_timeout(Some(Duration::from_secs(60)))
-        .unwrap();
+    let mut stream = connect(to, from);
     stream.write_all(bytes).unwrap();
     let mut reply = Vec::new();
     // A server that refuses a long body closes before it has read it all.
     drop(stream.read_to_end(&mut reply));
     reply
+}
+
+/// A connection from an address.
+pub(crate) fn connect(to: SocketAddr, from: &str) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let from: SocketAddr = format!("{from}:0").parse().unwrap();
+    socket.bind(&from.into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    stream
 }
 
 pub(crate) fn parse(bytes: &[u8]) -> Reply {
@@ -357,4 +372,35 @@ pub(crate) fn parse(bytes: &[u8]) -> Reply {
 
 pub(crate) fn encode(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// Lines that were logged in this process, with their targets.
+static LINES: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+struct Keeper;
+
+impl log::Log for Keeper {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let line = (record.target().to_owned(), record.args().to_string());
+        LINES.lock().unwrap().push(line);
+    }
+
+    fn flush(&self) {}
+}
+
+/// Keeps what is logged from `info` upwards from here on.
+pub(crate) fn keep_log() {
+    log::set_logger(&Keeper).unwrap();
+    log::set_max_level(log::LevelFilter::Info);
+}
+
+/// What was logged under targets that begin so.
+pub(crate) fn log_of(target: &str) -> Vec<String> {
+    let lines = LINES.lock().unwrap();
+    let lines = lines.iter().filter(|(of, _)| of.starts_with(target));
+    lines.map(|(_, line)| line.clone()).collect()
 }

@@ -239,3 +239,73 @@ fn a_form_of_another_site_is_refused_even_with_the_token() {
         .push(("Origin".into(), format!("http://{}", site.address)));
     assert_eq!(operator.post("/blocklist", &fields).status, 302);
 }
+
+/// W3: the name of a foreign site leads here (DNS rebinding), and its page tries the passwords of manuals on loopback.
+#[test]
+fn a_password_out_of_a_manual_opens_under_no_foreign_name() {
+    let site = start_with(|settings| settings.password = Some(Secret("admin".into())));
+    let mut visitor = site.visitor();
+    visitor.headers.push(("Host".into(), "evil.example".into()));
+    assert_eq!(visitor.log_in("admin", "admin").status, 200);
+    assert_eq!(site.visitor().log_in("admin", "admin").status, 302);
+}
+
+/// W3
+#[test]
+fn guesses_from_very_many_addresses_are_bounded_and_keep_no_operator_out() {
+    let site = start();
+    site.origin.store(Arc::new(Origin {
+        admin_networks: ["127.0.0.1/32".parse().unwrap()].into_iter().collect(),
+        ..Origin::default()
+    }));
+    let from = |address: String| {
+        let mut visitor = site.visitor();
+        visitor.from = address;
+        visitor
+    };
+    // From here the right password has come before.
+    let home = "127.0.9.9";
+    assert_eq!(from(home.into()).log_in("admin", PASSWORD).status, 302);
+    let looked_at = (0..120)
+        .map(|guess| {
+            from(format!("127.0.1.{}", guess + 1))
+                .log_in("admin", "guess")
+                .status
+        })
+        .filter(|status| *status == 200)
+        .count();
+    assert_eq!(looked_at, 100);
+    assert_eq!(
+        from("127.0.2.1".into()).log_in("admin", PASSWORD).status,
+        429
+    );
+    assert_eq!(from(home.into()).log_in("admin", PASSWORD).status, 302);
+    assert_eq!(
+        from("127.0.0.1".into()).log_in("admin", PASSWORD).status,
+        302
+    );
+}
+
+/// W3
+#[test]
+fn a_cookie_that_names_no_session_costs_no_line_in_the_log() {
+    crate::harness::keep_log();
+    let site = start();
+    let mut operator = site.operator();
+    let ended = operator.clone();
+    assert_eq!(operator.submit("/logout", "/logout", &[]).status, 302);
+    let mut signed = ended.cookies["session"].clone();
+    signed.replace_range(1..2, "~");
+    let garbage = ["x", "", "%ff%fe", "=;=", "\u{444}", signed.as_str()];
+    for value in garbage
+        .into_iter()
+        .chain([ended.cookies["session"].as_str()])
+    {
+        let mut visitor = site.visitor();
+        visitor.cookies.insert("session".into(), value.into());
+        assert_eq!(visitor.get("/stat").status, 302, "{value}");
+        assert_eq!(visitor.get("/login").status, 200, "{value}");
+    }
+    let lines = crate::harness::log_of("actix_session");
+    assert!(lines.is_empty(), "{lines:?}");
+}

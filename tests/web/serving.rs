@@ -2,9 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::harness::{exchange, parse, start, start_with};
+use retracker::metrics::Failure;
+use retracker::origin::Origin;
+
+use crate::harness::{Site, connect, exchange, parse, start, start_with};
 
 #[test]
 fn a_connection_with_bytes_read_before_is_served_and_closed() {
@@ -12,7 +16,7 @@ fn a_connection_with_bytes_read_before_is_served_and_closed() {
     let bytes = exchange(
         site.address,
         "127.0.0.1",
-        b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
     );
     let reply = parse(&bytes);
     assert_eq!(
@@ -62,27 +66,170 @@ fn a_connection_that_dawdles_is_closed_at_the_limit() {
     }
 }
 
+/// Only 127.0.0.1 is an admin's.
+fn admin_is_one_address(site: &Site) {
+    site.origin.store(Arc::new(Origin {
+        admin_networks: ["127.0.0.1/32".parse().unwrap()].into_iter().collect(),
+        ..Origin::default()
+    }));
+}
+
+/// A connection whose request has begun, and ended up with a place or with a word that there is none.
+fn begin(site: &Site, from: &str, text: &str) -> TcpStream {
+    let mut stream = connect(site.address, from);
+    stream.write_all(text.as_bytes()).unwrap();
+    stream
+}
+
+const STALLED: &str = "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nuser";
+
+/// R30
 #[test]
-fn more_connections_than_the_limit_are_closed_and_places_come_back() {
-    let site = start_with(|settings| settings.max_connections = 2);
-    let hold = |site: &crate::harness::Site| {
-        let mut stream = TcpStream::connect(site.address).unwrap();
-        stream.write_all(b"GET /hea").unwrap();
-        stream
-    };
-    let mut held = vec![hold(&site), hold(&site)];
-    // The third finds no place once the first two have theirs.
-    let mut third = hold(&site);
-    let mut rest = Vec::new();
-    drop(third.read_to_end(&mut rest));
-    assert!(rest.is_empty());
+fn an_address_holds_few_places_and_gets_them_back() {
+    let site = start_with(|settings| settings.max_connections_per_address = 2);
+    admin_is_one_address(&site);
+    let mut held: Vec<TcpStream> = (0..2)
+        .map(|_| begin(&site, "127.0.0.2", "GET /hea"))
+        .collect();
+    // Places are given out in the order in which connections come.
+    let refused = exchange(site.address, "127.0.0.2", b"GET /health HTTP/1.0\r\n\r\n");
+    assert_eq!(parse(&refused).status, 503);
+    let other = exchange(site.address, "127.0.0.3", b"GET /health HTTP/1.0\r\n\r\n");
+    assert_eq!(parse(&other).status, 200);
     for stream in &mut held {
         stream.write_all(b"lth HTTP/1.0\r\n\r\n").unwrap();
         let mut reply = Vec::new();
         stream.read_to_end(&mut reply).unwrap();
         assert_eq!(parse(&reply).status, 200);
     }
-    assert_eq!(site.visitor().get("/health").status, 200);
+    drop(held);
+    // The place is free a moment after its client has seen the end.
+    let mut again = 0;
+    while again != 200 {
+        let bytes = exchange(site.address, "127.0.0.2", b"GET /health HTTP/1.0\r\n\r\n");
+        again = parse(&bytes).status;
+    }
+}
+
+/// R30
+#[test]
+fn stalled_bodies_of_three_addresses_keep_no_admin_out() {
+    let site = start_with(|settings| {
+        settings.max_connections = 30;
+        settings.connection_limit = Duration::from_mins(10);
+    });
+    admin_is_one_address(&site);
+    let mut stalled: Vec<TcpStream> = (0..300)
+        .map(|at| begin(&site, &format!("127.0.0.{}", 2 + at % 3), STALLED))
+        .collect();
+    for path in ["/health", "/ready", "/metrics"] {
+        assert_eq!(site.visitor().get(path).status, 200, "{path}");
+    }
+    assert_eq!(site.operator().get("/stat").status, 200);
+    let replies = stalled.iter_mut().map(|stream| {
+        let mut reply = Vec::new();
+        drop(stream.read_to_end(&mut reply));
+        parse(&reply).status
+    });
+    // Those that had a place are told when their own time is over, which is not the connection's.
+    let late = replies.filter(|status| *status == 408).count();
+    assert_eq!(late, 30);
+    let failed = site
+        .tracker
+        .metrics()
+        .totals()
+        .failures(Failure::Connections);
+    assert_eq!(failed, 270);
+}
+
+/// R25
+#[test]
+fn a_thousand_encoded_or_long_bodies_cost_no_memory() {
+    let site = start();
+    // 61 KB that would be inflated to 64 MB: blocks of a Huffman tree of one code.
+    let bomb = vec![0x5a; 61 * 1_024];
+    let before = resident_bytes();
+    for number in 0..1_000 {
+        let (fields, status) = match number % 4 {
+            0 => ("Content-Encoding: gzip\r\nContent-Length: 62464", 415),
+            1 => ("Content-Encoding: gzip\r\nTransfer-Encoding: chunked", 415),
+            2 => ("Content-Length: 62464", 413),
+            _ => ("Transfer-Encoding: chunked", 413),
+        };
+        let path = ["/login", "/api/v1/blocklist", "/health", "/nothing"][number / 4 % 4];
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n");
+        let mut bytes = head.into_bytes();
+        if fields.ends_with("chunked") {
+            bytes.extend_from_slice(b"f400\r\n");
+        }
+        bytes.extend_from_slice(&bomb);
+        let reply = parse(&exchange(site.address, "127.0.0.1", &bytes));
+        assert_eq!(reply.status, status, "{path} {fields}");
+        assert_eq!(reply.header("connection"), "close");
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 32 << 20, "{grown} bytes");
+}
+
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.unwrap().trim().strip_suffix(" kB").unwrap();
+    kilobytes.parse::<u64>().unwrap() * 1_024
+}
+
+/// R3
+#[test]
+fn a_connection_is_answered_once_whatever_follows_the_request() {
+    let site = start();
+    let next = "GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (first, has_body) in [
+        ("GET /health HTTP/1.1\r\nHost: x\r\n\r\n", true),
+        (
+            "GET /health HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
+            true,
+        ),
+        ("HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n", false),
+        (
+            "POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+            false,
+        ),
+        (
+            "GET /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            true,
+        ),
+        (
+            "GET /nothing HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+            true,
+        ),
+    ] {
+        let bytes = exchange(
+            site.address,
+            "127.0.0.1",
+            format!("{first}{next}{next}").as_bytes(),
+        );
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{first}: {text}");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("connection: close"), "{head}");
+        assert_eq!(!body.is_empty(), has_body, "{first}: {body}");
+        if has_body {
+            let length = format!("content-length: {}", body.len());
+            assert!(head.contains(&length), "{head}");
+        }
+    }
+}
+
+/// R3
+#[test]
+fn a_page_takes_a_hundred_header_fields() {
+    let site = start();
+    let mut operator = site.operator();
+    operator.headers = (0..98).map(|at| (format!("X-{at}"), "x".into())).collect();
+    // With the host and the cookies these are a hundred.
+    assert_eq!(operator.get("/stat").status, 200);
+    operator.headers.push(("X-More".into(), "x".into()));
+    assert_eq!(operator.get("/stat").status, 431);
 }
 
 /// W6

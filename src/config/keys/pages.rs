@@ -1,6 +1,7 @@
 //! `[STATS]` and `[FLASK]`: the pages and who may see them. The names are those of the original.
 
 use crate::config::key::{Key, Section, key};
+use crate::config::list::HostNames;
 use crate::config::value::{Flag, OptionalFile, SecretText, Text, number, seconds};
 
 pub(super) const STATS: Section = Section {
@@ -54,13 +55,29 @@ const STATS_KEYS: &[Key] = &[
         Box::new(seconds(&mut c.web.login_window, 1..=86_400))
     })
     .fixed(),
-    key("max_page_connections", "Connections to pages at one time at most; more are closed.", |c| {
-        Box::new(number(&mut c.web.max_connections, 1..=100_000))
-    })
+    key(
+        "max_page_connections",
+        "Connections to pages at one time at most; more are refused. Admin networks have 64 besides, which nobody else takes.",
+        |c| Box::new(number(&mut c.web.max_connections, 1..=100_000)),
+    )
+    .fixed(),
+    key(
+        "max_page_connections_per_address",
+        "Of these from one address (IPv6: one /64) outside the admin networks. 0: any number.",
+        |c| Box::new(number(&mut c.web.max_connections_per_address, 0..=100_000)),
+    )
     .fixed(),
     key("page_limit", "Seconds after which a connection to a page is closed, whatever it does.", |c| {
         Box::new(seconds(&mut c.web.connection_limit, 1..=600))
     })
+    .fixed(),
+    key(
+        "host_names",
+        "Names under which /metrics and the like are shown to admin networks, besides addresses, localhost, retracker.local and \
+         the machine's own name: what a monitoring system calls this tracker. Under a name that is not here a foreign web site \
+         could read them in an administrator's browser.",
+        |c| Box::new(HostNames(&mut c.web.host_names)),
+    )
     .fixed(),
     key("refresh", "Seconds between fetches of the live figures on a page. 0: never.", |c| {
         Box::new(seconds(&mut c.web.refresh, 0..=3_600))

@@ -1,0 +1,139 @@
+//! Places at the pages: so many for everybody, of which one network has few, and some that only admin networks can take, so
+//! that strangers who hold all of theirs keep no operator out.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::caller::{Caller, network_of};
+
+/// Places that only admin networks can take.
+pub(super) const ADMIN_PLACES: usize = 64;
+
+#[derive(Debug, Default)]
+struct Taken {
+    admins: usize,
+    others: usize,
+    /// By network; one without a place has no entry.
+    by_network: HashMap<IpAddr, usize>,
+}
+
+/// All places. Their lock is held for a few steps; nothing waits under it.
+#[derive(Debug)]
+pub(super) struct Places {
+    most: usize,
+    most_per_network: usize,
+    taken: Mutex<Taken>,
+}
+
+/// One place; it is free again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    /// The network that it counts for; nothing for an admin's.
+    network: Option<IpAddr>,
+}
+
+impl Places {
+    /// So many in all (besides those of the admin networks) and for one network; 0 of the latter for any number.
+    pub(super) fn new(most: usize, most_per_network: usize) -> Places {
+        Places {
+            most,
+            most_per_network: match most_per_network {
+                0 => usize::MAX,
+                some => some,
+            },
+            taken: Mutex::default(),
+        }
+    }
+
+    /// How many connections can have one.
+    pub(super) fn all(&self) -> usize {
+        self.most.saturating_add(ADMIN_PLACES)
+    }
+
+    /// A place, if there is one. Callers of admin networks who have all of theirs take those of everybody.
+    pub(super) fn take(self: &Arc<Places>, caller: Caller) -> Option<Place> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if caller.is_admin && taken.admins < ADMIN_PLACES {
+            taken.admins += 1;
+            return Some(self.place(None));
+        }
+        let network = network_of(caller.ip);
+        let own = taken.by_network.get(&network).copied().unwrap_or(0);
+        if taken.others >= self.most || own >= self.most_per_network {
+            return None;
+        }
+        taken.others += 1;
+        taken.by_network.insert(network, own + 1);
+        Some(self.place(Some(network)))
+    }
+
+    fn place(self: &Arc<Places>, network: Option<IpAddr>) -> Place {
+        Place {
+            places: Arc::clone(self),
+            network,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let taken = self.places.taken.lock();
+        let mut taken = taken.unwrap_or_else(PoisonError::into_inner);
+        let Some(network) = self.network else {
+            taken.admins -= 1;
+            return;
+        };
+        taken.others -= 1;
+        if let Some(own) = taken.by_network.get_mut(&network) {
+            *own -= 1;
+            if *own == 0 {
+                taken.by_network.remove(&network);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(ip: &str, is_admin: bool) -> Caller {
+        Caller {
+            ip: ip.parse().unwrap(),
+            is_admin,
+        }
+    }
+
+    /// R30
+    #[test]
+    fn a_network_has_few_places_and_gets_them_back() {
+        let places = Arc::new(Places::new(10, 2));
+        let first = places.take(caller("2001:db8::1", false)).unwrap();
+        let second = places.take(caller("2001:db8::2", false)).unwrap();
+        assert!(places.take(caller("2001:db8::3", false)).is_none());
+        let other = places.take(caller("192.0.2.1", false)).unwrap();
+        drop(first);
+        let third = places.take(caller("2001:db8::3", false)).unwrap();
+        drop((second, third, other));
+        let taken = places.taken.lock().unwrap();
+        assert_eq!((taken.others, taken.by_network.len()), (0, 0));
+    }
+
+    /// R30
+    #[test]
+    fn strangers_take_no_place_of_the_admins() {
+        let places = Arc::new(Places::new(3, 0));
+        let strangers: Vec<Place> = (0..300)
+            .filter_map(|host| places.take(caller(&format!("10.0.0.{}", host % 200), false)))
+            .collect();
+        assert_eq!(strangers.len(), 3);
+        let admins: Vec<Place> = (0..ADMIN_PLACES + 5)
+            .filter_map(|_| places.take(caller("127.0.0.1", true)))
+            .collect();
+        assert_eq!(admins.len(), ADMIN_PLACES);
+        drop(strangers);
+        assert!(places.take(caller("127.0.0.1", true)).is_some());
+    }
+}
