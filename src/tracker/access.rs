@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -121,7 +122,11 @@ impl Blocked {
 
 /// Every list that decides who is served.
 #[derive(Debug, Default)]
-pub struct Access(ArcSwap<Lists>);
+pub struct Access {
+    lists: ArcSwap<Lists>,
+    /// Grows after each change of the lists and before stored peers are removed by them.
+    edition: AtomicU64,
+}
 
 /// All lists, so that an announce fetches them at once.
 #[derive(Clone, Debug, Default)]
@@ -148,25 +153,27 @@ impl Access {
     pub fn configure(&self, ignored: Networks, mut clients: Vec<ClientRule>) {
         clients.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
         let (ignored, clients) = (Arc::new(ignored), Arc::new(clients));
-        self.0.rcu(|lists| Lists {
+        self.lists.rcu(|lists| Lists {
             blocked: Arc::clone(&lists.blocked),
             ignored: Arc::clone(&ignored),
             clients: Arc::clone(&clients),
         });
+        self.edition.fetch_add(1, Ordering::Release);
     }
 
     /// Replaces the blocklist; entries that expired before `now` are left out.
     pub fn block(&self, blocks: Vec<Block>, now: Wall) {
         let blocked = Arc::new(Blocked::new(blocks, now));
-        self.0.rcu(|lists| Lists {
+        self.lists.rcu(|lists| Lists {
             blocked: Arc::clone(&blocked),
             ..Lists::clone(lists)
         });
+        self.edition.fetch_add(1, Ordering::Release);
     }
 
     /// Drops entries that have expired by `now`. Costs next to nothing when there are none.
     pub fn expire(&self, now: Wall) {
-        let blocked = Arc::clone(&self.0.load().blocked);
+        let blocked = Arc::clone(&self.lists.load().blocked);
         if blocked.next_expiry.is_some_and(|end| end <= now) {
             self.block(blocked.blocks.clone(), now);
         }
@@ -174,7 +181,26 @@ impl Access {
 
     /// The entries in force.
     pub fn blocks(&self) -> Vec<Block> {
-        self.0.load().blocked.blocks.clone()
+        self.lists.load().blocked.blocks.clone()
+    }
+
+    /// Which edition of the lists is in force; read before they are asked.
+    pub(super) fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
+    /// Asks again under the lock of the announcer's shard, when the lists have changed since `edition` was read. Whoever
+    /// changes them takes every shard's lock afterwards to remove whom they cover: if that has come by this shard already, the
+    /// new edition is seen here; if not, it removes what the announce stores.
+    ///
+    /// # Errors
+    /// The refusal that the client is to read.
+    #[inline]
+    pub(super) fn admit_still(&self, announce: &Announce, edition: u64) -> Result<(), Refusal> {
+        if self.edition() == edition {
+            return Ok(());
+        }
+        self.admit_announce(announce)
     }
 
     /// Everything that is asked before an announce, with each list looked at once.
@@ -182,7 +208,7 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub(super) fn admit_announce(&self, announce: &Announce) -> Result<(), Refusal> {
-        let lists = self.0.load();
+        let lists = self.lists.load();
         lists.admit(announce.ip)?;
         if lists.blocked.has_torrent(&announce.info_hash) {
             return Err(Refusal::TorrentBlocked);
@@ -195,12 +221,12 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit(&self, ip: IpAddr) -> Result<(), Refusal> {
-        self.0.load().admit(ip)
+        self.lists.load().admit(ip)
     }
 
     /// Whether the blocklist covers the canonical address `ip`.
     pub fn is_blocked(&self, ip: IpAddr) -> bool {
-        self.0.load().blocked.networks.covers(ip)
+        self.lists.load().blocked.networks.covers(ip)
     }
 
     /// Whether the torrent is served.
@@ -208,7 +234,7 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit_torrent(&self, hash: &InfoHash) -> Result<(), Refusal> {
-        if self.0.load().blocked.has_torrent(hash) {
+        if self.lists.load().blocked.has_torrent(hash) {
             return Err(Refusal::TorrentBlocked);
         }
         Ok(())
@@ -219,7 +245,7 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit_client(&self, id: &PeerId) -> Result<(), Refusal> {
-        judge_client(&self.0.load().clients, id)
+        judge_client(&self.lists.load().clients, id)
     }
 }
 
@@ -281,6 +307,33 @@ mod tests {
         access.expire(Wall(100));
         assert_eq!(access.admit("2001:db8::1".parse().unwrap()), Ok(()));
         assert_eq!(access.blocks().len(), 2);
+    }
+
+    /// W4, R12
+    #[test]
+    fn who_was_admitted_by_lists_that_have_changed_is_asked_for_again() {
+        let access = Access::default();
+        let announce = Announce {
+            info_hash: InfoHash([7; 20]),
+            peer_id: PeerId([1; 20]),
+            key: None,
+            ip: "192.0.2.7".parse().unwrap(),
+            inner_ip: None,
+            is_reported: false,
+            port: 1,
+            is_seeder: false,
+            downloaded: 0,
+            event: super::super::announce::Event::None,
+            num_want: None,
+        };
+        let edition = access.edition();
+        assert_eq!(access.admit_announce(&announce), Ok(()));
+        assert_eq!(access.admit_still(&announce, edition), Ok(()));
+        access.block(vec![block(network("192.0.2.8/32"), None)], Wall(0));
+        assert_eq!(access.admit_still(&announce, edition), Ok(()));
+        access.block(vec![block(network("192.0.2.7/32"), None)], Wall(0));
+        let refused = Err(Refusal::AddressBlocked);
+        assert_eq!(access.admit_still(&announce, edition), refused);
     }
 
     /// O8

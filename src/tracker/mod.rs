@@ -17,6 +17,7 @@ mod ledger;
 mod loads;
 mod marks;
 mod others;
+mod owner;
 mod pages;
 mod peer;
 mod peers;
@@ -52,7 +53,7 @@ pub use zones::{DEPTH_MOST, Realm, ZoneRule, Zones, ZonesError};
 use callers::Callers;
 use ledger::Ledger;
 use loads::Loads;
-use peer::NoId;
+use owner::IdDigest;
 use reporters::Reporters;
 use swarms::Swarms;
 use visit::Rules;
@@ -79,11 +80,11 @@ struct Charter {
     edition: u16,
 }
 
-/// The swarms, with peer ids or without.
+/// The swarms, with whole peer ids or with digests of them.
 #[derive(Debug)]
 enum Kept {
     Whole(Swarms<PeerId>),
-    Bare(Swarms<NoId>),
+    Bare(Swarms<IdDigest>),
 }
 
 /// Does the same with the swarms, whichever they are.
@@ -208,12 +209,14 @@ impl Tracker {
         list: &mut PeerList,
     ) -> Result<AnnounceReply, Refusal> {
         list.clear();
+        let edition = self.access.edition();
         self.access.admit_announce(announce)?;
+        let admit = || self.access.admit_still(announce, edition);
         let charter = self.charter.load();
         let settings = &charter.settings;
         let rules = self.rules(&charter, turn.now);
         let (outcome, counts) =
-            with!(self, swarms => swarms.announce(announce, &rules, turn.rng, list));
+            with!(self, swarms => swarms.announce(announce, &rules, admit, turn.rng, list))?;
         turn.sheet
             .announced(announce.event.into(), outcome.fate, list.len());
         if !charter.zones.is_empty() {
@@ -226,7 +229,10 @@ impl Tracker {
         if outcome.fate == Fate::Early {
             self.callers.note(announce.ip, turn.now);
         }
-        let interval = settings.interval(turn.rng);
+        let interval = match outcome.fate {
+            Fate::Foreign => settings.interval_behind(outcome.since),
+            _ => settings.interval(turn.rng),
+        };
         Ok(AnnounceReply {
             complete: counts.complete,
             incomplete: counts.incomplete,

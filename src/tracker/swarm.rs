@@ -19,7 +19,7 @@ use crate::metrics::Fate;
 
 /// What few swarms have: v6 peers, and second addresses.
 #[derive(Debug)]
-pub(super) struct Extra<I> {
+pub(super) struct Extra<I: KeptId> {
     pub(super) v6: Peers<[u8; 18], I>,
     /// Second addresses of peers (S10).
     pub(super) others: Others,
@@ -36,7 +36,7 @@ impl<I: KeptId> Default for Extra<I> {
 
 /// One torrent.
 #[derive(Debug)]
-pub(super) struct Swarm<I> {
+pub(super) struct Swarm<I: KeptId> {
     pub(super) v4: Peers<[u8; 6], I>,
     pub(super) extra: Option<Box<Extra<I>>>,
     /// Peers that ever completed it.
@@ -209,7 +209,7 @@ impl<I: KeptId> Swarm<I> {
             self.hand_out(announce, rules, zone, change.own, rng, list)
         };
         if let Some((role, seat)) = change.own
-            && change.fate != Fate::Early
+            && matches!(change.fate, Fate::Joined | Fate::Refreshed)
         {
             self.remember_share(announce.ip, role, seat, &chosen);
         }

@@ -13,7 +13,7 @@ use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 
 use super::Swept;
-use super::announce::{Announce, PeerList, ScrapeReply};
+use super::announce::{Announce, PeerList, Refusal, ScrapeReply};
 use super::id::InfoHash;
 use super::peer::KeptId;
 use super::stored::StoredSwarm;
@@ -29,7 +29,7 @@ pub(super) const FREED_MOST: usize = 4_000_000;
 
 /// The swarms, and how many there are of what.
 #[derive(Debug)]
-pub(super) struct Swarms<I> {
+pub(super) struct Swarms<I: KeptId> {
     map: DashMap<InfoHash, Swarm<I>, RandomState>,
     peers: CachePadded<AtomicI64>,
     /// Entries of the map, those without peers included.
@@ -56,14 +56,18 @@ impl<I: KeptId> Swarms<I> {
         }
     }
 
-    /// The one map access of an announce.
+    /// The one map access of an announce. `admit` is asked under the shard's lock.
+    ///
+    /// # Errors
+    /// What `admit` says; nothing has changed then.
     pub(super) fn announce(
         &self,
         announce: &Announce,
         rules: &Rules<'_>,
+        admit: impl FnOnce() -> Result<(), Refusal>,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
-    ) -> (Outcome, ScrapeReply) {
+    ) -> Result<(Outcome, ScrapeReply), Refusal> {
         let settings = rules.settings;
         let has_room = || {
             if is_full(&self.peers, settings.max_peers) {
@@ -72,7 +76,9 @@ impl<I: KeptId> Swarms<I> {
                 Ok(())
             }
         };
-        let (outcome, counts, died) = match self.map.entry(announce.info_hash) {
+        let entry = self.map.entry(announce.info_hash);
+        admit()?;
+        let (outcome, counts, died) = match entry {
             Entry::Occupied(mut entry) => {
                 let swarm = entry.get_mut();
                 let died = swarm.refresh(rules);
@@ -108,7 +114,7 @@ impl<I: KeptId> Swarms<I> {
         if change != 0 {
             self.peers.fetch_add(change, Relaxed);
         }
-        (outcome, counts)
+        Ok((outcome, counts))
     }
 
     /// Exact counts of one torrent; zeros for an unknown one.

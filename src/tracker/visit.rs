@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::announce::{Announce, Event};
 use super::loads::Loads;
 use super::marks::{Marks, REPORTED_MOST};
-use super::peer::{Address, KeptId, Peer, State};
+use super::peer::{Address, KeptId, KeptKey, Peer, State};
 use super::peers::{Peers, Role};
 use super::selection::Chosen;
 use super::settings::Settings;
@@ -107,13 +107,15 @@ impl Visit<'_> {
     ) -> Change {
         let place = A::place(self.zone, address.key());
         let found = peers.find(place, self.role());
-        if self.announce.is_reported
-            && let Some((role, seat)) = found
-            && peers
-                .state_mut(role, seat)
-                .is_some_and(|state| !state.is_reported())
+        if let Some((role, seat)) = found
+            && let Some(state) = peers.state_mut(role, seat)
+            && let Some(fate) = self.hold_off(state)
         {
-            return Change::nothing(Fate::Passed);
+            return Change {
+                own: Some((role, seat)),
+                since: self.rules.now.since(state.seen()),
+                ..Change::nothing(fate)
+            };
         }
         match found {
             Some((role, seat)) if self.announce.event == Event::Stopped => {
@@ -127,6 +129,23 @@ impl Visit<'_> {
                 Ok(()) => self.join(peers, address),
                 Err(bound) => Change::nothing(bound),
             },
+        }
+    }
+
+    /// Why the peer that is stored under the announcer's address and port is not the announcer's to change (S1). It is its own
+    /// when it has the stored id or key, or when the owner has been silent for longer than it was told to be: then it is the
+    /// same client, restarted. What is only reported never stands in the way of who comes itself.
+    fn hold_off<I: KeptId>(&self, state: &State<I>) -> Option<Fate> {
+        let announce = self.announce;
+        if announce.is_reported && !state.is_reported() {
+            return Some(Fate::Passed);
+        }
+        let is_own = state.belongs_to(announce.peer_id, announce.key)
+            || (state.is_reported() && !announce.is_reported);
+        if is_own || self.rules.now.since(state.seen()) > self.rules.settings.overdue() {
+            None
+        } else {
+            Some(Fate::Foreign)
         }
     }
 
@@ -163,6 +182,7 @@ impl Visit<'_> {
 
     fn join<A: Address, I: KeptId>(&self, peers: &mut Peers<A, I>, address: A) -> Change {
         let mut peer = Peer::new(address, self.announce.peer_id, self.zone, self.rules.now);
+        peer.state.key = I::Key::of(self.announce.key);
         peer.state.set_paused(self.is_paused());
         peer.state.set_reported(self.announce.is_reported);
         peer.state.set_downloaded_mib(self.downloaded_mib());
@@ -225,13 +245,11 @@ impl Visit<'_> {
         let same_state = role == self.role() && state.is_paused() == self.is_paused();
         let settings = self.rules.settings;
         let early = settings.min_interval(settings.announce_interval) / 2;
-        let same_client = state
-            .id
-            .given()
-            .is_none_or(|id| id == self.announce.peer_id);
+        let same_id = state.id.is(self.announce.peer_id);
+        let key = I::Key::of(self.announce.key);
         if self.announce.event == Event::None
             && same_state
-            && same_client
+            && same_id
             && since < early
             && self.announce.inner_ip == self.inner_ip
         {
@@ -243,12 +261,18 @@ impl Visit<'_> {
         let before = Marks::of(state);
         let had_other = state.has_other();
         // A client that was restarted under the same address starts counting anew.
-        let gained = if same_client {
+        let gained = if same_id || state.key.matches(key) {
             self.gained(state)
         } else {
             (0, 0)
         };
-        let has_completed = self.announce.event == Event::Completed && !state.has_completed();
+        // Who had everything before completes nothing (P9).
+        let had_everything = role == Role::Seeder && !state.is_paused();
+        let has_completed =
+            self.announce.event == Event::Completed && !had_everything && !state.has_completed();
+        if !same_id || self.announce.key.is_some() {
+            state.key = key;
+        }
         state.id = I::keep(self.announce.peer_id);
         state.set_seen(now);
         state.set_reported(self.announce.is_reported);
