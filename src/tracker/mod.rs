@@ -30,9 +30,11 @@ mod selection;
 mod settings;
 mod span;
 mod stored;
+mod subscriber;
 mod swarm;
 mod swarms;
 mod tally;
+mod trim;
 mod views;
 mod visit;
 mod zones;
@@ -292,6 +294,11 @@ impl Tracker {
         self.callers.sweep(now);
         self.reporters.sweep(now, charter.settings.lifetime());
         with!(self, swarms => swarms.sweep(&self.rules(&charter, now)))
+    }
+
+    /// Whether there are so many torrents without peers that a sweep is due before its time (S5). Costs nothing.
+    pub fn has_surplus(&self) -> bool {
+        with!(self, swarms => swarms.has_surplus(&self.charter.load().settings))
     }
 
     /// Living peers, up to the dead that no sweep has met yet. Costs nothing.

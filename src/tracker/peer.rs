@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::id::{ClientKey, PeerId};
 pub(super) use super::owner::{KeptId, KeptKey};
+use super::subscriber::{Level, V4_LEVELS, V6_LEVELS};
 use crate::clock::Seconds;
 
 /// A packed address and port as it goes over the wire: 6 bytes for v4 (BEP 23), 18 for v6 (BEP 7).
@@ -21,8 +22,8 @@ pub(super) trait Address: Copy + Eq + std::fmt::Debug {
     const BOUNDS: (Self::Key, Self::Key);
     /// Prefix lengths, long to short, by which peers of one zone are near each other (S8).
     const NEAR_PREFIXES: [u32; 3];
-    /// The length of a whole address.
-    const BITS: u32;
+    /// The subscriber that an address belongs to, and the networks around it.
+    const LEVELS: &'static [Level];
 
     fn pack(ip: IpAddr, port: u16) -> Option<Self>;
     fn ip(self) -> IpAddr;
@@ -43,7 +44,7 @@ impl Address for [u8; 6] {
     type Packed = [u8; 9];
     const BOUNDS: (u64, u64) = (0, (1 << 48) - 1);
     const NEAR_PREFIXES: [u32; 3] = [24, 20, 16];
-    const BITS: u32 = 32;
+    const LEVELS: &'static [Level] = V4_LEVELS;
 
     fn pack(ip: IpAddr, port: u16) -> Option<Self> {
         let IpAddr::V4(ip) = ip else { return None };
@@ -103,7 +104,7 @@ impl Address for [u8; 18] {
     type Packed = [u8; 21];
     const BOUNDS: ((u128, u16), (u128, u16)) = ((0, 0), (u128::MAX, u16::MAX));
     const NEAR_PREFIXES: [u32; 3] = [64, 56, 48];
-    const BITS: u32 = 128;
+    const LEVELS: &'static [Level] = V6_LEVELS;
 
     fn pack(ip: IpAddr, port: u16) -> Option<Self> {
         let IpAddr::V6(ip) = ip else { return None };

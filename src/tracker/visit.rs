@@ -11,6 +11,7 @@ use super::peers::{Peers, Role};
 use super::selection::Chosen;
 use super::settings::Settings;
 use super::span::Seat;
+use super::subscriber::{ENTRY, Level};
 use super::zones::Zones;
 use crate::clock::Seconds;
 use crate::metrics::Fate;
@@ -125,7 +126,7 @@ impl Visit<'_> {
             None if self.announce.event == Event::Stopped || self.announce.port == 0 => {
                 Change::nothing(Fate::Passed)
             }
-            None => match has_room().and_then(|()| self.may_join(peers, address)) {
+            None => match self.may_join(peers, address).and_then(|()| has_room()) {
                 Ok(()) => self.join(peers, address),
                 Err(bound) => Change::nothing(bound),
             },
@@ -151,31 +152,20 @@ impl Visit<'_> {
 
     fn may_join<A: Address, I: KeptId>(&self, peers: &Peers<A, I>, address: A) -> Result<(), Fate> {
         let settings = self.rules.settings;
-        if settings.max_peers_per_torrent != 0
-            && self.in_swarm >= settings.max_peers_per_torrent as usize
-        {
-            return Err(Fate::FullSwarm);
-        }
         if self.announce.is_reported && self.reported >= REPORTED_MOST {
             return Err(Fate::FullSwarm);
         }
-        if settings.max_ports_per_address != 0 {
-            let (low, high) = address.prefix(A::BITS);
-            let roles = [Role::Leecher, Role::Seeder].into_iter();
-            let ports: usize = roles
-                .map(|role| {
-                    let view = peers.view(role);
-                    let (low, high) = (A::place(self.zone, low), A::place(self.zone, high));
-                    view.span(low, high, 0).len()
-                })
-                .sum();
-            if ports >= settings.max_ports_per_address as usize {
-                return Err(Fate::FullPorts);
-            }
+        let bound = settings.max_ports_per_address as usize;
+        if bound != 0 && subscriber_has(peers, address, self.zone) >= bound {
+            return Err(Fate::FullPorts);
         }
         let bound = settings.max_torrents_per_address;
-        if bound != 0 && self.rules.loads.of(self.announce.ip) >= bound {
+        if bound != 0 && self.rules.loads.weight(self.announce.ip) / ENTRY >= bound {
             return Err(Fate::FullAddress);
+        }
+        let bound = settings.max_peers_per_torrent as usize;
+        if bound != 0 && self.in_swarm >= bound {
+            return Err(Fate::FullSwarm);
         }
         Ok(())
     }
@@ -296,4 +286,24 @@ impl Visit<'_> {
             since,
         }
     }
+}
+
+/// How many peers in the zone are in the network of `level` around the address.
+pub(super) fn count_within<A: Address, I: KeptId>(
+    peers: &Peers<A, I>,
+    address: A,
+    zone: u32,
+    level: Level,
+) -> usize {
+    let (low, high) = address.prefix(level.bits);
+    let (low, high) = (A::place(zone, low), A::place(zone, high));
+    let roles = [Role::Leecher, Role::Seeder].into_iter();
+    let counts = roles.map(|role| peers.view(role).span(low, high, 0).len());
+    counts.sum()
+}
+
+/// How many peers the address's subscriber has.
+fn subscriber_has<A: Address, I: KeptId>(peers: &Peers<A, I>, address: A, zone: u32) -> usize {
+    let level = A::LEVELS.first();
+    level.map_or(0, |level| count_within(peers, address, zone, *level))
 }

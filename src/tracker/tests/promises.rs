@@ -44,6 +44,7 @@ fn an_empty_torrent_keeps_its_downloads_for_the_configured_time() {
     );
     bench.tracker.sweep(at(900));
     assert_eq!(bench.tracker.scrape(&HASH, at(900)).downloaded, 1);
+    assert!(bench.tracker.export(&HASH, at(900)).is_some());
     assert_eq!(bench.tracker.sweep(at(999)).freed_torrents, 0);
     assert_eq!(bench.tracker.sweep(at(1_000)).freed_torrents, 1);
     assert_eq!(bench.tracker.scrape(&HASH, at(1_000)).downloaded, 0);
