@@ -157,6 +157,8 @@ labelled! {
         Early = "early",
         /// Nothing to store: port 0, or `stopped` of a stranger.
         Passed = "passed",
+        /// Not stored and nothing changed: another client's peer is at its address and port (S1).
+        Foreign = "foreign",
         /// Not stored: the bound on peers in all.
         FullPeers = "bound_peers",
         /// Not stored: the bound on torrents in all.

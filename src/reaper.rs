@@ -20,6 +20,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// A census takes at most one part in so many of the time.
 const CENSUS_SHARE: u64 = 50;
 
+/// The least time from one sweep to the next, however many torrents wait for one.
+const SWEEP_LEAST: u32 = 5;
+
 /// How often it works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -130,7 +133,9 @@ impl Reaper {
         self.tracker.judge_blocks(self.clock.wall());
         let metrics = self.tracker.metrics();
         metrics.set(Gauge::ReaperAlive, now.raw().into());
-        if now.since(self.swept) >= seconds(self.settings.sweep_period) {
+        let since = now.since(self.swept);
+        let is_pressed = since >= SWEEP_LEAST && self.tracker.has_surplus();
+        if is_pressed || since >= seconds(self.settings.sweep_period) {
             self.swept = now;
             self.sweep(now);
         }

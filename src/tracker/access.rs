@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -137,7 +138,11 @@ fn is_in_force(block: &Block, now: Wall) -> bool {
 
 /// Every list that decides who is served.
 #[derive(Debug, Default)]
-pub struct Access(ArcSwap<Lists>);
+pub struct Access {
+    lists: ArcSwap<Lists>,
+    /// Grows after each change of the lists and before stored peers are removed by them.
+    edition: AtomicU64,
+}
 
 /// All lists, so that an announce fetches them at once.
 #[derive(Clone, Debug, Default)]
@@ -164,39 +169,42 @@ impl Access {
     pub fn configure(&self, ignored: Networks, mut clients: Vec<ClientRule>) {
         clients.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
         let (ignored, clients) = (Arc::new(ignored), Arc::new(clients));
-        self.0.rcu(|lists| Lists {
+        self.lists.rcu(|lists| Lists {
             blocked: Arc::clone(&lists.blocked),
             ignored: Arc::clone(&ignored),
             clients: Arc::clone(&clients),
         });
+        self.edition.fetch_add(1, Ordering::Release);
     }
 
     /// Replaces the blocklist; entries that have ended by `now` are kept and not in force.
     pub fn block(&self, blocks: Vec<Block>, now: Wall) {
         let blocked = Arc::new(Blocked::new(Arc::new(blocks), now));
-        self.0.rcu(|lists| Lists {
+        self.lists.rcu(|lists| Lists {
             blocked: Arc::clone(&blocked),
             ..Lists::clone(lists)
         });
+        self.edition.fetch_add(1, Ordering::Release);
     }
 
     /// Judges anew which entries are in force at `now`, which may be before the last such moment. Whether any came into force
     /// again. Costs next to nothing while nothing changes.
     pub fn expire(&self, now: Wall) -> bool {
-        if self.0.load().blocked.holds_at(now) {
+        if self.lists.load().blocked.holds_at(now) {
             return false;
         }
         // From the list that is there when it is replaced: another thread may be replacing it.
-        let before = self.0.rcu(|lists| Lists {
+        let before = self.lists.rcu(|lists| Lists {
             blocked: Arc::new(Blocked::new(Arc::clone(&lists.blocked.kept), now)),
             ..Lists::clone(lists)
         });
+        self.edition.fetch_add(1, Ordering::Release);
         now < before.blocked.since
     }
 
     /// The entries in force, as of the last look at the clock.
     pub fn blocks(&self) -> Vec<Block> {
-        let lists = self.0.load();
+        let lists = self.lists.load();
         let (kept, since) = (lists.blocked.kept.iter(), lists.blocked.since);
         kept.filter(|block| is_in_force(block, since))
             .cloned()
@@ -205,7 +213,26 @@ impl Access {
 
     /// All entries, also those that have ended.
     pub fn kept_blocks(&self) -> Arc<Vec<Block>> {
-        Arc::clone(&self.0.load().blocked.kept)
+        Arc::clone(&self.lists.load().blocked.kept)
+    }
+
+    /// Which edition of the lists is in force; read before they are asked.
+    pub(super) fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
+    /// Asks again under the lock of the announcer's shard, when the lists have changed since `edition` was read. Whoever
+    /// changes them takes every shard's lock afterwards to remove whom they cover: if that has come by this shard already, the
+    /// new edition is seen here; if not, it removes what the announce stores.
+    ///
+    /// # Errors
+    /// The refusal that the client is to read.
+    #[inline]
+    pub(super) fn admit_still(&self, announce: &Announce, edition: u64) -> Result<(), Refusal> {
+        if self.edition() == edition {
+            return Ok(());
+        }
+        self.admit_announce(announce)
     }
 
     /// Everything that is asked before an announce, with each list looked at once.
@@ -213,7 +240,7 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub(super) fn admit_announce(&self, announce: &Announce) -> Result<(), Refusal> {
-        let lists = self.0.load();
+        let lists = self.lists.load();
         lists.admit(announce.ip)?;
         if lists.blocked.has_torrent(&announce.info_hash) {
             return Err(Refusal::TorrentBlocked);
@@ -226,12 +253,12 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit(&self, ip: IpAddr) -> Result<(), Refusal> {
-        self.0.load().admit(ip)
+        self.lists.load().admit(ip)
     }
 
     /// Whether the blocklist covers the canonical address `ip`.
     pub fn is_blocked(&self, ip: IpAddr) -> bool {
-        self.0.load().blocked.networks.covers(ip)
+        self.lists.load().blocked.networks.covers(ip)
     }
 
     /// Whether the torrent is served.
@@ -239,7 +266,7 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit_torrent(&self, hash: &InfoHash) -> Result<(), Refusal> {
-        if self.0.load().blocked.has_torrent(hash) {
+        if self.lists.load().blocked.has_torrent(hash) {
             return Err(Refusal::TorrentBlocked);
         }
         Ok(())
@@ -250,7 +277,7 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit_client(&self, id: &PeerId) -> Result<(), Refusal> {
-        judge_client(&self.0.load().clients, id)
+        judge_client(&self.lists.load().clients, id)
     }
 }
 
@@ -358,6 +385,33 @@ mod tests {
             assert_eq!(in_force(now, came_back), expected, "{now}");
         }
         assert_eq!(access.kept_blocks().len(), 4);
+    }
+
+    /// W4, R12
+    #[test]
+    fn who_was_admitted_by_lists_that_have_changed_is_asked_for_again() {
+        let access = Access::default();
+        let announce = Announce {
+            info_hash: InfoHash([7; 20]),
+            peer_id: PeerId([1; 20]),
+            key: None,
+            ip: "192.0.2.7".parse().unwrap(),
+            inner_ip: None,
+            is_reported: false,
+            port: 1,
+            is_seeder: false,
+            downloaded: 0,
+            event: super::super::announce::Event::None,
+            num_want: None,
+        };
+        let edition = access.edition();
+        assert_eq!(access.admit_announce(&announce), Ok(()));
+        assert_eq!(access.admit_still(&announce, edition), Ok(()));
+        access.block(vec![block(network("192.0.2.8/32"), None)], Wall(0));
+        assert_eq!(access.admit_still(&announce, edition), Ok(()));
+        access.block(vec![block(network("192.0.2.7/32"), None)], Wall(0));
+        let refused = Err(Refusal::AddressBlocked);
+        assert_eq!(access.admit_still(&announce, edition), refused);
     }
 
     /// O8

@@ -8,6 +8,7 @@ use foldhash::quality::RandomState;
 use ipnet::IpNet;
 
 use super::census::{CALLER_ROWS, Caller};
+use super::subscriber::network;
 use crate::clock::Seconds;
 
 /// Callers remembered at most; more go uncounted until some are forgotten.
@@ -19,12 +20,6 @@ const FORGET_AFTER: u32 = 3_600;
 #[derive(Debug, Default)]
 pub(super) struct Callers {
     table: Mutex<HashMap<IpNet, (u64, Seconds), RandomState>>,
-}
-
-/// A v4 address, or the /64 of a v6 one.
-pub(super) fn network(ip: IpAddr) -> IpNet {
-    let length = if ip.is_ipv4() { 32 } else { 64 };
-    IpNet::new(ip, length).map_or(IpNet::from(ip), |net| net.trunc())
 }
 
 impl Callers {

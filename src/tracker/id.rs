@@ -39,6 +39,11 @@ impl ClientKey {
         };
         ClientKey::from_number(number.unwrap_or_else(folded))
     }
+
+    /// The number itself.
+    pub(super) fn number(self) -> u32 {
+        self.0.get()
+    }
 }
 
 /// Stars: it is a secret.

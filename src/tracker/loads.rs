@@ -1,8 +1,8 @@
-//! How many entries each address has in all swarms, in constant memory (S5): a count-min sketch with removal.
+//! What every subscriber and the networks around it have stored in all swarms, in constant memory (S5): count-min sketches with
+//! removal, one of subscribers and one of the wider networks, which would swamp it.
 //!
-//! Two rows of counters, each under its own seeded hash; the smaller of an address's two counters is its load. It is
-//! exact unless an address shares both counters with others, and then too high by what those have, never too low. A v6 address counts
-//! as its /64, since a subscriber has all of one.
+//! Each has two rows of counters; the smaller of a network's two counters is what it has. That is exact unless it shares both
+//! with others, and then too high by what those have, never too low.
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -10,64 +10,159 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use foldhash::quality::RandomState;
 
-/// Counters in a row; both rows together take 2 MiB.
-const ROW: usize = 1 << 18;
+use super::subscriber::{ENTRY, Level, WIDEST_ENTRY, levels, prefix};
 
-pub(super) struct Loads {
+/// Bits of the number of a counter in a row of subscribers: both rows together take 2 MiB.
+const SUBSCRIBER_BITS: u32 = 18;
+
+/// The same of the wider networks, of which there are fewer: 1 MiB.
+const WIDER_BITS: u32 = 17;
+
+/// A network as the sketches know it: where its counters are follows from this alone.
+type Tag = u32;
+
+/// Who is charged for what stays stored without a peer: a subscriber and the widest network around it; zeros for nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Charge {
+    pub(super) widest: Tag,
+    pub(super) subscriber: Tag,
+}
+
+impl Charge {
+    pub(super) fn is_nobody(self) -> bool {
+        self == Charge::default()
+    }
+}
+
+#[derive(Debug)]
+struct Sketch {
     rows: [Box<[AtomicU32]>; 2],
-    hashers: [RandomState; 2],
+    bits: u32,
 }
 
-impl std::fmt::Debug for Loads {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Loads").finish_non_exhaustive()
-    }
-}
-
-fn subscriber(ip: IpAddr) -> u64 {
-    match ip {
-        IpAddr::V4(ip) => u64::from(u32::from(ip)),
-        // The upper half; the lowest bit of the sum keeps v6 apart from v4.
-        IpAddr::V6(ip) => (ip.to_bits() >> 64).try_into().unwrap_or(u64::MAX) ^ (1 << 63),
-    }
-}
-
-impl Loads {
-    pub(super) fn new() -> Loads {
-        let row = || (0..ROW).map(|_| AtomicU32::new(0)).collect();
-        Loads {
+impl Sketch {
+    fn new(bits: u32) -> Sketch {
+        let row = || (0..1_u32 << bits).map(|_| AtomicU32::new(0)).collect();
+        Sketch {
             rows: [row(), row()],
-            hashers: [RandomState::default(), RandomState::default()],
+            bits,
         }
     }
 
-    fn cells(&self, ip: IpAddr) -> impl Iterator<Item = &AtomicU32> {
-        let subscriber = subscriber(ip);
-        self.rows
-            .iter()
-            .zip(&self.hashers)
-            .filter_map(move |(row, hasher)| {
-                let at = usize::try_from(hasher.hash_one(subscriber)).unwrap_or(0) % ROW;
-                row.get(at)
-            })
+    fn cells(&self, tag: Tag) -> impl Iterator<Item = &AtomicU32> {
+        // Tags are hashes already: the second row takes its place from a product, of which every bit of the tag is part.
+        let places = [tag, tag.wrapping_mul(0x9e37_79b1)].map(|hash| hash >> (32 - self.bits));
+        let both = self.rows.iter().zip(places);
+        both.filter_map(|(row, place)| row.get(place as usize))
     }
 
-    pub(super) fn of(&self, ip: IpAddr) -> u32 {
-        self.cells(ip)
-            .map(|cell| cell.load(Relaxed))
-            .min()
-            .unwrap_or(0)
+    fn of(&self, tag: Tag) -> u32 {
+        let counts = self.cells(tag).map(|cell| cell.load(Relaxed));
+        counts.min().unwrap_or(0)
     }
 
-    pub(super) fn add(&self, ip: IpAddr) {
-        for cell in self.cells(ip) {
+    fn add(&self, tag: Tag) {
+        for cell in self.cells(tag) {
             cell.fetch_add(1, Relaxed);
         }
     }
 
+    fn take(&self, tag: Tag) {
+        for cell in self.cells(tag) {
+            let taken = cell.try_update(Relaxed, Relaxed, |count| count.checked_sub(1));
+            debug_assert!(taken.is_ok(), "taken what was never added");
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Loads {
+    subscribers: Sketch,
+    wider: Sketch,
+    hasher: RandomState,
+}
+
+impl Loads {
+    pub(super) fn new() -> Loads {
+        Loads {
+            subscribers: Sketch::new(SUBSCRIBER_BITS),
+            wider: Sketch::new(WIDER_BITS),
+            hasher: RandomState::default(),
+        }
+    }
+
+    /// The sketch and the tag of an address on each level, and what one entry weighs there.
+    fn counted(&self, ip: IpAddr) -> impl Iterator<Item = (&Sketch, Tag, u32)> {
+        let levels = levels(ip).iter().enumerate();
+        levels.map(move |(number, level)| {
+            let sketch = if number == 0 {
+                &self.subscribers
+            } else {
+                &self.wider
+            };
+            (sketch, self.tag(ip, level.bits), level.entry)
+        })
+    }
+
+    fn tag(&self, ip: IpAddr, bits: u32) -> Tag {
+        let hash = self.hasher.hash_one((prefix(ip, bits), bits));
+        // Never zero, which is nobody.
+        Tag::try_from(hash >> 32).unwrap_or(1).max(1)
+    }
+
+    /// What the address weighs: what its subscriber has, or a network around it where that is more, [`ENTRY`] for each entry of
+    /// the subscriber.
+    pub(super) fn weight(&self, ip: IpAddr) -> u32 {
+        let weights = self
+            .counted(ip)
+            .map(|(sketch, tag, entry)| sketch.of(tag).saturating_mul(entry));
+        weights.max().unwrap_or(0)
+    }
+
+    /// Counts an entry of the address.
+    pub(super) fn add(&self, ip: IpAddr) {
+        self.counted(ip)
+            .for_each(|(sketch, tag, _)| sketch.add(tag));
+    }
+
+    /// Takes an entry of the address back.
     pub(super) fn take(&self, ip: IpAddr) {
-        for cell in self.cells(ip) {
-            cell.fetch_sub(1, Relaxed);
+        self.counted(ip)
+            .for_each(|(sketch, tag, _)| sketch.take(tag));
+    }
+
+    /// Who is to be charged for what this address leaves behind.
+    pub(super) fn charge_of(&self, ip: IpAddr) -> Charge {
+        let levels = levels(ip);
+        let tag = |level: Option<&Level>| level.map_or(0, |level| self.tag(ip, level.bits));
+        Charge {
+            subscriber: tag(levels.first()),
+            widest: tag(levels.last()),
+        }
+    }
+
+    /// What the one who is charged weighs.
+    pub(super) fn weight_of(&self, charge: Charge) -> u32 {
+        if charge.is_nobody() {
+            return 0;
+        }
+        let own = self.subscribers.of(charge.subscriber).saturating_mul(ENTRY);
+        own.max(self.wider.of(charge.widest).saturating_mul(WIDEST_ENTRY))
+    }
+
+    /// Counts what stays stored without a peer.
+    pub(super) fn charge(&self, charge: Charge) {
+        if !charge.is_nobody() {
+            self.subscribers.add(charge.subscriber);
+            self.wider.add(charge.widest);
+        }
+    }
+
+    /// Takes it back.
+    pub(super) fn discharge(&self, charge: Charge) {
+        if !charge.is_nobody() {
+            self.subscribers.take(charge.subscriber);
+            self.wider.take(charge.widest);
         }
     }
 }
@@ -77,31 +172,73 @@ mod tests {
     use super::*;
     use std::net::{Ipv4Addr, Ipv6Addr};
 
+    fn v4(number: u32) -> IpAddr {
+        Ipv4Addr::from(number).into()
+    }
+
     /// S5
     #[test]
     fn loads_are_never_too_low_and_hardly_ever_too_high() {
         let loads = Loads::new();
+        // Each in a /24 of its own, so that no wider network outweighs it.
+        let ip = |number: u32| v4(number << 8);
         for number in 0..100_000_u32 {
-            (0..number % 3).for_each(|_| loads.add(Ipv4Addr::from(number).into()));
+            (0..number % 3).for_each(|_| loads.add(ip(number)));
         }
         let wrong = (0..100_000).filter(|number| {
-            let load = loads.of(Ipv4Addr::from(*number).into());
-            assert!(load >= number % 3);
-            load > number % 3
+            let weight = loads.weight(ip(*number));
+            assert!(weight >= number % 3 * ENTRY);
+            weight > number % 3 * ENTRY
         });
         assert!(wrong.count() < 15_000);
         (0..100_000_u32).for_each(|number| {
-            (0..number % 3).for_each(|_| loads.take(Ipv4Addr::from(number).into()));
+            (0..number % 3).for_each(|_| loads.take(ip(number)));
         });
-        assert!((0..100_000).all(|number: u32| loads.of(Ipv4Addr::from(number).into()) == 0));
+        assert!((0..100_000).all(|number: u32| loads.weight(ip(number)) == 0));
     }
 
+    /// S5
     #[test]
     fn a_v6_subscriber_is_one_whole_64() {
         let loads = Loads::new();
         let ip = |low: u128| IpAddr::from(Ipv6Addr::from((0x2001 << 112) | low));
         (0..5).for_each(|low| loads.add(ip(low)));
-        assert_eq!(loads.of(ip(1 << 63)), 5);
-        assert_eq!(loads.of(ip(1 << 64)), 0);
+        assert_eq!(loads.weight(ip(1 << 63)), 5 * ENTRY);
+        // Another line of the same /56 and /48 weighs what they do.
+        assert_eq!(loads.weight(ip(1 << 64)), 5 * ENTRY / 4);
+        assert_eq!(loads.weight(ip(1 << 72)), 5 * ENTRY / 16);
+        assert_eq!(loads.weight(ip(1 << 80)), 0);
+    }
+
+    /// S5
+    #[test]
+    fn a_network_outweighs_a_subscriber_by_having_many() {
+        let loads = Loads::new();
+        (0..15).for_each(|number| loads.add(v4(number)));
+        assert_eq!(loads.weight(v4(3)), ENTRY);
+        (15..256).for_each(|number| loads.add(v4(number)));
+        assert_eq!(loads.weight(v4(3)), 256);
+    }
+
+    /// S5: what stays stored stays charged.
+    #[test]
+    fn a_charge_weighs_like_an_entry_until_it_is_taken_back() {
+        let loads = Loads::new();
+        let ips = [v4(7), "2001:db8::1".parse().unwrap()];
+        for ip in ips {
+            let charge = loads.charge_of(ip);
+            (0..3).for_each(|_| loads.charge(charge));
+            loads.add(ip);
+            assert_eq!(
+                (loads.weight(ip), loads.weight_of(charge)),
+                (4 * ENTRY, 4 * ENTRY)
+            );
+            (0..3).for_each(|_| loads.discharge(charge));
+            assert_eq!(loads.weight(ip), ENTRY);
+        }
+        let nobody = Charge::default();
+        loads.charge(nobody);
+        assert_eq!(loads.weight_of(nobody), 0);
+        loads.discharge(nobody);
     }
 }

@@ -17,6 +17,7 @@ mod ledger;
 mod loads;
 mod marks;
 mod others;
+mod owner;
 mod pages;
 mod peer;
 mod peers;
@@ -29,9 +30,11 @@ mod selection;
 mod settings;
 mod span;
 mod stored;
+mod subscriber;
 mod swarm;
 mod swarms;
 mod tally;
+mod trim;
 mod views;
 mod visit;
 mod zones;
@@ -52,7 +55,7 @@ pub use zones::{DEPTH_MOST, Realm, ZoneRule, Zones, ZonesError};
 use callers::Callers;
 use ledger::Ledger;
 use loads::Loads;
-use peer::NoId;
+use owner::IdDigest;
 use reporters::Reporters;
 use swarms::Swarms;
 use visit::Rules;
@@ -79,11 +82,11 @@ struct Charter {
     edition: u16,
 }
 
-/// The swarms, with peer ids or without.
+/// The swarms, with whole peer ids or with digests of them.
 #[derive(Debug)]
 enum Kept {
     Whole(Swarms<PeerId>),
-    Bare(Swarms<NoId>),
+    Bare(Swarms<IdDigest>),
 }
 
 /// Does the same with the swarms, whichever they are.
@@ -208,12 +211,14 @@ impl Tracker {
         list: &mut PeerList,
     ) -> Result<AnnounceReply, Refusal> {
         list.clear();
+        let edition = self.access.edition();
         self.access.admit_announce(announce)?;
+        let admit = || self.access.admit_still(announce, edition);
         let charter = self.charter.load();
         let settings = &charter.settings;
         let rules = self.rules(&charter, turn.now);
         let (outcome, counts) =
-            with!(self, swarms => swarms.announce(announce, &rules, turn.rng, list));
+            with!(self, swarms => swarms.announce(announce, &rules, admit, turn.rng, list))?;
         turn.sheet
             .announced(announce.event.into(), outcome.fate, list.len());
         if !charter.zones.is_empty() {
@@ -226,7 +231,10 @@ impl Tracker {
         if outcome.fate == Fate::Early {
             self.callers.note(announce.ip, turn.now);
         }
-        let interval = settings.interval(turn.rng);
+        let interval = match outcome.fate {
+            Fate::Foreign => settings.interval_behind(outcome.since),
+            _ => settings.interval(turn.rng),
+        };
         Ok(AnnounceReply {
             complete: counts.complete,
             incomplete: counts.incomplete,
@@ -286,6 +294,11 @@ impl Tracker {
         self.callers.sweep(now);
         self.reporters.sweep(now, charter.settings.lifetime());
         with!(self, swarms => swarms.sweep(&self.rules(&charter, now)))
+    }
+
+    /// Whether there are so many torrents without peers that a sweep is due before its time (S5). Costs nothing.
+    pub fn has_surplus(&self) -> bool {
+        with!(self, swarms => swarms.has_surplus(&self.charter.load().settings))
     }
 
     /// Living peers, up to the dead that no sweep has met yet. Costs nothing.

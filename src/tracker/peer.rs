@@ -5,7 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::id::PeerId;
+use super::id::{ClientKey, PeerId};
+pub(super) use super::owner::{KeptId, KeptKey};
+use super::subscriber::{Level, V4_LEVELS, V6_LEVELS};
 use crate::clock::Seconds;
 
 /// A packed address and port as it goes over the wire: 6 bytes for v4 (BEP 23), 18 for v6 (BEP 7).
@@ -20,8 +22,8 @@ pub(super) trait Address: Copy + Eq + std::fmt::Debug {
     const BOUNDS: (Self::Key, Self::Key);
     /// Prefix lengths, long to short, by which peers of one zone are near each other (S8).
     const NEAR_PREFIXES: [u32; 3];
-    /// The length of a whole address.
-    const BITS: u32;
+    /// The subscriber that an address belongs to, and the networks around it.
+    const LEVELS: &'static [Level];
 
     fn pack(ip: IpAddr, port: u16) -> Option<Self>;
     fn ip(self) -> IpAddr;
@@ -42,7 +44,7 @@ impl Address for [u8; 6] {
     type Packed = [u8; 9];
     const BOUNDS: (u64, u64) = (0, (1 << 48) - 1);
     const NEAR_PREFIXES: [u32; 3] = [24, 20, 16];
-    const BITS: u32 = 32;
+    const LEVELS: &'static [Level] = V4_LEVELS;
 
     fn pack(ip: IpAddr, port: u16) -> Option<Self> {
         let IpAddr::V4(ip) = ip else { return None };
@@ -102,7 +104,7 @@ impl Address for [u8; 18] {
     type Packed = [u8; 21];
     const BOUNDS: ((u128, u16), (u128, u16)) = ((0, 0), (u128::MAX, u16::MAX));
     const NEAR_PREFIXES: [u32; 3] = [64, 56, 48];
-    const BITS: u32 = 128;
+    const LEVELS: &'static [Level] = V6_LEVELS;
 
     fn pack(ip: IpAddr, port: u16) -> Option<Self> {
         let IpAddr::V6(ip) = ip else { return None };
@@ -175,47 +177,6 @@ impl Address for [u8; 18] {
     }
 }
 
-/// What is kept of a peer's id: all of it, or nothing (`keep_peer_ids = no`).
-pub(super) trait KeptId: Copy + std::fmt::Debug + Send + Sync + 'static {
-    fn keep(id: PeerId) -> Self;
-    /// `None` when nothing is kept.
-    fn given(self) -> Option<PeerId>;
-    fn is(self, id: PeerId) -> bool;
-}
-
-impl KeptId for PeerId {
-    fn keep(id: PeerId) -> PeerId {
-        id
-    }
-
-    #[inline]
-    fn given(self) -> Option<PeerId> {
-        Some(self)
-    }
-
-    fn is(self, id: PeerId) -> bool {
-        self == id
-    }
-}
-
-/// Nothing is kept.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NoId;
-
-impl KeptId for NoId {
-    fn keep(_: PeerId) -> NoId {
-        NoId
-    }
-
-    fn given(self) -> Option<PeerId> {
-        None
-    }
-
-    fn is(self, _: PeerId) -> bool {
-        false
-    }
-}
-
 /// The largest zone number that a peer can hold.
 pub(super) const MAX_ZONE: u32 = (1 << 24) - 1;
 
@@ -253,14 +214,15 @@ impl<A: Address> Spot<A> {
     }
 }
 
-/// The rest of what is kept of a peer: 29 bytes with its id, 9 without.
+/// The rest of what is kept of a peer: 32 bytes with its id, 12 without.
 ///
 /// ```text
-/// id 20 or 0 · last seen 4 · flags 1 · downloaded, in MiB 3 · local share of its last list 1
+/// id 20 or 3 · proof of its key 3 or 0 · last seen 4 · flags 1 · downloaded, in MiB 3 · local share of its last list 1
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub(super) struct State<I> {
+pub(super) struct State<I: KeptId> {
     pub(super) id: I,
+    pub(super) key: I::Key,
     seen: [u8; 4],
     flags: u8,
     downloaded: [u8; 3],
@@ -268,9 +230,9 @@ pub(super) struct State<I> {
     pub(super) local_share: u8,
 }
 
-/// One peer, without padding: 38 bytes for v4 with its id, 18 without; 50 and 30 for v6.
+/// One peer, without padding: 41 bytes for v4 with its id, 21 without; 53 and 33 for v6.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer<A: Address, I> {
+pub(super) struct Peer<A: Address, I: KeptId> {
     pub(super) spot: Spot<A>,
     pub(super) state: State<I>,
 }
@@ -281,6 +243,7 @@ impl<A: Address, I: KeptId> Peer<A, I> {
             spot: Spot::new(address, zone),
             state: State {
                 id: I::keep(id),
+                key: I::Key::default(),
                 seen: seen.raw().to_le_bytes(),
                 flags: 0,
                 downloaded: [0; 3],
@@ -304,6 +267,13 @@ impl<A: Address, I: KeptId> Peer<A, I> {
 }
 
 impl<I: KeptId> State<I> {
+    /// Whether a client of this id and key is the one that the peer was stored for (S1). Who came back from a database without
+    /// an id belongs to whoever announces there first.
+    #[inline]
+    pub(super) fn belongs_to(&self, id: PeerId, key: Option<ClientKey>) -> bool {
+        self.id.is(id) || self.key.matches(I::Key::of(key)) || self.id.is_unknown()
+    }
+
     pub(super) fn seen(&self) -> Seconds {
         Seconds::from_raw(u32::from_le_bytes(self.seen))
     }
@@ -372,14 +342,15 @@ impl<I: KeptId> State<I> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::owner::IdDigest;
     use super::*;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     #[test]
     fn a_peer_has_no_padding() {
-        assert_eq!(size_of::<Peer<[u8; 6], PeerId>>(), 38);
-        assert_eq!(size_of::<Peer<[u8; 6], NoId>>(), 18);
-        assert_eq!(size_of::<Peer<[u8; 18], PeerId>>(), 50);
+        assert_eq!(size_of::<Peer<[u8; 6], PeerId>>(), 41);
+        assert_eq!(size_of::<Peer<[u8; 6], IdDigest>>(), 21);
+        assert_eq!(size_of::<Peer<[u8; 18], PeerId>>(), 53);
         assert_eq!(size_of::<Spot<[u8; 6]>>(), 9);
     }
 

@@ -23,7 +23,7 @@ pub(super) enum Role {
 
 /// All peers of one family in one swarm.
 #[derive(Debug)]
-pub(super) enum Peers<A: Address, I> {
+pub(super) enum Peers<A: Address, I: KeptId> {
     /// The first `leechers` are leechers in order, the rest seeders in order.
     Flat {
         peers: Vec<Peer<A, I>>,
@@ -43,22 +43,22 @@ impl<A: Address, I: KeptId> Default for Peers<A, I> {
 
 /// The peers of one role, as they are asked for by rank.
 #[derive(Debug)]
-pub(super) enum View<'a, A: Address, I> {
+pub(super) enum View<'a, A: Address, I: KeptId> {
     Flat(&'a [Peer<A, I>]),
     Roll(&'a Roll<A, I>),
 }
 
-impl<A: Address, I> Clone for View<'_, A, I> {
+impl<A: Address, I: KeptId> Clone for View<'_, A, I> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<A: Address, I> Copy for View<'_, A, I> {}
+impl<A: Address, I: KeptId> Copy for View<'_, A, I> {}
 
 /// Peers that stand together in memory.
 #[derive(Debug)]
-pub(super) enum Run<'a, A: Address, I> {
+pub(super) enum Run<'a, A: Address, I: KeptId> {
     Flat(&'a [Peer<A, I>]),
     Chunk(&'a [Spot<A>], &'a [State<I>]),
 }
@@ -377,7 +377,7 @@ fn flat_index(leechers: u32, role: Role, seat: Seat) -> usize {
     first as usize + seat.rank as usize
 }
 
-fn roll_of<A: Address, I>(rolls: &[Roll<A, I>; 2], role: Role) -> &Roll<A, I> {
+fn roll_of<A: Address, I: KeptId>(rolls: &[Roll<A, I>; 2], role: Role) -> &Roll<A, I> {
     let [leechers, seeders] = rolls;
     if role == Role::Leecher {
         leechers
@@ -386,7 +386,7 @@ fn roll_of<A: Address, I>(rolls: &[Roll<A, I>; 2], role: Role) -> &Roll<A, I> {
     }
 }
 
-fn roll_of_mut<A: Address, I>(rolls: &mut [Roll<A, I>; 2], role: Role) -> &mut Roll<A, I> {
+fn roll_of_mut<A: Address, I: KeptId>(rolls: &mut [Roll<A, I>; 2], role: Role) -> &mut Roll<A, I> {
     let [leechers, seeders] = rolls;
     if role == Role::Leecher {
         leechers

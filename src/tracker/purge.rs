@@ -48,7 +48,9 @@ impl<I: KeptId> Swarm<I> {
             self.oldest = gone.last_seen;
         }
         self.tidy(rules.zones);
-        self.is_changed |= before > self.len();
+        if before > self.len() {
+            self.touch();
+        }
         before - self.len()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use foldhash::quality::RandomState;
 use ipnet::IpNet;
 
-use super::callers::network;
+use super::subscriber::network;
 use crate::clock::Seconds;
 
 /// Addresses that may live at one time by the word of one source: more than a household has, and too few to aim a swarm with.

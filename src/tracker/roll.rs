@@ -12,7 +12,7 @@ const WINDOW: usize = 8;
 
 /// An ordered sequence of peers. All four lists have one item per chunk; no chunk is empty.
 #[derive(Debug)]
-pub(super) struct Roll<A: Address, I> {
+pub(super) struct Roll<A: Address, I: KeptId> {
     chunks: Vec<Chunk<A, I>>,
     /// The place of each chunk's first peer.
     firsts: Vec<A::Place>,

@@ -21,7 +21,7 @@ use super::span::{Seat, Span, count};
 
 /// The peers that may be handed out, by role, without the requester.
 #[derive(Debug)]
-pub(super) struct Offer<'a, A: Address, I> {
+pub(super) struct Offer<'a, A: Address, I: KeptId> {
     pub(super) leechers: View<'a, A, I>,
     /// `None` when the requester is a seeder (S2).
     pub(super) seeders: Option<View<'a, A, I>>,
@@ -107,7 +107,7 @@ struct Reached {
 }
 
 /// Composes a list for which there are more peers than fit on it.
-struct Composer<'a, A: Address, I> {
+struct Composer<'a, A: Address, I: KeptId> {
     views: [View<'a, A, I>; 2],
     /// The requester itself, or where it would stand: what all neighbourhoods are around.
     own: Spans,

@@ -86,15 +86,36 @@ impl Settings {
         }
     }
 
-    /// The interval of one reply, jittered (P12).
-    pub fn interval(&self, rng: &mut fastrand::Rng) -> u32 {
+    /// How far the interval of a reply lies from `announce_interval` at most.
+    fn spread(&self) -> u32 {
         let spread =
             u64::from(self.announce_interval) * u64::from(self.interval_jitter.min(100)) / 100;
-        let spread = u32::try_from(spread).unwrap_or(0);
+        u32::try_from(spread).unwrap_or(0)
+    }
+
+    /// The interval of one reply, jittered (P12).
+    pub fn interval(&self, rng: &mut fastrand::Rng) -> u32 {
+        let spread = self.spread();
         if spread == 0 {
             return self.announce_interval;
         }
         self.announce_interval - spread + rng.u32(0..=spread * 2)
+    }
+
+    /// Seconds of silence after which a peer is late, whatever interval it was told: a twentieth of the interval, and half a
+    /// minute at least, is for slow clients (S1).
+    pub fn overdue(&self) -> u32 {
+        let slack = (self.announce_interval / 20).max(30);
+        self.announce_interval
+            .saturating_add(self.spread())
+            .saturating_add(slack)
+    }
+
+    /// The interval for who announced at the address and port of another client that was last seen `since` seconds ago: when it
+    /// comes again, the other is late and the place is its own (S1), if it is the same client restarted.
+    pub fn interval_behind(&self, since: u32) -> u32 {
+        let rest = self.overdue().saturating_sub(since).saturating_add(1);
+        rest.max(self.announce_interval / 2)
     }
 
     /// The `min interval` that goes with `interval`.

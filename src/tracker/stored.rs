@@ -7,7 +7,7 @@ use super::id::{InfoHash, PeerId};
 use super::others::Others;
 use super::peer::{Address, KeptId, Peer};
 use super::peers::{Peers, Role};
-use super::swarm::{Extra, Swarm};
+use super::swarm::{Export, Extra, Swarm};
 use super::visit::Rules;
 use super::zones::Zones;
 use crate::clock::Seconds;
@@ -143,7 +143,7 @@ impl<I: KeptId> Swarm<I> {
         }
         let mut swarm = Swarm::new(rules);
         swarm.downloaded = downloaded;
-        swarm.is_changed = false;
+        swarm.export = Export::Same;
         swarm.v4 = Peers::rebuild(peers.iter().filter_map(|peer| packed(peer, rules.zones)));
         let others = peers
             .iter()

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::announce::{Announce, Event, PeerList, ScrapeReply};
 use super::around::Standpoint;
 use super::draw::Listed;
+use super::loads::Charge;
 use super::marks::{Gone, Marks};
 use super::others::Others;
 use super::peer::{Address, KeptId, State};
@@ -19,7 +20,7 @@ use crate::metrics::Fate;
 
 /// What few swarms have: v6 peers, and second addresses.
 #[derive(Debug)]
-pub(super) struct Extra<I> {
+pub(super) struct Extra<I: KeptId> {
     pub(super) v6: Peers<[u8; 18], I>,
     /// Second addresses of peers (S10).
     pub(super) others: Others,
@@ -36,7 +37,7 @@ impl<I: KeptId> Default for Extra<I> {
 
 /// One torrent.
 #[derive(Debug)]
-pub(super) struct Swarm<I> {
+pub(super) struct Swarm<I: KeptId> {
     pub(super) v4: Peers<[u8; 6], I>,
     pub(super) extra: Option<Box<Extra<I>>>,
     /// Peers that ever completed it.
@@ -47,8 +48,44 @@ pub(super) struct Swarm<I> {
     pub(super) reported: u8,
     /// Which [`Zones`] its peers were placed by.
     pub(super) edition: u16,
-    /// Whether it has changed since it was last exported.
-    pub(super) is_changed: bool,
+    pub(super) export: Export,
+    /// Who first completed it and is charged for its count while it has no peers (S5).
+    pub(super) charge: Charge,
+}
+
+/// How what was last exported of a swarm compares with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Export {
+    /// It never was.
+    Never,
+    /// It has changed since.
+    Old,
+    /// It is the same.
+    Same,
+}
+
+/// What a torrent counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// There is no such torrent.
+    Absent,
+    /// It is there for its count only.
+    Idle,
+    /// It has so many peers.
+    Living(usize),
+}
+
+impl Standing {
+    pub(super) fn peers(self) -> usize {
+        match self {
+            Standing::Living(peers) => peers,
+            Standing::Absent | Standing::Idle => 0,
+        }
+    }
+
+    pub(super) fn is_living(self) -> bool {
+        self.peers() > 0
+    }
 }
 
 impl<I: KeptId> Swarm<I> {
@@ -61,12 +98,32 @@ impl<I: KeptId> Swarm<I> {
             paused: 0,
             reported: 0,
             edition: rules.edition,
-            is_changed: true,
+            export: Export::Never,
+            charge: Charge::default(),
         }
     }
 
     pub(super) fn len(&self) -> usize {
         self.v4.len() + self.extra.as_ref().map_or(0, |extra| extra.v6.len())
+    }
+
+    /// What it counts as, while it is in the map.
+    pub(super) fn standing(&self) -> Standing {
+        match self.len() {
+            0 => Standing::Idle,
+            peers => Standing::Living(peers),
+        }
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        self.export != Export::Same
+    }
+
+    /// Notes that it is no longer what was exported.
+    pub(super) fn touch(&mut self) {
+        if self.export == Export::Same {
+            self.export = Export::Old;
+        }
     }
 
     /// When the last peer was here; for a swarm without peers.
@@ -121,7 +178,9 @@ impl<I: KeptId> Swarm<I> {
             self.oldest_of_all()
         };
         self.tidy(rules.zones);
-        self.is_changed |= died > 0;
+        if died > 0 {
+            self.touch();
+        }
         died
     }
 
@@ -201,7 +260,7 @@ impl<I: KeptId> Swarm<I> {
         } else {
             Change::nothing(Fate::Passed)
         };
-        self.account(announce, &change, rules.now);
+        self.account(announce, &change, rules);
         let chosen = if announce.event == Event::Stopped {
             self.tidy(rules.zones);
             Chosen::default()
@@ -209,7 +268,7 @@ impl<I: KeptId> Swarm<I> {
             self.hand_out(announce, rules, zone, change.own, rng, list)
         };
         if let Some((role, seat)) = change.own
-            && change.fate != Fate::Early
+            && matches!(change.fate, Fate::Joined | Fate::Refreshed)
         {
             self.remember_share(announce.ip, role, seat, &chosen);
         }
@@ -234,14 +293,20 @@ impl<I: KeptId> Swarm<I> {
     }
 
     /// Brings the kept counts in line with a change.
-    fn account(&mut self, announce: &Announce, change: &Change, now: Seconds) {
+    fn account(&mut self, announce: &Announce, change: &Change, rules: &Rules<'_>) {
+        let now = rules.now;
         let [before, after] = change.marks;
         self.mark(after, before);
+        if change.has_completed && self.downloaded == 0 {
+            self.charge = rules.loads.charge_of(announce.ip);
+        }
         self.downloaded = self
             .downloaded
             .saturating_add(u32::from(change.has_completed));
         let is_written = matches!(change.fate, Fate::Joined | Fate::Refreshed | Fate::Left);
-        self.is_changed |= is_written;
+        if is_written {
+            self.touch();
+        }
         if self.len() == 0 {
             self.oldest = if is_written { now.raw() } else { self.oldest };
         } else if change.fate == Fate::Joined {

@@ -3,6 +3,7 @@
 mod choice;
 mod lists;
 mod model;
+mod owners;
 mod promises;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

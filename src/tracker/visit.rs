@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use super::announce::{Announce, Event};
 use super::loads::Loads;
 use super::marks::{Marks, REPORTED_MOST};
-use super::peer::{Address, KeptId, Peer, State};
+use super::peer::{Address, KeptId, KeptKey, Peer, State};
 use super::peers::{Peers, Role};
 use super::selection::Chosen;
 use super::settings::Settings;
 use super::span::Seat;
+use super::subscriber::{ENTRY, Level};
 use super::zones::Zones;
 use crate::clock::Seconds;
 use crate::metrics::Fate;
@@ -107,13 +108,15 @@ impl Visit<'_> {
     ) -> Change {
         let place = A::place(self.zone, address.key());
         let found = peers.find(place, self.role());
-        if self.announce.is_reported
-            && let Some((role, seat)) = found
-            && peers
-                .state_mut(role, seat)
-                .is_some_and(|state| !state.is_reported())
+        if let Some((role, seat)) = found
+            && let Some(state) = peers.state_mut(role, seat)
+            && let Some(fate) = self.hold_off(state)
         {
-            return Change::nothing(Fate::Passed);
+            return Change {
+                own: Some((role, seat)),
+                since: self.rules.now.since(state.seen()),
+                ..Change::nothing(fate)
+            };
         }
         match found {
             Some((role, seat)) if self.announce.event == Event::Stopped => {
@@ -123,46 +126,53 @@ impl Visit<'_> {
             None if self.announce.event == Event::Stopped || self.announce.port == 0 => {
                 Change::nothing(Fate::Passed)
             }
-            None => match has_room().and_then(|()| self.may_join(peers, address)) {
+            None => match self.may_join(peers, address).and_then(|()| has_room()) {
                 Ok(()) => self.join(peers, address),
                 Err(bound) => Change::nothing(bound),
             },
         }
     }
 
+    /// Why the peer that is stored under the announcer's address and port is not the announcer's to change (S1). It is its own
+    /// when it has the stored id or key, or when the owner has been silent for longer than it was told to be: then it is the
+    /// same client, restarted. What is only reported never stands in the way of who comes itself.
+    fn hold_off<I: KeptId>(&self, state: &State<I>) -> Option<Fate> {
+        let announce = self.announce;
+        if announce.is_reported && !state.is_reported() {
+            return Some(Fate::Passed);
+        }
+        let is_own = state.belongs_to(announce.peer_id, announce.key)
+            || (state.is_reported() && !announce.is_reported);
+        if is_own || self.rules.now.since(state.seen()) > self.rules.settings.overdue() {
+            None
+        } else {
+            Some(Fate::Foreign)
+        }
+    }
+
     fn may_join<A: Address, I: KeptId>(&self, peers: &Peers<A, I>, address: A) -> Result<(), Fate> {
         let settings = self.rules.settings;
-        if settings.max_peers_per_torrent != 0
-            && self.in_swarm >= settings.max_peers_per_torrent as usize
-        {
-            return Err(Fate::FullSwarm);
-        }
         if self.announce.is_reported && self.reported >= REPORTED_MOST {
             return Err(Fate::FullSwarm);
         }
-        if settings.max_ports_per_address != 0 {
-            let (low, high) = address.prefix(A::BITS);
-            let roles = [Role::Leecher, Role::Seeder].into_iter();
-            let ports: usize = roles
-                .map(|role| {
-                    let view = peers.view(role);
-                    let (low, high) = (A::place(self.zone, low), A::place(self.zone, high));
-                    view.span(low, high, 0).len()
-                })
-                .sum();
-            if ports >= settings.max_ports_per_address as usize {
-                return Err(Fate::FullPorts);
-            }
+        let bound = settings.max_ports_per_address as usize;
+        if bound != 0 && subscriber_has(peers, address, self.zone) >= bound {
+            return Err(Fate::FullPorts);
         }
         let bound = settings.max_torrents_per_address;
-        if bound != 0 && self.rules.loads.of(self.announce.ip) >= bound {
+        if bound != 0 && self.rules.loads.weight(self.announce.ip) / ENTRY >= bound {
             return Err(Fate::FullAddress);
+        }
+        let bound = settings.max_peers_per_torrent as usize;
+        if bound != 0 && self.in_swarm >= bound {
+            return Err(Fate::FullSwarm);
         }
         Ok(())
     }
 
     fn join<A: Address, I: KeptId>(&self, peers: &mut Peers<A, I>, address: A) -> Change {
         let mut peer = Peer::new(address, self.announce.peer_id, self.zone, self.rules.now);
+        peer.state.key = I::Key::of(self.announce.key);
         peer.state.set_paused(self.is_paused());
         peer.state.set_reported(self.announce.is_reported);
         peer.state.set_downloaded_mib(self.downloaded_mib());
@@ -225,13 +235,11 @@ impl Visit<'_> {
         let same_state = role == self.role() && state.is_paused() == self.is_paused();
         let settings = self.rules.settings;
         let early = settings.min_interval(settings.announce_interval) / 2;
-        let same_client = state
-            .id
-            .given()
-            .is_none_or(|id| id == self.announce.peer_id);
+        let same_id = state.id.is(self.announce.peer_id);
+        let key = I::Key::of(self.announce.key);
         if self.announce.event == Event::None
             && same_state
-            && same_client
+            && same_id
             && since < early
             && self.announce.inner_ip == self.inner_ip
         {
@@ -243,12 +251,18 @@ impl Visit<'_> {
         let before = Marks::of(state);
         let had_other = state.has_other();
         // A client that was restarted under the same address starts counting anew.
-        let gained = if same_client {
+        let gained = if same_id || state.key.matches(key) {
             self.gained(state)
         } else {
             (0, 0)
         };
-        let has_completed = self.announce.event == Event::Completed && !state.has_completed();
+        // Who had everything before completes nothing (P9).
+        let had_everything = role == Role::Seeder && !state.is_paused();
+        let has_completed =
+            self.announce.event == Event::Completed && !had_everything && !state.has_completed();
+        if !same_id || self.announce.key.is_some() {
+            state.key = key;
+        }
         state.id = I::keep(self.announce.peer_id);
         state.set_seen(now);
         state.set_reported(self.announce.is_reported);
@@ -272,4 +286,24 @@ impl Visit<'_> {
             since,
         }
     }
+}
+
+/// How many peers in the zone are in the network of `level` around the address.
+pub(super) fn count_within<A: Address, I: KeptId>(
+    peers: &Peers<A, I>,
+    address: A,
+    zone: u32,
+    level: Level,
+) -> usize {
+    let (low, high) = address.prefix(level.bits);
+    let (low, high) = (A::place(zone, low), A::place(zone, high));
+    let roles = [Role::Leecher, Role::Seeder].into_iter();
+    let counts = roles.map(|role| peers.view(role).span(low, high, 0).len());
+    counts.sum()
+}
+
+/// How many peers the address's subscriber has.
+fn subscriber_has<A: Address, I: KeptId>(peers: &Peers<A, I>, address: A, zone: u32) -> usize {
+    let level = A::LEVELS.first();
+    level.map_or(0, |level| count_within(peers, address, zone, *level))
 }

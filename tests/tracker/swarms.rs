@@ -29,6 +29,17 @@ fn a_changed_peer_id_on_the_same_address_and_port_is_the_same_peer() {
     assert_eq!((reply.number("incomplete"), reply.peers().len()), (1, 0));
 }
 
+/// S1: neighbours behind one NAT do not stop each other's peers; the id or the key makes a peer one's own.
+#[test]
+fn a_stop_needs_the_id_or_the_key_of_the_peer() {
+    let server = start();
+    server.announce("127.0.0.1", 1, "&key=c0ffee");
+    let stopped = announce(1, "&event=stopped&key=c0ffef").replace("-XX0001-", "-YY0002-");
+    assert_eq!(server.get(&stopped).number("incomplete"), 1);
+    let with_key = stopped.replace("c0ffef", "c0ffee");
+    assert_eq!(server.get(&with_key).number("incomplete"), 0);
+}
+
 /// S2
 #[test]
 fn a_seeder_is_handed_leechers_only() {

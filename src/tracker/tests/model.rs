@@ -14,6 +14,7 @@ const LIFETIME: u32 = 200;
 enum Step {
     Announce {
         who: u16,
+        client: u8,
         torrent: u8,
         is_seeder: bool,
         event: Event,
@@ -36,6 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
     let want = prop_oneof![Just(None), (0_u32..100).prop_map(Some)];
     let announce = (
         any::<u16>(),
+        prop_oneof![12 => Just(0_u8), 1 => 1_u8..3],
         0_u8..3,
         any::<bool>(),
         event,
@@ -43,8 +45,9 @@ fn step() -> impl Strategy<Value = Step> {
         want,
     )
         .prop_map(
-            |(who, torrent, is_seeder, event, is_v6, want)| Step::Announce {
+            |(who, client, torrent, is_seeder, event, is_v6, want)| Step::Announce {
                 who,
+                client,
                 torrent,
                 is_seeder,
                 event,
@@ -60,6 +63,7 @@ struct Known {
     is_seeder: bool,
     is_paused: bool,
     has_completed: bool,
+    client: u8,
     seen: Seconds,
 }
 
@@ -98,12 +102,15 @@ proptest! {
                     edition += 1;
                     bench.tracker.set_zones(zones(edition), now);
                 }
-                Step::Announce { who, torrent, is_seeder, event, is_v6, want } => {
+                Step::Announce { who, client, torrent, is_seeder, event, is_v6, want } => {
                     let who = u32::from(who % most);
                     let ip = if is_v6 { format!("2001:db8::{who:x}").parse().unwrap() } else { v4(0x0a00_0000 + who) };
                     let address = SocketAddr::new(ip, 6881);
                     let info_hash = InfoHash([torrent; 20]);
-                    let announce = Announce { info_hash, event, is_seeder, num_want: want, ..leecher(ip, 6881) };
+                    let peer = leecher(ip, 6881);
+                    let mut peer_id = peer.peer_id;
+                    peer_id.0[0] ^= client;
+                    let announce = Announce { info_hash, peer_id, event, is_seeder, num_want: want, ..peer };
                     model.retain(|_, known| now.since(known.seen) < LIFETIME);
                     let key = (torrent, address);
                     let old = model.get(&key).copied();
@@ -111,17 +118,23 @@ proptest! {
                     let early = settings.min_interval(settings.announce_interval) / 2;
                     let is_early = old.is_some_and(|old| {
                         event == Event::None
+                            && old.client == client
                             && now.since(old.seen) < early
                             && (old.is_seeder, old.is_paused) == (is_seeder, false)
                     });
-                    if event == Event::Stopped {
+                    let is_foreign = old.is_some_and(|old| {
+                        old.client != client && now.since(old.seen) <= settings.overdue()
+                    });
+                    if is_foreign {
+                    } else if event == Event::Stopped {
                         model.remove(&key);
                     } else if !is_early {
                         let had = old.is_some_and(|old| old.has_completed);
-                        let is_new = event == Event::Completed && !had;
+                        let had_all = old.is_some_and(|old| old.is_seeder);
+                        let is_new = event == Event::Completed && !had && !had_all;
                         *downloaded.entry(torrent).or_default() += u32::from(is_new);
                         let has_completed = had || is_new;
-                        model.insert(key, Known { is_seeder, is_paused, has_completed, seen: now });
+                        model.insert(key, Known { is_seeder, is_paused, has_completed, client, seen: now });
                     }
                     let reply = bench.announce(&announce, now);
                     let others: Vec<_> = model.iter().filter(|((at, _), _)| *at == torrent).collect();

@@ -44,6 +44,7 @@ fn an_empty_torrent_keeps_its_downloads_for_the_configured_time() {
     );
     bench.tracker.sweep(at(900));
     assert_eq!(bench.tracker.scrape(&HASH, at(900)).downloaded, 1);
+    assert!(bench.tracker.export(&HASH, at(900)).is_some());
     assert_eq!(bench.tracker.sweep(at(999)).freed_torrents, 0);
     assert_eq!(bench.tracker.sweep(at(1_000)).freed_torrents, 1);
     assert_eq!(bench.tracker.scrape(&HASH, at(1_000)).downloaded, 0);
@@ -100,24 +101,6 @@ fn a_completed_counts_once_per_peer() {
             .downloaded,
         2
     );
-}
-
-/// S1
-#[test]
-fn a_changed_peer_id_at_the_same_address_is_the_same_peer() {
-    let mut bench = bench(Settings::default());
-    bench.announce(&leecher(v4(77), 1), at(0));
-    let reply = bench.announce(
-        &Announce {
-            peer_id: PeerId([9; 20]),
-            ..leecher(v4(77), 1)
-        },
-        at(1),
-    );
-    assert_eq!((reply.incomplete, bench.handed().len()), (1, 0));
-    bench.list.wants_ids = true;
-    bench.announce(&leecher(v4(78), 1), at(1));
-    assert_eq!(bench.list.ids_v4, vec![PeerId([9; 20])]);
 }
 
 /// P16
@@ -448,6 +431,57 @@ fn a_block_acts_on_who_is_stored_and_on_who_comes() {
     );
     assert_eq!(refused, Err(Refusal::TorrentBlocked));
     assert_eq!(bench.tracker.peers(), 8);
+}
+
+/// W4, R12: however a block and announces of whom it covers meet, nobody blocked stays stored.
+#[test]
+fn who_announces_while_being_blocked_does_not_stay_stored() {
+    let tracker = Tracker::new(Settings::default(), Arc::new(Metrics::new(1)));
+    let block = || Block {
+        number: 1,
+        target: Target::Network("10.0.0.0/8".parse().unwrap()),
+        reason: "test".into(),
+        created: Wall(1),
+        expires: None,
+    };
+    let announces = |tracker: &Tracker, thread: u32, end: &std::sync::atomic::AtomicBool| {
+        let metrics = Arc::clone(tracker.metrics());
+        let mut rng = fastrand::Rng::with_seed(thread.into());
+        let mut list = PeerList::default();
+        let mut number = 0_u8;
+        while !end.load(std::sync::atomic::Ordering::Relaxed) {
+            number = number.wrapping_add(1);
+            let announce = Announce {
+                info_hash: InfoHash([number % 8; 20]),
+                event: Event::Started,
+                ..leecher(v4(0x0a00_0000 + thread), u16::from(number) + 1)
+            };
+            let mut turn = Turn {
+                now: at(0),
+                rng: &mut rng,
+                sheet: metrics.sheet(9),
+            };
+            let _answered = tracker.announce(&announce, &mut turn, &mut list);
+        }
+    };
+    for round in 0..200 {
+        let end = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for thread in 0..2 {
+                scope.spawn({
+                    let (tracker, end) = (&tracker, &end);
+                    move || announces(tracker, thread, end)
+                });
+            }
+            while tracker.peers() == 0 {
+                std::hint::spin_loop();
+            }
+            tracker.block(vec![block()], Wall(1));
+            end.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        assert_eq!(tracker.peers(), 0, "round {round}");
+        tracker.block(Vec::new(), Wall(1));
+    }
 }
 
 /// S10
