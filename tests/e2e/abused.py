@@ -31,7 +31,7 @@ def expect(holds, text):
 class Tracker:
     """A tracker of its own for one check."""
 
-    def __init__(self, binary, options="", open_files=None):
+    def __init__(self, binary, options="", open_files=None, starts=True):
         self.binary = binary
         self.folder = tempfile.TemporaryDirectory(prefix="retracker-abuse-")
         with socket.socket() as probe:
@@ -54,6 +54,8 @@ class Tracker:
                 [binary, "--config", "config/config.ini"],
                 cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=limit,
             )
+        if not starts:
+            return
         self.until(lambda: self.process.poll() is not None or self.answers(1))
         if not self.lives():
             raise Failed("the tracker does not start: " + self.log_text()[-1_000:])
@@ -72,7 +74,8 @@ class Tracker:
         self.folder.cleanup()
 
     def write_config(self, options):
-        self.config.write_text(f"[TRACKER]\nhost = {HOST}\nport = {self.port}\n{options}\n")
+        host = "" if options.startswith("host =") else f"host = {HOST}\n"
+        self.config.write_text(f"[TRACKER]\nport = {self.port}\n{host}{options}\n")
 
     def reload(self, options):
         """Puts other options in force, and waits until they are."""

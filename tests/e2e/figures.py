@@ -37,8 +37,9 @@ def r2_slow_clients(binary):
         while held.clients and held.seconds() < 30:
             held.go_on()
             time.sleep(0.5)
+        took = held.seconds()
         report = json.loads(during.communicate(timeout=60)[0])
-        expect(not held.clients, f"all slow clients are gone after {held.seconds():.0f} s: {held.kinds()}")
+        expect(not held.clients, f"all slow clients are gone after {took:.0f} s; left: {held.kinds()}")
         for kind, seconds in held.longest.items():
             expect(seconds <= 20, f"{kind}: held for {seconds:.1f} s")
         share = report["answered"] / max(1, report["answered"] + faults(report))

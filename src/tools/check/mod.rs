@@ -235,7 +235,7 @@ mod tests {
         let arguments = Arguments {
             urls,
             info_hash: None,
-            timeout: 3,
+            timeout: 60,
         };
         let mut out = Vec::new();
         let result = check(&arguments, &mut out);
