@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::value::Slot;
 use crate::reported::Pair;
@@ -30,7 +30,18 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
             "`{text}` has bits set behind its length: as a network it is {whole}"
         ));
     }
-    Ok(network)
+    Ok(canonical(network))
+}
+
+/// A network of v4-mapped addresses is one of v4: as one of v6 it would never cover anybody.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(v6) = network else {
+        return network;
+    };
+    let length = v6.prefix_len().checked_sub(96);
+    let mapped = v6.addr().to_ipv4_mapped().zip(length);
+    let v4 = mapped.and_then(|(ip, length)| Ipv4Net::new(ip, length).ok());
+    v4.map_or(network, IpNet::V4)
 }
 
 /// Reads networks.
@@ -346,6 +357,13 @@ mod tests {
             "10.0.0.0/8 192.0.2.7 198.51.100.1 2001:db8::/32"
         );
         assert!(networks.covers("10.255.0.1".parse().unwrap()));
+        NetworkList(&mut networks)
+            .read("::ffff:10.0.0.0/104 ::ffff:192.0.2.7/128 ::/0 ::ffff:0:0/96")
+            .unwrap();
+        assert_eq!(
+            NetworkList(&mut networks).write(),
+            "0.0.0.0/0 10.0.0.0/8 192.0.2.7 ::/0"
+        );
         NetworkList(&mut networks).read("").unwrap();
         assert!(networks.is_empty());
     }
