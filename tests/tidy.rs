@@ -112,6 +112,11 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ),
     ("actix_web::", &["web/", "app.rs", "http/routes.rs"]),
     ("actix_session::", &["web/"]),
+    // Of the pages, one place registers routes, each with its class of access.
+    (
+        "ServiceConfig",
+        &["web/routes.rs", "web/doors.rs", "http/routes.rs"],
+    ),
     ("dashmap::", &["tracker/"]),
     ("Instant::now", &["clock.rs"]),
     ("SystemTime::now", &["clock.rs"]),

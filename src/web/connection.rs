@@ -22,6 +22,9 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// How long is waited for a client to see that its reply was all.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
+/// How a request begins whose reply has no body.
+const HEAD: &[u8] = b"HEAD ";
+
 /// A connection with the bytes that were read from it before it came here.
 pub struct Handed {
     /// The connection.
@@ -46,8 +49,12 @@ impl Handed {
     /// Tells the client that there is no place for it, and closes. Never waits.
     pub(super) fn refuse(mut self) {
         if self.stream.set_nonblocking(true).is_ok() {
+            let mut word = reply::BUSY_HEAD.to_vec();
+            if !self.read.starts_with(HEAD) {
+                word.extend_from_slice(reply::BUSY_BODY);
+            }
             // What does not go out at once is not said.
-            drop(self.stream.write(reply::BUSY));
+            drop(self.stream.write(&word));
             drop(self.stream.shutdown(std::net::Shutdown::Write));
         }
     }
@@ -70,7 +77,7 @@ where
         .and_then(|()| tokio::net::TcpStream::from_std(stream));
     let Ok(mut stream) = adopted else { return };
     let talk = async {
-        let mut is_head = read.starts_with(b"HEAD ");
+        let mut is_head = read.starts_with(HEAD);
         let received = request::receive(&mut stream, read, peer);
         let received = tokio::time::timeout(REQUEST_LIMIT, received).await;
         let reply = match received.unwrap_or(Err(Fault::Refused(request::Refused::Slow))) {

@@ -14,6 +14,7 @@ mod client_name;
 mod clients;
 mod connection;
 mod doors;
+mod feed;
 mod form;
 mod guard;
 mod health;

@@ -10,8 +10,9 @@ use actix_web::http::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 use httparse::Status;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::feed::Feed;
 use crate::metrics::Failure;
 
 /// A body is never longer, in bytes.
@@ -22,10 +23,6 @@ const MOST_FIELDS: usize = 100;
 const MOST_HEAD: usize = 65_536;
 /// What is read of a body with the frames of its chunks, in bytes.
 const MOST_FRAMED: usize = 4 * MOST_BODY;
-/// A line between chunks is never longer, in bytes.
-const MOST_LINE: usize = 256;
-/// Bytes read at a time.
-const PIECE: usize = 2_048;
 
 /// Why a request is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,22 +113,16 @@ pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     read: Vec<u8>,
     peer: SocketAddr,
 ) -> Result<Request, Fault> {
-    let mut feed = Feed {
-        stream,
-        bytes: read,
-        at: 0,
-        budget: MOST_HEAD,
-    };
+    let mut feed = Feed::new(stream, read, MOST_HEAD);
     let Head {
         mut request,
         framing,
         expects_continue,
         ..
-    } = feed.head().await?;
-    feed.budget = MOST_FRAMED;
+    } = head(&mut feed).await?;
+    feed.allow(MOST_FRAMED);
     if expects_continue && feed.is_empty() && framing != Framing::Length(0) {
-        let word = b"HTTP/1.1 100 Continue\r\n\r\n";
-        feed.stream.write_all(word).await.map_err(|_| Fault::Gone)?;
+        feed.say(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
     }
     let body = match framing {
         Framing::Length(length) => feed.take(length).await?,
@@ -156,104 +147,23 @@ pub(super) fn fields(bytes: &[u8]) -> Vec<(&str, &[u8])> {
     }
 }
 
-/// Bytes of a connection: those that were read and not taken, then what comes.
-struct Feed<'a, S> {
-    stream: &'a mut S,
-    bytes: Vec<u8>,
-    /// How many of them were taken.
-    at: usize,
-    /// How many more are read.
-    budget: usize,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Feed<'_, S> {
-    fn is_empty(&self) -> bool {
-        self.bytes.len() <= self.at
-    }
-
-    fn rest(&self) -> &[u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
-    }
-
-    /// Reads more, or refuses when that would be too much.
-    async fn more(&mut self, too_much: Refused) -> Result<(), Fault> {
-        let mut piece = [0; PIECE];
-        let room = piece.get_mut(..self.budget.min(PIECE));
-        let room = room.filter(|room| !room.is_empty()).ok_or(too_much)?;
-        let length = self.stream.read(room).await.map_err(|_| Fault::Gone)?;
-        if length == 0 {
-            return Err(Fault::Gone);
+/// The head at the start of the bytes.
+async fn head<S: AsyncRead + AsyncWrite + Unpin>(feed: &mut Feed<'_, S>) -> Result<Head, Fault> {
+    let mut looked_at = 0_usize;
+    loop {
+        if feed.bytes().len() > MOST_HEAD {
+            return Err(Refused::HeadTooLong.into());
         }
-        self.budget -= length;
-        self.bytes.drain(..self.at.min(self.bytes.len()));
-        self.at = 0;
-        self.bytes
-            .extend_from_slice(piece.get(..length).unwrap_or_default());
-        Ok(())
-    }
-
-    async fn head(&mut self) -> Result<Head, Fault> {
-        let mut looked_at = 0_usize;
-        loop {
-            if self.bytes.len() > MOST_HEAD {
-                return Err(Refused::HeadTooLong.into());
-            }
-            // A head ends with an empty line; looking for one costs less than parsing anew with every piece.
-            let tail = self.bytes.get(looked_at.saturating_sub(3)..);
-            if tail.is_some_and(has_empty_line)
-                && let Some(head) = parse(&self.bytes)?
-            {
-                self.at = head.length;
-                return Ok(head);
-            }
-            looked_at = self.bytes.len();
-            self.more(Refused::HeadTooLong).await?;
+        // A head ends with an empty line; looking for one costs less than parsing anew with every piece.
+        let tail = feed.bytes().get(looked_at.saturating_sub(3)..);
+        if tail.is_some_and(has_empty_line)
+            && let Some(head) = parse(feed.bytes())?
+        {
+            feed.skip(head.length);
+            return Ok(head);
         }
-    }
-
-    /// The next `length` bytes.
-    async fn take(&mut self, length: usize) -> Result<Vec<u8>, Fault> {
-        while self.rest().len() < length {
-            self.more(Refused::BodyTooLong).await?;
-        }
-        let taken = self.rest().get(..length).unwrap_or_default().to_vec();
-        self.at += length;
-        Ok(taken)
-    }
-
-    /// The next line without its end.
-    async fn line(&mut self) -> Result<Vec<u8>, Fault> {
-        loop {
-            let rest = self.rest();
-            if let Some(end) = memchr::memmem::find(rest, b"\r\n") {
-                let line = rest.get(..end).unwrap_or_default().to_vec();
-                self.at += end + 2;
-                return Ok(line);
-            }
-            if rest.len() > MOST_LINE {
-                return Err(Refused::Malformed.into());
-            }
-            self.more(Refused::BodyTooLong).await?;
-        }
-    }
-
-    /// A body in chunks (RFC 9112, 7.1); extensions and trailers are passed over.
-    async fn chunks(&mut self) -> Result<Vec<u8>, Fault> {
-        let mut body = Vec::new();
-        loop {
-            let size = chunk_size(&self.line().await?)?;
-            if size == 0 {
-                while !self.line().await?.is_empty() {}
-                return Ok(body);
-            }
-            if body.len().saturating_add(size) > MOST_BODY {
-                return Err(Refused::BodyTooLong.into());
-            }
-            body.extend(self.take(size).await?);
-            if !self.line().await?.is_empty() {
-                return Err(Refused::Malformed.into());
-            }
-        }
+        looked_at = feed.bytes().len();
+        feed.more(Refused::HeadTooLong).await?;
     }
 }
 
@@ -261,17 +171,6 @@ fn has_empty_line(bytes: &[u8]) -> bool {
     [&b"\n\r\n"[..], b"\n\n"]
         .into_iter()
         .any(|end| memchr::memmem::find(bytes, end).is_some())
-}
-
-fn chunk_size(line: &[u8]) -> Result<usize, Refused> {
-    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
-    let digits = digits.trim_ascii_end();
-    let text = std::str::from_utf8(digits).map_err(|_| Refused::Malformed)?;
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(Refused::Malformed);
-    }
-    // More digits than a number has are a number that is too large.
-    usize::from_str_radix(text, 16).map_err(|_| Refused::BodyTooLong)
 }
 
 /// The head at the start of the bytes; nothing while it is not there whole.
@@ -419,6 +318,7 @@ fn expects_continue(headers: &HeaderMap, version: u8) -> Result<bool, Refused> {
 mod tests {
     use super::*;
     use payloads::collect;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// Reads a payload to its end without another crate.
     mod payloads {

@@ -153,3 +153,36 @@ async fn root() -> HttpResponse {
 async fn not_found() -> HttpResponse {
     page::plain(StatusCode::NOT_FOUND, "not found")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(access: Access) -> Vec<&'static str> {
+        let rows = [monitoring(), pages(), programs()].into_iter().flatten();
+        let rows = rows.filter(|row| row.access == access);
+        rows.map(|row| row.path).collect()
+    }
+
+    /// W3
+    #[test]
+    fn what_needs_no_login_is_this_and_nothing_else() {
+        let open = ["/health", "/ready", "/robots.txt", "/", "/static/{name}"];
+        assert_eq!(paths(Access::Open), open);
+        assert_eq!(paths(Access::Admins), ["/metrics"]);
+        assert_eq!(paths(Access::Login), ["/login"]);
+    }
+
+    /// R6: the walk through all spellings knows every path that is protected.
+    #[test]
+    fn every_protected_path_is_walked_by_the_attacks() {
+        let attacks = include_str!("../../tests/web/attacks.rs");
+        for path in [paths(Access::Page), paths(Access::Api)].concat() {
+            let walked = path
+                .replace("{hash}", &"0".repeat(40))
+                .replace("{number}", "1");
+            let is_walked = attacks.contains(&format!("\"{walked}\","));
+            assert!(is_walked, "{path}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::harness::{Site, start};
 
-const PROTECTED: [&str; 25] = [
+const PROTECTED: [&str; 27] = [
     "/stat",
     "/torrents",
     "/torrents/0000000000000000000000000000000000000000",
@@ -27,7 +27,9 @@ const PROTECTED: [&str; 25] = [
     "/api/v1/blocklist",
     "/api/v1/blocklist/1",
     "/api/v1/snapshot",
+    "/api/v1/torrents/0000000000000000000000000000000000000000",
     "/api/v1/metrics",
+    "/api/v1/openapi.json",
 ];
 
 const METHODS: [&str; 8] = [
