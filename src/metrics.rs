@@ -10,6 +10,7 @@ use crossbeam_utils::CachePadded;
 
 mod totals;
 
+pub use full::Full;
 pub use totals::Totals;
 
 /// Makes an enum whose values index an array of counters and carry a fixed label.
@@ -32,6 +33,9 @@ macro_rules! labelled {
         }
     };
 }
+
+// Behind the macro that it uses.
+mod full;
 
 labelled! {
     /// The protocol that a request came by.
@@ -187,6 +191,7 @@ pub struct Sheet {
     failures: [[AtomicU64; Failure::COUNT]; Transport::COUNT],
     told: [AtomicU64; Told::COUNT],
     fates: [AtomicU64; Fate::COUNT],
+    evicted: [AtomicU64; Full::COUNT],
     received_bytes: [AtomicU64; Transport::COUNT],
     sent_bytes: [AtomicU64; Transport::COUNT],
     handed_out: AtomicU64,
@@ -232,6 +237,11 @@ impl Sheet {
         self.add(self.told.get(told as usize), 1);
         self.add(self.fates.get(fate as usize), 1);
         self.add(Some(&self.handed_out), handed_out as u64);
+    }
+
+    /// Counts peers that left at a bound so that a newcomer was stored. The core does this.
+    pub fn evicted(&self, bound: Full, peers: u64) {
+        self.add(self.evicted.get(bound as usize), peers);
     }
 
     /// Counts bytes of requests and replies.

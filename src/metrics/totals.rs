@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Action, Failure, Family, Fate, LATENCY_BOUNDS_US, Sheet, Told, Transport};
+use super::{Action, Failure, Family, Fate, Full, LATENCY_BOUNDS_US, Sheet, Told, Transport};
 
 /// The sums over all sheets at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Totals {
     pub told: [u64; Told::COUNT],
     /// Announces by fate.
     pub fates: [u64; Fate::COUNT],
+    /// Peers that left for newcomers, by bound.
+    pub evicted: [u64; Full::COUNT],
     /// By transport.
     pub received_bytes: [u64; Transport::COUNT],
     /// By transport.
@@ -45,6 +47,7 @@ impl Totals {
             }
             gather(&mut totals.told, &sheet.told);
             gather(&mut totals.fates, &sheet.fates);
+            gather(&mut totals.evicted, &sheet.evicted);
             gather(&mut totals.received_bytes, &sheet.received_bytes);
             gather(&mut totals.sent_bytes, &sheet.sent_bytes);
             gather(
@@ -79,6 +82,11 @@ impl Totals {
     /// Announces that met one fate.
     pub fn fates(&self, fate: Fate) -> u64 {
         self.fates.get(fate as usize).copied().unwrap_or(0)
+    }
+
+    /// Peers that left for newcomers at one bound.
+    pub fn evicted(&self, bound: Full) -> u64 {
+        self.evicted.get(bound as usize).copied().unwrap_or(0)
     }
 }
 

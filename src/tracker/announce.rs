@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::id::{ClientKey, InfoHash, PeerId};
+use crate::metrics::Told;
 
 /// What the client says has happened (BEP 3, BEP 21). Unknown words are [`Event::None`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,18 @@ pub enum Event {
     Stopped,
     /// The client has all it wants but not all there is, and no longer downloads (BEP 21).
     Paused,
+}
+
+impl From<Event> for Told {
+    fn from(event: Event) -> Told {
+        match event {
+            Event::None => Told::None,
+            Event::Started => Told::Started,
+            Event::Completed => Told::Completed,
+            Event::Stopped => Told::Stopped,
+            Event::Paused => Told::Paused,
+        }
+    }
 }
 
 /// One announce, decoded and checked; whatever protocol it came by.

@@ -119,6 +119,14 @@ impl Loads {
         weights.max().unwrap_or(0)
     }
 
+    /// What it would weigh with one entry more.
+    pub(super) fn weight_with_one_more(&self, ip: IpAddr) -> u32 {
+        let weights = self
+            .counted(ip)
+            .map(|(sketch, tag, entry)| sketch.of(tag).saturating_add(1).saturating_mul(entry));
+        weights.max().unwrap_or(ENTRY)
+    }
+
     /// Counts an entry of the address.
     pub(super) fn add(&self, ip: IpAddr) {
         self.counted(ip)
@@ -216,8 +224,11 @@ mod tests {
         let loads = Loads::new();
         (0..15).for_each(|number| loads.add(v4(number)));
         assert_eq!(loads.weight(v4(3)), ENTRY);
+        assert_eq!(loads.weight_with_one_more(v4(200)), ENTRY);
         (15..256).for_each(|number| loads.add(v4(number)));
         assert_eq!(loads.weight(v4(3)), 256);
+        assert_eq!(loads.weight_with_one_more(v4(3)), 257);
+        assert_eq!(loads.weight_with_one_more(v4(256)), ENTRY);
     }
 
     /// S5: what stays stored stays charged.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::loads::Loads;
 use super::peer::{KeptId, State};
+use super::swarm::Swarm;
 
 /// Peers in one swarm at most whose address is only what somebody reported. More are not stored, but answered.
 pub(super) const REPORTED_MOST: u8 = 64;
@@ -55,5 +56,18 @@ impl Gone {
         loads.take(ip);
         self.marks = self.marks.plus(Marks::of(state));
         self.last_seen = self.last_seen.max(state.seen().raw());
+    }
+}
+
+impl<I: KeptId> Swarm<I> {
+    fn marks(&self) -> Marks {
+        let (paused, reported) = (self.paused, self.reported);
+        Marks { paused, reported }
+    }
+
+    /// Counts marks that were made and marks that have gone.
+    pub(super) fn mark(&mut self, made: Marks, gone: Marks) {
+        let Marks { paused, reported } = self.marks().plus(made).minus(gone);
+        (self.paused, self.reported) = (paused, reported);
     }
 }

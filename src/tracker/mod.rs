@@ -10,8 +10,12 @@ mod callers;
 pub mod census;
 mod chunk;
 mod cut;
+mod displace;
 mod draw;
 mod everybody;
+mod evict;
+mod fill;
+mod heavy;
 mod id;
 mod ledger;
 mod loads;
@@ -29,6 +33,7 @@ mod roll;
 mod selection;
 mod settings;
 mod span;
+mod standing;
 mod stored;
 mod subscriber;
 mod swarm;
@@ -61,7 +66,7 @@ use swarms::Swarms;
 use visit::Rules;
 
 use crate::clock::{Seconds, Wall};
-use crate::metrics::{Fate, Metrics, Told};
+use crate::metrics::{Fate, Metrics};
 
 /// What one sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -200,7 +205,7 @@ impl Tracker {
     }
 
     /// Answers an announce: joins, refreshes or removes the announcer and fills `list` with peers for it. Counts the outcome
-    /// on the turn's sheet; the caller counts the request itself and a refusal. Takes the lock of one shard, once.
+    /// on the turn's sheet; the caller counts the request itself and a refusal. Takes one shard's lock, once; at a bound a few.
     ///
     /// # Errors
     /// The refusal that the client is to read; nothing has changed then.
@@ -218,9 +223,12 @@ impl Tracker {
         let settings = &charter.settings;
         let rules = self.rules(&charter, turn.now);
         let (outcome, counts) =
-            with!(self, swarms => swarms.announce(announce, &rules, admit, turn.rng, list))?;
+            with!(self, swarms => swarms.announce(announce, &rules, &admit, turn.rng, list))?;
         turn.sheet
             .announced(announce.event.into(), outcome.fate, list.len());
+        if let Some((bound, peers)) = outcome.evicted {
+            turn.sheet.evicted(bound, peers);
+        }
         if !charter.zones.is_empty() {
             let (ledger, worker) = (&charter.ledger, turn.sheet.worker());
             if announce.event != Event::Stopped {
@@ -296,9 +304,9 @@ impl Tracker {
         with!(self, swarms => swarms.sweep(&self.rules(&charter, now)))
     }
 
-    /// Whether there are so many torrents without peers that a sweep is due before its time (S5). Costs nothing.
+    /// Whether torrents without peers are so many that a sweep is due before its time (S5).
     pub fn has_surplus(&self) -> bool {
-        with!(self, swarms => swarms.has_surplus(&self.charter.load().settings))
+        with!(self, swarms => swarms.fill.has_surplus(&self.charter.load().settings))
     }
 
     /// Living peers, up to the dead that no sweep has met yet. Costs nothing.
@@ -376,18 +384,6 @@ impl Tracker {
     pub fn restore_ledger(&self, rows: &[LedgerRow]) {
         let charter = self.charter.load_full();
         charter.ledger.restore(rows, &charter.zones);
-    }
-}
-
-impl From<Event> for Told {
-    fn from(event: Event) -> Told {
-        match event {
-            Event::None => Told::None,
-            Event::Started => Told::Started,
-            Event::Completed => Told::Completed,
-            Event::Stopped => Told::Stopped,
-            Event::Paused => Told::Paused,
-        }
     }
 }
 

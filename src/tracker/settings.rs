@@ -25,13 +25,14 @@ pub struct Settings {
     pub line_mib: u32,
     /// Bound on peers in all (`max_peers`). Default 2,000,000.
     pub max_peers: u32,
-    /// Bound on torrents in all (`max_torrents`). Default 1,000,000.
+    /// Bound on torrents with peers, and on those without (`max_torrents`). Default 1,000,000.
     pub max_torrents: u32,
     /// Bound on peers in one swarm (`max_peers_per_torrent`). Default 100,000.
     pub max_peers_per_torrent: u32,
-    /// Bound on entries of one address (v6: one /64) in all swarms (`max_torrents_per_address`). Default 20,000.
+    /// Bound on entries of one subscriber (v4 address, v6 /64) in all swarms (`max_torrents_per_address`), with the torrents whose
+    /// counts it left behind; 16 times that for a /24 or a /48, four times for a /56. Default 20,000.
     pub max_torrents_per_address: u32,
-    /// Bound on ports of one address in one swarm (`max_ports_per_address`). Default 50.
+    /// Bound on ports of one subscriber in one swarm (`max_ports_per_address`). Default 50.
     pub max_ports_per_address: u32,
     /// How long the `downloaded` count of a torrent without peers is kept, in seconds (`keep_downloaded`). Default 30 days.
     pub keep_downloaded: u32,

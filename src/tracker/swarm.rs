@@ -13,10 +13,11 @@ use super::peer::{Address, KeptId, State};
 use super::peers::{Peers, Role};
 use super::selection::{Chosen, Offer, Wish, choose};
 use super::span::Seat;
-use super::visit::{Change, Outcome, Rules, Visit};
+use super::standing::Export;
+use super::visit::{Change, Outcome, Rules};
 use super::zones::Zones;
 use crate::clock::Seconds;
-use crate::metrics::Fate;
+use crate::metrics::{Fate, Full};
 
 /// What few swarms have: v6 peers, and second addresses.
 #[derive(Debug)]
@@ -53,41 +54,6 @@ pub(super) struct Swarm<I: KeptId> {
     pub(super) charge: Charge,
 }
 
-/// How what was last exported of a swarm compares with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Export {
-    /// It never was.
-    Never,
-    /// It has changed since.
-    Old,
-    /// It is the same.
-    Same,
-}
-
-/// What a torrent counts as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// There is no such torrent.
-    Absent,
-    /// It is there for its count only.
-    Idle,
-    /// It has so many peers.
-    Living(usize),
-}
-
-impl Standing {
-    pub(super) fn peers(self) -> usize {
-        match self {
-            Standing::Living(peers) => peers,
-            Standing::Absent | Standing::Idle => 0,
-        }
-    }
-
-    pub(super) fn is_living(self) -> bool {
-        self.peers() > 0
-    }
-}
-
 impl<I: KeptId> Swarm<I> {
     pub(super) fn new(rules: &Rules<'_>) -> Swarm<I> {
         Swarm {
@@ -105,25 +71,6 @@ impl<I: KeptId> Swarm<I> {
 
     pub(super) fn len(&self) -> usize {
         self.v4.len() + self.extra.as_ref().map_or(0, |extra| extra.v6.len())
-    }
-
-    /// What it counts as, while it is in the map.
-    pub(super) fn standing(&self) -> Standing {
-        match self.len() {
-            0 => Standing::Idle,
-            peers => Standing::Living(peers),
-        }
-    }
-
-    pub(super) fn is_changed(&self) -> bool {
-        self.export != Export::Same
-    }
-
-    /// Notes that it is no longer what was exported.
-    pub(super) fn touch(&mut self) {
-        if self.export == Export::Same {
-            self.export = Export::Old;
-        }
     }
 
     /// When the last peer was here; for a swarm without peers.
@@ -242,24 +189,16 @@ impl<I: KeptId> Swarm<I> {
         list: &mut PeerList,
     ) -> Outcome {
         let zone = rules.zones.of(announce.ip);
-        let address = SocketAddr::new(announce.ip, announce.port);
-        let extra = self.extra.as_ref();
-        let visit = Visit {
-            announce,
-            rules,
-            zone,
-            inner_ip: extra.and_then(|extra| extra.others.of(address)),
-            in_swarm: self.len(),
-            reported: self.reported,
-        };
-        let change = if let Some(address) = <[u8; 6]>::pack(announce.ip, announce.port) {
-            visit.meet(&mut self.v4, address, has_room)
-        } else if let Some(address) = <[u8; 18]>::pack(announce.ip, announce.port) {
-            let extra = self.extra.get_or_insert_with(Box::default);
-            visit.meet(&mut extra.v6, address, has_room)
-        } else {
-            Change::nothing(Fate::Passed)
-        };
+        let mut change = self.meet(announce, rules, zone, has_room);
+        let mut evicted = None;
+        if change.fate == Fate::FullSwarm
+            && !announce.is_reported
+            && self.give_way(announce.ip, rules, rng)
+        {
+            // One for one: the tracker as a whole has no more than before.
+            change = self.meet(announce, rules, zone, || Ok(()));
+            evicted = Some((Full::Swarm, 1));
+        }
         self.account(announce, &change, rules);
         let chosen = if announce.event == Event::Stopped {
             self.tidy(rules.zones);
@@ -278,18 +217,8 @@ impl<I: KeptId> Swarm<I> {
             chosen,
             gained: change.gained,
             since: change.since,
+            evicted,
         }
-    }
-
-    fn marks(&self) -> Marks {
-        let (paused, reported) = (self.paused, self.reported);
-        Marks { paused, reported }
-    }
-
-    /// Counts marks that were made and marks that have gone.
-    pub(super) fn mark(&mut self, made: Marks, gone: Marks) {
-        let Marks { paused, reported } = self.marks().plus(made).minus(gone);
-        (self.paused, self.reported) = (paused, reported);
     }
 
     /// Brings the kept counts in line with a change.

@@ -5,25 +5,23 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
 
-use crossbeam_utils::CachePadded;
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
+use dashmap::mapref::entry::{Entry, OccupiedEntry};
 use foldhash::fast::RandomState;
 
 use super::Swept;
 use super::announce::{Announce, PeerList, Refusal, ScrapeReply};
+use super::displace::Newcomer;
+use super::fill::Fill;
+use super::heavy::Heavy;
 use super::id::InfoHash;
-use super::loads::{Charge, Loads};
 use super::peer::KeptId;
-use super::settings::Settings;
+use super::standing::{Export, Standing};
 use super::stored::StoredSwarm;
-use super::subscriber::ENTRY;
-use super::swarm::{Export, Standing, Swarm};
-use super::trim::{self, Idle};
+use super::swarm::Swarm;
 use super::visit::{Outcome, Rules};
-use crate::metrics::Fate;
+use crate::metrics::{Fate, Full};
 
 /// A power of two. With a million torrents, a shard has a thousand.
 const SHARDS: usize = 1024;
@@ -31,23 +29,24 @@ const SHARDS: usize = 1024;
 /// Freed torrents that are remembered at most for the next snapshot; beyond that it is told of all torrents it has.
 pub(super) const FREED_MOST: usize = 4_000_000;
 
-/// The swarms, and how many there are of what.
+/// Of so many refreshed peers in 256 the sample of heavy ones is told.
+const SAMPLED_OF_256: u8 = 16;
+
+/// Whether a place is looked for within the bounds, or has been made already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    Bounded,
+    Held,
+}
+
+/// The swarms, how full they are, and some of their heaviest peers.
 #[derive(Debug)]
 pub(super) struct Swarms<I: KeptId> {
     map: DashMap<InfoHash, Swarm<I>, RandomState>,
-    peers: CachePadded<AtomicI64>,
-    /// Torrents with peers.
-    living: CachePadded<AtomicI64>,
-    /// Torrents without, of which a count is kept.
-    idle: CachePadded<AtomicI64>,
-    /// Counts that each source may keep when there are too many, as the last sweep found; 0 before one did.
-    fair_counts: AtomicU32,
+    pub(super) fill: Fill,
+    pub(super) heavy: Heavy,
     /// Torrents that were freed since [`Swarms::freed`] was last called.
     freed: Mutex<Vec<InfoHash>>,
-}
-
-fn is_full(counter: &AtomicI64, bound: u32) -> bool {
-    bound != 0 && counter.load(Relaxed) >= i64::from(bound)
 }
 
 /// The torrent, when a database may have it.
@@ -55,23 +54,18 @@ fn exported<I: KeptId>(hash: &InfoHash, swarm: &Swarm<I>) -> Option<InfoHash> {
     (swarm.export != Export::Never).then_some(*hash)
 }
 
-fn signed(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
 impl<I: KeptId> Swarms<I> {
     pub(super) fn new() -> Swarms<I> {
         Swarms {
             map: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
-            peers: CachePadded::default(),
-            living: CachePadded::default(),
-            idle: CachePadded::default(),
-            fair_counts: AtomicU32::new(0),
+            fill: Fill::default(),
+            heavy: Heavy::new(),
             freed: Mutex::default(),
         }
     }
 
-    /// The one map access of an announce. `admit` is asked under the shard's lock.
+    /// Answers an announce: one map access, unless it comes at a bound of the whole tracker. `admit` is asked under the shard's
+    /// lock.
     ///
     /// # Errors
     /// What `admit` says; nothing has changed then.
@@ -79,21 +73,50 @@ impl<I: KeptId> Swarms<I> {
         &self,
         announce: &Announce,
         rules: &Rules<'_>,
-        admit: impl FnOnce() -> Result<(), Refusal>,
+        admit: &impl Fn() -> Result<(), Refusal>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+    ) -> Result<(Outcome, ScrapeReply), Refusal> {
+        let met = self.meet(announce, rules, admit, Room::Bounded, rng, list)?;
+        let bound = match met.0.fate {
+            Fate::FullPeers => Full::Peers,
+            Fate::FullTorrents => Full::Torrents,
+            fate => {
+                if fate == Fate::Joined || (fate == Fate::Refreshed && rng.u8(..) < SAMPLED_OF_256)
+                {
+                    self.sample(announce, rules, rng);
+                }
+                return Ok(met);
+            }
+        };
+        if announce.is_reported {
+            return Ok(met);
+        }
+        let newcomer = Newcomer {
+            announce,
+            rules,
+            bound,
+        };
+        let stored = self.displace(&newcomer, admit, rng, list);
+        stored.unwrap_or(Ok(met))
+    }
+
+    /// The one map access of an announce.
+    pub(super) fn meet(
+        &self,
+        announce: &Announce,
+        rules: &Rules<'_>,
+        admit: &impl Fn() -> Result<(), Refusal>,
+        room: Room,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> Result<(Outcome, ScrapeReply), Refusal> {
         let settings = rules.settings;
         let entry = self.map.entry(announce.info_hash);
         admit()?;
-        let has_room = |is_living: bool| {
-            if !is_living && is_full(&self.living, settings.max_torrents) {
-                Err(Fate::FullTorrents)
-            } else if is_full(&self.peers, settings.max_peers) {
-                Err(Fate::FullPeers)
-            } else {
-                Ok(())
-            }
+        let has_room = |is_living: bool| match room {
+            Room::Held => Ok(()),
+            Room::Bounded => self.fill.has_room(is_living, settings),
         };
         match entry {
             Entry::Occupied(mut entry) => {
@@ -103,13 +126,7 @@ impl<I: KeptId> Swarms<I> {
                 let is_living = swarm.len() > 0;
                 let outcome = swarm.announce(announce, rules, || has_room(is_living), rng, list);
                 let counts = swarm.counts();
-                if swarm.len() > 0 || self.may_idle(swarm, rules) {
-                    self.settle(before, swarm.standing(), swarm.charge, rules.loads);
-                } else {
-                    self.settle(before, Standing::Absent, swarm.charge, rules.loads);
-                    let (hash, swarm) = entry.remove_entry();
-                    self.remember_freed(exported(&hash, &swarm));
-                }
+                self.leave_behind(entry, before, rules);
                 Ok((outcome, counts))
             }
             Entry::Vacant(entry) => {
@@ -118,7 +135,7 @@ impl<I: KeptId> Swarms<I> {
                 let counts = swarm.counts();
                 // Only an announce that stores a peer makes a torrent.
                 if outcome.fate == Fate::Joined {
-                    self.settle(
+                    self.fill.settle(
                         Standing::Absent,
                         swarm.standing(),
                         swarm.charge,
@@ -131,43 +148,45 @@ impl<I: KeptId> Swarms<I> {
         }
     }
 
-    /// Brings the totals, and what is charged to whom, in line with a torrent that has changed.
-    fn settle(&self, before: Standing, after: Standing, charge: Charge, loads: &Loads) {
-        if before == after {
-            return;
+    /// Brings the totals in line with a torrent that has changed, and frees it when nobody needs it. Returns what it counts as.
+    fn leave_behind(
+        &self,
+        entry: OccupiedEntry<'_, InfoHash, Swarm<I>>,
+        before: Standing,
+        rules: &Rules<'_>,
+    ) -> Standing {
+        let swarm = entry.get();
+        let (settings, charge) = (rules.settings, swarm.charge);
+        let is_kept = swarm.len() > 0
+            || (swarm.downloaded > 0 && self.fill.may_idle(charge, rules.loads, settings));
+        let after = if is_kept {
+            swarm.standing()
+        } else {
+            Standing::Absent
+        };
+        self.fill.settle(before, after, charge, rules.loads);
+        if !is_kept {
+            let (hash, swarm) = entry.remove_entry();
+            self.remember_freed(exported(&hash, &swarm));
         }
-        let change = signed(after.peers()) - signed(before.peers());
-        self.peers.fetch_add(change, Relaxed);
-        let change = i64::from(after.is_living()) - i64::from(before.is_living());
-        if change != 0 {
-            self.living.fetch_add(change, Relaxed);
-        }
-        let (was_idle, is_idle) = (before == Standing::Idle, after == Standing::Idle);
-        if was_idle && !is_idle {
-            self.idle.fetch_sub(1, Relaxed);
-            loads.discharge(charge);
-        } else if is_idle && !was_idle {
-            self.idle.fetch_add(1, Relaxed);
-            loads.charge(charge);
-        }
+        after
     }
 
-    /// Whether a torrent that the last peer has just left stays for its count. When there are too many such, those of sources
-    /// that left many behind do not wait for the sweep.
-    fn may_idle(&self, swarm: &Swarm<I>, rules: &Rules<'_>) -> bool {
-        let bound = rules.settings.max_torrents;
-        if swarm.downloaded == 0 {
-            return false;
-        }
-        if !is_full(&self.idle, bound) {
-            return true;
-        }
-        let fair = match self.fair_counts.load(Relaxed) {
-            0 => bound / 64,
-            fair => fair,
+    /// Changes a torrent, when it is there; returns what it counted as before and after. What is done must be quick.
+    pub(super) fn change(
+        &self,
+        hash: &InfoHash,
+        rules: &Rules<'_>,
+        change: impl FnOnce(&mut Swarm<I>),
+    ) -> [Standing; 2] {
+        let Entry::Occupied(mut entry) = self.map.entry(*hash) else {
+            return [Standing::Absent; 2];
         };
-        let is_fair = rules.loads.weight_of(swarm.charge) / ENTRY <= fair;
-        is_fair && !is_full(&self.idle, bound.saturating_add(bound / 8))
+        let swarm = entry.get_mut();
+        let before = swarm.standing();
+        swarm.refresh(rules);
+        change(swarm);
+        [before, self.leave_behind(entry, before, rules)]
     }
 
     /// Exact counts of one torrent; zeros for an unknown one.
@@ -185,7 +204,8 @@ impl<I: KeptId> Swarms<I> {
         };
         let before = swarm.standing();
         swarm.refresh(rules);
-        self.settle(before, swarm.standing(), swarm.charge, rules.loads);
+        self.fill
+            .settle(before, swarm.standing(), swarm.charge, rules.loads);
         swarm.counts()
     }
 
@@ -194,6 +214,7 @@ impl<I: KeptId> Swarms<I> {
         let mut swept = Swept::default();
         let mut freed = Vec::new();
         let keep = rules.settings.keep_downloaded;
+        let mut rng = fastrand::Rng::with_seed(rules.now.raw().into());
         self.map.retain(|hash, swarm| {
             let before = swarm.standing();
             swept.expired_peers += swarm.refresh(rules) as u64;
@@ -204,7 +225,8 @@ impl<I: KeptId> Swarms<I> {
             } else {
                 Standing::Absent
             };
-            self.settle(before, after, swarm.charge, rules.loads);
+            self.fill.settle(before, after, swarm.charge, rules.loads);
+            self.sample_of(hash, swarm, rules, &mut rng);
             if !is_kept {
                 swept.freed_torrents += 1;
                 freed.extend(exported(hash, swarm));
@@ -216,43 +238,16 @@ impl<I: KeptId> Swarms<I> {
         swept
     }
 
-    /// Whether there are more torrents without peers than stay.
-    pub(super) fn has_surplus(&self, settings: &Settings) -> bool {
-        is_full(&self.idle, settings.max_torrents)
-    }
-
-    /// Frees torrents without peers when there are too many, an eighth more than that so that it is not for each. Returns how
-    /// many. Takes 32 bytes for each torrent without peers meanwhile.
-    fn trim(&self, rules: &Rules<'_>) -> u64 {
-        if !self.has_surplus(rules.settings) {
-            return 0;
-        }
-        let mut idle = Vec::new();
-        self.visit(|hash, swarm| {
-            if swarm.len() == 0 {
-                idle.push(Idle {
-                    charge: swarm.charge,
-                    last_used: swarm.last_used().raw(),
-                    info_hash: *hash,
-                });
-            }
-        });
-        let most = rules.settings.max_torrents;
-        let (surplus, fair) = trim::surplus(idle, (most - most / 8) as usize);
-        self.fair_counts
-            .store(u32::try_from(fair).unwrap_or(u32::MAX), Relaxed);
-        let mut freed = Vec::new();
-        let mut count = 0;
-        for hash in surplus {
-            let gone = self.map.remove_if(&hash, |_, swarm| swarm.len() == 0);
-            if let Some((hash, swarm)) = gone {
-                self.settle(Standing::Idle, Standing::Absent, swarm.charge, rules.loads);
-                freed.extend(exported(&hash, &swarm));
-                count += 1;
-            }
-        }
-        self.remember_freed(freed);
-        count
+    /// Frees a torrent that has no peers. Returns whether it did.
+    pub(super) fn free_idle(&self, hash: &InfoHash, rules: &Rules<'_>) -> bool {
+        let gone = self.map.remove_if(hash, |_, swarm| swarm.len() == 0);
+        let Some((hash, swarm)) = gone else {
+            return false;
+        };
+        let (before, after) = (Standing::Idle, Standing::Absent);
+        self.fill.settle(before, after, swarm.charge, rules.loads);
+        self.remember_freed(exported(&hash, &swarm));
+        true
     }
 
     pub(super) fn remember_freed(&self, hashes: impl IntoIterator<Item = InfoHash>) {
@@ -287,7 +282,7 @@ impl<I: KeptId> Swarms<I> {
             } else {
                 swarm.standing()
             };
-            self.settle(before, after, swarm.charge, rules.loads);
+            self.fill.settle(before, after, swarm.charge, rules.loads);
             if is_gone {
                 freed.extend(exported(hash, swarm));
             }
@@ -334,30 +329,30 @@ impl<I: KeptId> Swarms<I> {
 
     /// Puts a swarm in that is not there; within the bounds on peers the first of its peers are taken.
     pub(super) fn restore(&self, stored: &StoredSwarm, rules: &Rules<'_>) -> usize {
-        let settings = rules.settings;
-        let most = |bound: u32, has: i64| match bound {
+        let (room, torrents) = self.fill.room(rules.settings);
+        let in_swarm = match rules.settings.max_peers_per_torrent {
             0 => usize::MAX,
-            bound => usize::try_from(i64::from(bound) - has).unwrap_or(0),
+            bound => bound as usize,
         };
-        let room = most(settings.max_peers, self.peers.load(Relaxed))
-            .min(most(settings.max_peers_per_torrent, 0));
+        let room = if torrents > 0 { room.min(in_swarm) } else { 0 };
         let peers = stored.peers.get(..room).unwrap_or(&stored.peers);
-        let has_peers = !peers.is_empty() && !is_full(&self.living, settings.max_torrents);
-        let peers = if has_peers { peers } else { &[] };
-        if !has_peers && (stored.downloaded == 0 || is_full(&self.idle, settings.max_torrents)) {
+        let may_idle = stored.downloaded > 0 && !self.fill.has_surplus(rules.settings);
+        if peers.is_empty() && !may_idle {
             return 0;
         }
         let Entry::Vacant(entry) = self.map.entry(stored.info_hash) else {
             return 0;
         };
         let swarm = Swarm::restore(peers, stored.downloaded, stored.last_used, rules);
-        self.settle(
+        self.fill.settle(
             Standing::Absent,
             swarm.standing(),
             swarm.charge,
             rules.loads,
         );
         let restored = swarm.len();
+        let mut rng = fastrand::Rng::with_seed(restored as u64 ^ self.peers());
+        self.sample_of(&stored.info_hash, &swarm, rules, &mut rng);
         drop(entry.insert(swarm));
         restored
     }
@@ -383,11 +378,12 @@ impl<I: KeptId> Swarms<I> {
         for mut swarm in self.map.iter_mut() {
             let before = swarm.standing();
             swarm.refresh(rules);
-            self.settle(before, swarm.standing(), swarm.charge, rules.loads);
+            self.fill
+                .settle(before, swarm.standing(), swarm.charge, rules.loads);
         }
     }
 
     pub(super) fn peers(&self) -> u64 {
-        u64::try_from(self.peers.load(Relaxed)).unwrap_or(0)
+        self.fill.peers()
     }
 }

@@ -1,5 +1,6 @@
 //! The core as its callers see it: promises of behaviour.md, and agreement with a naive model.
 
+mod bounds;
 mod choice;
 mod lists;
 mod model;

@@ -5,6 +5,9 @@ use std::cmp::Reverse;
 
 use super::id::InfoHash;
 use super::loads::Charge;
+use super::peer::KeptId;
+use super::swarms::Swarms;
+use super::visit::Rules;
 
 /// A torrent without peers whose count is kept.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +78,31 @@ fn cut(idle: &mut Vec<Idle>, most: usize, gone: &mut Vec<InfoHash>) {
     if idle.len() > most {
         idle.sort_unstable_by_key(|idle| Reverse(idle.last_used));
         gone.extend(idle.drain(most..).map(|idle| idle.info_hash));
+    }
+}
+
+impl<I: KeptId> Swarms<I> {
+    /// Frees torrents without peers when there are too many, an eighth more than that so that it is not for each. Returns how
+    /// many. Takes 32 bytes for each torrent without peers meanwhile.
+    pub(super) fn trim(&self, rules: &Rules<'_>) -> u64 {
+        if !self.fill.has_surplus(rules.settings) {
+            return 0;
+        }
+        let mut idle = Vec::new();
+        self.visit(|hash, swarm| {
+            if swarm.len() == 0 {
+                idle.push(Idle {
+                    charge: swarm.charge,
+                    last_used: swarm.last_used().raw(),
+                    info_hash: *hash,
+                });
+            }
+        });
+        let most = rules.settings.max_torrents;
+        let (surplus, fair) = surplus(idle, (most - most / 8) as usize);
+        self.fill.set_fair(fair);
+        let freed = surplus.iter().filter(|hash| self.free_idle(hash, rules));
+        freed.count() as u64
     }
 }
 

@@ -1,7 +1,7 @@
 //! One announce meets the peers of its family: it joins, is refreshed, leaves, or passes. Bounds are looked at here (S5),
 //! and what comes too early (S11).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::announce::{Announce, Event};
 use super::loads::Loads;
@@ -12,9 +12,10 @@ use super::selection::Chosen;
 use super::settings::Settings;
 use super::span::Seat;
 use super::subscriber::{ENTRY, Level};
+use super::swarm::Swarm;
 use super::zones::Zones;
 use crate::clock::Seconds;
-use crate::metrics::Fate;
+use crate::metrics::{Fate, Full};
 
 /// What a swarm is told with every visit.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub(super) struct Outcome {
     pub(super) gained: (u32, u8),
     /// Seconds since its last announce.
     pub(super) since: u32,
+    /// The bound at which others left for it, and how many did.
+    pub(super) evicted: Option<(Full, u64)>,
 }
 
 /// One announce on its way through the peers of its family.
@@ -284,6 +287,36 @@ impl Visit<'_> {
             has_completed,
             gained,
             since,
+        }
+    }
+}
+
+impl<I: KeptId> Swarm<I> {
+    /// Has the announcer meet the peers of its family.
+    pub(super) fn meet(
+        &mut self,
+        announce: &Announce,
+        rules: &Rules<'_>,
+        zone: u32,
+        has_room: impl FnOnce() -> Result<(), Fate>,
+    ) -> Change {
+        let address = SocketAddr::new(announce.ip, announce.port);
+        let extra = self.extra.as_ref();
+        let visit = Visit {
+            announce,
+            rules,
+            zone,
+            inner_ip: extra.and_then(|extra| extra.others.of(address)),
+            in_swarm: self.len(),
+            reported: self.reported,
+        };
+        if let Some(address) = <[u8; 6]>::pack(announce.ip, announce.port) {
+            visit.meet(&mut self.v4, address, has_room)
+        } else if let Some(address) = <[u8; 18]>::pack(announce.ip, announce.port) {
+            let extra = self.extra.get_or_insert_with(Box::default);
+            visit.meet(&mut extra.v6, address, has_room)
+        } else {
+            Change::nothing(Fate::Passed)
         }
     }
 }

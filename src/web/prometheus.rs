@@ -9,7 +9,7 @@ use actix_web::web::Data;
 
 use super::{State, health};
 use crate::metrics::{
-    Action, Failure, Family, Fate, Gauge, LATENCY_BOUNDS_US, Told, Totals, Transport,
+    Action, Failure, Family, Fate, Full, Gauge, LATENCY_BOUNDS_US, Told, Totals, Transport,
 };
 use crate::tracker::census::{Census, Roles, ZoneCount};
 
@@ -144,6 +144,10 @@ fn announces(lines: &mut Lines, totals: &Totals) {
     let labels = |fate: &Fate| format!("fate=\"{}\"", fate.label());
     let fates = Fate::ALL.iter().map(labels).zip(totals.fates);
     lines.family("announcers_total", "counter", help, fates);
+    let help = "Peers of the heaviest networks that left at a bound so that a newcomer was stored.";
+    let labels = |bound: &Full| format!("bound=\"{}\"", bound.label());
+    let evicted = Full::ALL.iter().map(labels).zip(totals.evicted);
+    lines.family("evicted_peers_total", "counter", help, evicted);
     let help = "Peers handed out.";
     lines.single("handed_out_peers_total", "counter", help, totals.handed_out);
 }

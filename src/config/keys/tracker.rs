@@ -181,7 +181,7 @@ const KEYS: &[Key] = &[
     key("max_peers", "Peers stored at most. 0: no bound.", |c| {
         Box::new(number(&mut c.tracker.max_peers, 0..=u32::MAX))
     }),
-    key("max_torrents", "Torrents stored at most. 0: no bound.", |c| {
+    key("max_torrents", "Torrents with peers stored at most, and as many without. 0: no bound.", |c| {
         Box::new(number(&mut c.tracker.max_torrents, 0..=u32::MAX))
     }),
     key("max_peers_per_torrent", "Peers of one torrent stored at most. 0: no bound.", |c| {
@@ -189,10 +189,11 @@ const KEYS: &[Key] = &[
     }),
     key(
         "max_torrents_per_address",
-        "Entries of one address (IPv6: one /64) in all torrents at most. 0: no bound.",
+        "Entries of one address (IPv6: one /64) in all torrents at most, torrents that it completed and left behind included; \
+         a /24 or a /48 may have 16 times as many, a /56 four times. 0: no bound.",
         |c| Box::new(number(&mut c.tracker.max_torrents_per_address, 0..=u32::MAX)),
     ),
-    key("max_ports_per_address", "Ports of one address in one torrent at most. 0: no bound.", |c| {
+    key("max_ports_per_address", "Ports of one address (IPv6: one /64) in one torrent at most. 0: no bound.", |c| {
         Box::new(number(&mut c.tracker.max_ports_per_address, 0..=u32::MAX))
     }),
     key(

@@ -1,0 +1,138 @@
+//! Who leaves a swarm so that somebody else has a place, when there are too many (S5): a peer of the network that has most.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::marks::{Gone, Marks};
+use super::peer::{Address, KeptId, Peer};
+use super::peers::{Peers, Role};
+use super::swarm::Swarm;
+use super::visit::{Rules, count_within};
+
+/// Peers that are looked at for each that leaves.
+const LOOKS: usize = 8;
+
+/// Peers that leave together at most, so that their torrent is free.
+const TOGETHER_MOST: usize = 8;
+
+/// What the address's subscriber, or a network around it, has in a zone of a swarm, and with `more` peers beside.
+fn weight<A: Address, I: KeptId>(peers: &Peers<A, I>, address: A, zone: u32, more: usize) -> usize {
+    let weights = A::LEVELS
+        .iter()
+        .map(|level| (count_within(peers, address, zone, *level) + more) * level.entry as usize);
+    weights.max().unwrap_or(0)
+}
+
+/// The peer at a rank of all, leechers first.
+fn at<A: Address, I: KeptId>(peers: &Peers<A, I>, rank: usize) -> Option<SocketAddr> {
+    let leechers = peers.count(Role::Leecher);
+    let (role, rank) = match rank.checked_sub(leechers) {
+        None => (Role::Leecher, rank),
+        Some(rank) => (Role::Seeder, rank),
+    };
+    let mut found = None;
+    let rank = u32::try_from(rank).ok()?;
+    peers.view(role).pick([rank].into_iter(), 0, |address, _| {
+        found = Some(SocketAddr::new(address.ip(), address.port()));
+    });
+    found
+}
+
+fn take_out<A: Address, I: KeptId>(
+    peers: &mut Peers<A, I>,
+    address: SocketAddr,
+    zone: u32,
+) -> Option<Peer<A, I>> {
+    let packed = A::pack(address.ip(), address.port())?;
+    let (role, seat) = peers.find(A::place(zone, packed.key()), Role::Leecher)?;
+    peers.remove(role, seat)
+}
+
+impl<I: KeptId> Swarm<I> {
+    /// What an address weighs in this swarm, in [`super::subscriber::ENTRY`]s.
+    fn weight(&self, ip: IpAddr, rules: &Rules<'_>, more: usize) -> usize {
+        let zone = rules.zones.of(ip);
+        if let Some(address) = <[u8; 6]>::pack(ip, 0) {
+            return weight(&self.v4, address, zone, more);
+        }
+        let (extra, address) = (self.extra.as_ref(), <[u8; 18]>::pack(ip, 0));
+        extra
+            .zip(address)
+            .map_or(0, |(extra, address)| weight(&extra.v6, address, zone, more))
+    }
+
+    /// Some peer.
+    pub(super) fn any(&self, rng: &mut fastrand::Rng) -> Option<SocketAddr> {
+        if self.len() == 0 {
+            return None;
+        }
+        let rank = rng.usize(0..self.len());
+        match rank.checked_sub(self.v4.len()) {
+            None => at(&self.v4, rank),
+            Some(rank) => self.extra.as_ref().and_then(|extra| at(&extra.v6, rank)),
+        }
+    }
+
+    /// Looks at a few peers and has the heaviest leave for a newcomer, when it is heavier than the newcomer would be. The swarm
+    /// has been [refreshed](Swarm::refresh). Returns whether one left.
+    pub(super) fn give_way(
+        &mut self,
+        newcomer: IpAddr,
+        rules: &Rules<'_>,
+        rng: &mut fastrand::Rng,
+    ) -> bool {
+        let mut heaviest = (self.weight(newcomer, rules, 1), None);
+        for _ in 0..LOOKS {
+            let Some(address) = self.any(rng) else {
+                continue;
+            };
+            let weight = self.weight(address.ip(), rules, 0);
+            if weight > heaviest.0 {
+                heaviest = (weight, Some(address));
+            }
+        }
+        heaviest.1.is_some_and(|address| self.evict(address, rules))
+    }
+
+    /// Has a peer leave. The swarm has been [refreshed](Swarm::refresh). Returns whether it was there.
+    pub(super) fn evict(&mut self, address: SocketAddr, rules: &Rules<'_>) -> bool {
+        let zone = rules.zones.of(address.ip());
+        let mut gone = Gone::default();
+        let has_other = if let Some(peer) = take_out(&mut self.v4, address, zone) {
+            gone.bury(peer.ip(), &peer.state, rules.loads);
+            peer.state.has_other()
+        } else if let Some(extra) = &mut self.extra
+            && let Some(peer) = take_out(&mut extra.v6, address, zone)
+        {
+            gone.bury(peer.ip(), &peer.state, rules.loads);
+            peer.state.has_other()
+        } else {
+            return false;
+        };
+        self.mark(Marks::default(), gone.marks);
+        if self.len() == 0 {
+            self.oldest = gone.last_seen;
+        }
+        if has_other || self.len() == 0 {
+            self.tidy(rules.zones);
+        }
+        self.touch();
+        true
+    }
+
+    /// Has all peers leave, when they are few and each weighs more in all swarms than `weight`.
+    pub(super) fn evict_all(&mut self, weight: u32, rules: &Rules<'_>) {
+        if self.len() > TOGETHER_MOST {
+            return;
+        }
+        let mut all = Vec::new();
+        self.visit(|peer| all.push(SocketAddr::new(peer.ip, peer.port)));
+        if all
+            .iter()
+            .all(|address| rules.loads.weight(address.ip()) > weight)
+        {
+            for address in all {
+                self.evict(address, rules);
+            }
+        }
+    }
+}
