@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("parts", &[]),
     ("tracker", &["metrics", "clock"]),
     // Whose address a request counts for; shared by the components that meet clients.
-    ("origin", &["tracker"]),
+    ("origin", &["tracker", "metrics"]),
     ("reported", &["tracker", "origin"]),
     // The five in the middle: never one another, never config.
     (

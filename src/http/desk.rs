@@ -9,9 +9,9 @@ use super::reply::{self, Form, Retry};
 use super::settings::Settings;
 use crate::clock::{Clock, Seconds};
 use crate::metrics::{Action, Failure, Family, Sheet, Transport};
-use crate::origin::{Forwarding, Origin};
+use crate::origin::{self, Forwarding, Origin};
 use crate::reported::Addresses;
-use crate::tracker::{InfoHash, PeerList, Refusal, Tracker, Turn, is_reachable};
+use crate::tracker::{InfoHash, PeerList, Refusal, Tracker, Turn};
 
 /// One in so many requests is timed: looking at the clock costs as much as parsing a query.
 const TIMED_SHARE: u32 = 16;
@@ -42,34 +42,37 @@ pub(super) fn errand(path: &[u8], query: &[u8]) -> Option<Errand> {
 pub(super) struct Caller<'a> {
     /// The socket's address, canonical.
     socket: IpAddr,
-    /// The address that the request counts for.
-    ip: IpAddr,
-    /// The headers that name an origin, when they were looked at.
+    /// What is known of the client.
+    found: origin::Caller,
+    /// The headers that name an origin, when there are any.
     forwarding: Option<Forwarding<'a>>,
+    /// Whether a page of another site makes the client's browser ask.
+    is_cross_site: bool,
 }
 
 impl<'a> Caller<'a> {
-    /// Finds out who asks. The fields are only looked at when they can matter.
+    /// Finds out who asks. `forwarding` may be left out when the request has no such headers.
     pub(super) fn new(
         origin: &Origin,
         socket: IpAddr,
-        errand: Errand,
-        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        forwarding: Option<Forwarding<'a>>,
+        is_cross_site: bool,
     ) -> Caller<'a> {
-        if errand != Errand::Status && !origin.believes(socket) {
-            return Caller {
-                socket,
-                ip: socket,
-                forwarding: None,
-            };
-        }
-        let mut forwarding = Forwarding::default();
-        fields.for_each(|(name, value)| forwarding.add(name, value));
+        let none = Forwarding::default();
         Caller {
             socket,
-            ip: origin.decide(socket, &forwarding),
-            forwarding: Some(forwarding),
+            found: origin.decide(socket, forwarding.as_ref().unwrap_or(&none)),
+            forwarding,
+            is_cross_site,
         }
+    }
+
+    /// The address of a client that may announce and scrape.
+    fn client(&self) -> Result<IpAddr, Refused> {
+        if self.is_cross_site {
+            return Err(Refused::CrossSite);
+        }
+        self.found.address.known().ok_or(Refused::Address)
     }
 
     /// Whether a trusted proxy's chain holds the address.
@@ -131,6 +134,10 @@ impl Desk {
             .then(|| self.clock.elapsed());
         self.untimed = self.untimed.wrapping_add(1);
         let caller = request.caller;
+        if caller.forwarding.is_some() {
+            let origin = &request.settings.origin;
+            origin.notice(caller.socket, &caller.found, self.tracker.metrics());
+        }
         let action = match request.errand {
             Errand::Announce => self.announce(request, out),
             Errand::Scrape => self.scrape(request, out),
@@ -143,7 +150,10 @@ impl Desk {
         };
         let sheet = self.sheet();
         match action {
-            Ok(action) => sheet.answered(Transport::Http, Family::of(caller.ip), action),
+            Ok(action) => {
+                let ip = caller.found.address.known().unwrap_or(caller.socket);
+                sheet.answered(Transport::Http, Family::of(ip), action);
+            }
             Err(refused) => {
                 sheet.failed(Transport::Http, refused.failure());
                 let tracker = self.tracker.settings();
@@ -164,18 +174,16 @@ impl Desk {
             now,
             ..
         } = *request;
+        let client = caller.client()?;
         let parameters = Parameters::read(query, settings.run_gc_key.as_bytes());
-        if parameters.asks_sweep && settings.origin.is_admin(caller.ip) {
+        if parameters.asks_sweep && settings.origin.is_admin(&caller.found) {
             self.tracker.sweep(now);
             out.extend_from_slice(b"OK");
             return Ok(Action::Page);
         }
-        if !is_reachable(caller.ip) {
-            return Err(Refused::Address);
-        }
-        let mut announce = parameters.announce(caller.ip)?;
+        let mut announce = parameters.announce(client)?;
         if !settings.reported.ignore {
-            let Addresses { ip, inner_ip, .. } = self.judge(request, &parameters);
+            let Addresses { ip, inner_ip, .. } = self.judge(client, request, &parameters);
             if !self.tracker.report(&mut announce, ip, inner_ip, now)? {
                 self.sheet()
                     .failed(Transport::Http, Failure::ReportedAddress);
@@ -193,20 +201,25 @@ impl Desk {
             .announce(&announce, &mut turn, &mut self.list)?;
         let form = Form {
             is_compact,
-            wants_v6: caller.ip.is_ipv6(),
-            external_ip: settings.external_ip.then_some(caller.ip),
+            wants_v6: client.is_ipv6(),
+            external_ip: settings.external_ip.then_some(client),
         };
         let warning = self.tracker.warning(replied.warning);
         reply::announce(out, &replied, &self.list, form, warning.as_deref());
         Ok(Action::Announce)
     }
 
-    fn judge(&self, request: &Request<'_>, parameters: &Parameters<'_>) -> Addresses {
+    fn judge(
+        &self,
+        client: IpAddr,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+    ) -> Addresses {
         let Request {
             caller, settings, ..
         } = *request;
         let rules = &settings.reported;
-        let addresses = rules.judge(caller.ip, parameters.reported(), |ip| {
+        let addresses = rules.judge(client, parameters.reported(), |ip| {
             caller.has_hop(ip, &settings.origin)
         });
         if addresses.has_refused {
@@ -224,8 +237,9 @@ impl Desk {
             now,
             ..
         } = *request;
+        let client = caller.client()?;
         query::scrape(query, settings.max_scrape, &mut self.hashes)?;
-        self.tracker.access().admit(caller.ip)?;
+        self.tracker.access().admit(client)?;
         let tracker = &self.tracker;
         let files = self
             .hashes
@@ -242,6 +256,7 @@ enum Refused {
     Query(Fault),
     Core(Refusal),
     Address,
+    CrossSite,
 }
 
 impl From<Fault> for Refused {
@@ -262,6 +277,7 @@ impl Refused {
             Refused::Query(fault) => fault.failure(),
             Refused::Core(refusal) => refusal.failure(),
             Refused::Address => Failure::InvalidAddress,
+            Refused::CrossSite => Failure::CrossSite,
         }
     }
 
@@ -269,10 +285,12 @@ impl Refused {
     const fn retry(self) -> Retry {
         match self {
             Refused::Query(_) => Retry::Unsaid,
-            Refused::Address | Refused::Core(Refusal::AddressIgnored | Refusal::ClientDenied) => {
+            Refused::CrossSite | Refused::Core(Refusal::AddressIgnored | Refusal::ClientDenied) => {
                 Retry::Never
             }
-            Refused::Core(Refusal::AddressBlocked | Refusal::TorrentBlocked) => Retry::Minutes(60),
+            Refused::Address | Refused::Core(Refusal::AddressBlocked | Refusal::TorrentBlocked) => {
+                Retry::Minutes(60)
+            }
             Refused::Core(Refusal::TooMany) => Retry::Minutes(5),
         }
     }
@@ -282,7 +300,8 @@ impl Refused {
         match self {
             Refused::Query(fault) => write(&fault.to_string()),
             Refused::Core(refusal) => write(&refusal.to_string()),
-            Refused::Address => write("address not served"),
+            Refused::Address => write("client address unknown to the tracker"),
+            Refused::CrossSite => write("requests of web pages are not served"),
         }
     }
 }

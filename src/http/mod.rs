@@ -41,6 +41,7 @@ use self::holds::Holds;
 use self::listen::Listeners;
 use self::worker::Worker;
 use crate::clock::Clock;
+use crate::metrics::Gauge;
 use crate::parts::{self, End};
 use crate::tracker::Tracker;
 
@@ -227,6 +228,8 @@ impl Running {
 
     /// Replaces the settings, except `listen` and `workers`. Connections that are held stay.
     pub fn configure(&self, settings: Settings) {
+        // Whether a proxy is overlooked still is seen anew.
+        self.tracker.metrics().set(Gauge::UntrustedProxy, 0);
         self.shared.live.store(Arc::new(Live::new(settings)));
     }
 

@@ -10,6 +10,7 @@ use super::reply::{self, Frame};
 use super::settings::Settings;
 use crate::clock::Seconds;
 use crate::metrics::{Failure, Sheet, Transport};
+use crate::origin::Forwarding;
 
 /// What a connection needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +166,9 @@ fn answer(
     frame: Frame,
     out: &mut Vec<u8>,
 ) {
-    let caller = Caller::new(&terms.settings.origin, socket, errand, head.fields());
+    let forwarding = head.is_forwarded.then(|| Forwarding::of(head.fields()));
+    let origin = &terms.settings.origin;
+    let caller = Caller::new(origin, socket, forwarding, head.is_cross_site);
     let begun = reply::begin(out, "200 OK", frame);
     let request = Request {
         errand,

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use actix_web::HttpRequest;
 
 use super::State;
-use crate::origin::Forwarding;
+use crate::origin::{Caller, Forwarding, Origin};
 
 /// The address of the socket; every connection comes with one, a test's request may not.
 fn socket(request: &HttpRequest) -> IpAddr {
@@ -15,22 +15,33 @@ fn socket(request: &HttpRequest) -> IpAddr {
 }
 
 fn forwarding(request: &HttpRequest) -> Forwarding<'_> {
-    let mut forwarding = Forwarding::default();
-    for (name, value) in request.headers() {
-        forwarding.add(name.as_str().as_bytes(), value.as_bytes());
-    }
-    forwarding
+    let headers = request.headers().iter();
+    Forwarding::of(headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
 }
 
-/// The canonical address that the request counts for.
+fn find(origin: &Origin, state: &State, request: &HttpRequest) -> Caller {
+    let socket = socket(request);
+    let caller = origin.decide(socket, &forwarding(request));
+    origin.notice(socket, &caller, &state.metrics);
+    caller
+}
+
+/// The canonical address that the request counts for. All whose address is unknown count as one, the unspecified address.
 pub(super) fn address(state: &State, request: &HttpRequest) -> IpAddr {
-    let origin = state.doors.origin.load();
-    origin.decide(socket(request), &forwarding(request))
+    let caller = find(&state.doors.origin.load(), state, request);
+    let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    caller.address.known().unwrap_or(unknown)
+}
+
+/// Whether the request was made on this machine, and not by a proxy on it for somebody else.
+pub(super) fn is_local(state: &State, request: &HttpRequest) -> bool {
+    find(&state.doors.origin.load(), state, request).is_local()
 }
 
 /// Whether the request comes from an admin network.
 pub(super) fn is_admin(state: &State, request: &HttpRequest) -> bool {
-    state.doors.origin.load().is_admin(address(state, request))
+    let origin = state.doors.origin.load();
+    origin.is_admin(&find(&origin, state, request))
 }
 
 /// Whether the visitor's browser speaks TLS, as a trusted proxy says it.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use retracker::clock::{Clock, Seconds};
 use retracker::http;
 use retracker::metrics::Metrics;
+use retracker::origin::Mode;
 use retracker::parts::End;
 use retracker::tracker::{InfoHash, PeerId, Settings, StoredPeer, StoredSwarm, Tracker};
 
@@ -75,24 +76,27 @@ fn the_sweep_key_frees_the_dead() {
 /// C6
 #[test]
 fn status_shows_admins_what_the_tracker_sees() {
-    let server = start();
-    let reply = server.get_from(
-        "127.0.0.1",
-        "/status",
-        "X-Real-IP: 192.0.2.1\r\nX-Forwarded-For: a, b\r\n",
-    );
+    let admins = |settings: &mut http::Settings| {
+        let admins = ["127.0.0.1/32", "192.0.2.1/32"].map(|text| text.parse().unwrap());
+        settings.origin.admin_networks = admins.into_iter().collect();
+    };
+    let server = start_with(admins);
     assert_eq!(
-        reply.text(),
-        "OK\nremote_addr: 127.0.0.1\nx_real_ip: 192.0.2.1\nx_forwarded_for: a, b\ndetermined_ip: 127.0.0.1\n"
+        server.get("/status").text(),
+        "OK\nremote_addr: 127.0.0.1\nx_real_ip: -\nx_forwarded_for: -\ndetermined_ip: 127.0.0.1\n"
+    );
+    let behind = start_with(|settings| {
+        admins(settings);
+        settings.origin.mode = Mode::Proxy;
+    });
+    let fields = "X-Real-IP: 192.0.2.9\r\nX-Forwarded-For: a, 192.0.2.1\r\n";
+    assert_eq!(
+        behind.get_from("127.0.0.1", "/status", fields).text(),
+        "OK\nremote_addr: 127.0.0.1\nx_real_ip: 192.0.2.9\nx_forwarded_for: a, 192.0.2.1\ndetermined_ip: 192.0.2.1\n"
     );
     let closed =
         start_with(|settings| settings.origin.admin_networks = std::iter::empty().collect());
-    assert_eq!(
-        closed
-            .get_from("127.0.0.1", "/status", "X-Real-IP: 192.0.2.1\r\n")
-            .text(),
-        "OK\n"
-    );
+    assert_eq!(closed.get("/status").text(), "OK\n");
 }
 
 /// O2
