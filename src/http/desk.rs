@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::percent;
 use super::query::{self, Fault, Parameters};
 use super::reply::{self, Form, Retry};
 use super::settings::Settings;
@@ -24,16 +25,35 @@ pub(super) enum Errand {
     Status,
 }
 
-/// What a path and query ask the tracker for; `None` when they are none of its business (P1).
+/// What a path and query ask the tracker for; `None` when they are none of its business (P1). The path counts as it is
+/// decoded, for the pages' router decodes it as well.
+#[inline]
 pub(super) fn errand(path: &[u8], query: &[u8]) -> Option<Errand> {
     match path {
-        b"/announce" | b"/announce.php" | b"/ann" => Some(Errand::Announce),
-        b"/scrape" | b"/scrape.php" | b"/scr" => Some(Errand::Scrape),
-        b"/status" => Some(Errand::Status),
-        b"/" => query::names_info_hash(query).then_some(Errand::Announce),
-        _ if path.ends_with(b"/announce") => Some(Errand::Announce),
-        _ if path.ends_with(b"/scrape") => Some(Errand::Scrape),
-        _ => None,
+        b"/announce" => Some(Errand::Announce),
+        _ => less_common_errand(path, query),
+    }
+}
+
+fn less_common_errand(path: &[u8], query: &[u8]) -> Option<Errand> {
+    if !path.starts_with(b"/") {
+        return None;
+    }
+    if path == b"/" {
+        return query::names_info_hash(query).then_some(Errand::Announce);
+    }
+    let decoded = percent::decode_path(path);
+    let path = decoded.strip_suffix(b"/").unwrap_or(&decoded);
+    let is_last = |name: &[u8]| {
+        let folder = path.strip_suffix(name);
+        folder.is_some_and(|folder| folder.ends_with(b"/"))
+    };
+    if is_last(b"announce") || is_last(b"announce.php") || path == b"/ann" {
+        Some(Errand::Announce)
+    } else if is_last(b"scrape") || is_last(b"scrape.php") || path == b"/scr" {
+        Some(Errand::Scrape)
+    } else {
+        (path == b"/status").then_some(Errand::Status)
     }
 }
 
@@ -320,6 +340,13 @@ mod tests {
             "/x/announce",
             "/a/b/announce",
             "//announce",
+            "/bt/announce.php",
+            "/announce/",
+            "/announce.php/",
+            "/ann/",
+            "/%61nnounce",
+            "/bt%2Fannounce",
+            "/%zz/announc%65%2F",
         ] {
             assert_eq!(
                 errand(path.as_bytes(), b""),
@@ -327,7 +354,14 @@ mod tests {
                 "{path}"
             );
         }
-        for path in ["/scrape", "/scrape.php", "/scr", "/passkey/scrape"] {
+        for path in [
+            "/scrape",
+            "/scrape.php",
+            "/scr",
+            "/passkey/scrape",
+            "/passkey/scrape.php/",
+            "/%73crape",
+        ] {
             assert_eq!(errand(path.as_bytes(), b""), Some(Errand::Scrape), "{path}");
         }
         assert_eq!(errand(b"/", b"info_hash=x"), Some(Errand::Announce));
@@ -336,8 +370,14 @@ mod tests {
             "",
             "*",
             "/announcement",
-            "/announce/",
+            "/announce//",
+            "/announce.phtml",
+            "/announce%",
+            "/%2561nnounce",
             "announce",
+            "x/announce",
+            "/%2541nn",
+            "/x/ann",
             "/Announce",
             "/stat",
             "/annannounce",

@@ -1,7 +1,7 @@
 //! The HTTP tracker (BEP 3, 7, 23, 48): a lean HTTP/1.x loop that answers announces and scrapes itself and hands every other
 //! request, with what it has read of it, to whoever serves the pages on the same port.
 //!
-//! - [`head`], [`query`] and [`reply`] are the codecs: bytes in, values out, and back.
+//! - [`head`], [`query`] (with `percent`) and [`reply`] are the codecs: bytes in, values out, and back.
 //! - `desk` answers one request; `serve` a buffer of them; neither knows a socket.
 //! - `worker` is the loop on the sockets: `accept` at its doors, `advance` on its connections, with `wheel` (time limits) and
 //!   `holds` (bounds on connections).
@@ -14,6 +14,7 @@ mod desk;
 pub mod head;
 mod holds;
 mod listen;
+mod percent;
 pub mod query;
 pub mod reply;
 mod routes;

@@ -130,6 +130,8 @@ mod tests {
                 "/ann",
                 "/announce.php",
                 "/x/y/announce",
+                "/bt/announce.php/",
+                "/%61nnounce",
                 "/",
             ] {
                 let reply = call_service(&app, get(&format!("{path}?{query}"))).await;
