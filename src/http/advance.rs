@@ -110,6 +110,7 @@ impl Worker {
             let terms = Terms {
                 settings: &live.settings,
                 has_pages: self.shared.pages.is_some(),
+                reports: self.shared.reports.as_ref(),
                 is_stopping: self.stop_at.is_some(),
                 now: self.now,
             };

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Question;
 use super::percent;
 use super::query::{self, Fault, Parameters};
 use super::reply::{self, Form, Retry};
@@ -23,6 +24,14 @@ pub(super) enum Errand {
     Announce,
     Scrape,
     Status,
+    Report(Question),
+}
+
+impl Errand {
+    /// Whether it is the tracker's own; the rest are pages that the lean loop may answer in their stead.
+    pub(super) const fn is_trackers(self) -> bool {
+        !matches!(self, Errand::Report(_))
+    }
 }
 
 /// What a path and query ask the tracker for; `None` when they are none of its business (P1). The path counts as it is
@@ -53,7 +62,12 @@ fn less_common_errand(path: &[u8], query: &[u8]) -> Option<Errand> {
     } else if is_last(b"scrape") || is_last(b"scrape.php") || path == b"/scr" {
         Some(Errand::Scrape)
     } else {
-        (path == b"/status").then_some(Errand::Status)
+        match path {
+            b"/status" => Some(Errand::Status),
+            b"/health" => Some(Errand::Report(Question::Health)),
+            b"/ready" => Some(Errand::Report(Question::Ready)),
+            _ => None,
+        }
     }
 }
 
@@ -93,6 +107,11 @@ impl<'a> Caller<'a> {
             return Err(Refused::CrossSite);
         }
         self.found.address.known().ok_or(Refused::Address)
+    }
+
+    /// Whether it is one of the people who run the tracker.
+    pub(super) fn is_admin(&self, origin: &Origin) -> bool {
+        origin.is_admin(&self.found)
     }
 
     /// Whether a trusted proxy's chain holds the address.
@@ -146,6 +165,24 @@ impl Desk {
         self.tracker.metrics().sheet(self.sheet)
     }
 
+    /// Counts a report that was given, of how the process is.
+    pub(super) fn reported(&self, caller: &Caller<'_>, origin: &Origin) {
+        self.notice(caller, origin);
+        self.count(caller, Action::Page);
+    }
+
+    fn notice(&self, caller: &Caller<'_>, origin: &Origin) {
+        if caller.forwarding.is_some() {
+            origin.notice(caller.socket, &caller.found, self.tracker.metrics());
+        }
+    }
+
+    fn count(&self, caller: &Caller<'_>, action: Action) {
+        let ip = caller.found.address.known().unwrap_or(caller.socket);
+        self.sheet()
+            .answered(Transport::Http, Family::of(ip), action);
+    }
+
     /// Writes the body of the reply behind what is in `out`, and counts.
     pub(super) fn answer(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
         let start = self
@@ -154,10 +191,7 @@ impl Desk {
             .then(|| self.clock.elapsed());
         self.untimed = self.untimed.wrapping_add(1);
         let caller = request.caller;
-        if caller.forwarding.is_some() {
-            let origin = &request.settings.origin;
-            origin.notice(caller.socket, &caller.found, self.tracker.metrics());
-        }
+        self.notice(caller, &request.settings.origin);
         let action = match request.errand {
             Errand::Announce => self.announce(request, out),
             Errand::Scrape => self.scrape(request, out),
@@ -167,13 +201,12 @@ impl Desk {
                 out.extend_from_slice(origin.status(caller.socket, &forwarding).as_bytes());
                 Ok(Action::Page)
             }
+            // Answered without the desk, by whoever knows.
+            Errand::Report(_) => Ok(Action::Page),
         };
         let sheet = self.sheet();
         match action {
-            Ok(action) => {
-                let ip = caller.found.address.known().unwrap_or(caller.socket);
-                sheet.answered(Transport::Http, Family::of(ip), action);
-            }
+            Ok(action) => self.count(caller, action),
             Err(refused) => {
                 sheet.failed(Transport::Http, refused.failure());
                 let tracker = self.tracker.settings();
@@ -196,7 +229,7 @@ impl Desk {
         } = *request;
         let client = caller.client()?;
         let parameters = Parameters::read(query, settings.run_gc_key.as_bytes());
-        if parameters.asks_sweep && settings.origin.is_admin(&caller.found) {
+        if parameters.asks_sweep && caller.is_admin(&settings.origin) {
             self.tracker.sweep(now);
             out.extend_from_slice(b"OK");
             return Ok(Action::Page);
@@ -365,6 +398,10 @@ mod tests {
             assert_eq!(errand(path.as_bytes(), b""), Some(Errand::Scrape), "{path}");
         }
         assert_eq!(errand(b"/", b"info_hash=x"), Some(Errand::Announce));
+        let health = Errand::Report(Question::Health);
+        for path in ["/health", "/health/", "/%68ealth"] {
+            assert_eq!(errand(path.as_bytes(), b""), Some(health), "{path}");
+        }
         for path in [
             "/",
             "",

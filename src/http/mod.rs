@@ -66,6 +66,28 @@ pub struct Handover {
 /// Takes over connections; called on a worker, so it must not block.
 pub type Pages = Arc<dyn Fn(Handover) + Send + Sync>;
 
+/// What may be asked about the process itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Whether it and all of its parts are alive (`/health`).
+    Health,
+    /// Whether all is restored as well (`/ready`).
+    Ready,
+}
+
+/// How the process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Whether all is well: 200, else 503.
+    pub is_good: bool,
+    /// JSON.
+    pub body: String,
+}
+
+/// Tells how the process is, in more words to an admin; nothing as long as nobody knows. Called on a worker, so that strangers
+/// who fill the places of the pages hide nothing from whoever watches; it must not block.
+pub type Reports = Arc<dyn Fn(Question, bool) -> Option<Report> + Send + Sync>;
+
 /// Settings with what follows from them.
 #[derive(Debug)]
 struct Live {
@@ -87,6 +109,7 @@ struct Shared {
     live: Arc<ArcSwap<Live>>,
     holds: Arc<Holds>,
     pages: Option<Pages>,
+    reports: Option<Reports>,
     grace_ms: AtomicU64,
 }
 
@@ -97,11 +120,20 @@ impl Shared {
 }
 
 /// Listening sockets that nobody serves yet.
-#[derive(Debug)]
 pub struct Bound {
     settings: Settings,
     listeners: Vec<Listeners>,
     workers: usize,
+    reports: Option<Reports>,
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Bound")
+            .field("settings", &self.settings)
+            .field("listeners", &self.listeners)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Opens the listening sockets of the settings, or takes over `inherited` ones in their stead when there are any.
@@ -138,6 +170,7 @@ pub fn bind(settings: &Settings, inherited: Vec<TcpListener>) -> io::Result<Boun
         settings: settings.clone(),
         listeners,
         workers,
+        reports: None,
     })
 }
 
@@ -166,6 +199,15 @@ impl Bound {
         self.workers
     }
 
+    /// Answers `/health` and `/ready` with what `reports` tells; without it, and as long as it tells nothing, they are pages.
+    #[must_use]
+    pub fn reporting(self, reports: Reports) -> Bound {
+        Bound {
+            reports: Some(reports),
+            ..self
+        }
+    }
+
     /// Starts the workers. Requests that are not for the tracker go to `pages`; without them they are not found.
     ///
     /// # Errors
@@ -188,6 +230,7 @@ impl Bound {
             live: Arc::new(ArcSwap::from_pointee(Live::new(self.settings))),
             holds: Arc::new(Holds::new(Arc::clone(tracker.metrics()))),
             pages,
+            reports: self.reports,
             grace_ms: AtomicU64::new(0),
         });
         let mut running = Running {

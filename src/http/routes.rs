@@ -47,7 +47,7 @@ impl Routes {
 }
 
 fn errand_of(uri: &Uri) -> Option<Errand> {
-    errand(uri.path().as_bytes(), query_of(uri))
+    errand(uri.path().as_bytes(), query_of(uri)).filter(|errand| errand.is_trackers())
 }
 
 fn query_of(uri: &Uri) -> &[u8] {

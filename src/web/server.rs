@@ -14,7 +14,7 @@ use actix_web::web::Data;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::connection::{HEAD_LIMIT, Handed, Replayed, adopt};
-use super::{Doors, House, Settings, State, guard, routes, sampler};
+use super::{Doors, House, Settings, State, guard, health, routes, sampler};
 use crate::metrics::{Failure, Gauge, Transport};
 use crate::parts::{self, End};
 
@@ -71,6 +71,13 @@ impl Running {
                 sheet.failed(Transport::Http, Failure::Connections);
             }
         })
+    }
+
+    /// A closure that tells how the process is (`true`: also whether all is restored; `true`: to an admin): whether all is
+    /// well, and JSON. It does not need the pages' thread.
+    pub fn reports(&self) -> Arc<dyn Fn(bool, bool) -> (bool, String) + Send + Sync> {
+        let state = Arc::clone(&self.state);
+        Arc::new(move |asks_ready, is_admin| health::report(&state, asks_ready, is_admin))
     }
 
     /// Finishes the requests in flight and ends the thread.

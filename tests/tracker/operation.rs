@@ -12,7 +12,7 @@ use retracker::origin::Mode;
 use retracker::parts::End;
 use retracker::tracker::{InfoHash, PeerId, Settings, StoredPeer, StoredSwarm, Tracker};
 
-use crate::harness::{HASH, announce, connect, settings, start, start_all, start_with};
+use crate::harness::{HASH, Server, announce, connect, settings, start, start_all, start_with};
 
 fn dead_swarm() -> StoredSwarm {
     StoredSwarm {
@@ -97,6 +97,61 @@ fn status_shows_admins_what_the_tracker_sees() {
     let closed =
         start_with(|settings| settings.origin.admin_networks = std::iter::empty().collect());
     assert_eq!(closed.get("/status").text(), "OK\n");
+}
+
+/// Answers as whoever knows how the process is.
+fn reporting(reports: http::Reports) -> Server {
+    let core = Arc::new(Tracker::new(Settings::default(), Arc::new(Metrics::new(2))));
+    let (ends_sender, ends) = channel();
+    let bound = http::bind(&settings(), Vec::new()).unwrap();
+    let pages: http::Pages = Arc::new(drop);
+    let bound = bound.reporting(reports);
+    let running = bound.start(&core, Clock::start(), Some(pages), &ends_sender);
+    Server {
+        core,
+        running: running.unwrap(),
+        ends,
+    }
+}
+
+/// O5, R30: whoever watches the tracker is answered without a place among the pages.
+#[test]
+fn health_is_told_by_the_lean_loop_itself() {
+    let server = reporting(Arc::new(|question, is_admin| {
+        Some(http::Report {
+            is_good: question == http::Question::Health,
+            body: format!("{{\"admin\":{is_admin}}}"),
+        })
+    }));
+    let mut client = server.connect();
+    for (path, status) in [("/health", 200), ("/ready", 503), ("/%68ealth?x", 200)] {
+        let reply = client.get(path);
+        assert_eq!((reply.status, reply.text()), (status, "{\"admin\":true}"));
+        assert_eq!(reply.field("content-type"), Some("application/json"));
+        assert_eq!(reply.field("cache-control"), Some("no-store"));
+    }
+    client.send("HEAD /health HTTP/1.1\r\nX-Real-IP: 192.0.2.1\r\n\r\n");
+    let head = client.head();
+    assert_eq!(
+        (head.status, head.field("content-length")),
+        (200, Some("15"))
+    );
+    let forwarded = server.get_from("127.0.0.1", "/health", "X-Real-IP: 127.0.0.1\r\n");
+    assert_eq!(forwarded.text(), "{\"admin\":false}");
+    // Anything else about it is a page's business.
+    for request in [
+        "POST /health HTTP/1.1\r\n\r\n",
+        "GET /health HTTP/1.1\r\nContent-Length: 1\r\n\r\nx",
+        "GET /healthy HTTP/1.1\r\n\r\n",
+    ] {
+        let mut client = server.connect();
+        client.send(request);
+        assert!(client.is_closed(), "{request}");
+    }
+    let nobody_knows = reporting(Arc::new(|_, _| None));
+    let mut client = nobody_knows.connect();
+    client.send("GET /health HTTP/1.1\r\n\r\n");
+    assert!(client.is_closed());
 }
 
 /// O2
