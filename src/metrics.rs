@@ -109,6 +109,8 @@ labelled! {
         InvalidPort = "invalid_port",
         /// The client's address cannot be determined or is none that can be served.
         InvalidAddress = "invalid_address",
+        /// A page of another site made a browser ask.
+        CrossSite = "cross_site",
         /// `ignore_ip`.
         AddressIgnored = "address_ignored",
         /// Blocklist, by address.
@@ -320,6 +322,8 @@ labelled! {
         BlocklistEntries = "blocklist_entries",
         /// Panics that were caught.
         Panics = "panics",
+        /// 1 once an admin's machine or our own has sent headers of a proxy that is not believed.
+        UntrustedProxy = "untrusted_proxy",
     }
 }
 
@@ -369,6 +373,12 @@ impl Metrics {
         if let Some(cell) = self.gauges.get(gauge as usize) {
             cell.store(value, Relaxed);
         }
+    }
+
+    /// Sets a gauge that is 0 to 1; whether it was 0.
+    pub fn set_once(&self, gauge: Gauge) -> bool {
+        let cell = self.gauges.get(gauge as usize);
+        cell.is_some_and(|cell| cell.compare_exchange(0, 1, Relaxed, Relaxed).is_ok())
     }
 
     /// Adds to a gauge that counts.

@@ -1,12 +1,14 @@
-//! Whose address a request counts for: the socket's, or what a trusted proxy says in its headers.
+//! Whose address a request counts for: the socket's, or what a trusted proxy says in its headers; and whether it is an admin's.
 //!
-//! Nothing is believed from anybody else, whatever the headers are called (`Forwarded` and its kin are never read). Every
-//! address that comes out is canonical: a v4-mapped one is v4.
+//! Nothing is believed from anybody else, whatever the headers are called (`Forwarded` and its kin are never read, only noticed).
+//! Who cannot be told is nobody: [`ClientAddress::Unknown`] is no address, and never an admin. Every address that comes out is
+//! canonical: a v4-mapped one is v4.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::metrics::{Gauge, Metrics};
 use crate::tracker::{Networks, is_reachable};
 
 /// How the client's address is found.
@@ -26,7 +28,7 @@ pub struct Origin {
     pub mode: Mode,
     /// The proxies that are believed (`trusted_proxies`). Default 127.0.0.1 and `::1`. Empty: nobody is.
     pub trusted_proxies: Networks,
-    /// Whether X-Real-IP is read; it wins over X-Forwarded-For (`use_x_real_ip`). Default yes.
+    /// Whether X-Real-IP is read where there is no X-Forwarded-For (`use_x_real_ip`). Default yes.
     pub use_x_real_ip: bool,
     /// Whether X-Forwarded-For is read (`use_x_forwarded_for`). Default yes.
     pub use_x_forwarded_for: bool,
@@ -49,30 +51,100 @@ impl Default for Origin {
     }
 }
 
+/// Whom a request counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAddress {
+    /// The client's canonical address.
+    Known(IpAddr),
+    /// It came through a trusted proxy that names nobody usable: the client may be anybody.
+    Unknown,
+}
+
+impl ClientAddress {
+    /// The address, if it is known.
+    pub const fn known(self) -> Option<IpAddr> {
+        match self {
+            ClientAddress::Known(ip) => Some(ip),
+            ClientAddress::Unknown => None,
+        }
+    }
+}
+
+impl std::fmt::Display for ClientAddress {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ClientAddress::Known(ip) => ip.fmt(out),
+            ClientAddress::Unknown => out.write_str("unknown"),
+        }
+    }
+}
+
+/// What is known of who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Whom the request counts for.
+    pub address: ClientAddress,
+    /// Whether it carries headers of a proxy that is not believed: the client may stand behind the socket's address, or may
+    /// have written them itself.
+    is_forwarded: bool,
+}
+
+impl Caller {
+    /// Whether the request was made on this machine, by no proxy's hand.
+    pub fn is_local(&self) -> bool {
+        let ip = self.address.known();
+        !self.is_forwarded && ip.is_some_and(|ip| ip.is_loopback())
+    }
+}
+
 /// How many X-Forwarded-For lines of one request are kept; of more, the last ones.
 const FORWARDED_LINES: usize = 8;
 
-/// The two headers of one request that can name its origin, as they came.
+/// The headers of one request that can name its origin, as they came.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Forwarding<'a> {
     real_ip: Option<&'a [u8]>,
     has_several_real_ips: bool,
     /// The newest line first.
     forwarded_for: [&'a [u8]; FORWARDED_LINES],
+    /// How many of them there are; the empty ones count.
+    lines: usize,
+    has_others: bool,
+}
+
+/// Whether a header says that somebody sent the request on for somebody else.
+pub fn is_forwarding(name: &[u8]) -> bool {
+    let names: [&[u8]; 3] = [b"x-forwarded-for", b"x-real-ip", b"forwarded"];
+    names.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 impl<'a> Forwarding<'a> {
-    /// Takes one header line, in the order of the request; names other than the two are passed over.
+    /// Takes one header line, in the order of the request; names of no meaning here are passed over.
     pub fn add(&mut self, name: &[u8], value: &'a [u8]) {
         if name.eq_ignore_ascii_case(b"x-real-ip") {
             self.has_several_real_ips = self.real_ip.is_some();
             self.real_ip = Some(value);
         } else if name.eq_ignore_ascii_case(b"x-forwarded-for") {
+            self.lines = FORWARDED_LINES.min(self.lines + 1);
             self.forwarded_for.rotate_right(1);
             if let Some(newest) = self.forwarded_for.first_mut() {
                 *newest = value;
             }
+        } else if is_forwarding(name) {
+            self.has_others = true;
         }
+    }
+
+    /// The headers among the field lines of a request.
+    pub fn of<'n>(fields: impl Iterator<Item = (&'n [u8], &'a [u8])>) -> Forwarding<'a> {
+        let mut forwarding = Forwarding::default();
+        fields.for_each(|(name, value)| forwarding.add(name, value));
+        forwarding
+    }
+
+    /// Whether the request carries any of the headers.
+    fn is_there(&self) -> bool {
+        self.real_ip.is_some() || self.lines > 0 || self.has_others
     }
 
     /// X-Real-IP, when there is exactly one and it holds an address.
@@ -81,17 +153,19 @@ impl<'a> Forwarding<'a> {
         parse(text)
     }
 
+    /// The lines of X-Forwarded-For, the newest first.
+    fn lines(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+        self.forwarded_for.into_iter().take(self.lines)
+    }
+
     /// The hops of X-Forwarded-For from the right, up to the first that is no address.
     pub fn hops(&self) -> impl Iterator<Item = IpAddr> {
         self.hop_texts().map_while(parse)
     }
 
     fn hop_texts(&self) -> impl Iterator<Item = &'a [u8]> {
-        let lines = self
-            .forwarded_for
-            .into_iter()
-            .filter(|line| !line.is_empty());
-        lines.flat_map(|line| line.rsplit(|byte| *byte == b','))
+        self.lines()
+            .flat_map(|line| line.rsplit(|byte| *byte == b','))
     }
 }
 
@@ -101,53 +175,84 @@ impl Origin {
         self.mode == Mode::Proxy && self.trusted_proxies.covers(socket.to_canonical())
     }
 
-    /// The address that the request counts for. Headers that name none leave the socket's.
-    pub fn decide(&self, socket: IpAddr, forwarding: &Forwarding<'_>) -> IpAddr {
+    /// Finds out who asks. Where X-Forwarded-For is there, it is walked, and X-Real-IP, which may be the client's own, says
+    /// nothing that could differ.
+    pub fn decide(&self, socket: IpAddr, forwarding: &Forwarding<'_>) -> Caller {
         let socket = socket.to_canonical();
-        if !self.believes(socket) {
-            return socket;
+        let is_believed = self.believes(socket);
+        let named = if !is_believed {
+            Some(socket).filter(|ip| is_reachable(*ip))
+        } else if self.use_x_forwarded_for && forwarding.lines > 0 {
+            self.walk(forwarding)
+        } else if self.use_x_real_ip {
+            forwarding.real_ip().filter(|ip| self.is_client(*ip))
+        } else {
+            None
+        };
+        Caller {
+            address: named.map_or(ClientAddress::Unknown, ClientAddress::Known),
+            is_forwarded: !is_believed && forwarding.is_there(),
         }
-        let real_ip = forwarding.real_ip().filter(|_| self.use_x_real_ip);
-        real_ip.or_else(|| self.walk(forwarding)).unwrap_or(socket)
     }
 
-    /// The first hop from the right that is no trusted proxy; the leftmost when all are. Nothing when a hop on the way there
-    /// is no address: what stands left of it was written by a stranger.
+    /// The first hop from the right that is no trusted proxy. Nothing when a hop on the way there is no client's address: what
+    /// stands left of it was written by a stranger.
     fn walk(&self, forwarding: &Forwarding<'_>) -> Option<IpAddr> {
-        if !self.use_x_forwarded_for {
-            return None;
-        }
-        let mut last = None;
-        for text in forwarding.hop_texts() {
-            let hop = parse(text)?;
-            if !self.trusted_proxies.covers(hop) {
-                return Some(hop);
-            }
-            last = Some(hop);
-        }
-        last
+        let hops = forwarding.hop_texts().map(parse);
+        let mut strangers = hops.skip_while(|hop| hop.is_some_and(|hop| self.is_proxy(hop)));
+        strangers.next()?.filter(|hop| self.is_client(*hop))
     }
 
-    /// Whether the canonical address belongs to the people who run the tracker.
-    pub fn is_admin(&self, ip: IpAddr) -> bool {
-        self.admin_networks.covers(ip)
+    fn is_proxy(&self, hop: IpAddr) -> bool {
+        self.trusted_proxies.covers(hop)
+    }
+
+    /// Whether a header may name this address as its client: a proxy is none, and nobody's loopback is ours.
+    fn is_client(&self, ip: IpAddr) -> bool {
+        !ip.is_loopback() && !self.is_proxy(ip)
+    }
+
+    /// Whether the request comes from the people who run the tracker. Who is not known is none of them, and who stands behind
+    /// a proxy that is not believed is not known.
+    pub fn is_admin(&self, caller: &Caller) -> bool {
+        let ip = caller.address.known().filter(|_| !caller.is_forwarded);
+        ip.is_some_and(|ip| self.admin_networks.covers(ip))
+    }
+
+    /// Whether connections from this socket address are those of people who run the tracker: no believed proxy's, which
+    /// brings everybody's.
+    pub fn is_admin_socket(&self, socket: IpAddr) -> bool {
+        let socket = socket.to_canonical();
+        self.admin_networks.covers(socket) && !self.believes(socket)
+    }
+
+    /// Tells, once in the log and from then on by a gauge, that a proxy stands before the tracker without being believed:
+    /// this machine or an admin's sends on what others asked. Strangers may write such headers themselves, so theirs say
+    /// nothing.
+    pub fn notice(&self, socket: IpAddr, caller: &Caller, metrics: &Metrics) {
+        let socket = socket.to_canonical();
+        if !caller.is_forwarded || !(socket.is_loopback() || self.admin_networks.covers(socket)) {
+            return;
+        }
+        if metrics.set_once(Gauge::UntrustedProxy) {
+            log::warn!(
+                "requests from this machine or an admin network carry the headers of a proxy (X-Forwarded-For, X-Real-IP or \
+                 Forwarded) that is not believed: everybody behind it has its address. They are not treated as an admin's. \
+                 Set mode = proxy and trusted_proxies"
+            );
+        }
     }
 
     /// What `/status` says to a caller: `OK`, and to admins what the tracker sees of them. Header texts are cut to printable
     /// ASCII and 200 characters.
     pub fn status(&self, socket: IpAddr, forwarding: &Forwarding<'_>) -> String {
         let decided = self.decide(socket, forwarding);
-        if !self.is_admin(decided) {
+        if !self.is_admin(&decided) {
             return "OK\n".to_owned();
         }
+        let decided = decided.address;
         let real_ip = forwarding.real_ip.map_or_else(|| "-".to_owned(), printable);
-        let mut lines: Vec<String> = forwarding
-            .forwarded_for
-            .iter()
-            .filter(|line| !line.is_empty())
-            .map(|line| printable(line))
-            .collect();
-        lines.reverse();
+        let mut lines: Vec<String> = forwarding.lines().rev().map(printable).collect();
         if lines.is_empty() {
             lines.push("-".to_owned());
         }
@@ -192,7 +297,9 @@ pub fn parse(text: &[u8]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::{any, prop_assert_eq, proptest};
+    use proptest::prelude::{
+        Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
+    };
 
     fn proxy() -> Origin {
         Origin {
@@ -205,17 +312,20 @@ mod tests {
         }
     }
 
-    fn decide(origin: &Origin, socket: &str, headers: &[(&str, &str)]) -> String {
+    fn caller(origin: &Origin, socket: &str, headers: &[(&str, &str)]) -> Caller {
         let mut forwarding = Forwarding::default();
         for (name, value) in headers {
             forwarding.add(name.as_bytes(), value.as_bytes());
         }
-        origin
-            .decide(socket.parse().unwrap(), &forwarding)
-            .to_string()
+        origin.decide(socket.parse().unwrap(), &forwarding)
+    }
+
+    fn decide(origin: &Origin, socket: &str, headers: &[(&str, &str)]) -> String {
+        caller(origin, socket, headers).address.to_string()
     }
 
     const XFF: &str = "X-Forwarded-For";
+    const REAL: &str = "X-Real-IP";
 
     /// C9
     #[test]
@@ -224,7 +334,7 @@ mod tests {
             mode: Mode::Direct,
             ..proxy()
         };
-        let headers = [(XFF, "192.0.2.9"), ("X-Real-IP", "192.0.2.9")];
+        let headers = [(XFF, "192.0.2.9"), (REAL, "192.0.2.9")];
         assert_eq!(decide(&origin, "10.0.0.1", &headers), "10.0.0.1");
     }
 
@@ -244,16 +354,17 @@ mod tests {
             (vec!["[2001:db8::5]:4711,[2001:db8:1::7]"], "2001:db8::5"),
             (vec!["2001:db8::5"], "2001:db8::5"),
             (vec!["::ffff:192.0.2.1"], "192.0.2.1"),
-            (vec!["10.9.9.9, 10.8.8.8"], "10.9.9.9"),
+            (vec!["garbage, 192.0.2.1"], "192.0.2.1"),
+            (vec!["", "192.0.2.1"], "192.0.2.1"),
         ] {
             let headers: Vec<_> = lines.iter().map(|line| (XFF, *line)).collect();
             assert_eq!(decide(&origin, "10.0.0.1", &headers), client, "{lines:?}");
         }
     }
 
-    /// C9, R3
+    /// C9, R3: neither the proxy nor this machine stands in for a client whom nobody names.
     #[test]
-    fn what_is_no_address_leaves_the_socket_address() {
+    fn a_proxy_that_names_nobody_usable_has_an_unknown_client() {
         let origin = proxy();
         for text in [
             "999.1.1.1",
@@ -270,39 +381,99 @@ mod tests {
             "",
             "\u{1}",
             "[192.0.2.1]",
+            "127.0.0.1",
+            "192.0.2.1, 127.0.0.1",
+            "[::1]:80",
+            "::ffff:127.0.0.1",
+            "10.9.9.9",
+            "10.9.9.9, 10.8.8.8",
         ] {
-            assert_eq!(
-                decide(&origin, "10.0.0.1", &[(XFF, text)]),
-                "10.0.0.1",
-                "{text:?}"
-            );
+            for more in [None, Some((REAL, "192.0.2.5")), Some((REAL, "127.0.0.1"))] {
+                let headers: Vec<_> = more.into_iter().chain([(XFF, text)]).collect();
+                let found = caller(&origin, "10.0.0.1", &headers);
+                assert_eq!(found.address, ClientAddress::Unknown, "{headers:?}");
+                assert!(!origin.is_admin(&found) && !found.is_local());
+            }
+        }
+        assert_eq!(decide(&origin, "10.0.0.1", &[]), "unknown");
+        let other = [("Forwarded", "for=192.0.2.1")];
+        assert_eq!(decide(&origin, "10.0.0.1", &other), "unknown");
+    }
+
+    /// C9: a proxy that only appends X-Forwarded-For passes a stranger's own X-Real-IP on.
+    #[test]
+    fn x_real_ip_counts_only_without_x_forwarded_for() {
+        let origin = proxy();
+        for (headers, client) in [
+            (vec![(REAL, "192.0.2.5")], "192.0.2.5"),
+            (vec![(REAL, "192.0.2.5"), (XFF, "192.0.2.1")], "192.0.2.1"),
+            (vec![(REAL, "127.0.0.1"), (XFF, "192.0.2.1")], "192.0.2.1"),
+            (vec![(REAL, "10.1.1.1"), (XFF, "192.0.2.1")], "192.0.2.1"),
+            (vec![(REAL, "192.0.2.1"), (XFF, "192.0.2.1")], "192.0.2.1"),
+            (vec![(REAL, "192.0.2.5"), (REAL, "192.0.2.6")], "unknown"),
+            (vec![(REAL, "127.0.0.1")], "unknown"),
+            (vec![(REAL, "10.1.1.1")], "unknown"),
+            (vec![(REAL, "")], "unknown"),
+        ] {
+            assert_eq!(decide(&origin, "10.0.0.1", &headers), client, "{headers:?}");
+        }
+        let only_real = Origin {
+            use_x_forwarded_for: false,
+            ..proxy()
+        };
+        let both = [(REAL, "192.0.2.5"), (XFF, "192.0.2.1")];
+        assert_eq!(decide(&only_real, "10.0.0.1", &both), "192.0.2.5");
+        let off = Origin {
+            use_x_real_ip: false,
+            ..only_real
+        };
+        assert_eq!(decide(&off, "10.0.0.1", &both), "unknown");
+    }
+
+    /// C9
+    #[test]
+    fn a_local_request_with_headers_of_a_proxy_is_no_admin_and_one_warning_tells_of_it() {
+        let networks = ["127.0.0.0/8", "10.1.0.0/16"].map(|text| text.parse().unwrap());
+        let direct = Origin {
+            admin_networks: networks.into_iter().collect(),
+            ..Origin::default()
+        };
+        let untrusted = Origin {
+            admin_networks: direct.admin_networks.clone(),
+            ..proxy()
+        };
+        let metrics = Metrics::new(0);
+        let told = || metrics.gauge(Gauge::UntrustedProxy);
+        for origin in [direct, untrusted] {
+            let local = caller(&origin, "127.0.0.1", &[("Host", "x")]);
+            assert!(origin.is_admin(&local) && local.is_local());
+            origin.notice("127.0.0.1".parse().unwrap(), &local, &metrics);
+            let stranger = caller(&origin, "192.0.2.1", &[(REAL, "127.0.0.1")]);
+            assert!(!origin.is_admin(&stranger));
+            origin.notice("192.0.2.1".parse().unwrap(), &stranger, &metrics);
+            assert_eq!(told(), 0);
+            for name in [XFF, "x-real-ip", "FORWARDED"] {
+                let proxied = caller(&origin, "127.0.0.1", &[(name, "192.0.2.1")]);
+                assert!(!origin.is_admin(&proxied) && !proxied.is_local(), "{name}");
+                assert_eq!(proxied.address.to_string(), "127.0.0.1");
+                origin.notice("127.0.0.1".parse().unwrap(), &proxied, &metrics);
+                assert_eq!(told(), 1);
+            }
+            metrics.set(Gauge::UntrustedProxy, 0);
         }
     }
 
     /// C9
     #[test]
-    fn one_x_real_ip_wins_and_two_are_ignored() {
-        let origin = proxy();
-        let one = [("x-real-ip", "192.0.2.5"), (XFF, "192.0.2.1")];
-        assert_eq!(decide(&origin, "10.0.0.1", &one), "192.0.2.5");
-        let two = [
-            ("X-Real-IP", "192.0.2.5"),
-            ("X-Real-IP", "192.0.2.6"),
-            (XFF, "192.0.2.1"),
-        ];
-        assert_eq!(decide(&origin, "10.0.0.1", &two), "192.0.2.1");
-        let three = [
-            ("X-Real-IP", "192.0.2.5"),
-            ("X-Real-IP", "192.0.2.6"),
-            ("X-Real-IP", "192.0.2.7"),
-        ];
-        assert_eq!(decide(&origin, "10.0.0.1", &three), "10.0.0.1");
-        let off = Origin {
-            use_x_real_ip: false,
-            use_x_forwarded_for: false,
+    fn an_admin_may_come_through_a_trusted_proxy_that_names_him() {
+        let origin = Origin {
+            admin_networks: std::iter::once("192.0.2.0/24".parse().unwrap()).collect(),
             ..proxy()
         };
-        assert_eq!(decide(&off, "10.0.0.1", &one), "10.0.0.1");
+        let admin = caller(&origin, "10.0.0.1", &[(XFF, "192.0.2.1")]);
+        assert!(origin.is_admin(&admin));
+        assert!(!origin.is_admin_socket("10.0.0.1".parse().unwrap()));
+        assert!(origin.is_admin_socket("192.0.2.1".parse().unwrap()));
     }
 
     #[test]
@@ -311,42 +482,84 @@ mod tests {
             .chain([(XFF, "192.0.2.1"), (XFF, "10.1.1.1")])
             .collect();
         assert_eq!(decide(&proxy(), "10.0.0.1", &headers), "192.0.2.1");
+        let trusted: Vec<_> = std::iter::once((XFF, "6.6.6.6"))
+            .chain(std::iter::repeat_n((XFF, "10.1.1.1"), 50))
+            .collect();
+        assert_eq!(decide(&proxy(), "10.0.0.1", &trusted), "unknown");
     }
 
     /// C6
     #[test]
     fn status_tells_details_to_admins_only() {
-        let origin = Origin::default();
+        let origin = Origin {
+            admin_networks: std::iter::once("192.0.2.1/32".parse().unwrap()).collect(),
+            ..proxy()
+        };
         let mut forwarding = Forwarding::default();
         forwarding.add(b"X-Real-IP", b"a\x1b[31mb");
-        let text = origin.status("127.0.0.1".parse().unwrap(), &forwarding);
+        forwarding.add(b"X-Forwarded-For", b"6.6.6.6");
+        forwarding.add(b"X-Forwarded-For", b"192.0.2.1");
+        let text = origin.status("10.0.0.1".parse().unwrap(), &forwarding);
         assert_eq!(
             text,
-            "OK\nremote_addr: 127.0.0.1\nx_real_ip: a?[31mb\nx_forwarded_for: -\ndetermined_ip: 127.0.0.1\n"
+            "OK\nremote_addr: 10.0.0.1\nx_real_ip: a?[31mb\nx_forwarded_for: 6.6.6.6, 192.0.2.1\ndetermined_ip: 192.0.2.1\n"
         );
         assert_eq!(
             origin.status("192.0.2.1".parse().unwrap(), &forwarding),
             "OK\n"
+        );
+        let none = Forwarding::default();
+        let text = origin.status("192.0.2.1".parse().unwrap(), &none);
+        assert_eq!(
+            text,
+            "OK\nremote_addr: 192.0.2.1\nx_real_ip: -\nx_forwarded_for: -\ndetermined_ip: 192.0.2.1\n"
         );
     }
 
     proptest! {
         /// C9, R3
         #[test]
-        fn an_untrusted_caller_is_always_itself(
+        fn a_caller_is_itself_or_a_stranger_whom_a_trusted_proxy_names(
             socket in any::<IpAddr>(),
-            lines in proptest::collection::vec((any::<bool>(), proptest::collection::vec(any::<u8>(), 0..60)), 0..12),
+            is_trusted in any::<bool>(),
+            lines in proptest::collection::vec((any::<bool>(), line()), 0..12),
         ) {
             let origin = proxy();
             let mut forwarding = Forwarding::default();
             for (is_real, value) in &lines {
                 forwarding.add(if *is_real { b"X-Real-IP" } else { b"X-Forwarded-For" }, value);
             }
+            let socket = if is_trusted { "10.0.0.1".parse().unwrap() } else { socket };
             let decided = origin.decide(socket, &forwarding);
-            prop_assert_eq!(decided, decided.to_canonical());
-            if !origin.trusted_proxies.covers(socket.to_canonical()) {
-                prop_assert_eq!(decided, socket.to_canonical());
+            if origin.trusted_proxies.covers(socket.to_canonical()) {
+                if let ClientAddress::Known(ip) = decided.address {
+                    prop_assert!(ip == ip.to_canonical() && is_reachable(ip));
+                    prop_assert!(!ip.is_loopback() && !origin.trusted_proxies.covers(ip));
+                }
+            } else if is_reachable(socket.to_canonical()) {
+                prop_assert_eq!(decided.address, ClientAddress::Known(socket.to_canonical()));
+            }
+            if decided.address == ClientAddress::Unknown {
+                prop_assert!(!origin.is_admin(&decided) && !decided.is_local());
             }
         }
+    }
+
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let hop = prop_oneof![
+            Just(""),
+            Just("127.0.0.1"),
+            Just("::1"),
+            Just("[::ffff:127.0.0.1]:1"),
+            Just("10.0.0.2"),
+            Just("[2001:db8:1::1]:99"),
+            Just("192.0.2.1"),
+            Just("2001:db8::1"),
+            Just("0.0.0.0"),
+            Just("x"),
+        ];
+        let hops = proptest::collection::vec(hop, 0..4);
+        let bytes = proptest::collection::vec(any::<u8>(), 0..60);
+        prop_oneof![3 => hops.prop_map(|hops| hops.join(", ").into_bytes()), 1 => bytes]
     }
 }

@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("shown", &[]),
     ("tracker", &["metrics", "clock"]),
     // Whose address a request counts for; shared by the components that meet clients.
-    ("origin", &["tracker"]),
+    ("origin", &["tracker", "metrics"]),
     ("reported", &["tracker", "origin"]),
     // The five in the middle: never one another, never config.
     (

@@ -1,13 +1,14 @@
-//! Any header lines, from any socket: an untrusted caller is itself, and a trusted one is itself or an address that stands there.
+//! Any header lines, from any socket: an untrusted caller is itself, and no admin once it carries a proxy's headers; a trusted
+//! one is an address that stands there, or nobody: never a trusted hop, never loopback.
 #![no_main]
 
 use std::net::IpAddr;
 
 use libfuzzer_sys::fuzz_target;
-use retracker::origin::{self, Forwarding, Mode, Origin};
+use retracker::origin::{self, ClientAddress, Forwarding, Mode, Origin};
 use retracker::tracker::is_reachable;
 
-fuzz_target!(|input: (bool, IpAddr, Vec<(bool, Vec<u8>)>)| {
+fuzz_target!(|input: (bool, IpAddr, Vec<(u8, Vec<u8>)>)| {
     let (is_trusted, stranger, lines) = input;
     let proxy: IpAddr = "10.0.0.1".parse().unwrap();
     let networks = ["10.0.0.0/8", "2001:db8::/32"];
@@ -16,18 +17,26 @@ fuzz_target!(|input: (bool, IpAddr, Vec<(bool, Vec<u8>)>)| {
         trusted_proxies: networks.into_iter().map(|network| network.parse().unwrap()).collect(),
         ..Origin::default()
     };
+    let names: [&[u8]; 4] = [b"x-real-ip", b"X-Forwarded-For", b"Forwarded", b"Host"];
     let mut forwarding = Forwarding::default();
-    for (is_real, value) in &lines {
-        forwarding.add(if *is_real { b"x-real-ip" } else { b"X-Forwarded-For" }, value);
+    for (name, value) in &lines {
+        forwarding.add(names[usize::from(name % 4)], value);
     }
     let socket = if is_trusted { proxy } else { stranger.to_canonical() };
-    let decided = origin.decide(socket, &forwarding);
-    if decided != socket {
-        assert!(origin.trusted_proxies.covers(socket));
-        assert!(is_reachable(decided) && decided == decided.to_canonical());
-        let texts = lines.iter().flat_map(|(_, value)| value.split(|byte| *byte == b','));
-        let whole = lines.iter().map(|(_, value)| value.as_slice());
-        assert!(texts.chain(whole).any(|text| origin::parse(text) == Some(decided)));
+    let caller = origin.decide(socket, &forwarding);
+    if origin.trusted_proxies.covers(socket) {
+        assert!(!origin.is_admin(&caller) && !caller.is_local());
+        if let ClientAddress::Known(ip) = caller.address {
+            assert!(is_reachable(ip) && ip == ip.to_canonical());
+            assert!(!ip.is_loopback() && !origin.trusted_proxies.covers(ip));
+            let texts = lines.iter().flat_map(|(_, value)| value.split(|byte| *byte == b','));
+            let whole = lines.iter().map(|(_, value)| value.as_slice());
+            assert!(texts.chain(whole).any(|text| origin::parse(text) == Some(ip)));
+        }
+    } else {
+        assert_eq!(caller.address.known(), Some(socket).filter(|ip| is_reachable(*ip)));
+        let is_forwarded = lines.iter().any(|(name, _)| name % 4 != 3);
+        assert!(!is_forwarded || !(origin.is_admin(&caller) || caller.is_local()));
     }
     assert!(origin.status(socket, &forwarding).is_ascii());
 });

@@ -19,6 +19,7 @@ const LEDGER: &str = "zones";
 const LEDGER_PERIOD: u32 = 60;
 
 type Acceptor = Arc<dyn Fn(web::Handed) + Send + Sync>;
+type Reporter = Arc<dyn Fn(bool, bool) -> (bool, String) + Send + Sync>;
 
 /// Connections that wait for the pages' start at most.
 const EARLY_MOST: usize = 64;
@@ -28,6 +29,7 @@ const EARLY_MOST: usize = 64;
 #[derive(Default)]
 pub(super) struct Hall {
     acceptor: OnceLock<Acceptor>,
+    reporter: OnceLock<Reporter>,
     early: Mutex<Vec<web::Handed>>,
 }
 
@@ -46,6 +48,16 @@ impl Hall {
         })
     }
 
+    /// Lets the HTTP tracker tell how the process is, once the pages know.
+    pub(super) fn reports(self: &Arc<Self>) -> http::Reports {
+        let hall = Arc::clone(self);
+        Arc::new(move |question, is_admin| {
+            let asks_ready = question == http::Question::Ready;
+            let (is_good, body) = hall.reporter.get()?(asks_ready, is_admin);
+            Some(http::Report { is_good, body })
+        })
+    }
+
     fn receive(&self, handed: web::Handed) {
         if let Some(accept) = self.acceptor.get() {
             return accept(handed);
@@ -60,7 +72,8 @@ impl Hall {
     }
 
     /// The pages are there.
-    pub(super) fn open(&self, acceptor: Acceptor) {
+    pub(super) fn open(&self, acceptor: Acceptor, reporter: Reporter) {
+        self.reporter.get_or_init(|| reporter);
         let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
         let accept = self.acceptor.get_or_init(|| acceptor);
         early.drain(..).for_each(|handed| accept(handed));

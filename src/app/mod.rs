@@ -106,6 +106,7 @@ impl App {
         )?;
         let (addresses, udp_addresses) = (http.addresses(), udp.addresses().to_vec());
         let hall = Arc::new(doors::Hall::default());
+        let http = http.reporting(hall.reports());
         let http = http.start(&tracker, clock, Some(hall.entrance()), &ends_in)?;
         let origin = Arc::new(ArcSwap::from_pointee(config.http.origin.clone()));
         let loaded = Arc::new(ArcSwap::from_pointee(loaded));
@@ -122,7 +123,7 @@ impl App {
         };
         let web = web::start(config.web.clone(), house, doors.make(), ends_in.clone())
             .context("the pages cannot start")?;
-        hall.open(web.acceptor());
+        hall.open(web.acceptor(), web.reports());
         let udp = udp.start(&tracker, clock, first_sheet, &ends_in)?;
         Ok(App {
             clock,

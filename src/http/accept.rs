@@ -10,6 +10,7 @@ use rustix::net::SocketFlags;
 
 use super::advance::{Fate, flags, may_hold};
 use super::connection::Connection;
+use super::holds::Purpose;
 use super::wheel::Tick;
 use super::worker::{FIRST_DOOR, Worker};
 use crate::metrics::{Failure, Transport};
@@ -99,7 +100,7 @@ impl Worker {
         if is_full && self.may_log_at.has_come(self.tick) {
             self.may_log_at = self.tick.after(LOG_PAUSE);
             log::error!(
-                "no connection is kept: {} are held already, as many as max_connections and the limit on open files \
+                "no more connections are kept: {} are held already, as many as max_connections and the limit on open files \
                  (LimitNOFILE) allow",
                 self.live.most_connections
             );
@@ -138,7 +139,9 @@ impl Worker {
 
     /// Holds a connection that goes on: registers it and has its deadline watched.
     fn settle(&mut self, mut connection: Connection) {
-        if connection.hold.is_none() && !may_hold(&self.shared, &self.live, &mut connection) {
+        let is_held = connection.hold.is_some()
+            || may_hold(&self.shared, &self.live, &mut connection, Purpose::Work);
+        if !is_held {
             self.desk
                 .sheet()
                 .failed(Transport::Http, Failure::Connections);
@@ -158,6 +161,7 @@ impl Worker {
             self.slots.free(key);
             return;
         }
+        connection.tell_rest(self.tick);
         connection.wake = self.wheel.put(key, connection.deadline);
         self.slots.put(key, Box::new(connection));
     }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 use super::connection::{Connection, State};
-use super::holds::Bounds;
+use super::holds::{Bounds, Hold, Purpose};
 use super::serve::{Next, Terms, serve};
 use super::wheel::Tick;
 use super::worker::Worker;
@@ -49,6 +49,7 @@ impl Worker {
         };
         let before = connection.state;
         let fate = match connection.state {
+            State::Reading if !has_place(&connection) => Fate::Gone,
             State::Reading => self.read(&mut connection),
             State::Writing(next) => self.flush(&mut connection, next, happened),
             State::Draining(left) => self.drain(&mut connection, left),
@@ -78,6 +79,7 @@ impl Worker {
             self.slots.free(key);
             return;
         }
+        connection.tell_rest(self.tick);
         if !connection.wake.has_come(connection.deadline) {
             connection.wake = self.wheel.put(key, connection.deadline);
         }
@@ -108,13 +110,16 @@ impl Worker {
             let terms = Terms {
                 settings: &live.settings,
                 has_pages: self.shared.pages.is_some(),
+                reports: self.shared.reports.as_ref(),
                 is_stopping: self.stop_at.is_some(),
                 now: self.now,
             };
             let input = self.input.get(from..filled).unwrap_or_default();
             let socket = connection.peer.ip().to_canonical();
             let answered = connection.requests;
-            let may_stay = || connection.hold.is_some() || may_hold(&self.shared, live, connection);
+            let may_stay = || {
+                connection.hold.is_some() || may_hold(&self.shared, live, connection, Purpose::Rest)
+            };
             let served = serve(
                 &mut self.desk,
                 terms,
@@ -250,31 +255,49 @@ impl Worker {
         let Some(pages) = &self.shared.pages else {
             return;
         };
-        if connection.hold.is_none() && !may_hold(&self.shared, &self.live, &mut connection) {
-            self.desk
-                .sheet()
-                .failed(Transport::Http, Failure::Connections);
+        let is_held = connection.hold.is_some()
+            || may_hold(&self.shared, &self.live, &mut connection, Purpose::Work);
+        let sheet = self.desk.sheet();
+        if !is_held {
+            sheet.failed(Transport::Http, Failure::Connections);
             return;
         }
-        pages(Handover {
-            stream: connection.socket.into(),
-            read: connection.pending,
-            peer: connection.peer,
-            hold: connection.hold,
-        });
+        let peer = connection.peer;
+        match connection.into_stream() {
+            Ok((stream, read, hold)) => pages(Handover {
+                stream,
+                read,
+                peer,
+                hold,
+            }),
+            Err(_) => sheet.failed(Transport::Http, Failure::Socket),
+        }
     }
 }
 
+/// Whether the connection still has the place that it rested in.
+fn has_place(connection: &Connection) -> bool {
+    connection.hold.as_ref().is_none_or(Hold::works)
+}
+
 /// Takes a place for the connection, if there is one.
-pub(super) fn may_hold(shared: &Arc<Shared>, live: &Live, connection: &mut Connection) -> bool {
+pub(super) fn may_hold(
+    shared: &Arc<Shared>,
+    live: &Live,
+    connection: &mut Connection,
+    purpose: Purpose,
+) -> bool {
     let ip = connection.peer.ip().to_canonical();
     let most = live.settings.max_connections_per_address;
-    let is_bounded = most > 0 && !live.settings.origin.believes(ip);
+    let origin = &live.settings.origin;
+    let is_bounded = most > 0 && !origin.believes(ip);
     let bounds = Bounds {
         total: live.most_connections,
         per_address: is_bounded.then_some(most),
+        is_admin: origin.is_admin_socket(ip),
     };
-    connection.hold = shared.holds.take(ip, bounds);
+    let held = shared.holds.take(ip, &connection.socket, bounds, purpose);
+    connection.hold = held;
     connection.hold.is_some()
 }
 

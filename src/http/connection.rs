@@ -1,7 +1,9 @@
 //! Connections that are held: their state, and the slots they are kept in.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::holds::Hold;
 use super::serve::Next;
@@ -21,7 +23,8 @@ pub(super) enum State {
 /// One accepted connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) socket: OwnedFd,
+    /// Shared with its place, so that whoever is given the place can shut it.
+    pub(super) socket: Arc<OwnedFd>,
     pub(super) peer: SocketAddr,
     pub(super) state: State,
     /// Bytes of requests that could not be answered yet; empty most of the time.
@@ -41,7 +44,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(socket: OwnedFd, peer: SocketAddr, deadline: Tick) -> Connection {
         Connection {
-            socket,
+            socket: Arc::new(socket),
             peer,
             state: State::Reading,
             pending: Vec::new(),
@@ -53,9 +56,31 @@ impl Connection {
         }
     }
 
-    /// Whether no request is under way.
+    /// Whether it is kept between requests.
     pub(super) fn is_idle(&self) -> bool {
-        self.state == State::Reading && self.pending.is_empty() && self.requests > 0
+        self.is_at_rest() && self.requests > 0
+    }
+
+    /// Whether no request is under way, be it that none has come yet.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.state == State::Reading && self.pending.is_empty()
+    }
+
+    /// Tells its place when it is at rest.
+    pub(super) fn tell_rest(&self, now: Tick) {
+        if let Some(hold) = self.hold.as_ref().filter(|_| self.is_at_rest()) {
+            hold.rests(now);
+        }
+    }
+
+    /// Takes the socket out, for somebody else to serve.
+    pub(super) fn into_stream(self) -> io::Result<(TcpStream, Vec<u8>, Option<Hold>)> {
+        let socket = match Arc::try_unwrap(self.socket) {
+            Ok(socket) => socket,
+            // Somebody looks at its place this very moment.
+            Err(shared) => shared.try_clone()?,
+        };
+        Ok((socket.into(), self.pending, self.hold))
     }
 }
 

@@ -4,14 +4,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Question;
+use super::percent;
 use super::query::{self, Fault, Parameters};
 use super::reply::{self, Form, Retry};
 use super::settings::Settings;
 use crate::clock::{Clock, Seconds};
 use crate::metrics::{Action, Failure, Family, Sheet, Transport};
-use crate::origin::{Forwarding, Origin};
+use crate::origin::{self, Forwarding, Origin};
 use crate::reported::Addresses;
-use crate::tracker::{InfoHash, PeerList, Refusal, Tracker, Turn, is_reachable};
+use crate::tracker::{InfoHash, PeerList, Refusal, Tracker, Turn};
 
 /// One in so many requests is timed: looking at the clock costs as much as parsing a query.
 const TIMED_SHARE: u32 = 16;
@@ -22,18 +24,50 @@ pub(super) enum Errand {
     Announce,
     Scrape,
     Status,
+    Report(Question),
 }
 
-/// What a path and query ask the tracker for; `None` when they are none of its business (P1).
+impl Errand {
+    /// Whether it is the tracker's own; the rest are pages that the lean loop may answer in their stead.
+    pub(super) const fn is_trackers(self) -> bool {
+        !matches!(self, Errand::Report(_))
+    }
+}
+
+/// What a path and query ask the tracker for; `None` when they are none of its business (P1). The path counts as it is
+/// decoded, for the pages' router decodes it as well.
+#[inline]
 pub(super) fn errand(path: &[u8], query: &[u8]) -> Option<Errand> {
     match path {
-        b"/announce" | b"/announce.php" | b"/ann" => Some(Errand::Announce),
-        b"/scrape" | b"/scrape.php" | b"/scr" => Some(Errand::Scrape),
-        b"/status" => Some(Errand::Status),
-        b"/" => query::names_info_hash(query).then_some(Errand::Announce),
-        _ if path.ends_with(b"/announce") => Some(Errand::Announce),
-        _ if path.ends_with(b"/scrape") => Some(Errand::Scrape),
-        _ => None,
+        b"/announce" => Some(Errand::Announce),
+        _ => less_common_errand(path, query),
+    }
+}
+
+fn less_common_errand(path: &[u8], query: &[u8]) -> Option<Errand> {
+    if !path.starts_with(b"/") {
+        return None;
+    }
+    if path == b"/" {
+        return query::names_info_hash(query).then_some(Errand::Announce);
+    }
+    let decoded = percent::decode_path(path);
+    let path = decoded.strip_suffix(b"/").unwrap_or(&decoded);
+    let is_last = |name: &[u8]| {
+        let folder = path.strip_suffix(name);
+        folder.is_some_and(|folder| folder.ends_with(b"/"))
+    };
+    if is_last(b"announce") || is_last(b"announce.php") || path == b"/ann" {
+        Some(Errand::Announce)
+    } else if is_last(b"scrape") || is_last(b"scrape.php") || path == b"/scr" {
+        Some(Errand::Scrape)
+    } else {
+        match path {
+            b"/status" => Some(Errand::Status),
+            b"/health" => Some(Errand::Report(Question::Health)),
+            b"/ready" => Some(Errand::Report(Question::Ready)),
+            _ => None,
+        }
     }
 }
 
@@ -42,34 +76,42 @@ pub(super) fn errand(path: &[u8], query: &[u8]) -> Option<Errand> {
 pub(super) struct Caller<'a> {
     /// The socket's address, canonical.
     socket: IpAddr,
-    /// The address that the request counts for.
-    ip: IpAddr,
-    /// The headers that name an origin, when they were looked at.
+    /// What is known of the client.
+    found: origin::Caller,
+    /// The headers that name an origin, when there are any.
     forwarding: Option<Forwarding<'a>>,
+    /// Whether a page of another site makes the client's browser ask.
+    is_cross_site: bool,
 }
 
 impl<'a> Caller<'a> {
-    /// Finds out who asks. The fields are only looked at when they can matter.
+    /// Finds out who asks. `forwarding` may be left out when the request has no such headers.
     pub(super) fn new(
         origin: &Origin,
         socket: IpAddr,
-        errand: Errand,
-        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        forwarding: Option<Forwarding<'a>>,
+        is_cross_site: bool,
     ) -> Caller<'a> {
-        if errand != Errand::Status && !origin.believes(socket) {
-            return Caller {
-                socket,
-                ip: socket,
-                forwarding: None,
-            };
-        }
-        let mut forwarding = Forwarding::default();
-        fields.for_each(|(name, value)| forwarding.add(name, value));
+        let none = Forwarding::default();
         Caller {
             socket,
-            ip: origin.decide(socket, &forwarding),
-            forwarding: Some(forwarding),
+            found: origin.decide(socket, forwarding.as_ref().unwrap_or(&none)),
+            forwarding,
+            is_cross_site,
         }
+    }
+
+    /// The address of a client that may announce and scrape.
+    fn client(&self) -> Result<IpAddr, Refused> {
+        if self.is_cross_site {
+            return Err(Refused::CrossSite);
+        }
+        self.found.address.known().ok_or(Refused::Address)
+    }
+
+    /// Whether it is one of the people who run the tracker.
+    pub(super) fn is_admin(&self, origin: &Origin) -> bool {
+        origin.is_admin(&self.found)
     }
 
     /// Whether a trusted proxy's chain holds the address.
@@ -123,6 +165,24 @@ impl Desk {
         self.tracker.metrics().sheet(self.sheet)
     }
 
+    /// Counts a report that was given, of how the process is.
+    pub(super) fn reported(&self, caller: &Caller<'_>, origin: &Origin) {
+        self.notice(caller, origin);
+        self.count(caller, Action::Page);
+    }
+
+    fn notice(&self, caller: &Caller<'_>, origin: &Origin) {
+        if caller.forwarding.is_some() {
+            origin.notice(caller.socket, &caller.found, self.tracker.metrics());
+        }
+    }
+
+    fn count(&self, caller: &Caller<'_>, action: Action) {
+        let ip = caller.found.address.known().unwrap_or(caller.socket);
+        self.sheet()
+            .answered(Transport::Http, Family::of(ip), action);
+    }
+
     /// Writes the body of the reply behind what is in `out`, and counts.
     pub(super) fn answer(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
         let start = self
@@ -131,6 +191,7 @@ impl Desk {
             .then(|| self.clock.elapsed());
         self.untimed = self.untimed.wrapping_add(1);
         let caller = request.caller;
+        self.notice(caller, &request.settings.origin);
         let action = match request.errand {
             Errand::Announce => self.announce(request, out),
             Errand::Scrape => self.scrape(request, out),
@@ -140,10 +201,12 @@ impl Desk {
                 out.extend_from_slice(origin.status(caller.socket, &forwarding).as_bytes());
                 Ok(Action::Page)
             }
+            // Answered without the desk, by whoever knows.
+            Errand::Report(_) => Ok(Action::Page),
         };
         let sheet = self.sheet();
         match action {
-            Ok(action) => sheet.answered(Transport::Http, Family::of(caller.ip), action),
+            Ok(action) => self.count(caller, action),
             Err(refused) => {
                 sheet.failed(Transport::Http, refused.failure());
                 let tracker = self.tracker.settings();
@@ -164,18 +227,16 @@ impl Desk {
             now,
             ..
         } = *request;
+        let client = caller.client()?;
         let parameters = Parameters::read(query, settings.run_gc_key.as_bytes());
-        if parameters.asks_sweep && settings.origin.is_admin(caller.ip) {
+        if parameters.asks_sweep && caller.is_admin(&settings.origin) {
             self.tracker.sweep(now);
             out.extend_from_slice(b"OK");
             return Ok(Action::Page);
         }
-        if !is_reachable(caller.ip) {
-            return Err(Refused::Address);
-        }
-        let mut announce = parameters.announce(caller.ip)?;
+        let mut announce = parameters.announce(client)?;
         if !settings.reported.ignore {
-            let Addresses { ip, inner_ip, .. } = self.judge(request, &parameters);
+            let Addresses { ip, inner_ip, .. } = self.judge(client, request, &parameters);
             if !self.tracker.report(&mut announce, ip, inner_ip, now)? {
                 self.sheet()
                     .failed(Transport::Http, Failure::ReportedAddress);
@@ -193,20 +254,25 @@ impl Desk {
             .announce(&announce, &mut turn, &mut self.list)?;
         let form = Form {
             is_compact,
-            wants_v6: caller.ip.is_ipv6(),
-            external_ip: settings.external_ip.then_some(caller.ip),
+            wants_v6: client.is_ipv6(),
+            external_ip: settings.external_ip.then_some(client),
         };
         let warning = self.tracker.warning(replied.warning);
         reply::announce(out, &replied, &self.list, form, warning.as_deref());
         Ok(Action::Announce)
     }
 
-    fn judge(&self, request: &Request<'_>, parameters: &Parameters<'_>) -> Addresses {
+    fn judge(
+        &self,
+        client: IpAddr,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+    ) -> Addresses {
         let Request {
             caller, settings, ..
         } = *request;
         let rules = &settings.reported;
-        let addresses = rules.judge(caller.ip, parameters.reported(), |ip| {
+        let addresses = rules.judge(client, parameters.reported(), |ip| {
             caller.has_hop(ip, &settings.origin)
         });
         if addresses.has_refused {
@@ -224,8 +290,9 @@ impl Desk {
             now,
             ..
         } = *request;
+        let client = caller.client()?;
         query::scrape(query, settings.max_scrape, &mut self.hashes)?;
-        self.tracker.access().admit(caller.ip)?;
+        self.tracker.access().admit(client)?;
         let tracker = &self.tracker;
         let files = self
             .hashes
@@ -242,6 +309,7 @@ enum Refused {
     Query(Fault),
     Core(Refusal),
     Address,
+    CrossSite,
 }
 
 impl From<Fault> for Refused {
@@ -262,6 +330,7 @@ impl Refused {
             Refused::Query(fault) => fault.failure(),
             Refused::Core(refusal) => refusal.failure(),
             Refused::Address => Failure::InvalidAddress,
+            Refused::CrossSite => Failure::CrossSite,
         }
     }
 
@@ -269,10 +338,12 @@ impl Refused {
     const fn retry(self) -> Retry {
         match self {
             Refused::Query(_) => Retry::Unsaid,
-            Refused::Address | Refused::Core(Refusal::AddressIgnored | Refusal::ClientDenied) => {
+            Refused::CrossSite | Refused::Core(Refusal::AddressIgnored | Refusal::ClientDenied) => {
                 Retry::Never
             }
-            Refused::Core(Refusal::AddressBlocked | Refusal::TorrentBlocked) => Retry::Minutes(60),
+            Refused::Address | Refused::Core(Refusal::AddressBlocked | Refusal::TorrentBlocked) => {
+                Retry::Minutes(60)
+            }
             Refused::Core(Refusal::TooMany) => Retry::Minutes(5),
         }
     }
@@ -282,7 +353,8 @@ impl Refused {
         match self {
             Refused::Query(fault) => write(&fault.to_string()),
             Refused::Core(refusal) => write(&refusal.to_string()),
-            Refused::Address => write("address not served"),
+            Refused::Address => write("client address unknown to the tracker"),
+            Refused::CrossSite => write("requests of web pages are not served"),
         }
     }
 }
@@ -301,6 +373,13 @@ mod tests {
             "/x/announce",
             "/a/b/announce",
             "//announce",
+            "/bt/announce.php",
+            "/announce/",
+            "/announce.php/",
+            "/ann/",
+            "/%61nnounce",
+            "/bt%2Fannounce",
+            "/%zz/announc%65%2F",
         ] {
             assert_eq!(
                 errand(path.as_bytes(), b""),
@@ -308,17 +387,34 @@ mod tests {
                 "{path}"
             );
         }
-        for path in ["/scrape", "/scrape.php", "/scr", "/passkey/scrape"] {
+        for path in [
+            "/scrape",
+            "/scrape.php",
+            "/scr",
+            "/passkey/scrape",
+            "/passkey/scrape.php/",
+            "/%73crape",
+        ] {
             assert_eq!(errand(path.as_bytes(), b""), Some(Errand::Scrape), "{path}");
         }
         assert_eq!(errand(b"/", b"info_hash=x"), Some(Errand::Announce));
+        let health = Errand::Report(Question::Health);
+        for path in ["/health", "/health/", "/%68ealth"] {
+            assert_eq!(errand(path.as_bytes(), b""), Some(health), "{path}");
+        }
         for path in [
             "/",
             "",
             "*",
             "/announcement",
-            "/announce/",
+            "/announce//",
+            "/announce.phtml",
+            "/announce%",
+            "/%2561nnounce",
             "announce",
+            "x/announce",
+            "/%2541nn",
+            "/x/ann",
             "/Announce",
             "/stat",
             "/annannounce",

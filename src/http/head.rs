@@ -5,6 +5,8 @@
 
 use memchr::memchr;
 
+use crate::origin;
+
 /// What was asked to be done with the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -31,6 +33,10 @@ pub struct Head<'a> {
     pub keeps_alive: bool,
     /// Whether a body follows, or the client expects a word before it sends one.
     pub has_body: bool,
+    /// Whether a field names another origin of the request than the socket's other end (see [`origin::is_forwarding`]).
+    pub is_forwarded: bool,
+    /// Whether a browser says that a page of another site made it ask.
+    pub is_cross_site: bool,
     /// The field lines, well-formed.
     fields: &'a [u8],
     /// Bytes from the start of the buffer to the end of the head.
@@ -99,6 +105,10 @@ fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
             }
             Some(b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => head.has_body = true,
             Some(b'e') if name.eq_ignore_ascii_case(b"expect") => head.has_body = true,
+            Some(b's') if name.eq_ignore_ascii_case(SEC_FETCH_SITE.as_bytes()) => {
+                head.is_cross_site |= is_cross_site(value);
+            }
+            Some(b'x' | b'f') => head.is_forwarded |= origin::is_forwarding(name),
             _ => {}
         }
         rest = tail;
@@ -155,6 +165,8 @@ fn read_request_line(line: &[u8]) -> Option<Head<'_>> {
         is_http_1_0,
         keeps_alive: false,
         has_body: false,
+        is_forwarded: false,
+        is_cross_site: false,
         fields: &[],
         length: 0,
     })
@@ -184,6 +196,14 @@ fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
         return None;
     }
     Some((name, value.trim_ascii()))
+}
+
+/// The field by which browsers tell whose page makes them ask; no client of BitTorrent sends it.
+pub(super) const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// Whether that field tells of another site. What the browser's user asked for is `none`.
+pub(super) fn is_cross_site(value: &[u8]) -> bool {
+    !(value.eq_ignore_ascii_case(b"same-origin") || value.eq_ignore_ascii_case(b"none"))
 }
 
 /// Whether a comma-separated list holds a word, in any case.
@@ -308,6 +328,42 @@ mod tests {
                 has_body,
                 "{field}"
             );
+        }
+    }
+
+    /// W3
+    #[test]
+    fn requests_that_pages_of_other_sites_make_are_noticed() {
+        for (fields, is_cross_site) in [
+            ("Host: t\r\n", false),
+            ("Sec-Fetch-Site: cross-site\r\n", true),
+            ("sec-fetch-site: same-site\r\n", true),
+            ("Sec-Fetch-Site: Same-Origin\r\n", false),
+            ("Sec-Fetch-Site: none\r\n", false),
+            ("Sec-Fetch-Site: what-comes-next\r\n", true),
+            (
+                "Sec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site\r\n",
+                true,
+            ),
+            ("Sec-Fetch-Mode: no-cors\r\n", false),
+        ] {
+            let text = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+            assert_eq!(complete(&text).is_cross_site, is_cross_site, "{fields}");
+        }
+    }
+
+    /// C9
+    #[test]
+    fn headers_of_proxies_are_noticed() {
+        for (field, is_forwarded) in [
+            ("X-Forwarded-For: 192.0.2.1", true),
+            ("x-real-ip: 192.0.2.1", true),
+            ("forwarded: for=192.0.2.1", true),
+            ("X-Forwarded-Proto: https", false),
+            ("From: a", false),
+        ] {
+            let text = format!("GET / HTTP/1.1\r\n{field}\r\n\r\n");
+            assert_eq!(complete(&text).is_forwarded, is_forwarded, "{field}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The HTTP tracker (BEP 3, 7, 23, 48): a lean HTTP/1.x loop that answers announces and scrapes itself and hands every other
 //! request, with what it has read of it, to whoever serves the pages on the same port.
 //!
-//! - [`head`], [`query`] and [`reply`] are the codecs: bytes in, values out, and back.
+//! - [`head`], [`query`] (with `percent`) and [`reply`] are the codecs: bytes in, values out, and back.
 //! - `desk` answers one request; `serve` a buffer of them; neither knows a socket.
 //! - `worker` is the loop on the sockets: `accept` at its doors, `advance` on its connections, with `wheel` (time limits) and
 //!   `holds` (bounds on connections).
@@ -14,6 +14,7 @@ mod desk;
 pub mod head;
 mod holds;
 mod listen;
+mod percent;
 pub mod query;
 pub mod reply;
 mod routes;
@@ -40,6 +41,7 @@ use self::holds::Holds;
 use self::listen::Listeners;
 use self::worker::Worker;
 use crate::clock::Clock;
+use crate::metrics::Gauge;
 use crate::parts::{self, End};
 use crate::tracker::Tracker;
 
@@ -63,6 +65,28 @@ pub struct Handover {
 /// Takes over connections; called on a worker, so it must not block.
 pub type Pages = Arc<dyn Fn(Handover) + Send + Sync>;
 
+/// What may be asked about the process itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Whether it and all of its parts are alive (`/health`).
+    Health,
+    /// Whether all is restored as well (`/ready`).
+    Ready,
+}
+
+/// How the process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Whether all is well: 200, else 503.
+    pub is_good: bool,
+    /// JSON.
+    pub body: String,
+}
+
+/// Tells how the process is, in more words to an admin; nothing as long as nobody knows. Called on a worker, so that strangers
+/// who fill the places of the pages hide nothing from whoever watches; it must not block.
+pub type Reports = Arc<dyn Fn(Question, bool) -> Option<Report> + Send + Sync>;
+
 /// Settings with what follows from them.
 #[derive(Debug)]
 struct Live {
@@ -84,6 +108,7 @@ struct Shared {
     live: Arc<ArcSwap<Live>>,
     holds: Arc<Holds>,
     pages: Option<Pages>,
+    reports: Option<Reports>,
     grace_ms: AtomicU64,
 }
 
@@ -94,11 +119,20 @@ impl Shared {
 }
 
 /// Listening sockets that nobody serves yet.
-#[derive(Debug)]
 pub struct Bound {
     settings: Settings,
     listeners: Vec<Listeners>,
     workers: usize,
+    reports: Option<Reports>,
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Bound")
+            .field("settings", &self.settings)
+            .field("listeners", &self.listeners)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Opens the listening sockets of the settings, or takes over `inherited` ones in their stead when there are any.
@@ -135,6 +169,7 @@ pub fn bind(settings: &Settings, inherited: Vec<TcpListener>) -> io::Result<Boun
         settings: settings.clone(),
         listeners,
         workers,
+        reports: None,
     })
 }
 
@@ -150,6 +185,15 @@ impl Bound {
     /// How many workers there will be; they count on the first so many sheets.
     pub fn workers(&self) -> usize {
         self.workers
+    }
+
+    /// Answers `/health` and `/ready` with what `reports` tells; without it, and as long as it tells nothing, they are pages.
+    #[must_use]
+    pub fn reporting(self, reports: Reports) -> Bound {
+        Bound {
+            reports: Some(reports),
+            ..self
+        }
     }
 
     /// Starts the workers. Requests that are not for the tracker go to `pages`; without them they are not found.
@@ -174,6 +218,7 @@ impl Bound {
             live: Arc::new(ArcSwap::from_pointee(Live::new(self.settings))),
             holds: Arc::new(Holds::new(Arc::clone(tracker.metrics()))),
             pages,
+            reports: self.reports,
             grace_ms: AtomicU64::new(0),
         });
         let mut running = Running {
@@ -215,6 +260,8 @@ impl Running {
 
     /// Replaces the settings, except `listen` and `workers`. Connections that are held stay.
     pub fn configure(&self, settings: Settings) {
+        // Whether a proxy is overlooked still is seen anew.
+        self.tracker.metrics().set(Gauge::UntrustedProxy, 0);
         self.shared.live.store(Arc::new(Live::new(settings)));
     }
 

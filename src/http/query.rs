@@ -1,12 +1,14 @@
 //! The query of an announce or a scrape, from raw bytes to checked values; it borrows and never allocates.
 //!
-//! Percent-decoding happens exactly once, here. A plus sign is a plus sign. What is required and wrong is a [`Fault`] of fixed
-//! text; what is optional and wrong counts as absent (P2–P4, P10, P11, P21).
+//! Percent-decoding happens exactly once, here. A plus sign is a blank, as the encoders of forms write it: a byte 0x2b comes
+//! encoded. What is required and wrong is a [`Fault`] of fixed text; what is optional and wrong counts as absent (P2–P4, P10,
+//! P11, P21).
 
 use std::net::IpAddr;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
+use super::percent::decode;
 use crate::metrics::Failure;
 use crate::origin;
 use crate::tracker::{Announce, ClientKey, Event, InfoHash, PeerId};
@@ -20,6 +22,9 @@ pub enum Fault {
     /// Neither 20 nor 32 bytes, or broken percent-encoding.
     #[error("invalid info_hash")]
     InvalidInfoHash,
+    /// The hash as it is printed, 40 or 64 hex digits: somebody tries by hand, or with a library that encodes nothing.
+    #[error("info_hash must be 20 raw bytes, percent-encoded, not hex digits")]
+    HexInfoHash,
     /// More info hashes than one scrape may ask for.
     #[error("too many info_hashes")]
     TooManyInfoHashes,
@@ -42,7 +47,7 @@ impl Fault {
     pub const fn failure(self) -> Failure {
         match self {
             Fault::MissingInfoHash => Failure::MissingInfoHash,
-            Fault::InvalidInfoHash => Failure::InvalidInfoHash,
+            Fault::InvalidInfoHash | Fault::HexInfoHash => Failure::InvalidInfoHash,
             Fault::TooManyInfoHashes => Failure::TooManyInfoHashes,
             Fault::MissingPeerId => Failure::MissingPeerId,
             Fault::InvalidPeerId => Failure::InvalidPeerId,
@@ -86,16 +91,14 @@ impl<'a> Parameters<'a> {
         found
     }
 
-    /// Fills what is missing from names in odd case and from behind further question marks.
+    /// Fills what is missing from names in odd case or encoded, and from behind further question marks.
     #[cold]
     fn search_harder(&mut self, query: &'a [u8]) {
         for part in query.split(|byte| *byte == b'?') {
             for (name, value) in Pairs(part) {
-                let mut lower = [0; 16];
-                if let Some(lower) = lower.get_mut(..name.len()) {
-                    lower.copy_from_slice(name);
-                    lower.make_ascii_lowercase();
-                    self.take(lower, value);
+                let mut plain = [0; LONGEST_NAME];
+                if let Some(name) = plain_name(name, &mut plain) {
+                    self.take(name, value);
                 }
             }
         }
@@ -132,7 +135,7 @@ impl<'a> Parameters<'a> {
     /// The fault that the client is to read.
     pub fn announce(&self, ip: IpAddr) -> Result<Announce, Fault> {
         let info_hash = self.info_hash.ok_or(Fault::MissingInfoHash)?;
-        let info_hash = read_info_hash(info_hash).ok_or(Fault::InvalidInfoHash)?;
+        let info_hash = read_info_hash(info_hash).ok_or_else(|| not_a_hash(info_hash))?;
         let mut peer_id = [0; 20];
         let text = self.peer_id.ok_or(Fault::MissingPeerId)?;
         if decode(text, &mut peer_id) != Some(peer_id.len()) {
@@ -192,7 +195,8 @@ pub fn scrape(query: &[u8], max: usize, hashes: &mut Vec<InfoHash>) -> Result<()
     if hashes.is_empty() {
         for part in query.split(|byte| *byte == b'?') {
             for (name, value) in Pairs(part) {
-                if name.eq_ignore_ascii_case(b"info_hash") {
+                let mut plain = [0; LONGEST_NAME];
+                if plain_name(name, &mut plain) == Some(b"info_hash") {
                     push_info_hash(value, max, hashes)?;
                 }
             }
@@ -213,13 +217,27 @@ fn push_info_hash(value: &[u8], max: usize, hashes: &mut Vec<InfoHash>) -> Resul
     if hashes.len() >= max {
         return Err(Fault::TooManyInfoHashes);
     }
-    hashes.push(read_info_hash(value).ok_or(Fault::InvalidInfoHash)?);
+    hashes.push(read_info_hash(value).ok_or_else(|| not_a_hash(value))?);
     Ok(())
 }
 
 /// Whether a query asks for a torrent at all; decides whether `/` is an announce (P1).
 pub fn names_info_hash(query: &[u8]) -> bool {
-    Pairs(strip_question_marks(query)).any(|(name, _)| name == b"info_hash")
+    Pairs(strip_question_marks(query)).any(|(name, _)| {
+        let mut plain = [0; LONGEST_NAME];
+        plain_name(name, &mut plain) == Some(b"info_hash")
+    })
+}
+
+/// Room for the name of any parameter that is known.
+const LONGEST_NAME: usize = 16;
+
+/// A name decoded and in lower case; `None` when it is too long for any that is known, or broken.
+fn plain_name<'a>(name: &[u8], plain: &'a mut [u8; LONGEST_NAME]) -> Option<&'a [u8]> {
+    let length = decode(name, plain)?;
+    let name = plain.get_mut(..length)?;
+    name.make_ascii_lowercase();
+    Some(name)
 }
 
 /// Some announce URLs end in `?` already and clients put another one behind it.
@@ -258,6 +276,20 @@ fn read_info_hash(text: &[u8]) -> Option<InfoHash> {
         return None;
     }
     bytes.first_chunk().copied().map(InfoHash)
+}
+
+/// What is wrong with a hash that was not read.
+#[cold]
+fn not_a_hash(text: &[u8]) -> Fault {
+    let mut bytes = [0; 64];
+    let length = decode(text, &mut bytes);
+    let digits = length.filter(|length| *length == 40 || *length == 64);
+    let digits = digits.and_then(|length| bytes.get(..length));
+    if digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+        Fault::HexInfoHash
+    } else {
+        Fault::InvalidInfoHash
+    }
 }
 
 fn read_event(text: &[u8]) -> Event {
@@ -306,54 +338,11 @@ fn encoded_number(text: &[u8]) -> Option<u64> {
 
 /// The value itself when nothing in it is encoded, else decoded into `short`; `None` when broken or too long.
 fn decode_short<'a>(text: &'a [u8], short: &'a mut [u8; SHORT_BYTES]) -> Option<&'a [u8]> {
-    if !text.contains(&b'%') {
+    if memchr2(b'%', b'+', text).is_none() {
         return Some(text);
     }
     let length = decode(text, short)?;
     short.get(..length)
-}
-
-/// Undoes percent-encoding, once; `None` when an escape is broken or `out` is too small.
-#[inline]
-fn decode(text: &[u8], out: &mut [u8]) -> Option<usize> {
-    let mut bytes = text.iter();
-    let mut length = 0;
-    while let Some(byte) = bytes.next() {
-        let byte = match byte {
-            b'%' => hex_digit(*bytes.next()?)? << 4 | hex_digit(*bytes.next()?)?,
-            byte => *byte,
-        };
-        *out.get_mut(length)? = byte;
-        length += 1;
-    }
-    Some(length)
-}
-
-/// The value of every byte as a hex digit; [`NO_DIGIT`] for the others.
-const HEX_DIGITS: [u8; 256] = {
-    let mut table = [NO_DIGIT; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        #[expect(clippy::indexing_slicing, reason = "checked when compiled")]
-        {
-            table[byte as usize] = match byte {
-                b'0'..=b'9' => byte - b'0',
-                b'a'..=b'f' => byte - b'a' + 10,
-                b'A'..=b'F' => byte - b'A' + 10,
-                _ => NO_DIGIT,
-            };
-        }
-        byte += 1;
-    }
-    table
-};
-
-const NO_DIGIT: u8 = 0xff;
-
-#[inline]
-fn hex_digit(digit: u8) -> Option<u8> {
-    let value = HEX_DIGITS.get(usize::from(digit))?;
-    (*value != NO_DIGIT).then_some(*value)
 }
 
 #[cfg(test)]
@@ -386,7 +375,7 @@ mod tests {
     }
 
     fn reads_back(hash: [u8; 20]) {
-        let bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!()*+".contains(&byte);
+        let bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!()*".contains(&byte);
         for text in [encode(&hash, bare, false), encode(&hash, |_| false, true)] {
             let query = format!("info_hash={text}{PEER}");
             assert_eq!(
@@ -429,6 +418,8 @@ mod tests {
                 escape[2] = digits[usize::from(byte & 15)];
             }
             assert_eq!(read_info_hash(&text), Some(InfoHash(hash)));
+            let (form, length) = form_encoded(&hash);
+            assert_eq!(read_info_hash(&form[..length]), Some(InfoHash(hash)));
         }
         for _ in 0..1 << 12 {
             rng.fill(&mut hash);
@@ -436,11 +427,52 @@ mod tests {
         }
     }
 
+    /// As the encoders of forms write it: bare where it may be, a plus sign for a blank.
+    fn form_encoded(hash: &[u8; 20]) -> ([u8; 60], usize) {
+        let mut text = [0; 60];
+        let mut length = 0;
+        for byte in hash {
+            let escape = [
+                b'%',
+                b"0123456789ABCDEF"[usize::from(byte >> 4)],
+                b"0123456789ABCDEF"[usize::from(byte & 15)],
+            ];
+            let written: &[u8] = match byte {
+                b' ' => b"+",
+                byte if byte.is_ascii_alphanumeric() || b"*-._".contains(byte) => &[*byte],
+                _ => &escape,
+            };
+            text[length..length + written.len()].copy_from_slice(written);
+            length += written.len();
+        }
+        (text, length)
+    }
+
     /// P2
     #[test]
-    fn plus_is_a_plus_sign_and_decoding_happens_once() {
-        let hash = announce(format!("info_hash=++++++++++%2541%2b%2Bzzzzz{PEER}"));
-        assert_eq!(hash.unwrap().info_hash.0, *b"++++++++++%41++zzzzz");
+    fn plus_is_a_blank_and_decoding_happens_once() {
+        let hash = announce(format!("info_hash=++++%20+++++%2541%2b%2Bzzzzz{PEER}"));
+        assert_eq!(hash.unwrap().info_hash.0, *b"          %41++zzzzz");
+        assert_eq!(with("&numwant=+5").num_want, None);
+        assert_eq!(with("&event=stop+ped").event, Event::None);
+    }
+
+    /// P4
+    #[test]
+    fn a_hash_in_hex_digits_is_told_what_is_expected() {
+        for length in [40, 64] {
+            for digits in ["aF", "%61%46"] {
+                let hex = digits.repeat(length / 2);
+                let query = format!("info_hash={hex}{PEER}");
+                assert_eq!(announce(&query), Err(Fault::HexInfoHash));
+                let scraped = scrape(query.as_bytes(), 1, &mut Vec::new());
+                assert_eq!(scraped, Err(Fault::HexInfoHash));
+            }
+            let other = format!("info_hash={}{PEER}", "ag".repeat(length / 2));
+            assert_eq!(announce(&other), Err(Fault::InvalidInfoHash));
+        }
+        let text = Fault::HexInfoHash.to_string();
+        assert!(text.contains("20 raw bytes, percent-encoded"));
     }
 
     /// P3
@@ -467,6 +499,8 @@ mod tests {
             format!("{HASH}{PEER}&{}", "unknown=1&".repeat(700)),
             format!("INFO_HASH=bbbbbbbbbbbbbbbbbbbb&Port=1&{HASH}{PEER}"),
             "Info_Hash=aaaaaaaaaaaaaaaaaaaa&PEER_ID=-XX0001-bbbbbbbbbbbb&Port=6881".to_owned(),
+            "info%5Fhash=aaaaaaaaaaaaaaaaaaaa&peer%5fid=-XX0001-bbbbbbbbbbbb&%70ort=6881"
+                .to_owned(),
         ] {
             assert_eq!(announce(&query).unwrap(), with(""), "{query}");
         }

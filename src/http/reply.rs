@@ -42,9 +42,16 @@ const COMMON_DIGITS: usize = 3;
 
 /// Writes the head of a reply with the status line's code and reason, as `200 OK`; the length is filled in by [`finish`].
 pub fn begin(out: &mut Vec<u8>, status: &str, frame: Frame) -> Begun {
+    begin_with(out, status, b"text/plain\r\n", frame)
+}
+
+/// As [`begin`], with the lines of the head from the value of Content-Type on.
+#[inline]
+fn begin_with(out: &mut Vec<u8>, status: &str, fields: &[u8], frame: Frame) -> Begun {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_bytes());
-    out.extend_from_slice(b"\r\nContent-Type: text/plain\r\n");
+    out.extend_from_slice(b"\r\nContent-Type: ");
+    out.extend_from_slice(fields);
     if frame.closes {
         out.extend_from_slice(b"Connection: close\r\n");
     } else if frame.tells_keep_alive {
@@ -87,6 +94,20 @@ pub fn finish(out: &mut Vec<u8>, begun: &Begun) {
 /// Writes a whole reply with a short text.
 pub fn text(out: &mut Vec<u8>, status: &str, frame: Frame, body: &str) {
     let begun = begin(out, status, frame);
+    out.extend_from_slice(body.as_bytes());
+    finish(out, &begun);
+}
+
+/// Writes a whole reply about the process, in JSON that nobody may keep or take for anything else.
+pub fn report(out: &mut Vec<u8>, is_good: bool, frame: Frame, body: &str) {
+    let status = if is_good {
+        "200 OK"
+    } else {
+        "503 Service Unavailable"
+    };
+    let fields =
+        b"application/json\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+    let begun = begin_with(out, status, fields, frame);
     out.extend_from_slice(body.as_bytes());
     finish(out, &begun);
 }

@@ -4,15 +4,18 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use actix_web::http::Method;
+use actix_web::guard::fn_guard;
+use actix_web::http::{Method, Uri};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use arc_swap::ArcSwap;
 
 use super::Live;
-use super::desk::{self, Caller, Desk, errand};
+use super::desk::{self, Caller, Desk, Errand, errand};
+use super::head::{self, SEC_FETCH_SITE};
 use crate::clock::Clock;
 use crate::metrics::{Failure, Transport};
+use crate::origin::Forwarding;
 use crate::tracker::Tracker;
 
 /// The tracker's routes; cheap to clone into every application factory.
@@ -35,28 +38,24 @@ impl Routes {
         }
     }
 
-    /// Mounts the tracker's paths (P1), but for `/`, which belongs to the pages.
+    /// Mounts the tracker's paths (P1) before all others; whether a path is one, the desk decides, here as on the lean loop.
     pub fn mount(&self, service: &mut ServiceConfig) {
-        let paths = [
-            "/announce",
-            "/announce.php",
-            "/ann",
-            "/scrape",
-            "/scrape.php",
-            "/scr",
-            "/status",
-            "/{above:.*}/announce",
-            "/{above:.*}/scrape",
-        ];
-        for path in paths {
-            let routes = Data::new(self.clone());
-            service.service(web::resource(path).app_data(routes).to(respond));
-        }
+        let is_ours = fn_guard(|context| errand_of(&context.head().uri).is_some());
+        let paths = web::resource("/{path:.*}").guard(is_ours);
+        service.service(paths.app_data(Data::new(self.clone())).to(respond));
     }
 }
 
+fn errand_of(uri: &Uri) -> Option<Errand> {
+    errand(uri.path().as_bytes(), query_of(uri)).filter(|errand| errand.is_trackers())
+}
+
+fn query_of(uri: &Uri) -> &[u8] {
+    uri.query().unwrap_or_default().as_bytes()
+}
+
 async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
-    let query = request.uri().query().unwrap_or_default().as_bytes();
+    let query = query_of(request.uri());
     let mut desk = Desk::new(Arc::clone(&routes.tracker), routes.clock, SPARE_SHEET);
     if request.method() != Method::GET && request.method() != Method::HEAD {
         desk.sheet().failed(Transport::Http, Failure::Method);
@@ -65,7 +64,7 @@ async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
             .content_type("text/plain")
             .body("method not allowed\n");
     }
-    let Some(errand) = errand(request.uri().path().as_bytes(), query) else {
+    let Some(errand) = errand_of(request.uri()) else {
         return HttpResponse::NotFound().finish();
     };
     let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -74,10 +73,14 @@ async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
         .as_ref()
         .map_or(unknown, SocketAddr::ip)
         .to_canonical();
-    let fields = request.headers().iter();
+    let headers = request.headers();
+    let fields = headers.iter();
     let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    let forwarding = Some(Forwarding::of(fields));
+    let mut sites = headers.get_all(SEC_FETCH_SITE);
+    let is_cross_site = sites.any(|site| head::is_cross_site(site.as_bytes()));
     let live = routes.live.load();
-    let caller = Caller::new(&live.settings.origin, socket, errand, fields);
+    let caller = Caller::new(&live.settings.origin, socket, forwarding, is_cross_site);
     let mut body = Vec::new();
     let asked = desk::Request {
         errand,
@@ -122,7 +125,15 @@ mod tests {
             let peer = SocketAddr::from(([192, 0, 2, 1], 5000));
             let get = |uri: &str| TestRequest::get().uri(uri).peer_addr(peer).to_request();
             let query = "info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1&left=0";
-            for path in ["/announce", "/ann", "/announce.php", "/x/y/announce"] {
+            for path in [
+                "/announce",
+                "/ann",
+                "/announce.php",
+                "/x/y/announce",
+                "/bt/announce.php/",
+                "/%61nnounce",
+                "/",
+            ] {
                 let reply = call_service(&app, get(&format!("{path}?{query}"))).await;
                 assert_eq!(reply.headers().get("content-type").unwrap(), "text/plain");
                 let body = read_body(reply).await;
@@ -142,7 +153,9 @@ mod tests {
                 .peer_addr(peer)
                 .to_request();
             assert_eq!(call_service(&app, posted).await.status(), 405);
-            assert_eq!(call_service(&app, get("/other")).await.status(), 404);
+            for path in ["/other", "/?info=hash", "/announcement"] {
+                assert_eq!(call_service(&app, get(path)).await.status(), 404, "{path}");
+            }
         });
     }
 }

@@ -8,8 +8,10 @@ use super::desk::{Caller, Desk, Errand, Request, errand};
 use super::head::{self, Head, Method, Parsed};
 use super::reply::{self, Frame};
 use super::settings::Settings;
+use super::{Question, Report, Reports};
 use crate::clock::Seconds;
 use crate::metrics::{Failure, Sheet, Transport};
+use crate::origin::{Forwarding, Origin};
 
 /// What a connection needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +41,14 @@ pub(super) struct Served {
 }
 
 /// The circumstances under which a connection is served.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Terms<'a> {
     /// The settings in force.
     pub(super) settings: &'a Settings,
     /// Whether there are pages to hand other requests to.
     pub(super) has_pages: bool,
+    /// Who tells how the process is.
+    pub(super) reports: Option<&'a Reports>,
     /// Whether connections end after their request, because the process does.
     pub(super) is_stopping: bool,
     /// The time.
@@ -121,7 +125,8 @@ fn respond(
     out: &mut Vec<u8>,
 ) -> Next {
     let errand = errand(head.path, head.query);
-    if let (Some(_), Method::Other) = (errand, head.method) {
+    let is_trackers = errand.is_some_and(Errand::is_trackers);
+    if is_trackers && head.method == Method::Other {
         desk.sheet().failed(Transport::Http, Failure::Method);
         reply::text(
             out,
@@ -131,8 +136,13 @@ fn respond(
         );
         return Next::Drain;
     }
-    let errand = errand.filter(|_| !head.has_body);
-    if errand.is_none() && terms.has_pages {
+    let errand = errand.filter(|_| !head.has_body && head.method != Method::Other);
+    let told = match errand {
+        Some(Errand::Report(question)) => report(desk, terms, socket, question, head),
+        _ => None,
+    };
+    let errand = errand.filter(|_| is_trackers);
+    if errand.is_none() && told.is_none() && terms.has_pages {
         return Next::HandOver;
     }
     // Without pages nobody reads bodies; their bytes must not be taken for a request.
@@ -142,9 +152,10 @@ fn respond(
         tells_keep_alive: stays && head.is_http_1_0,
         is_head_only: head.method == Method::Head,
     };
-    match errand {
-        Some(errand) => answer(desk, terms, socket, errand, head, frame, out),
-        None => {
+    match (errand, told) {
+        (Some(errand), _) => answer(desk, terms, socket, errand, head, frame, out),
+        (None, Some(told)) => reply::report(out, told.is_good, frame, &told.body),
+        (None, None) => {
             desk.sheet().failed(Transport::Http, Failure::NotFound);
             reply::text(out, "404 Not Found", frame, "not found\n");
         }
@@ -156,6 +167,27 @@ fn respond(
     }
 }
 
+/// What is to be told of the process, and counts it.
+#[cold]
+fn report(
+    desk: &Desk,
+    terms: Terms<'_>,
+    socket: IpAddr,
+    question: Question,
+    head: &Head<'_>,
+) -> Option<Report> {
+    let origin = &terms.settings.origin;
+    let caller = caller(origin, socket, head);
+    let report = terms.reports?(question, caller.is_admin(origin))?;
+    desk.reported(&caller, origin);
+    Some(report)
+}
+
+fn caller<'a>(origin: &Origin, socket: IpAddr, head: &Head<'a>) -> Caller<'a> {
+    let forwarding = head.is_forwarded.then(|| Forwarding::of(head.fields()));
+    Caller::new(origin, socket, forwarding, head.is_cross_site)
+}
+
 fn answer(
     desk: &mut Desk,
     terms: Terms<'_>,
@@ -165,7 +197,7 @@ fn answer(
     frame: Frame,
     out: &mut Vec<u8>,
 ) {
-    let caller = Caller::new(&terms.settings.origin, socket, errand, head.fields());
+    let caller = caller(&terms.settings.origin, socket, head);
     let begun = reply::begin(out, "200 OK", frame);
     let request = Request {
         errand,

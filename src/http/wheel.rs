@@ -18,6 +18,11 @@ impl Tick {
         Tick(u32::try_from(ticks & u128::from(u32::MAX)).unwrap_or(0))
     }
 
+    /// Grows with time, but for the moment at which the clock wraps.
+    pub(super) fn number(self) -> u64 {
+        self.0.into()
+    }
+
     /// The first tick at which `time` has gone by for certain.
     pub(super) fn after(self, time: Duration) -> Tick {
         let ticks = time.as_millis().div_ceil(TICK.as_millis()) + 1;

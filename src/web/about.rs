@@ -56,6 +56,7 @@ struct Parts {
     connections: u64,
     panics: u64,
     memory_bytes: u64,
+    has_untrusted_proxy: bool,
 }
 
 fn parts(state: &State) -> Parts {
@@ -78,6 +79,7 @@ fn parts(state: &State) -> Parts {
         connections: gauge(Gauge::Connections),
         panics: gauge(Gauge::Panics),
         memory_bytes: super::prometheus::resident_bytes().unwrap_or(0),
+        has_untrusted_proxy: gauge(Gauge::UntrustedProxy) > 0,
     }
 }
 

@@ -7,45 +7,49 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderValue};
 
 use super::{State, request};
-use crate::origin::{Forwarding, Origin};
+use crate::origin::{self, Forwarding, Origin};
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
-    /// The canonical address that the request counts for.
+    /// The canonical address that the request counts for. All whose address is unknown count as one, the unspecified address.
     pub(super) ip: IpAddr,
     /// Whether it belongs to an admin network.
     pub(super) is_admin: bool,
+    /// Whether it was made on this machine, and not by a proxy on it for somebody else.
+    pub(super) is_local: bool,
 }
 
 impl Caller {
-    fn new<'a>(
-        origin: &Origin,
-        socket: IpAddr,
-        fields: impl Iterator<Item = (&'a str, &'a [u8])>,
-    ) -> Caller {
-        let mut forwarding = Forwarding::default();
-        fields.for_each(|(name, value)| forwarding.add(name.as_bytes(), value));
-        let ip = origin.decide(socket, &forwarding);
+    fn new(origin: &Origin, caller: &origin::Caller) -> Caller {
+        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         Caller {
-            ip,
-            is_admin: origin.is_admin(ip),
+            ip: caller.address.known().unwrap_or(unknown),
+            is_admin: origin.is_admin(caller),
+            is_local: caller.is_local(),
         }
     }
 
     /// Who sent the bytes that begin with a whole head.
     pub(super) fn of_bytes(origin: &Origin, socket: IpAddr, bytes: &[u8]) -> Caller {
-        Caller::new(origin, socket, request::fields(bytes).into_iter())
+        let fields = request::fields(bytes).into_iter();
+        let forwarding = Forwarding::of(fields.map(|(name, value)| (name.as_bytes(), value)));
+        Caller::new(origin, &origin.decide(socket, &forwarding))
     }
 
     /// Who sent the request. An admin is one only under a name of ours: under another one it is a page of a foreign site that
     /// asks, in an admin's browser.
     pub(super) fn of(state: &State, request: &HttpRequest) -> Caller {
-        let fields = request.headers().iter();
-        let fields = fields.map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let caller = Caller::new(&state.doors.origin.load(), socket(request), fields);
+        let origin = state.doors.origin.load();
+        let (socket, headers) = (socket(request), request.headers().iter());
+        let fields = headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        let decided = origin.decide(socket, &Forwarding::of(fields));
+        origin.notice(socket, &decided, &state.metrics);
+        let caller = Caller::new(&origin, &decided);
+        let names_us = names_us(state, request);
         Caller {
-            is_admin: caller.is_admin && names_us(state, request),
+            is_admin: caller.is_admin && names_us,
+            is_local: caller.is_local && names_us,
             ..caller
         }
     }
@@ -58,7 +62,7 @@ fn socket(request: &HttpRequest) -> IpAddr {
 }
 
 /// Whether the request was sent to a name of ours.
-pub(super) fn names_us(state: &State, request: &HttpRequest) -> bool {
+fn names_us(state: &State, request: &HttpRequest) -> bool {
     let host = request.headers().get(HOST);
     state.hosts.know(host.map(HeaderValue::as_bytes))
 }

@@ -65,32 +65,39 @@ pub(super) fn faults(state: &State) -> Vec<Fault> {
 
 /// Whether the process is alive and all of its parts are.
 pub(super) async fn health(state: Data<State>, request: HttpRequest) -> HttpResponse {
-    let mut faults = faults(&state);
-    faults.retain(|fault| *fault != Fault::Restoring);
-    reply(&state, &request, &faults)
+    reply(&state, &request, false)
 }
 
 /// Whether everything is restored, and snapshots succeed.
 pub(super) async fn ready(state: Data<State>, request: HttpRequest) -> HttpResponse {
-    let faults = faults(&state);
-    reply(&state, &request, &faults)
+    reply(&state, &request, true)
 }
 
-fn reply(state: &State, request: &HttpRequest, faults: &[Fault]) -> HttpResponse {
-    let mut reply = HttpResponse::build(if faults.is_empty() {
+fn reply(state: &State, request: &HttpRequest, asks_ready: bool) -> HttpResponse {
+    let (is_good, body) = report(state, asks_ready, caller::is_admin(state, request));
+    let mut reply = HttpResponse::build(if is_good {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     });
-    let status = if faults.is_empty() { "ok" } else { "fault" };
-    if caller::is_admin(state, request) {
-        if faults.is_empty() {
-            return reply.json(serde_json::json!({ "status": status, "faults": faults }));
+    reply.content_type("application/json").body(body)
+}
+
+/// Whether all is well, and the words for it, in JSON: to an admin with what is wrong and what to do. Neither waits nor
+/// depends on the pages' thread.
+pub(super) fn report(state: &State, asks_ready: bool, is_admin: bool) -> (bool, String) {
+    let mut faults = faults(state);
+    faults.retain(|fault| asks_ready || *fault != Fault::Restoring);
+    let is_good = faults.is_empty();
+    let status = if is_good { "ok" } else { "fault" };
+    let text = |fault: &Fault| state.templates.english(&format!("fault_{}", fault.name()));
+    let texts: Vec<_> = faults.iter().map(text).collect();
+    let told = match (is_admin, is_good) {
+        (false, _) => serde_json::json!({ "status": status }),
+        (true, true) => serde_json::json!({ "status": status, "faults": faults }),
+        (true, false) => {
+            serde_json::json!({ "status": status, "faults": faults, "texts": texts })
         }
-        let text = |fault: &Fault| state.templates.english(&format!("fault_{}", fault.name()));
-        let texts: Vec<_> = faults.iter().map(text).collect();
-        return reply
-            .json(serde_json::json!({ "status": status, "faults": faults, "texts": texts }));
-    }
-    reply.json(serde_json::json!({ "status": status }))
+    };
+    (is_good, told.to_string())
 }

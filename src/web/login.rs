@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::State;
-use super::caller::{self, Caller};
+use super::caller::Caller;
 use super::form::{Form, LOGIN_COOKIE, login_token};
 use super::guard::is_logged_in;
 use super::page::{CSRF, Page, plain, redirect};
@@ -54,10 +54,9 @@ pub(super) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
         state.throttle.forgive_one(caller);
         return plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again");
     };
-    // A password out of a sample opens from loopback only, and there not for a page of a foreign site; elsewhere nobody
+    // A password out of a sample opens from this machine only, and there not for a page of a foreign site; elsewhere nobody
     // learns that it was right.
-    let is_at_home = caller.ip.is_loopback() && caller::names_us(&state, &request);
-    let may_enter = !state.credentials.is_known() || is_at_home;
+    let may_enter = !state.credentials.is_known() || caller.is_local;
     if !(admitted && may_enter) {
         let page = Page::new(&state, &request, "login");
         return render(&state, page, StatusCode::OK, Some("wrong_password"));

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::caller::Caller;
 use super::connection::{Handed, converse};
 use super::places::{Place, Places};
-use super::{Doors, House, Settings, State, guard, routes, sampler, sessions};
+use super::{Doors, House, Settings, State, guard, health, routes, sampler, sessions};
 use crate::metrics::{Failure, Gauge, Transport};
 use crate::parts::{self, End};
 
@@ -88,6 +88,13 @@ impl Running {
             sheet.failed(Transport::Http, Failure::Connections);
             refused.refuse();
         })
+    }
+
+    /// A closure that tells how the process is (`true`: also whether all is restored; `true`: to an admin): whether all is
+    /// well, and JSON. It does not need the pages' thread.
+    pub fn reports(&self) -> Arc<dyn Fn(bool, bool) -> (bool, String) + Send + Sync> {
+        let state = Arc::clone(&self.state);
+        Arc::new(move |asks_ready, is_admin| health::report(&state, asks_ready, is_admin))
     }
 
     /// Finishes the requests in flight and ends the thread.

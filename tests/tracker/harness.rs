@@ -234,6 +234,11 @@ impl Client {
         }
     }
 
+    /// Waits for a reply or the end; whether it is a reply.
+    pub(crate) fn answers(&mut self) -> bool {
+        self.received.is_empty() && self.receive() > 0 && self.reply().status == 200
+    }
+
     /// Waits for the end of the connection; whether nothing came before it.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.received.is_empty() && self.receive() == 0

@@ -111,10 +111,6 @@ fn connections_of_one_address_are_bounded_and_others_are_served() {
         Some("close")
     );
     assert!(sixth.is_closed());
-    let mut silent = server.connect();
-    silent.send("GET /ann");
-    assert!(silent.is_closed());
-    assert_eq!(server.failures(Failure::Connections), 1);
     assert_eq!(
         server
             .connect_from("127.0.0.2")
@@ -130,6 +126,99 @@ fn connections_of_one_address_are_bounded_and_others_are_served() {
         }
     }
     panic!("places are not given back");
+}
+
+fn strangers(settings: &mut retracker::http::Settings) {
+    settings.origin.admin_networks = std::iter::once("127.9.0.0/16".parse().unwrap()).collect();
+}
+
+/// Sends an announce in two segments, the second when the server has the first; the connection, if it was answered.
+fn announce_in_two_segments(server: &Server, ip: &str) -> Option<Client> {
+    let request = format!("GET {} HTTP/1.1\r\nHost: t\r\n\r\n", announce(2, ""));
+    let (start, end) = request.split_at(60);
+    let mut client = server.connect_from(ip);
+    client.send(start);
+    // Both workers have been asked since, so the first segment has been read.
+    for _ in 0..20 {
+        server.get_from("127.9.0.1", "/status", "");
+    }
+    (client.try_send(end) && client.answers()).then_some(client)
+}
+
+/// R30
+#[test]
+fn a_request_in_two_segments_outranks_a_hundred_idle_connections_of_its_address() {
+    let server = start_with(|settings| {
+        strangers(settings);
+        settings.idle_timeout = Duration::from_secs(600);
+    });
+    let mut idle: Vec<Client> = (0..100).map(|_| server.connect()).collect();
+    for client in &mut idle {
+        assert_eq!(client.get(&announce(1, "")).field("connection"), None);
+    }
+    let newcomers = (0..30).map(|_| announce_in_two_segments(&server, "127.0.0.1"));
+    let newcomers: Option<Vec<Client>> = newcomers.collect();
+    assert!(newcomers.is_some());
+    assert_eq!(server.failures(Failure::Connections), 0);
+    assert_eq!(server.core.metrics().gauge(Gauge::Connections), 100);
+    // As many idle ones have gone, and no more.
+    let gone = idle.iter().filter(|client| is_gone(client)).count();
+    assert_eq!(gone, 30);
+}
+
+/// R30
+#[test]
+fn the_longest_idle_connection_of_all_gives_way_to_a_request_at_the_bound_in_all() {
+    let server = start_with(|settings| {
+        strangers(settings);
+        settings.idle_timeout = Duration::from_secs(600);
+        settings.max_connections = 20;
+    });
+    let mut idle: Vec<Client> = (0..20_u8)
+        .map(|last| {
+            let mut client = server.connect_from(&format!("127.0.1.{last}"));
+            assert_eq!(client.get(&announce(1, "")).field("connection"), None);
+            // Longer than what is told apart.
+            std::thread::sleep(Duration::from_millis(120));
+            client
+        })
+        .collect();
+    assert_eq!(idle[0].get(&announce(1, "")).status, 200);
+    let newcomers = (0..3).map(|_| announce_in_two_segments(&server, "127.0.2.1"));
+    let newcomers: Option<Vec<Client>> = newcomers.collect();
+    assert!(newcomers.is_some());
+    // The first has asked again since; of the others the oldest went first.
+    let gone: Vec<bool> = idle.iter().take(6).map(is_gone).collect();
+    assert_eq!(gone, [false, true, true, true, false, false]);
+}
+
+/// R30: where nobody is idle, the newcomer is refused; but an admin is not.
+#[test]
+fn a_newcomer_is_refused_when_all_are_at_work_and_admins_have_places_of_their_own() {
+    let server = start_with(|settings| {
+        strangers(settings);
+        settings.max_connections = 10;
+    });
+    let begun = format!("GET {}", announce(1, ""));
+    let mut busy: Vec<Client> = (0..10_u8)
+        .map(|last| server.connect_from(&format!("127.0.1.{last}")))
+        .collect();
+    for client in &mut busy {
+        client.send(&begun);
+    }
+    for _ in 0..1_000 {
+        if server.core.metrics().gauge(Gauge::Connections) == 10 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(announce_in_two_segments(&server, "127.0.2.1").is_none());
+    assert_eq!(server.failures(Failure::Connections), 1);
+    assert!(announce_in_two_segments(&server, "127.9.0.1").is_some());
+    for client in &mut busy {
+        client.send(" HTTP/1.1\r\n\r\n");
+        assert_eq!(client.reply().status, 200);
+    }
 }
 
 #[test]

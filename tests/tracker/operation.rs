@@ -8,10 +8,11 @@ use std::time::Duration;
 use retracker::clock::{Clock, Seconds};
 use retracker::http;
 use retracker::metrics::Metrics;
+use retracker::origin::Mode;
 use retracker::parts::End;
 use retracker::tracker::{InfoHash, PeerId, Settings, StoredPeer, StoredSwarm, Tracker};
 
-use crate::harness::{self, HASH, announce, connect, settings, start, start_all, start_with};
+use crate::harness::{self, HASH, Server, announce, connect, settings, start, start_all, start_with};
 
 fn dead_swarm() -> StoredSwarm {
     StoredSwarm {
@@ -75,24 +76,82 @@ fn the_sweep_key_frees_the_dead() {
 /// C6
 #[test]
 fn status_shows_admins_what_the_tracker_sees() {
-    let server = start();
-    let reply = server.get_from(
-        "127.0.0.1",
-        "/status",
-        "X-Real-IP: 192.0.2.1\r\nX-Forwarded-For: a, b\r\n",
-    );
+    let admins = |settings: &mut http::Settings| {
+        let admins = ["127.0.0.1/32", "192.0.2.1/32"].map(|text| text.parse().unwrap());
+        settings.origin.admin_networks = admins.into_iter().collect();
+    };
+    let server = start_with(admins);
     assert_eq!(
-        reply.text(),
-        "OK\nremote_addr: 127.0.0.1\nx_real_ip: 192.0.2.1\nx_forwarded_for: a, b\ndetermined_ip: 127.0.0.1\n"
+        server.get("/status").text(),
+        "OK\nremote_addr: 127.0.0.1\nx_real_ip: -\nx_forwarded_for: -\ndetermined_ip: 127.0.0.1\n"
+    );
+    let behind = start_with(|settings| {
+        admins(settings);
+        settings.origin.mode = Mode::Proxy;
+    });
+    let fields = "X-Real-IP: 192.0.2.9\r\nX-Forwarded-For: a, 192.0.2.1\r\n";
+    assert_eq!(
+        behind.get_from("127.0.0.1", "/status", fields).text(),
+        "OK\nremote_addr: 127.0.0.1\nx_real_ip: 192.0.2.9\nx_forwarded_for: a, 192.0.2.1\ndetermined_ip: 192.0.2.1\n"
     );
     let closed =
         start_with(|settings| settings.origin.admin_networks = std::iter::empty().collect());
+    assert_eq!(closed.get("/status").text(), "OK\n");
+}
+
+/// Answers as whoever knows how the process is.
+fn reporting(reports: http::Reports) -> Server {
+    let core = Arc::new(Tracker::new(Settings::default(), Arc::new(Metrics::new(2))));
+    let (ends_sender, ends) = channel();
+    let bound = http::bind(&settings(), Vec::new()).unwrap();
+    let pages: http::Pages = Arc::new(drop);
+    let bound = bound.reporting(reports);
+    let running = bound.start(&core, Clock::start(), Some(pages), &ends_sender);
+    Server {
+        core,
+        running: running.unwrap(),
+        ends,
+    }
+}
+
+/// O5, R30: whoever watches the tracker is answered without a place among the pages.
+#[test]
+fn health_is_told_by_the_lean_loop_itself() {
+    let server = reporting(Arc::new(|question, is_admin| {
+        Some(http::Report {
+            is_good: question == http::Question::Health,
+            body: format!("{{\"admin\":{is_admin}}}"),
+        })
+    }));
+    let mut client = server.connect();
+    for (path, status) in [("/health", 200), ("/ready", 503), ("/%68ealth?x", 200)] {
+        let reply = client.get(path);
+        assert_eq!((reply.status, reply.text()), (status, "{\"admin\":true}"));
+        assert_eq!(reply.field("content-type"), Some("application/json"));
+        assert_eq!(reply.field("cache-control"), Some("no-store"));
+    }
+    client.send("HEAD /health HTTP/1.1\r\nX-Real-IP: 192.0.2.1\r\n\r\n");
+    let head = client.head();
     assert_eq!(
-        closed
-            .get_from("127.0.0.1", "/status", "X-Real-IP: 192.0.2.1\r\n")
-            .text(),
-        "OK\n"
+        (head.status, head.field("content-length")),
+        (200, Some("15"))
     );
+    let forwarded = server.get_from("127.0.0.1", "/health", "X-Real-IP: 127.0.0.1\r\n");
+    assert_eq!(forwarded.text(), "{\"admin\":false}");
+    // Anything else about it is a page's business.
+    for request in [
+        "POST /health HTTP/1.1\r\n\r\n",
+        "GET /health HTTP/1.1\r\nContent-Length: 1\r\n\r\nx",
+        "GET /healthy HTTP/1.1\r\n\r\n",
+    ] {
+        let mut client = server.connect();
+        client.send(request);
+        assert!(client.is_closed(), "{request}");
+    }
+    let nobody_knows = reporting(Arc::new(|_, _| None));
+    let mut client = nobody_knows.connect();
+    client.send("GET /health HTTP/1.1\r\n\r\n");
+    assert!(client.is_closed());
 }
 
 /// O2

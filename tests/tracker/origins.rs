@@ -1,11 +1,11 @@
 //! Whose address a request counts for: proxies, forged headers, reported addresses (C7, C9, R3).
 
 use retracker::http;
-use retracker::metrics::Failure;
+use retracker::metrics::{Failure, Gauge};
 use retracker::origin::Mode;
 use retracker::reported::Pair;
 
-use crate::harness::{Server, announce, peers, start, start_with};
+use crate::harness::{HASH, Server, announce, peers, start, start_with};
 
 /// Announces with headers or parameters from one address and looks at what another is handed.
 fn stored(server: &Server, from: &str, more: &str, fields: &str) -> Vec<std::net::SocketAddr> {
@@ -51,7 +51,11 @@ fn a_trusted_proxy_names_the_client() {
     for (fields, client) in [
         ("X-Real-IP: 192.0.2.1\r\n", "192.0.2.1:7"),
         (
-            "x-real-ip:192.0.2.1\r\nX-Forwarded-For: 192.0.2.9\r\n",
+            "x-real-ip:192.0.2.9\r\nX-Forwarded-For: 192.0.2.1\r\n",
+            "192.0.2.1:7",
+        ),
+        (
+            "X-Real-IP: 127.0.0.1\r\nX-Forwarded-For: 192.0.2.1\r\n",
             "192.0.2.1:7",
         ),
         ("X-Forwarded-For: 6.6.6.6, 192.0.2.1\r\n", "192.0.2.1:7"),
@@ -61,25 +65,103 @@ fn a_trusted_proxy_names_the_client() {
         ),
         ("X-Forwarded-For: [2001:db8::5]:1234\r\n", "[2001:db8::5]:7"),
         ("X-Forwarded-For: ::ffff:192.0.2.1\r\n", "192.0.2.1:7"),
-        (
-            "X-Real-IP: 192.0.2.1\r\nX-Real-IP: 192.0.2.2\r\n",
-            "127.0.0.1:7",
-        ),
-        ("X-Forwarded-For: 999.1.1.1\r\n", "127.0.0.1:7"),
-        ("X-Forwarded-For: 192.0.2.1, nonsense\r\n", "127.0.0.1:7"),
-        (
-            "Forwarded: for=192.0.2.1\r\nCF-Connecting-IP: 192.0.2.1\r\n",
-            "127.0.0.1:7",
-        ),
-        ("", "127.0.0.1:7"),
     ] {
-        let server = start_with(proxied);
-        assert_eq!(
-            stored(&server, "127.0.0.1", "", fields),
-            peers([client]),
-            "{fields}"
-        );
-        assert_eq!(stored(&server, "::1", "&event=stopped", "").len(), 1);
+        for proxy in ["127.0.0.1", "::1"] {
+            let server = start_with(proxied);
+            assert_eq!(
+                stored(&server, proxy, "", fields),
+                peers([client]),
+                "{fields}"
+            );
+        }
+    }
+}
+
+/// C9, R3: the proxy's own address is nobody's.
+#[test]
+fn a_request_through_a_proxy_that_names_nobody_is_refused_and_changes_nothing() {
+    let server = start_with(proxied);
+    let mut refused = 0;
+    for fields in [
+        "X-Real-IP: 192.0.2.1\r\nX-Real-IP: 192.0.2.2\r\n",
+        "X-Real-IP: 127.0.0.1\r\n",
+        "X-Real-IP: 127.0.0.10\r\n",
+        "X-Forwarded-For: 999.1.1.1\r\n",
+        "X-Forwarded-For: 192.0.2.1, nonsense\r\n",
+        "X-Forwarded-For: 127.0.0.1\r\n",
+        "X-Forwarded-For: 192.0.2.1, 127.0.0.7\r\n",
+        "X-Forwarded-For: 127.0.0.10\r\nX-Real-IP: 192.0.2.1\r\n",
+        "X-Forwarded-For:\r\nX-Real-IP: 192.0.2.1\r\n",
+        "Forwarded: for=192.0.2.1\r\nCF-Connecting-IP: 192.0.2.1\r\n",
+        "",
+    ] {
+        let unknown = "client address unknown to the tracker";
+        for path in [announce(7, ""), format!("/scrape?info_hash={HASH}")] {
+            let reply = server.get_from("127.0.0.1", &path, fields);
+            assert_eq!(reply.failure(), unknown, "{fields}");
+            assert_eq!(reply.number("retry in"), 60);
+        }
+        let status = server.get_from("127.0.0.1", "/status", fields);
+        assert_eq!(status.text(), "OK\n", "{fields}");
+        refused += 2;
+    }
+    assert_eq!(server.failures(Failure::InvalidAddress), refused);
+    assert_eq!(stored(&server, "127.0.0.2", "", ""), peers(["127.0.0.2:7"]));
+}
+
+/// C9, C5: what stands in a header makes nobody an admin who could not be one.
+#[test]
+fn nobody_becomes_an_admin_through_a_proxy_by_naming_this_machine() {
+    let sweeps = |settings: &mut http::Settings| settings.run_gc_key = "gc".into();
+    let behind = start_with(|settings| {
+        proxied(settings);
+        sweeps(settings);
+    });
+    let direct = start_with(sweeps);
+    for fields in [
+        "X-Real-IP: 127.0.0.1\r\nX-Forwarded-For: 192.0.2.1\r\n",
+        "X-Forwarded-For: 127.0.0.1, 192.0.2.1\r\n",
+        "X-Forwarded-For: 127.0.0.1\r\n",
+        "X-Real-IP: 127.0.0.1\r\n",
+    ] {
+        for server in [&behind, &direct] {
+            assert!(
+                !server
+                    .get_from("127.0.0.1", "/announce?gc", fields)
+                    .text()
+                    .starts_with("OK")
+            );
+            let status = server.get_from("127.0.0.1", "/status", fields);
+            assert_eq!(status.text(), "OK\n", "{fields}");
+        }
+    }
+    let told = |server: &Server| server.core.metrics().gauge(Gauge::UntrustedProxy);
+    assert_eq!((told(&behind), told(&direct)), (0, 1));
+    assert_eq!(direct.get("/announce?gc").text(), "OK");
+    direct.running.configure(http::Settings::default());
+    assert_eq!(told(&direct), 0);
+}
+
+/// W3: a page of another site joins and stops nobody.
+#[test]
+fn requests_that_pages_of_other_sites_make_are_refused() {
+    let server = start_with(|settings| settings.run_gc_key = "gc".into());
+    for site in ["cross-site", "same-site"] {
+        let fields = format!("Sec-Fetch-Site: {site}\r\nSec-Fetch-Mode: no-cors\r\n");
+        for path in [
+            announce(7, ""),
+            format!("/scrape?info_hash={HASH}"),
+            "/announce?gc".into(),
+        ] {
+            let reply = server.get_from("127.0.0.1", &path, &fields);
+            assert_eq!(reply.failure(), "requests of web pages are not served");
+        }
+    }
+    assert_eq!(server.failures(Failure::CrossSite), 6);
+    for site in ["none", "same-origin"] {
+        let fields = format!("Sec-Fetch-Site: {site}\r\n");
+        let stored = stored(&server, "127.0.0.1", "", &fields);
+        assert_eq!(stored, peers(["127.0.0.1:7"]));
     }
 }
 

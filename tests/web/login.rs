@@ -197,6 +197,41 @@ fn a_password_out_of_a_manual_opens_from_loopback_only() {
     assert!(reply.body.contains("Wrong user name or password"));
 }
 
+/// W3, C9: neither a proxy that nobody told the tracker of nor what a stranger sends through a known one makes him an admin.
+#[test]
+fn nobody_is_let_in_or_shown_more_for_naming_this_machine_in_a_header() {
+    let site = start_with(|settings| settings.password = Some(Secret("admin".into())));
+    let proxied = || Origin {
+        mode: Mode::Proxy,
+        ..Origin::default()
+    };
+    for (origin, fields) in [
+        (Origin::default(), vec![("X-Forwarded-For", "192.0.2.9")]),
+        (Origin::default(), vec![("X-Real-IP", "127.0.0.1")]),
+        (Origin::default(), vec![("Forwarded", "for=127.0.0.1")]),
+        (
+            proxied(),
+            vec![("X-Real-IP", "127.0.0.1"), ("X-Forwarded-For", "192.0.2.9")],
+        ),
+        (proxied(), vec![("X-Forwarded-For", "127.0.0.1")]),
+        (proxied(), vec![]),
+    ] {
+        site.origin.store(Arc::new(origin));
+        let mut outside = site.visitor();
+        let owned = |(name, value): &(&str, &str)| ((*name).into(), (*value).into());
+        outside.headers.extend(fields.iter().map(owned));
+        assert_eq!(outside.get("/metrics").status, 403, "{fields:?}");
+        assert!(!outside.get("/health").body.contains("faults"));
+        assert_eq!(outside.log_in("admin", "admin").status, 200, "{fields:?}");
+    }
+    site.origin.store(Arc::default());
+    let mut admin = site.visitor();
+    assert_eq!(admin.get("/metrics").status, 200);
+    assert_eq!(admin.log_in("admin", "admin").status, 302);
+    let about = admin.get("/about").body;
+    assert!(about.contains("headers of a proxy that is not believed"));
+}
+
 /// W3
 #[test]
 fn a_form_without_its_token_is_refused_and_changes_nothing() {

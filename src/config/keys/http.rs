@@ -44,7 +44,7 @@ const KEYS: &[Key] = &[
     ),
     key(
         "max_connections",
-        "Connections at one time at most. 0: what the limit on open files leaves, less 128.",
+        "Connections at one time at most. 0: what the limit on open files leaves, less 160.",
         |c| Box::new(number(&mut c.http.max_connections, 0..=10_000_000)),
     ),
     key(

@@ -51,7 +51,7 @@ const KEYS: &[Key] = &[
         Box::new(NetworkList(&mut c.http.origin.trusted_proxies))
     })
     .plain(),
-    key("use_x_real_ip", "Whether X-Real-IP is read in proxy mode; it wins over X-Forwarded-For.", |c| {
+    key("use_x_real_ip", "Whether X-Real-IP is read in proxy mode, where there is no X-Forwarded-For.", |c| {
         Box::new(Flag(&mut c.http.origin.use_x_real_ip))
     })
     .plain(),
