@@ -103,6 +103,7 @@ mod tests {
         Caller {
             ip: ip.parse().unwrap(),
             is_admin,
+            is_local: false,
         }
     }
 

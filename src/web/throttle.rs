@@ -156,12 +156,14 @@ mod tests {
         Caller {
             ip: text.parse().unwrap(),
             is_admin: false,
+            is_local: false,
         }
     }
 
     fn admin(text: &str) -> Caller {
         Caller {
             is_admin: true,
+            is_local: false,
             ..stranger(text)
         }
     }
@@ -232,6 +234,7 @@ mod tests {
             let caller = Caller {
                 ip: std::net::Ipv4Addr::from_bits(0x0a00_0000 + host).into(),
                 is_admin: host % 2 == 0,
+                is_local: false,
             };
             let now = Duration::from_secs(u64::from(host) * 40);
             assert_eq!(throttle.begin(caller, now), Ok(()));

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use retracker::metrics::Failure;
+use retracker::metrics::{Failure, Gauge};
 
-use crate::harness::{Client, PATIENCE, announce, start_with};
+use crate::harness::{Client, PATIENCE, Server, announce, start_with};
 
 /// Limits that a test does not have to wait for long, and that a client which does its part at once does not meet even where
 /// other programs have taken the machine.

@@ -12,7 +12,9 @@ use retracker::origin::Mode;
 use retracker::parts::End;
 use retracker::tracker::{InfoHash, PeerId, Settings, StoredPeer, StoredSwarm, Tracker};
 
-use crate::harness::{self, HASH, Server, announce, connect, settings, start, start_all, start_with};
+use crate::harness::{
+    self, HASH, Server, announce, connect, settings, start, start_all, start_with,
+};
 
 fn dead_swarm() -> StoredSwarm {
     StoredSwarm {
