@@ -4,8 +4,9 @@ use super::announce::PeerList;
 use super::around::Standpoint;
 use super::draw::{Listed, copy};
 use super::peer::{Address, KeptId};
-use super::selection::{Chosen, Offer, Wish};
+use super::selection::{Chosen, Offer};
 use super::span::Span;
+use super::wish::Wish;
 
 /// Puts everybody in `whole` but the requester onto the list; nobody when nobody is wanted.
 pub(super) fn take<A: Address + Listed, I: KeptId>(

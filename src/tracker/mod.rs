@@ -25,6 +25,7 @@ mod purge;
 mod region;
 mod reporters;
 mod roll;
+mod rounding;
 mod selection;
 mod settings;
 mod span;
@@ -34,6 +35,7 @@ mod swarms;
 mod tally;
 mod views;
 mod visit;
+mod wish;
 mod zones;
 
 use std::net::IpAddr;

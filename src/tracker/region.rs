@@ -1,6 +1,7 @@
 //! Regions of a swarm as ranks: how many peers there are in each, and how many of them are taken.
 
-use super::draw::{Count, share, split, sum_of};
+use super::draw::{Count, split, sum_of};
+use super::rounding::Rounding;
 use super::span::{Span, count};
 
 /// Leechers and seeders of one neighbourhood.
@@ -37,9 +38,9 @@ impl Region {
         &mut self,
         want: usize,
         seeds: usize,
-        rng: &mut fastrand::Rng,
+        rounding: &mut Rounding,
     ) -> (usize, usize) {
-        self.take = split(want, self.count, seeds, rng);
+        self.take = split(want, self.count, seeds, rounding);
         let [_, taken] = self.take;
         (
             want.saturating_sub(self.taken()),
@@ -76,18 +77,20 @@ pub(super) fn fill(
     rest: usize,
     [for_middle, for_beyond]: [usize; 2],
     seeds: usize,
+    rounding: &mut Rounding,
     rng: &mut fastrand::Rng,
 ) {
     let least = for_beyond.max(rest.saturating_sub(middle.len())).min(rest);
     let most = rest - for_middle.min(rest - least);
-    let fair = share(rest, beyond.len(), middle.len() + beyond.len(), rng);
-    let (_, left) = beyond.take(fair.clamp(least, most), seeds, rng);
+    let all = middle.len() + beyond.len();
+    let fair = Rounding::new(rng).next(rest, beyond.len(), all);
+    let (_, left) = beyond.take(fair.clamp(least, most), seeds, rounding);
     let wanted = rest.saturating_sub(beyond.taken());
-    let (missing, _) = middle.take(wanted, left, rng);
+    let (missing, _) = middle.take(wanted, left, rounding);
     // What the middle could not give, beyond gives if it can.
     if missing > 0 && beyond.taken() < beyond.len() {
         let [_, seeds_middle] = middle.take;
         let wanted = beyond.taken() + missing;
-        beyond.take(wanted, seeds.saturating_sub(seeds_middle), rng);
+        beyond.take(wanted, seeds.saturating_sub(seeds_middle), rounding);
     }
 }

@@ -12,12 +12,12 @@ use super::announce::PeerList;
 use super::around::{Around, LEVELS_MOST, Standpoint};
 use super::draw::{Listed, draw};
 use super::everybody;
-use super::id::PeerId;
 use super::peer::{Address, KeptId};
 use super::peers::{Role, View};
 use super::region::{Region, Spans, fill, total};
-use super::settings::Settings;
+use super::rounding::Rounding;
 use super::span::{Seat, Span, count};
+use super::wish::Wish;
 
 /// The peers that may be handed out, by role, without the requester.
 #[derive(Debug)]
@@ -42,43 +42,6 @@ impl<'a, A: Address, I: KeptId> Offer<'a, A, I> {
             Some((Role::Seeder, seat)) => [None, self.seeders.map(|_| seat.only())],
             None => [None; 2],
         }
-    }
-}
-
-/// What a list should be like.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
-    /// How many peers.
-    pub(super) want: usize,
-    /// Seeds at most, while leechers are there to fill the list (S6).
-    pub(super) seeds_most: usize,
-    /// Percent.
-    pub(super) local_share: u32,
-    pub(super) min_external: u32,
-    /// No peer with this id: it is the requester's own other address.
-    pub(super) not: Option<PeerId>,
-}
-
-impl Wish {
-    pub(super) fn new(settings: &Settings, want: usize) -> Wish {
-        Wish {
-            want,
-            seeds_most: want * settings.seed_share.min(100) as usize / 100,
-            local_share: settings.local_share,
-            min_external: settings.min_external,
-            not: None,
-        }
-    }
-
-    /// How many of the list are filled from near.
-    fn near(&self) -> usize {
-        let local = self.want * self.local_share.min(100) as usize / 100;
-        local.min(self.want.saturating_sub(self.min_external as usize))
-    }
-
-    /// How many are owed to what lies around a neighbourhood that could fill `near` alone; never most of them.
-    fn bridge(&self, near: usize) -> usize {
-        (self.min_external as usize).min(near / 2)
     }
 }
 
@@ -273,22 +236,24 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
     ) {
         let mut everybody = Region::new(self.whole, self.own);
         let [leechers, seeders] = everybody.count;
+        let mut rounding = Rounding::new(rng);
         let seeds = wish
-            .seeds_most
+            .seeds_most(rounding)
             .max(wish.want.saturating_sub(leechers))
             .min(seeders);
         let Some(widest) = self.around.count.checked_sub(1) else {
-            everybody.take(wish.want, seeds, rng);
+            everybody.take(wish.want, seeds, &mut rounding);
             let [_, beyond] = far;
             *beyond = everybody;
             return;
         };
-        let mut quota = wish.near();
-        let bridge = wish.bridge(quota);
+        let strangers = wish.strangers(rng);
+        let mut quota = strangers.near;
+        let bridge = strangers.least.min(quota / 2);
         let mut reached = self.reach(quota, seeds, widest);
         self.far_regions(reached.level, far);
         let [middle, beyond] = &*far;
-        let owed = [bridge.min(middle.len()), wish.min_external as usize];
+        let owed = [bridge.min(middle.len()), strangers.least];
         let [for_middle, for_beyond] = owed;
         let room = wish.want.saturating_sub(for_middle + for_beyond);
         let kept = (middle.seeds_for(for_middle) + beyond.seeds_for(for_beyond)).min(seeds);
@@ -304,10 +269,11 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
                 self.far_regions(reached.level, far);
             }
         }
-        self.near(reached, quota, bridge, seeds - kept, rng, near);
+        self.near(reached, quota, bridge, seeds - kept, &mut rounding, near);
         let [taken, seeds_near] = total(near);
         let rest = wish.want.saturating_sub(taken);
-        fill(far, rest, owed, seeds.saturating_sub(seeds_near), rng);
+        let seeds_far = seeds.saturating_sub(seeds_near);
+        fill(far, rest, owed, seeds_far, &mut rounding, rng);
         let [taken, seeds_far] = total(far);
         if taken >= rest {
             return;
@@ -316,7 +282,8 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
         let seeds = seeds.saturating_sub(seeds_far);
         let quota = wish.want - taken;
         let reached = self.reach(quota, seeds, self.boundary(reached.level));
-        self.near(reached, quota, bridge.max(rest - taken), seeds, rng, near);
+        let bridge = bridge.max(rest - taken);
+        self.near(reached, quota, bridge, seeds, &mut rounding, near);
     }
 
     /// The level that holds all that is near when `reached` fills the local share: never less than a whole zone.
@@ -348,13 +315,13 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
         mut quota: usize,
         bridge: usize,
         mut seeds: usize,
-        rng: &mut fastrand::Rng,
+        rounding: &mut Rounding,
         [inner, ring, apart]: &mut [Region; 3],
     ) {
         *apart = Region::default();
         if bridge > 0 && self.around.is_zoned && reached.level < self.around.home {
             *apart = Region::new(self.level(self.around.home), reached.spans);
-            (_, seeds) = apart.take(bridge.min(quota), seeds, rng);
+            (_, seeds) = apart.take(bridge.min(quota), seeds, rounding);
             if apart.taken() > 0 {
                 quota -= apart.taken().min(quota);
                 reached = self.narrow(reached, quota, seeds);
@@ -362,8 +329,8 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
         }
         *inner = Region::new(reached.inner, self.own);
         *ring = Region::new(reached.spans, reached.inner);
-        (quota, seeds) = inner.take(quota, seeds, rng);
-        ring.take(quota, seeds, rng);
+        (quota, seeds) = inner.take(quota, seeds, rounding);
+        ring.take(quota, seeds, rounding);
     }
 
     /// Puts what is taken of a region onto the list, every peer of one role with the same chance. Returns how many are seeds.

@@ -10,9 +10,10 @@ use super::marks::{Gone, Marks};
 use super::others::Others;
 use super::peer::{Address, KeptId, State};
 use super::peers::{Peers, Role};
-use super::selection::{Chosen, Offer, Wish, choose};
+use super::selection::{Chosen, Offer, choose};
 use super::span::Seat;
 use super::visit::{Change, Outcome, Rules, Visit};
+use super::wish::Wish;
 use super::zones::Zones;
 use crate::clock::Seconds;
 use crate::metrics::Fate;
@@ -330,8 +331,7 @@ impl<I: KeptId> Swarm<I> {
             chosen.seeds += more.seeds;
             chosen.has_local_leecher |= more.has_local_leecher;
             chosen.has_local_seeder |= more.has_local_seeder;
-            wish.want = want.saturating_sub(chosen.all);
-            wish.seeds_most = wish.seeds_most.saturating_sub(more.seeds);
+            wish = wish.after(chosen.all, chosen.seeds);
         }
         if let Some(extra) = &self.extra {
             let realms = rules.zones.realms();
