@@ -1,6 +1,10 @@
 //! Regions of a swarm as ranks: how many peers there are in each, and how many of them are taken.
 
-use super::draw::{Count, split, sum_of};
+use super::announce::PeerList;
+use super::draw::{Count, Listed, draw, split, sum_of};
+use super::id::PeerId;
+use super::peer::{Address, KeptId};
+use super::peers::View;
 use super::rounding::Rounding;
 use super::span::{Span, count};
 
@@ -50,6 +54,28 @@ impl Region {
 
     pub(super) fn taken(&self) -> usize {
         sum_of(&self.take)
+    }
+
+    /// Puts what is taken onto the list, every peer of one role with the same chance. Returns how many are seeds.
+    pub(super) fn draw<A: Address + Listed, I: KeptId>(
+        &self,
+        views: &[View<'_, A, I>; 2],
+        not: Option<PeerId>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+    ) -> usize {
+        let mut leechers_end = A::listed(list).len();
+        let spans = self.outer.into_iter().zip(self.gap);
+        let roles = views.iter().zip(spans).zip(self.take);
+        for (role, ((view, (outer, gap)), take)) in roles.enumerate() {
+            if take > 0 {
+                draw(view, [outer, gap], take, rng, list, not);
+            }
+            if role == 0 {
+                leechers_end = A::listed(list).len();
+            }
+        }
+        A::listed(list).len() - leechers_end
     }
 
     pub(super) fn len(&self) -> usize {

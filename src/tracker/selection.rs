@@ -10,11 +10,12 @@ use std::cell::OnceCell;
 
 use super::announce::PeerList;
 use super::around::{Around, LEVELS_MOST, Standpoint};
-use super::draw::{Listed, draw};
+use super::draw::Listed;
 use super::everybody;
 use super::peer::{Address, KeptId};
 use super::peers::{Role, View};
 use super::region::{Region, Spans, fill, total};
+use super::rest;
 use super::rounding::Rounding;
 use super::span::{Seat, Span, count};
 use super::wish::Wish;
@@ -35,13 +36,19 @@ impl<'a, A: Address, I: KeptId> Offer<'a, A, I> {
         [self.leechers, self.seeders.unwrap_or(View::Flat(&[]))]
     }
 
-    /// The requester itself among the leechers and among the seeders, where it is one of them.
-    pub(super) fn own(&self) -> [Option<Span>; 2] {
-        match self.own {
+    /// The requester itself among the leechers and among the seeders, where it is one of those in `spans`.
+    pub(super) fn own_in(&self, spans: &Spans) -> [Option<Span>; 2] {
+        let own = match self.own {
             Some((Role::Leecher, seat)) => [Some(seat.only()), None],
             Some((Role::Seeder, seat)) => [None, self.seeders.map(|_| seat.only())],
             None => [None; 2],
-        }
+        };
+        let [leechers, seeders] = spans;
+        let [leecher, seeder] = own;
+        [
+            leecher.filter(|own| own.is_in(leechers)),
+            seeder.filter(|own| own.is_in(seeders)),
+        ]
     }
 }
 
@@ -58,6 +65,18 @@ pub(super) struct Chosen {
     pub(super) has_local_seeder: bool,
     /// Whether a local leecher was.
     pub(super) has_local_leecher: bool,
+}
+
+impl Chosen {
+    pub(super) fn plus(self, more: Chosen) -> Chosen {
+        Chosen {
+            all: self.all + more.all,
+            seeds: self.seeds + more.seeds,
+            local: self.local + more.local,
+            has_local_seeder: self.has_local_seeder | more.has_local_seeder,
+            has_local_leecher: self.has_local_leecher | more.has_local_leecher,
+        }
+    }
 }
 
 /// The narrowest level that can fill the local share.
@@ -89,17 +108,33 @@ pub(super) fn choose<A: Address + Listed, I: KeptId>(
     list: &mut PeerList,
 ) -> Chosen {
     let views = offer.views();
-    let whole = match standpoint.seen() {
-        Some((low, high)) => views.map(|view| view.span(low, high, 0)),
-        None => views.map(|view| view.whole()),
+    // Nobody who is not for everybody, as nearly always.
+    let is_plain = standpoint.is_remote() && !views.iter().any(View::has_tiers);
+    let whole = if is_plain && standpoint.seen().is_none() {
+        views.map(|view| view.whole())
+    } else {
+        let (low, high) = standpoint.whole();
+        views.map(|view| view.span(low, high, 0))
     };
     let [leechers, seeders] = count(&whole);
-    let own = offer.own().into_iter().flatten().count();
-    if (leechers + seeders).saturating_sub(own) <= wish.want || wish.want == 0 {
-        return everybody::take(offer, whole, standpoint, wish, list);
+    let own = offer.own_in(&whole);
+    let others = (leechers + seeders).saturating_sub(own.iter().flatten().count());
+    if others <= wish.want || wish.want == 0 {
+        let chosen = everybody::take(views, own, whole, standpoint, wish, list);
+        if is_plain || chosen.all >= wish.want {
+            return chosen;
+        }
+        let wish = wish.after(chosen.all, chosen.seeds);
+        return chosen.plus(rest::fill(offer, standpoint, &wish, rng, list));
     }
+    let first = if is_plain {
+        Chosen::default()
+    } else {
+        rest::own_subscriber(offer, standpoint, wish, rng, list)
+    };
+    let wish = &wish.after(first.all, first.seeds);
     let place = standpoint.place();
-    let [own_leecher, own_seeder] = offer.own();
+    let [own_leecher, own_seeder] = own;
     let [leechers, seeders] = views;
     let composer = Composer {
         views,
@@ -111,7 +146,7 @@ pub(super) fn choose<A: Address + Listed, I: KeptId>(
         around: &standpoint.around(),
         levels: [const { OnceCell::new() }; LEVELS_MOST],
     };
-    composer.choose(wish, rng, list)
+    first.plus(composer.choose(wish, rng, list))
 }
 
 impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
@@ -132,7 +167,7 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
             if region.taken() == 0 {
                 continue;
             }
-            chosen.seeds += self.draw(region, wish, rng, list);
+            chosen.seeds += region.draw(&self.views, wish.not, rng, list);
         }
         chosen.all = A::listed(list).len() - before;
         chosen.local = near_end - before;
@@ -331,27 +366,5 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
         *ring = Region::new(reached.spans, reached.inner);
         (quota, seeds) = inner.take(quota, seeds, rounding);
         ring.take(quota, seeds, rounding);
-    }
-
-    /// Puts what is taken of a region onto the list, every peer of one role with the same chance. Returns how many are seeds.
-    fn draw(
-        &self,
-        region: &Region,
-        wish: &Wish,
-        rng: &mut fastrand::Rng,
-        list: &mut PeerList,
-    ) -> usize {
-        let mut leechers_end = A::listed(list).len();
-        let spans = region.outer.into_iter().zip(region.gap);
-        let roles = self.views.iter().zip(spans).zip(region.take);
-        for (role, ((view, (outer, gap)), take)) in roles.enumerate() {
-            if take > 0 {
-                draw(view, [outer, gap], take, rng, list, wish.not);
-            }
-            if role == 0 {
-                leechers_end = A::listed(list).len();
-            }
-        }
-        A::listed(list).len() - leechers_end
     }
 }

@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use super::announce::{Announce, Event, PeerList, ScrapeReply};
 use super::around::Standpoint;
 use super::draw::Listed;
+use super::is_link_local;
 use super::marks::{Gone, Marks};
 use super::others::Others;
-use super::peer::{Address, KeptId, State};
+use super::peer::{Address, KeptId, State, tiered};
 use super::peers::{Peers, Role};
 use super::selection::{Chosen, Offer, choose};
 use super::span::Seat;
@@ -150,7 +151,7 @@ impl<I: KeptId> Swarm<I> {
         let Some(extra) = &mut self.extra else { return };
         let (v4, v6) = (&self.v4, &extra.v6);
         extra.others.retain(|address| {
-            let zone = zones.of(address.ip());
+            let zone = tiered(zones.of(address.ip()), address.ip());
             holds(v4, address, zone) || holds(v6, address, zone)
         });
         if extra.others.is_empty() && extra.v6.len() == 0 {
@@ -161,7 +162,7 @@ impl<I: KeptId> Swarm<I> {
     pub(super) fn place_anew(&mut self, rules: &Rules<'_>) {
         fn anew<A: Address, I: KeptId>(peers: &mut Peers<A, I>, zones: &Zones) {
             let all = peers.drain().into_iter().map(|(role, mut peer)| {
-                peer.set_zone(zones.of(peer.ip()));
+                peer.set_zone(tiered(zones.of(peer.ip()), peer.ip()));
                 (role, peer)
             });
             *peers = Peers::rebuild(all);
@@ -184,12 +185,20 @@ impl<I: KeptId> Swarm<I> {
         list: &mut PeerList,
     ) -> Outcome {
         let zone = rules.zones.of(announce.ip);
+        let tiered = tiered(zone, announce.ip);
         let address = SocketAddr::new(announce.ip, announce.port);
+        let has_room = || {
+            if is_link_local(announce.ip) {
+                Err(Fate::Passed)
+            } else {
+                has_room()
+            }
+        };
         let extra = self.extra.as_ref();
         let visit = Visit {
             announce,
             rules,
-            zone,
+            zone: tiered,
             inner_ip: extra.and_then(|extra| extra.others.of(address)),
             in_swarm: self.len(),
             reported: self.reported,
@@ -207,7 +216,7 @@ impl<I: KeptId> Swarm<I> {
             self.tidy(rules.zones);
             Chosen::default()
         } else {
-            self.hand_out(announce, rules, zone, change.own, rng, list)
+            self.hand_out(announce, rules, tiered, change.own, rng, list)
         };
         if let Some((role, seat)) = change.own
             && change.fate != Fate::Early
@@ -326,12 +335,8 @@ impl<I: KeptId> Swarm<I> {
                     list,
                 )
             };
-            chosen.all += more.all;
-            chosen.local += more.local;
-            chosen.seeds += more.seeds;
-            chosen.has_local_leecher |= more.has_local_leecher;
-            chosen.has_local_seeder |= more.has_local_seeder;
-            wish = wish.after(chosen.all, chosen.seeds);
+            chosen = chosen.plus(more);
+            wish = wish.after(more.all, more.seeds);
         }
         if let Some(extra) = &self.extra {
             let realms = rules.zones.realms();

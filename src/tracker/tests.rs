@@ -1,6 +1,7 @@
 //! The core as its callers see it: promises of behaviour.md, and agreement with a naive model.
 
 mod choice;
+mod crowds;
 mod lists;
 mod model;
 mod promises;

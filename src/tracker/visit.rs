@@ -49,6 +49,7 @@ pub(super) struct Outcome {
 pub(super) struct Visit<'a> {
     pub(super) announce: &'a Announce,
     pub(super) rules: &'a Rules<'a>,
+    /// The announcer's zone with its tier.
     pub(super) zone: u32,
     /// The announcer's second address as it is known (S10).
     pub(super) inner_ip: Option<IpAddr>,
@@ -142,14 +143,8 @@ impl Visit<'_> {
         }
         if settings.max_ports_per_address != 0 {
             let (low, high) = address.prefix(A::BITS);
-            let roles = [Role::Leecher, Role::Seeder].into_iter();
-            let ports: usize = roles
-                .map(|role| {
-                    let view = peers.view(role);
-                    let (low, high) = (A::place(self.zone, low), A::place(self.zone, high));
-                    view.span(low, high, 0).len()
-                })
-                .sum();
+            let (low, high) = (A::place(self.zone, low), A::place(self.zone, high));
+            let ports = peers.count_in(low, high);
             if ports >= settings.max_ports_per_address as usize {
                 return Err(Fate::FullPorts);
             }
@@ -257,9 +252,9 @@ impl Visit<'_> {
         state.set_completed(state.has_completed() || has_completed);
         let marks = [before, Marks::of(state)];
         let mut own = (role, seat);
-        if role != self.role()
-            && let Some(peer) = peers.remove(role, seat)
-        {
+        if role == self.role() {
+            own = (role, peers.give_turn(role, seat));
+        } else if let Some(peer) = peers.remove(role, seat) {
             own = (self.role(), peers.insert(self.role(), peer));
         }
         Change {

@@ -49,11 +49,11 @@ impl Wish {
         }
     }
 
-    /// What is left to wish for when so many peers are on the list, with so many seeds among them.
+    /// What is left to wish for when so many more peers are on the list, with so many seeds among them.
     pub(super) fn after(self, listed: usize, seeds: usize) -> Wish {
         Wish {
-            want: self.length.saturating_sub(listed),
-            seeds,
+            want: self.want.saturating_sub(listed),
+            seeds: self.seeds + seeds,
             ..self
         }
     }

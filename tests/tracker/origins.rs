@@ -74,12 +74,18 @@ fn a_trusted_proxy_names_the_client() {
         ("", "127.0.0.1:7"),
     ] {
         let server = start_with(proxied);
+        // The proxy itself is no peer (S13).
+        let mut expected = peers([client]);
+        expected.retain(|peer| !peer.ip().is_loopback());
         assert_eq!(
             stored(&server, "127.0.0.1", "", fields),
-            peers([client]),
+            expected,
             "{fields}"
         );
-        assert_eq!(stored(&server, "::1", "&event=stopped", "").len(), 1);
+        assert_eq!(
+            stored(&server, "::1", "&event=stopped", "").len(),
+            expected.len()
+        );
     }
 }
 
@@ -160,6 +166,38 @@ fn one_source_fills_a_swarm_with_64_addresses_at_most() {
     let asked = server.announce("127.0.0.99", 99, "&event=started");
     assert_eq!(asked.number("incomplete"), 64 + 2);
     assert_eq!(server.failures(Failure::ReportedAddress), 6);
+}
+
+/// S13: whatever such a request is answered, nobody is handed a proxy.
+#[test]
+fn a_trusted_proxy_is_no_peer_itself() {
+    let server = start_with(proxied);
+    for fields in [
+        "",
+        "X-Forwarded-For: 127.0.0.10\r\n",
+        "X-Real-IP: 127.0.0.10\r\n",
+    ] {
+        server.get_from("127.0.0.1", &announce(7, "&event=started"), fields);
+        let seen = server.announce("127.0.0.99", 99, "&event=started");
+        assert_eq!(seen.peers(), [], "{fields}");
+        assert_eq!(seen.number("incomplete"), 1, "{fields}");
+    }
+}
+
+/// S13
+#[test]
+fn loopback_peers_are_not_handed_to_clients_behind_a_proxy() {
+    let server = start_with(proxied);
+    server.announce("127.0.0.99", 99, "");
+    let ask = |ip: &str, port| {
+        let fields = format!("X-Forwarded-For: {ip}\r\n");
+        server.get_from("127.0.0.1", &announce(port, ""), &fields)
+    };
+    assert_eq!(ask("192.0.2.1", 1).peers(), []);
+    assert_eq!(ask("192.0.2.2", 2).peers(), peers(["192.0.2.1:1"]));
+    let link_local = ask("169.254.3.3", 3);
+    assert_eq!(link_local.peers(), peers(["192.0.2.1:1", "192.0.2.2:2"]));
+    assert_eq!(ask("192.0.2.1", 1).peers(), peers(["192.0.2.2:2"]));
 }
 
 /// C7
