@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::tracker::is_reachable;
+use crate::tracker::{is_link_local, is_reachable};
 
 /// Two prefixes of which each host has an address in both: behind carrier-grade NAT, say, 100.64.0.0/16 and 198.51.100.0/24.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Rules {
     }
 
     fn is_plausible(&self, ip: IpAddr) -> bool {
-        is_reachable(ip) && !self.own.contains(&ip)
+        is_reachable(ip) && !is_link_local(ip) && !self.own.contains(&ip)
     }
 
     fn accept(
@@ -249,6 +249,8 @@ mod tests {
         for report in [
             "0.0.0.0",
             "::",
+            "169.254.1.1",
+            "fe80::1",
             "224.0.0.1",
             "255.255.255.255",
             "ff02::1",

@@ -214,8 +214,8 @@ impl Reading {
                 ))),
             }
         }
-        let strict_zones = named(&self.places, "TRACKER", "strict_zones");
-        self.config.zones = zoning.rules(&strict_zones, &mut self.problems);
+        let place = |key| named(&self.places, "TRACKER", key);
+        self.config.zones = zoning.rules(place, &mut self.problems);
     }
 
     /// Warns of a section without meaning, and refuses one that is not known.

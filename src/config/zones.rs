@@ -1,4 +1,5 @@
-//! The zones: `[ZONES]`, the file of prefixes, which zones are strict and which have a warning, made into one list of rules.
+//! The zones: `[ZONES]`, the file of prefixes, which zones are strict, behind one address or have a warning, made into one list
+//! of rules.
 //!
 //! A prefix that stands twice is found here, where the places are known; the tree itself is the tracker's.
 
@@ -34,6 +35,8 @@ pub struct Zoning {
     pub(super) warnings: Vec<(String, String, Place)>,
     /// Zones whose peers see only their own (`strict_zones`).
     pub(super) strict: Vec<String>,
+    /// Zones whose peers live behind one address (`nat_zones`).
+    pub(super) behind_nat: Vec<String>,
     /// A file with more prefixes (`zones_file`).
     pub file: Option<PathBuf>,
 }
@@ -146,9 +149,13 @@ impl Zoning {
         }
     }
 
-    /// One rule for each zone. Prefixes that stand twice and names of zones that do not exist become problems; `strict_zones` is
-    /// where that key stands.
-    pub(super) fn rules(&self, strict_zones: &str, problems: &mut Vec<Problem>) -> Vec<ZoneRule> {
+    /// One rule for each zone. Prefixes that stand twice and names of zones that do not exist become problems; `place` tells where
+    /// a key of `[TRACKER]` stands.
+    pub(super) fn rules(
+        &self,
+        place: impl Fn(&'static str) -> String,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<ZoneRule> {
         let mut rules = Rules::default();
         let mut places: HashMap<IpNet, &Place> = HashMap::new();
         for line in &self.lines {
@@ -176,10 +183,18 @@ impl Zoning {
                 }
             }
         }
-        for path in &self.strict {
-            match self.known(path) {
-                Ok(()) => rules.of(path).is_strict = true,
-                Err(fault) => problems.push(Problem(format!("{strict_zones}: {fault}"))),
+        let named: [(_, _, fn(&mut ZoneRule)); 2] = [
+            ("strict_zones", &self.strict, |rule| rule.is_strict = true),
+            ("nat_zones", &self.behind_nat, |rule| {
+                rule.is_behind_nat = true;
+            }),
+        ];
+        for (key, paths, set) in named {
+            for path in paths {
+                match self.known(path) {
+                    Ok(()) => set(rules.of(path)),
+                    Err(fault) => problems.push(Problem(format!("{}: {fault}", place(key)))),
+                }
             }
         }
         rules.rules
@@ -279,7 +294,7 @@ mod tests {
         let mut zoning = Zoning::default();
         let mut problems = Vec::new();
         zoning.read_file("z", file.as_bytes(), &mut problems);
-        zoning.rules("strict_zones", &mut problems);
+        zoning.rules(ToOwned::to_owned, &mut problems);
         (zoning, problems.iter().map(ToString::to_string).collect())
     }
 
@@ -290,7 +305,7 @@ mod tests {
             "# all\n10.7.0.0/24 moscow/north\r\n\n2001:db8:7::/48\tmoscow / north # v6\n10.8.0.9 moscow\n",
         );
         assert_eq!(problems, Vec::<String>::new());
-        let rules = zoning.rules("strict_zones", &mut Vec::new());
+        let rules = zoning.rules(ToOwned::to_owned, &mut Vec::new());
         assert_eq!(rules.len(), 2);
         assert_eq!(rules[0].path, "moscow/north");
         assert_eq!(rules[0].prefixes.len(), 2);
@@ -346,7 +361,8 @@ mod tests {
             .read_warning("moscow/north", "works tonight", &Place::Default)
             .unwrap();
         let mut problems = Vec::new();
-        let rules = zoning.rules("r.ini:3: [TRACKER] strict_zones", &mut problems);
+        let place = |key: &str| format!("r.ini:3: [TRACKER] {key}");
+        let rules = zoning.rules(place, &mut problems);
         assert_eq!(problems.len(), 1);
         assert_eq!(
             problems[0].to_string(),

@@ -242,6 +242,10 @@ impl Desk {
                     .failed(Transport::Http, Failure::ReportedAddress);
             }
         }
+        if settings.origin.believes(announce.ip) {
+            // Where the proxy itself is reached there is no client: answered, and not stored (S13).
+            announce.port = 0;
+        }
         let is_compact = parameters.is_compact().unwrap_or(settings.compact_default);
         self.list.wants_ids = !is_compact && !parameters.spares_peer_ids();
         let mut turn = Turn {

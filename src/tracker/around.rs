@@ -1,6 +1,6 @@
 //! The neighbourhoods of a requester: runs of places, from the narrowest to the widest (S7, S8), and all that it sees (S9).
 
-use super::peer::Address;
+use super::peer::{Address, LOOPBACK, MAX_ZONE, SURPLUS};
 use super::zones::{DEPTH_MOST, Zones};
 
 /// The neighbourhoods of a requester from the narrowest to the widest, each inside the next.
@@ -18,9 +18,15 @@ pub(super) const LEVELS_MOST: usize = DEPTH_MOST + A_PREFIXES;
 
 const A_PREFIXES: usize = 3;
 
-fn subtree<A: Address>(zones: &Zones, zone: u32) -> (A::Place, A::Place) {
+/// Entries of the requester's own subscriber on its list, where many live behind one address.
+const OWN_MOST: usize = 3;
+
+fn subtree<A: Address>(zones: &Zones, zone: u32, tier: u32) -> (A::Place, A::Place) {
     let (first, last) = zones.subtree(zone);
-    (A::place(first, A::BOUNDS.0), A::place(last, A::BOUNDS.1))
+    (
+        A::place(first | tier, A::BOUNDS.0),
+        A::place(last | tier, A::BOUNDS.1),
+    )
 }
 
 /// Where a requester stands.
@@ -28,34 +34,84 @@ fn subtree<A: Address>(zones: &Zones, zone: u32) -> (A::Place, A::Place) {
 pub(super) struct Standpoint<'a, A> {
     zones: &'a Zones,
     zone: u32,
+    /// Among whom: see [`tiered`](super::peer::tiered).
+    tier: u32,
     address: Option<A>,
 }
 
+/// The bits of a zone number that are a tier.
+const TIERS: u32 = LOOPBACK | SURPLUS;
+
 impl<'a, A: Address> Standpoint<'a, A> {
-    /// A requester of `zone`, with its address when it has one of the family that is asked about.
+    /// A requester of `zone` with its tier, and with its address when it has one of the family that is asked about.
     pub(super) fn new(zones: &'a Zones, zone: u32, address: Option<A>) -> Standpoint<'a, A> {
         Standpoint {
             zones,
-            zone,
+            zone: zone & !TIERS,
+            tier: zone & TIERS,
             address,
         }
     }
 
+    /// The same requester as it looks at those who are left when its own tier does not fill a list: on a loopback address
+    /// all others before the surplus, elsewhere the surplus (S13, S16).
+    pub(super) fn behind(self) -> impl Iterator<Item = Standpoint<'a, A>> {
+        let tiers: &[u32] = if self.is_remote() {
+            &[SURPLUS]
+        } else {
+            &[0, LOOPBACK | SURPLUS, SURPLUS]
+        };
+        tiers.iter().map(move |tier| Standpoint {
+            tier: *tier,
+            ..self
+        })
+    }
+
+    /// Whether loopback addresses are of no use to it.
+    pub(super) fn is_remote(&self) -> bool {
+        self.tier & LOOPBACK == 0
+    }
+
+    /// The first and the last place of its tier, or of what it may see of it (S9).
+    pub(super) fn whole(&self) -> (A::Place, A::Place) {
+        let all = (
+            A::place(self.tier, A::BOUNDS.0),
+            A::place(self.tier | MAX_ZONE, A::BOUNDS.1),
+        );
+        self.seen().unwrap_or(all)
+    }
+
+    /// What the zone allows to be listed of the requester's own subscriber address (S16).
+    pub(super) fn own_most(&self) -> usize {
+        if self.zones.is_behind_nat(self.zone) {
+            OWN_MOST
+        } else {
+            0
+        }
+    }
+
+    /// The places of the requester's own subscriber address in its tier.
+    pub(super) fn subscriber(&self) -> Option<(A::Place, A::Place)> {
+        let (low, high) = self.address?.prefix(A::SUBSCRIBER_BITS);
+        let zone = self.zone | self.tier;
+        Some((A::place(zone, low), A::place(zone, high)))
+    }
+
     /// All its neighbourhoods.
     pub(super) fn around(&self) -> Around<A> {
-        Around::new(self.zones, self.zone, self.address)
+        Around::new(self.zones, self.zone, self.tier, self.address)
     }
 
     /// All that it may see, when that is not everybody (S9).
     pub(super) fn seen(&self) -> Option<(A::Place, A::Place)> {
         let strict = self.zones.strict_root(self.zone);
-        (strict != 0).then(|| subtree::<A>(self.zones, strict))
+        (strict != 0).then(|| subtree::<A>(self.zones, strict, self.tier))
     }
 
     /// Where it stands or would stand.
     pub(super) fn place(&self) -> A::Place {
         let key = self.address.map_or(A::BOUNDS.0, Address::key);
-        A::place(self.zone, key)
+        A::place(self.zone | self.tier, key)
     }
 
     /// The widest of its neighbourhoods: what counts as local. The last level of [`Standpoint::around`], without the others.
@@ -63,7 +119,10 @@ impl<'a, A: Address> Standpoint<'a, A> {
         let [.., prefix] = A::NEAR_PREFIXES;
         let mut widest = self.address.map(|address| {
             let (low, high) = address.prefix(prefix);
-            (A::place(self.zone, low), A::place(self.zone, high))
+            (
+                A::place(self.zone | self.tier, low),
+                A::place(self.zone | self.tier, high),
+            )
         });
         let prefixes = if self.address.is_some() {
             A_PREFIXES
@@ -75,7 +134,7 @@ impl<'a, A: Address> Standpoint<'a, A> {
             if above == 0 {
                 break;
             }
-            widest = Some(subtree::<A>(self.zones, above));
+            widest = Some(subtree::<A>(self.zones, above, self.tier));
             above = self.zones.parent(above);
         }
         widest
@@ -84,7 +143,7 @@ impl<'a, A: Address> Standpoint<'a, A> {
 
 impl<A: Address> Around<A> {
     /// The neighbourhoods of `zone`, and within it those of `address` when the requester has one of this family.
-    fn new(zones: &Zones, zone: u32, address: Option<A>) -> Around<A> {
+    fn new(zones: &Zones, zone: u32, tier: u32, address: Option<A>) -> Around<A> {
         let none = (A::place(0, A::BOUNDS.0), A::place(0, A::BOUNDS.0));
         let mut around = Around {
             levels: [none; LEVELS_MOST],
@@ -94,7 +153,7 @@ impl<A: Address> Around<A> {
         };
         for bits in address.map(|_| A::NEAR_PREFIXES).into_iter().flatten() {
             let (low, high) = address.map_or(A::BOUNDS, |address| address.prefix(bits));
-            around.push((A::place(zone, low), A::place(zone, high)));
+            around.push((A::place(zone | tier, low), A::place(zone | tier, high)));
         }
         around.home = if zone == 0 {
             around.count.saturating_sub(1)
@@ -103,7 +162,7 @@ impl<A: Address> Around<A> {
         };
         let mut above = zone;
         while above != 0 && around.count < around.levels.len() {
-            around.push(subtree::<A>(zones, above));
+            around.push(subtree::<A>(zones, above, tier));
             above = zones.parent(above);
         }
         around

@@ -4,32 +4,24 @@ use super::announce::PeerList;
 use super::id::PeerId;
 use super::peer::{Address, KeptId, Spot};
 use super::peers::{Run, View};
+use super::rounding::Rounding;
 use super::span::{Span, number};
 
 /// How many leechers and seeds.
 pub(super) type Count = [usize; 2];
-
-/// `part` of `whole` of `amount`, rounded up or down at random so that the mean is right.
-pub(super) fn share(amount: usize, part: usize, whole: usize, rng: &mut fastrand::Rng) -> usize {
-    if part == 0 || whole == 0 {
-        return 0;
-    }
-    let product = amount * part;
-    product / whole + usize::from((below(number(whole), rng) as usize) < product % whole)
-}
 
 /// Divides `want` between leechers and seeds by how many of each there are, with at most `seeds_most` seeds.
 pub(super) fn split(
     want: usize,
     [leechers, seeders]: Count,
     seeds_most: usize,
-    rng: &mut fastrand::Rng,
+    rounding: &mut Rounding,
 ) -> Count {
     let want = want.min(leechers + seeders);
     let fair = if want == leechers + seeders {
         seeders
     } else {
-        share(want, seeders, leechers + seeders, rng)
+        rounding.next(want, seeders, leechers + seeders)
     };
     let seeds = fair
         .max(want.saturating_sub(leechers))

@@ -4,12 +4,15 @@ use super::announce::PeerList;
 use super::around::Standpoint;
 use super::draw::{Listed, copy};
 use super::peer::{Address, KeptId};
-use super::selection::{Chosen, Offer, Wish};
+use super::peers::View;
+use super::selection::Chosen;
 use super::span::Span;
+use super::wish::Wish;
 
 /// Puts everybody in `whole` but the requester onto the list; nobody when nobody is wanted.
 pub(super) fn take<A: Address + Listed, I: KeptId>(
-    offer: &Offer<'_, A, I>,
+    views: [View<'_, A, I>; 2],
+    own: [Option<Span>; 2],
     whole: [Span; 2],
     standpoint: &Standpoint<'_, A>,
     wish: &Wish,
@@ -17,7 +20,7 @@ pub(super) fn take<A: Address + Listed, I: KeptId>(
 ) -> Chosen {
     let near = standpoint.widest();
     let mut chosen = Chosen::default();
-    let roles = offer.views().into_iter().zip(whole).zip(offer.own());
+    let roles = views.into_iter().zip(whole).zip(own);
     for (role, ((view, whole), own)) in roles.enumerate() {
         if whole.len() <= usize::from(own.is_some()) {
             continue;

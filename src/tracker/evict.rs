@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::marks::{Gone, Marks};
-use super::peer::{Address, KeptId, Peer};
+use super::peer::{Address, KeptId, Peer, tiered};
 use super::peers::{Peers, Role};
 use super::swarm::Swarm;
 use super::visit::{Rules, count_within};
@@ -50,7 +50,7 @@ fn take_out<A: Address, I: KeptId>(
 impl<I: KeptId> Swarm<I> {
     /// What an address weighs in this swarm, in [`super::subscriber::ENTRY`]s.
     fn weight(&self, ip: IpAddr, rules: &Rules<'_>, more: usize) -> usize {
-        let zone = rules.zones.of(ip);
+        let zone = tiered(rules.zones.of(ip), ip);
         if let Some(address) = <[u8; 6]>::pack(ip, 0) {
             return weight(&self.v4, address, zone, more);
         }
@@ -95,7 +95,7 @@ impl<I: KeptId> Swarm<I> {
 
     /// Has a peer leave. The swarm has been [refreshed](Swarm::refresh). Returns whether it was there.
     pub(super) fn evict(&mut self, address: SocketAddr, rules: &Rules<'_>) -> bool {
-        let zone = rules.zones.of(address.ip());
+        let zone = tiered(rules.zones.of(address.ip()), address.ip());
         let mut gone = Gone::default();
         let has_other = if let Some(peer) = take_out(&mut self.v4, address, zone) {
             gone.bury(peer.ip(), &peer.state, rules.loads);

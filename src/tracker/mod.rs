@@ -4,11 +4,13 @@
 //! and chance are arguments. Imports only `metrics` and `clock`.
 
 mod access;
+mod address;
 mod announce;
 mod around;
 mod callers;
 pub mod census;
 mod chunk;
+mod crowd;
 mod cut;
 mod displace;
 mod draw;
@@ -27,9 +29,12 @@ mod peer;
 mod peers;
 mod prefixes;
 mod purge;
+mod reach;
 mod region;
 mod reporters;
+mod rest;
 mod roll;
+mod rounding;
 mod selection;
 mod settings;
 mod span;
@@ -40,8 +45,10 @@ mod swarm;
 mod swarms;
 mod tally;
 mod trim;
+mod view;
 mod views;
 mod visit;
+mod wish;
 mod zones;
 
 use std::net::IpAddr;
@@ -53,6 +60,7 @@ pub use access::{Access, Block, ClientRule, Networks, Target};
 pub use announce::{Announce, AnnounceReply, Event, PeerList, Refusal, ScrapeReply, Turn};
 pub use id::{ClientKey, InfoHash, PeerId};
 pub use ledger::{HOURS_KEPT, LedgerRow};
+pub use reach::{is_link_local, is_reachable};
 pub use settings::Settings;
 pub use stored::{StoredPeer, StoredSwarm};
 pub use zones::{DEPTH_MOST, Realm, ZoneRule, Zones, ZonesError};
@@ -369,6 +377,7 @@ impl Tracker {
             peer.last_seen.raw() > horizon
                 && peer.port != 0
                 && is_reachable(peer.ip)
+                && !is_link_local(peer.ip)
                 && !self.access.is_blocked(peer.ip)
         });
         with!(self, swarms => swarms.restore(&swarm, &rules))
@@ -384,19 +393,6 @@ impl Tracker {
     pub fn restore_ledger(&self, rows: &[LedgerRow]) {
         let charter = self.charter.load_full();
         charter.ledger.restore(rows, &charter.zones);
-    }
-}
-
-/// Whether `ip` may be stored and handed out at all: a unicast address that belongs to one host.
-pub fn is_reachable(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            !(ip.is_unspecified()
-                || ip.is_multicast()
-                || ip.is_broadcast()
-                || ip.octets().first() == Some(&0))
-        }
-        IpAddr::V6(ip) => !(ip.is_unspecified() || ip.is_multicast()),
     }
 }
 

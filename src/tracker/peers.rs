@@ -4,9 +4,12 @@
 //! neighbourhood are all questions about ranks.
 
 use super::chunk::{give_back, make_room, oldest_of};
-use super::peer::{Address, KeptId, Peer, Spot, State};
+use super::crowd::sort_out;
+use super::peer::{Address, KeptId, Peer, State};
 use super::roll::Roll;
-use super::span::{Seat, Span, number};
+use super::span::{Seat, number};
+use super::view::flat_seat;
+pub(super) use super::view::{Run, View};
 
 /// More peers than this are kept in rolls.
 const FLAT_MOST: usize = 128;
@@ -41,122 +44,6 @@ impl<A: Address, I: KeptId> Default for Peers<A, I> {
     }
 }
 
-/// The peers of one role, as they are asked for by rank.
-#[derive(Debug)]
-pub(super) enum View<'a, A: Address, I: KeptId> {
-    Flat(&'a [Peer<A, I>]),
-    Roll(&'a Roll<A, I>),
-}
-
-impl<A: Address, I: KeptId> Clone for View<'_, A, I> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<A: Address, I: KeptId> Copy for View<'_, A, I> {}
-
-/// Peers that stand together in memory.
-#[derive(Debug)]
-pub(super) enum Run<'a, A: Address, I: KeptId> {
-    Flat(&'a [Peer<A, I>]),
-    Chunk(&'a [Spot<A>], &'a [State<I>]),
-}
-
-impl<'a, A: Address, I: KeptId> Run<'a, A, I> {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Run::Flat(peers) => peers.len(),
-            Run::Chunk(spots, _) => spots.len(),
-        }
-    }
-
-    /// At most so many of them from the `first` on.
-    #[inline]
-    pub(super) fn cut(self, first: usize, most: usize) -> Run<'a, A, I> {
-        let end = self.len().min(first.saturating_add(most));
-        match self {
-            Run::Flat(peers) => Run::Flat(peers.get(first..end).unwrap_or_default()),
-            Run::Chunk(spots, states) => Run::Chunk(
-                spots.get(first..end).unwrap_or_default(),
-                states.get(first..end).unwrap_or_default(),
-            ),
-        }
-    }
-}
-
-impl<'a, A: Address, I: KeptId> View<'a, A, I> {
-    /// Everybody.
-    pub(super) fn whole(&self) -> Span {
-        match self {
-            View::Flat(peers) => Span {
-                start: Seat::default(),
-                end: flat_seat(peers.len()),
-            },
-            View::Roll(roll) => roll.whole(),
-        }
-    }
-
-    /// As [`Roll::seek`]; a flat list is one chunk.
-    #[inline]
-    pub(super) fn seek(&self, near: usize, is_before: impl Fn(&A::Place) -> bool) -> Seat {
-        match self {
-            View::Flat(peers) => flat_seat(peers.partition_point(|peer| is_before(&peer.place()))),
-            View::Roll(roll) => roll.seek(near, is_before),
-        }
-    }
-
-    /// The seat of the peer at `place`.
-    pub(super) fn find(&self, place: A::Place) -> Option<Seat> {
-        match self {
-            View::Flat(peers) => {
-                let rank = peers.binary_search_by(|peer| peer.place().cmp(&place));
-                rank.ok().map(flat_seat)
-            }
-            View::Roll(roll) => roll.find(place),
-        }
-    }
-
-    /// The peers from `low` to `high`, both included. Cheapest when they are in chunk `near` or not far from it.
-    #[inline]
-    pub(super) fn span(&self, low: A::Place, high: A::Place, near: usize) -> Span {
-        Span {
-            start: self.seek(near, |place| *place < low),
-            end: self.seek(near, |place| *place <= high),
-        }
-    }
-
-    /// Hands address and id of the peers at some ranks to `put`. Cheapest when they ascend from chunk `near` on.
-    #[inline]
-    pub(super) fn pick(
-        &self,
-        ranks: impl Iterator<Item = u32>,
-        near: usize,
-        mut put: impl FnMut(A, &I),
-    ) {
-        match self {
-            View::Flat(peers) => {
-                for peer in ranks.filter_map(|rank| peers.get(rank as usize)) {
-                    put(peer.spot.address(), &peer.state.id);
-                }
-            }
-            View::Roll(roll) => roll.pick(ranks, near, put),
-        }
-    }
-
-    /// The run that a rank is in, with its number and the rank of its first peer. Cheap when that is run `near` or the next.
-    #[inline]
-    pub(super) fn run_of(&self, rank: u32, near: usize) -> (usize, u32, Run<'a, A, I>) {
-        match *self {
-            View::Flat(peers) => (0, 0, Run::Flat(peers)),
-            View::Roll(roll) => {
-                let (chunk, start, spots, states) = roll.chunk_of(rank, near);
-                (chunk, start, Run::Chunk(spots, states))
-            }
-        }
-    }
-}
-
 impl<A: Address, I: KeptId> Peers<A, I> {
     pub(super) fn len(&self) -> usize {
         match self {
@@ -187,16 +74,36 @@ impl<A: Address, I: KeptId> Peers<A, I> {
         }
     }
 
-    /// Where the peer at `place` stands; `expected` is the role to look in first.
+    /// Where the peer at `place` stands, be it there or with the surplus; `expected` is the role to look in first.
     pub(super) fn find(&self, place: A::Place, expected: Role) -> Option<(Role, Seat)> {
         let other = if expected == Role::Leecher {
             Role::Seeder
         } else {
             Role::Leecher
         };
-        [expected, other]
-            .into_iter()
-            .find_map(|role| Some((role, self.view(role).find(place)?)))
+        [expected, other].into_iter().find_map(|role| {
+            let view = self.view(role);
+            let seat = view.find(place).or_else(|| {
+                let has_surplus = view.has_surplus();
+                has_surplus.then(|| view.find(A::surplus(place)))?
+            });
+            Some((role, seat?))
+        })
+    }
+
+    /// How many peers there are from `low` to `high`, both included, and in the surplus of these places.
+    pub(super) fn count_in(&self, low: A::Place, high: A::Place) -> usize {
+        let roles = [Role::Leecher, Role::Seeder].into_iter();
+        let count = roles.map(|role| {
+            let view = self.view(role);
+            let surplus = if view.has_surplus() {
+                view.span(A::surplus(low), A::surplus(high), 0).len()
+            } else {
+                0
+            };
+            view.span(low, high, 0).len() + surplus
+        });
+        count.sum()
     }
 
     /// What is kept of the peer at a seat. `last seen` may only grow.
@@ -209,8 +116,8 @@ impl<A: Address, I: KeptId> Peers<A, I> {
         }
     }
 
-    /// Puts in a peer that is not there yet; returns its seat.
-    pub(super) fn insert(&mut self, role: Role, peer: Peer<A, I>) -> Seat {
+    /// Puts in a peer that is not there yet, at its place; returns its seat. See [`Peers::insert`].
+    pub(super) fn put(&mut self, role: Role, peer: Peer<A, I>) -> Seat {
         if let Peers::Flat { peers, leechers } = self
             && peers.len() >= FLAT_MOST
         {
@@ -239,8 +146,8 @@ impl<A: Address, I: KeptId> Peers<A, I> {
         }
     }
 
-    /// Takes the peer at a seat out.
-    pub(super) fn remove(&mut self, role: Role, seat: Seat) -> Option<Peer<A, I>> {
+    /// Takes the peer at a seat out. See [`Peers::remove`].
+    pub(super) fn take(&mut self, role: Role, seat: Seat) -> Option<Peer<A, I>> {
         let removed = match self {
             Peers::Flat { peers, leechers } => {
                 let at = flat_index(*leechers, role, seat);
@@ -269,8 +176,8 @@ impl<A: Address, I: KeptId> Peers<A, I> {
         }
     }
 
-    /// Removes who was last seen at or before `horizon`, and tells `bury` of each.
-    pub(super) fn expire(&mut self, horizon: u32, bury: &mut impl FnMut(&Peer<A, I>)) {
+    /// Removes who was last seen at or before `horizon`, and tells `bury` of each. See [`Peers::expire`].
+    pub(super) fn drop_dead(&mut self, horizon: u32, bury: &mut impl FnMut(&Peer<A, I>)) {
         match self {
             Peers::Flat { peers, leechers } => {
                 let (mut rank, mut dead_leechers) = (0, 0);
@@ -326,7 +233,8 @@ impl<A: Address, I: KeptId> Peers<A, I> {
     /// Makes the list anew from peers in any order, each at another place.
     pub(super) fn rebuild(peers: impl IntoIterator<Item = (Role, Peer<A, I>)>) -> Peers<A, I> {
         let (mut leechers, mut seeders) = (Vec::new(), Vec::new());
-        for (role, peer) in peers {
+        for (role, mut peer) in peers {
+            peer.set_surplus(false);
             if role == Role::Leecher {
                 leechers.push(peer);
             } else {
@@ -344,6 +252,9 @@ impl<A: Address, I: KeptId> Peers<A, I> {
                 .binary_search_by(|other| other.place().cmp(&place))
                 .is_err()
         });
+        let mut roles = [leechers, seeders];
+        sort_out(&mut roles);
+        let [leechers, mut seeders] = roles;
         if leechers.len() + seeders.len() > FLAT_MOST {
             return Peers::Rolls(Box::new([
                 Roll::from_sorted(&leechers),
@@ -362,13 +273,6 @@ impl<A: Address, I: KeptId> Peers<A, I> {
         let all = self.iter().collect();
         *self = Peers::default();
         all
-    }
-}
-
-fn flat_seat(rank: usize) -> Seat {
-    Seat {
-        chunk: 0,
-        rank: number(rank),
     }
 }
 

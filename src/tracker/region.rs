@@ -1,6 +1,11 @@
 //! Regions of a swarm as ranks: how many peers there are in each, and how many of them are taken.
 
-use super::draw::{Count, share, split, sum_of};
+use super::announce::PeerList;
+use super::draw::{Count, Listed, draw, split, sum_of};
+use super::id::PeerId;
+use super::peer::{Address, KeptId};
+use super::peers::View;
+use super::rounding::Rounding;
 use super::span::{Span, count};
 
 /// Leechers and seeders of one neighbourhood.
@@ -37,9 +42,9 @@ impl Region {
         &mut self,
         want: usize,
         seeds: usize,
-        rng: &mut fastrand::Rng,
+        rounding: &mut Rounding,
     ) -> (usize, usize) {
-        self.take = split(want, self.count, seeds, rng);
+        self.take = split(want, self.count, seeds, rounding);
         let [_, taken] = self.take;
         (
             want.saturating_sub(self.taken()),
@@ -49,6 +54,28 @@ impl Region {
 
     pub(super) fn taken(&self) -> usize {
         sum_of(&self.take)
+    }
+
+    /// Puts what is taken onto the list, every peer of one role with the same chance. Returns how many are seeds.
+    pub(super) fn draw<A: Address + Listed, I: KeptId>(
+        &self,
+        views: &[View<'_, A, I>; 2],
+        not: Option<PeerId>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+    ) -> usize {
+        let mut leechers_end = A::listed(list).len();
+        let spans = self.outer.into_iter().zip(self.gap);
+        let roles = views.iter().zip(spans).zip(self.take);
+        for (role, ((view, (outer, gap)), take)) in roles.enumerate() {
+            if take > 0 {
+                draw(view, [outer, gap], take, rng, list, not);
+            }
+            if role == 0 {
+                leechers_end = A::listed(list).len();
+            }
+        }
+        A::listed(list).len() - leechers_end
     }
 
     pub(super) fn len(&self) -> usize {
@@ -76,18 +103,20 @@ pub(super) fn fill(
     rest: usize,
     [for_middle, for_beyond]: [usize; 2],
     seeds: usize,
+    rounding: &mut Rounding,
     rng: &mut fastrand::Rng,
 ) {
     let least = for_beyond.max(rest.saturating_sub(middle.len())).min(rest);
     let most = rest - for_middle.min(rest - least);
-    let fair = share(rest, beyond.len(), middle.len() + beyond.len(), rng);
-    let (_, left) = beyond.take(fair.clamp(least, most), seeds, rng);
+    let all = middle.len() + beyond.len();
+    let fair = Rounding::new(rng).next(rest, beyond.len(), all);
+    let (_, left) = beyond.take(fair.clamp(least, most), seeds, rounding);
     let wanted = rest.saturating_sub(beyond.taken());
-    let (missing, _) = middle.take(wanted, left, rng);
+    let (missing, _) = middle.take(wanted, left, rounding);
     // What the middle could not give, beyond gives if it can.
     if missing > 0 && beyond.taken() < beyond.len() {
         let [_, seeds_middle] = middle.take;
         let wanted = beyond.taken() + missing;
-        beyond.take(wanted, seeds.saturating_sub(seeds_middle), rng);
+        beyond.take(wanted, seeds.saturating_sub(seeds_middle), rounding);
     }
 }

@@ -56,6 +56,12 @@ impl<A: Address, I: KeptId> Roll<A, I> {
         self.ends.last().map_or(0, |end| *end as usize)
     }
 
+    /// The last place that is taken.
+    #[inline]
+    pub(super) fn last(&self) -> Option<A::Place> {
+        self.chunks.last()?.spots.last().map(Spot::place)
+    }
+
     /// No peer was last seen before this.
     pub(super) fn oldest(&self) -> u32 {
         self.oldest.iter().copied().min().unwrap_or(u32::MAX)

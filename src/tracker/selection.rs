@@ -10,14 +10,15 @@ use std::cell::OnceCell;
 
 use super::announce::PeerList;
 use super::around::{Around, LEVELS_MOST, Standpoint};
-use super::draw::{Listed, draw};
+use super::draw::Listed;
 use super::everybody;
-use super::id::PeerId;
 use super::peer::{Address, KeptId};
 use super::peers::{Role, View};
 use super::region::{Region, Spans, fill, total};
-use super::settings::Settings;
+use super::rest;
+use super::rounding::Rounding;
 use super::span::{Seat, Span, count};
+use super::wish::Wish;
 
 /// The peers that may be handed out, by role, without the requester.
 #[derive(Debug)]
@@ -35,50 +36,19 @@ impl<'a, A: Address, I: KeptId> Offer<'a, A, I> {
         [self.leechers, self.seeders.unwrap_or(View::Flat(&[]))]
     }
 
-    /// The requester itself among the leechers and among the seeders, where it is one of them.
-    pub(super) fn own(&self) -> [Option<Span>; 2] {
-        match self.own {
+    /// The requester itself among the leechers and among the seeders, where it is one of those in `spans`.
+    pub(super) fn own_in(&self, spans: &Spans) -> [Option<Span>; 2] {
+        let own = match self.own {
             Some((Role::Leecher, seat)) => [Some(seat.only()), None],
             Some((Role::Seeder, seat)) => [None, self.seeders.map(|_| seat.only())],
             None => [None; 2],
-        }
-    }
-}
-
-/// What a list should be like.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
-    /// How many peers.
-    pub(super) want: usize,
-    /// Seeds at most, while leechers are there to fill the list (S6).
-    pub(super) seeds_most: usize,
-    /// Percent.
-    pub(super) local_share: u32,
-    pub(super) min_external: u32,
-    /// No peer with this id: it is the requester's own other address.
-    pub(super) not: Option<PeerId>,
-}
-
-impl Wish {
-    pub(super) fn new(settings: &Settings, want: usize) -> Wish {
-        Wish {
-            want,
-            seeds_most: want * settings.seed_share.min(100) as usize / 100,
-            local_share: settings.local_share,
-            min_external: settings.min_external,
-            not: None,
-        }
-    }
-
-    /// How many of the list are filled from near.
-    fn near(&self) -> usize {
-        let local = self.want * self.local_share.min(100) as usize / 100;
-        local.min(self.want.saturating_sub(self.min_external as usize))
-    }
-
-    /// How many are owed to what lies around a neighbourhood that could fill `near` alone; never most of them.
-    fn bridge(&self, near: usize) -> usize {
-        (self.min_external as usize).min(near / 2)
+        };
+        let [leechers, seeders] = spans;
+        let [leecher, seeder] = own;
+        [
+            leecher.filter(|own| own.is_in(leechers)),
+            seeder.filter(|own| own.is_in(seeders)),
+        ]
     }
 }
 
@@ -95,6 +65,18 @@ pub(super) struct Chosen {
     pub(super) has_local_seeder: bool,
     /// Whether a local leecher was.
     pub(super) has_local_leecher: bool,
+}
+
+impl Chosen {
+    pub(super) fn plus(self, more: Chosen) -> Chosen {
+        Chosen {
+            all: self.all + more.all,
+            seeds: self.seeds + more.seeds,
+            local: self.local + more.local,
+            has_local_seeder: self.has_local_seeder | more.has_local_seeder,
+            has_local_leecher: self.has_local_leecher | more.has_local_leecher,
+        }
+    }
 }
 
 /// The narrowest level that can fill the local share.
@@ -126,17 +108,33 @@ pub(super) fn choose<A: Address + Listed, I: KeptId>(
     list: &mut PeerList,
 ) -> Chosen {
     let views = offer.views();
-    let whole = match standpoint.seen() {
-        Some((low, high)) => views.map(|view| view.span(low, high, 0)),
-        None => views.map(|view| view.whole()),
+    // Nobody who is not for everybody, as nearly always.
+    let is_plain = standpoint.is_remote() && !views.iter().any(View::has_tiers);
+    let whole = if is_plain && standpoint.seen().is_none() {
+        views.map(|view| view.whole())
+    } else {
+        let (low, high) = standpoint.whole();
+        views.map(|view| view.span(low, high, 0))
     };
     let [leechers, seeders] = count(&whole);
-    let own = offer.own().into_iter().flatten().count();
-    if (leechers + seeders).saturating_sub(own) <= wish.want || wish.want == 0 {
-        return everybody::take(offer, whole, standpoint, wish, list);
+    let own = offer.own_in(&whole);
+    let others = (leechers + seeders).saturating_sub(own.iter().flatten().count());
+    if others <= wish.want || wish.want == 0 {
+        let chosen = everybody::take(views, own, whole, standpoint, wish, list);
+        if is_plain || chosen.all >= wish.want {
+            return chosen;
+        }
+        let wish = wish.after(chosen.all, chosen.seeds);
+        return chosen.plus(rest::fill(offer, standpoint, &wish, rng, list));
     }
+    let first = if is_plain {
+        Chosen::default()
+    } else {
+        rest::own_subscriber(offer, standpoint, wish, rng, list)
+    };
+    let wish = &wish.after(first.all, first.seeds);
     let place = standpoint.place();
-    let [own_leecher, own_seeder] = offer.own();
+    let [own_leecher, own_seeder] = own;
     let [leechers, seeders] = views;
     let composer = Composer {
         views,
@@ -148,7 +146,7 @@ pub(super) fn choose<A: Address + Listed, I: KeptId>(
         around: &standpoint.around(),
         levels: [const { OnceCell::new() }; LEVELS_MOST],
     };
-    composer.choose(wish, rng, list)
+    first.plus(composer.choose(wish, rng, list))
 }
 
 impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
@@ -169,7 +167,7 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
             if region.taken() == 0 {
                 continue;
             }
-            chosen.seeds += self.draw(region, wish, rng, list);
+            chosen.seeds += region.draw(&self.views, wish.not, rng, list);
         }
         chosen.all = A::listed(list).len() - before;
         chosen.local = near_end - before;
@@ -273,22 +271,24 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
     ) {
         let mut everybody = Region::new(self.whole, self.own);
         let [leechers, seeders] = everybody.count;
+        let mut rounding = Rounding::new(rng);
         let seeds = wish
-            .seeds_most
+            .seeds_most(rounding)
             .max(wish.want.saturating_sub(leechers))
             .min(seeders);
         let Some(widest) = self.around.count.checked_sub(1) else {
-            everybody.take(wish.want, seeds, rng);
+            everybody.take(wish.want, seeds, &mut rounding);
             let [_, beyond] = far;
             *beyond = everybody;
             return;
         };
-        let mut quota = wish.near();
-        let bridge = wish.bridge(quota);
+        let strangers = wish.strangers(rng);
+        let mut quota = strangers.near;
+        let bridge = strangers.least.min(quota / 2);
         let mut reached = self.reach(quota, seeds, widest);
         self.far_regions(reached.level, far);
         let [middle, beyond] = &*far;
-        let owed = [bridge.min(middle.len()), wish.min_external as usize];
+        let owed = [bridge.min(middle.len()), strangers.least];
         let [for_middle, for_beyond] = owed;
         let room = wish.want.saturating_sub(for_middle + for_beyond);
         let kept = (middle.seeds_for(for_middle) + beyond.seeds_for(for_beyond)).min(seeds);
@@ -304,10 +304,11 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
                 self.far_regions(reached.level, far);
             }
         }
-        self.near(reached, quota, bridge, seeds - kept, rng, near);
+        self.near(reached, quota, bridge, seeds - kept, &mut rounding, near);
         let [taken, seeds_near] = total(near);
         let rest = wish.want.saturating_sub(taken);
-        fill(far, rest, owed, seeds.saturating_sub(seeds_near), rng);
+        let seeds_far = seeds.saturating_sub(seeds_near);
+        fill(far, rest, owed, seeds_far, &mut rounding, rng);
         let [taken, seeds_far] = total(far);
         if taken >= rest {
             return;
@@ -316,7 +317,8 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
         let seeds = seeds.saturating_sub(seeds_far);
         let quota = wish.want - taken;
         let reached = self.reach(quota, seeds, self.boundary(reached.level));
-        self.near(reached, quota, bridge.max(rest - taken), seeds, rng, near);
+        let bridge = bridge.max(rest - taken);
+        self.near(reached, quota, bridge, seeds, &mut rounding, near);
     }
 
     /// The level that holds all that is near when `reached` fills the local share: never less than a whole zone.
@@ -348,13 +350,13 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
         mut quota: usize,
         bridge: usize,
         mut seeds: usize,
-        rng: &mut fastrand::Rng,
+        rounding: &mut Rounding,
         [inner, ring, apart]: &mut [Region; 3],
     ) {
         *apart = Region::default();
         if bridge > 0 && self.around.is_zoned && reached.level < self.around.home {
             *apart = Region::new(self.level(self.around.home), reached.spans);
-            (_, seeds) = apart.take(bridge.min(quota), seeds, rng);
+            (_, seeds) = apart.take(bridge.min(quota), seeds, rounding);
             if apart.taken() > 0 {
                 quota -= apart.taken().min(quota);
                 reached = self.narrow(reached, quota, seeds);
@@ -362,29 +364,7 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
         }
         *inner = Region::new(reached.inner, self.own);
         *ring = Region::new(reached.spans, reached.inner);
-        (quota, seeds) = inner.take(quota, seeds, rng);
-        ring.take(quota, seeds, rng);
-    }
-
-    /// Puts what is taken of a region onto the list, every peer of one role with the same chance. Returns how many are seeds.
-    fn draw(
-        &self,
-        region: &Region,
-        wish: &Wish,
-        rng: &mut fastrand::Rng,
-        list: &mut PeerList,
-    ) -> usize {
-        let mut leechers_end = A::listed(list).len();
-        let spans = region.outer.into_iter().zip(region.gap);
-        let roles = self.views.iter().zip(spans).zip(region.take);
-        for (role, ((view, (outer, gap)), take)) in roles.enumerate() {
-            if take > 0 {
-                draw(view, [outer, gap], take, rng, list, wish.not);
-            }
-            if role == 0 {
-                leechers_end = A::listed(list).len();
-            }
-        }
-        A::listed(list).len() - leechers_end
+        (quota, seeds) = inner.take(quota, seeds, rounding);
+        ring.take(quota, seeds, rounding);
     }
 }

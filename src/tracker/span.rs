@@ -59,6 +59,11 @@ impl Span {
         self.end.rank.saturating_sub(self.start.rank) as usize
     }
 
+    /// Whether it begins in `outer`.
+    pub(super) fn is_in(&self, outer: &Span) -> bool {
+        (outer.start.rank..outer.end.rank).contains(&self.start.rank)
+    }
+
     /// What of it lies in `outer`.
     pub(super) fn clip(self, outer: Span) -> Span {
         let start = self.start.max(outer.start).min(outer.end);

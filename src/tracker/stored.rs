@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::census::Roles;
 use super::id::{InfoHash, PeerId};
 use super::others::Others;
-use super::peer::{Address, KeptId, Peer};
+use super::peer::{Address, KeptId, Peer, tiered};
 use super::peers::{Peers, Role};
 use super::standing::Export;
 use super::swarm::{Extra, Swarm};
@@ -127,7 +127,8 @@ impl<I: KeptId> Swarm<I> {
             zones: &Zones,
         ) -> Option<(Role, Peer<A, I>)> {
             let address = A::pack(peer.ip, peer.port)?;
-            let mut new = Peer::new(address, peer.id, zones.of(peer.ip), peer.last_seen);
+            let zone = tiered(zones.of(peer.ip), peer.ip);
+            let mut new = Peer::new(address, peer.id, zone, peer.last_seen);
             new.state.set_paused(peer.is_paused);
             new.state.set_reported(peer.is_reported);
             new.state.set_completed(peer.has_completed);

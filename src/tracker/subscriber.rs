@@ -16,6 +16,10 @@ pub(super) struct Level {
     pub(super) entry: u32,
 }
 
+/// The length of the prefix that is one subscriber.
+pub(super) const SUBSCRIBER_V4_BITS: u32 = 32;
+pub(super) const SUBSCRIBER_V6_BITS: u32 = 64;
+
 const fn level(bits: u32, entry: u32) -> Level {
     Level { bits, entry }
 }
@@ -24,11 +28,11 @@ const fn level(bits: u32, entry: u32) -> Level {
 pub(super) const WIDEST_ENTRY: u32 = ENTRY / 16;
 
 /// The subscriber, then what is around it, narrow to wide: a /24 of v4 counts as 16 addresses.
-pub(super) const V4_LEVELS: &[Level] = &[level(32, ENTRY), level(24, WIDEST_ENTRY)];
+pub(super) const V4_LEVELS: &[Level] = &[level(SUBSCRIBER_V4_BITS, ENTRY), level(24, WIDEST_ENTRY)];
 
 /// The same of v6: providers give a line a /64, a /56 or a /48. A /56 counts as four lines, a /48 as 16.
 pub(super) const V6_LEVELS: &[Level] = &[
-    level(64, ENTRY),
+    level(SUBSCRIBER_V6_BITS, ENTRY),
     level(56, ENTRY / 4),
     level(48, WIDEST_ENTRY),
 ];

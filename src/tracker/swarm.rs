@@ -6,15 +6,17 @@ use std::net::{IpAddr, SocketAddr};
 use super::announce::{Announce, Event, PeerList, ScrapeReply};
 use super::around::Standpoint;
 use super::draw::Listed;
+use super::is_link_local;
 use super::loads::Charge;
 use super::marks::{Gone, Marks};
 use super::others::Others;
-use super::peer::{Address, KeptId, State};
+use super::peer::{Address, KeptId, State, tiered};
 use super::peers::{Peers, Role};
-use super::selection::{Chosen, Offer, Wish, choose};
+use super::selection::{Chosen, Offer, choose};
 use super::span::Seat;
 use super::standing::Export;
 use super::visit::{Change, Outcome, Rules};
+use super::wish::Wish;
 use super::zones::Zones;
 use crate::clock::Seconds;
 use crate::metrics::{Fate, Full};
@@ -155,7 +157,7 @@ impl<I: KeptId> Swarm<I> {
         let Some(extra) = &mut self.extra else { return };
         let (v4, v6) = (&self.v4, &extra.v6);
         extra.others.retain(|address| {
-            let zone = zones.of(address.ip());
+            let zone = tiered(zones.of(address.ip()), address.ip());
             holds(v4, address, zone) || holds(v6, address, zone)
         });
         if extra.others.is_empty() && extra.v6.len() == 0 {
@@ -166,7 +168,7 @@ impl<I: KeptId> Swarm<I> {
     pub(super) fn place_anew(&mut self, rules: &Rules<'_>) {
         fn anew<A: Address, I: KeptId>(peers: &mut Peers<A, I>, zones: &Zones) {
             let all = peers.drain().into_iter().map(|(role, mut peer)| {
-                peer.set_zone(zones.of(peer.ip()));
+                peer.set_zone(tiered(zones.of(peer.ip()), peer.ip()));
                 (role, peer)
             });
             *peers = Peers::rebuild(all);
@@ -189,14 +191,22 @@ impl<I: KeptId> Swarm<I> {
         list: &mut PeerList,
     ) -> Outcome {
         let zone = rules.zones.of(announce.ip);
-        let mut change = self.meet(announce, rules, zone, has_room);
+        let tiered = tiered(zone, announce.ip);
+        let has_room = || {
+            if is_link_local(announce.ip) {
+                Err(Fate::Passed)
+            } else {
+                has_room()
+            }
+        };
+        let mut change = self.meet(announce, rules, tiered, has_room);
         let mut evicted = None;
         if change.fate == Fate::FullSwarm
             && !announce.is_reported
             && self.give_way(announce.ip, rules, rng)
         {
             // One for one: the tracker as a whole has no more than before.
-            change = self.meet(announce, rules, zone, || Ok(()));
+            change = self.meet(announce, rules, tiered, || Ok(()));
             evicted = Some((Full::Swarm, 1));
         }
         self.account(announce, &change, rules);
@@ -204,7 +214,7 @@ impl<I: KeptId> Swarm<I> {
             self.tidy(rules.zones);
             Chosen::default()
         } else {
-            self.hand_out(announce, rules, zone, change.own, rng, list)
+            self.hand_out(announce, rules, tiered, change.own, rng, list)
         };
         if let Some((role, seat)) = change.own
             && matches!(change.fate, Fate::Joined | Fate::Refreshed)
@@ -319,13 +329,8 @@ impl<I: KeptId> Swarm<I> {
                     list,
                 )
             };
-            chosen.all += more.all;
-            chosen.local += more.local;
-            chosen.seeds += more.seeds;
-            chosen.has_local_leecher |= more.has_local_leecher;
-            chosen.has_local_seeder |= more.has_local_seeder;
-            wish.want = want.saturating_sub(chosen.all);
-            wish.seeds_most = wish.seeds_most.saturating_sub(more.seeds);
+            chosen = chosen.plus(more);
+            wish = wish.after(more.all, more.seeds);
         }
         if let Some(extra) = &self.extra {
             let realms = rules.zones.realms();

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod choice;
+mod crowds;
 mod lists;
 mod model;
 mod owners;

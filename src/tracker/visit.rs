@@ -53,6 +53,7 @@ pub(super) struct Outcome {
 pub(super) struct Visit<'a> {
     pub(super) announce: &'a Announce,
     pub(super) rules: &'a Rules<'a>,
+    /// The announcer's zone with its tier.
     pub(super) zone: u32,
     /// The announcer's second address as it is known (S10).
     pub(super) inner_ip: Option<IpAddr>,
@@ -274,9 +275,9 @@ impl Visit<'_> {
         state.set_completed(state.has_completed() || has_completed);
         let marks = [before, Marks::of(state)];
         let mut own = (role, seat);
-        if role != self.role()
-            && let Some(peer) = peers.remove(role, seat)
-        {
+        if role == self.role() {
+            own = (role, peers.give_turn(role, seat));
+        } else if let Some(peer) = peers.remove(role, seat) {
             own = (self.role(), peers.insert(self.role(), peer));
         }
         Change {
@@ -321,7 +322,7 @@ impl<I: KeptId> Swarm<I> {
     }
 }
 
-/// How many peers in the zone are in the network of `level` around the address.
+/// How many peers in the zone and tier are in the network of `level` around the address, the surplus included.
 pub(super) fn count_within<A: Address, I: KeptId>(
     peers: &Peers<A, I>,
     address: A,
@@ -330,9 +331,7 @@ pub(super) fn count_within<A: Address, I: KeptId>(
 ) -> usize {
     let (low, high) = address.prefix(level.bits);
     let (low, high) = (A::place(zone, low), A::place(zone, high));
-    let roles = [Role::Leecher, Role::Seeder].into_iter();
-    let counts = roles.map(|role| peers.view(role).span(low, high, 0).len());
-    counts.sum()
+    peers.count_in(low, high)
 }
 
 /// How many peers the address's subscriber has.

@@ -21,6 +21,9 @@ pub struct ZoneRule {
     pub prefixes: Vec<IpNet>,
     /// Whether its peers, those of the zones below it included, see only each other (S9).
     pub is_strict: bool,
+    /// Whether many of its peers, those of the zones below it included, live behind one address: each may be handed three of its
+    /// own address and not two (S16).
+    pub is_behind_nat: bool,
     /// Stands in the replies of its peers (P19); a zone below with one of its own uses that.
     pub warning: Option<String>,
 }
@@ -69,9 +72,18 @@ struct Zone {
     parent: u32,
     /// The strict zone that this one is or lies in, the innermost; 0 for none.
     strict_root: u32,
+    is_behind_nat: bool,
     /// Number of the zone whose warning holds here; 0 for none.
     warned_by: u32,
     warning: Option<String>,
+}
+
+/// What all rules for one path say.
+#[derive(Clone, Copy, Default)]
+struct Traits<'a> {
+    is_strict: bool,
+    is_behind_nat: bool,
+    warning: Option<&'a str>,
 }
 
 /// All zones, the prefixes that lie in them, and the realms.
@@ -91,6 +103,7 @@ impl Default for Zones {
             end: 1,
             parent: 0,
             strict_root: 0,
+            is_behind_nat: false,
             warned_by: 0,
             warning: None,
         };
@@ -110,7 +123,7 @@ impl Zones {
     /// When a path has an empty part, or a prefix stands in two places.
     pub fn new(rules: &[ZoneRule], realms: &[Realm]) -> Result<Zones, ZonesError> {
         // Split into parts, so that the order is that of the tree: `a/b` comes before `a-b`.
-        let mut tree: BTreeMap<Vec<&str>, (bool, Option<&str>)> = BTreeMap::new();
+        let mut tree: BTreeMap<Vec<&str>, Traits<'_>> = BTreeMap::new();
         for rule in rules {
             let parts: Vec<&str> = rule.path.split('/').collect();
             if parts.iter().any(|part| part.trim().is_empty()) {
@@ -124,12 +137,13 @@ impl Zones {
                     .or_default();
             }
             let entry = tree.entry(parts).or_default();
-            entry.0 |= rule.is_strict;
-            entry.1 = rule.warning.as_deref().or(entry.1);
+            entry.is_strict |= rule.is_strict;
+            entry.is_behind_nat |= rule.is_behind_nat;
+            entry.warning = rule.warning.as_deref().or(entry.warning);
         }
         let mut zones = Zones::default();
-        for (parts, (is_strict, warning)) in &tree {
-            zones.add(parts, *is_strict, *warning)?;
+        for (parts, traits) in &tree {
+            zones.add(parts, traits)?;
         }
         zones.close();
         zones.assign(rules)?;
@@ -137,12 +151,7 @@ impl Zones {
         Ok(zones)
     }
 
-    fn add(
-        &mut self,
-        parts: &[&str],
-        is_strict: bool,
-        warning: Option<&str>,
-    ) -> Result<(), ZonesError> {
+    fn add(&mut self, parts: &[&str], traits: &Traits<'_>) -> Result<(), ZonesError> {
         let number = u32::try_from(self.zones.len())
             .ok()
             .filter(|number| *number <= MAX_ZONE);
@@ -155,22 +164,24 @@ impl Zones {
             parent = self.parent(parent);
         }
         let over = self.zones.get(parent as usize);
-        let strict_root = if is_strict {
+        let strict_root = if traits.is_strict {
             number
         } else {
             over.map_or(0, |over| over.strict_root)
         };
-        let warned_by = if warning.is_some() {
+        let warned_by = if traits.warning.is_some() {
             number
         } else {
             over.map_or(0, |over| over.warned_by)
         };
-        let warning = warning.map(str::to_owned);
+        let is_behind_nat = traits.is_behind_nat || over.is_some_and(|over| over.is_behind_nat);
+        let warning = traits.warning.map(str::to_owned);
         self.zones.push(Zone {
             path,
             end: number + 1,
             parent,
             strict_root,
+            is_behind_nat,
             warned_by,
             warning,
         });
@@ -284,6 +295,13 @@ impl Zones {
         self.zones
             .get(zone as usize)
             .map_or(0, |zone| zone.strict_root)
+    }
+
+    /// Whether the zone is behind one address, or in one that is (S16).
+    pub fn is_behind_nat(&self, zone: u32) -> bool {
+        self.zones
+            .get(zone as usize)
+            .is_some_and(|zone| zone.is_behind_nat)
     }
 
     /// The number to hand to [`Zones::warning`] for peers of this zone; 0 for no warning.

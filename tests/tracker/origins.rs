@@ -244,6 +244,38 @@ fn one_source_fills_a_swarm_with_64_addresses_at_most() {
     assert_eq!(server.failures(Failure::ReportedAddress), 6);
 }
 
+/// S13: whatever such a request is answered, nobody is handed a proxy.
+#[test]
+fn a_trusted_proxy_is_no_peer_itself() {
+    let server = start_with(proxied);
+    for fields in [
+        "",
+        "X-Forwarded-For: 127.0.0.10\r\n",
+        "X-Real-IP: 127.0.0.10\r\n",
+    ] {
+        server.get_from("127.0.0.1", &announce(7, "&event=started"), fields);
+        let seen = server.announce("127.0.0.99", 99, "&event=started");
+        assert_eq!(seen.peers(), [], "{fields}");
+        assert_eq!(seen.number("incomplete"), 1, "{fields}");
+    }
+}
+
+/// S13
+#[test]
+fn loopback_peers_are_not_handed_to_clients_behind_a_proxy() {
+    let server = start_with(proxied);
+    server.announce("127.0.0.99", 99, "");
+    let ask = |ip: &str, port| {
+        let fields = format!("X-Forwarded-For: {ip}\r\n");
+        server.get_from("127.0.0.1", &announce(port, ""), &fields)
+    };
+    assert_eq!(ask("192.0.2.1", 1).peers(), []);
+    assert_eq!(ask("192.0.2.2", 2).peers(), peers(["192.0.2.1:1"]));
+    let link_local = ask("169.254.3.3", 3);
+    assert_eq!(link_local.peers(), peers(["192.0.2.1:1", "192.0.2.2:2"]));
+    assert_eq!(ask("192.0.2.1", 1).peers(), peers(["192.0.2.2:2"]));
+}
+
 /// C7
 #[test]
 fn a_report_within_a_pair_of_prefixes_makes_the_external_address_known() {

@@ -135,6 +135,12 @@ const KEYS: &[Key] = &[
         Box::new(PathList(&mut c.zoning.strict))
     }),
     key(
+        "nat_zones",
+        "Zones whose clients, those of the zones below them included, live behind one address: each is handed three of its own \
+         address and not two.",
+        |c| Box::new(PathList(&mut c.zoning.behind_nat)),
+    ),
+    key(
         "max_line_rate",
         "What a subscriber's line carries at most, in MiB a second: bounds what is counted as kept inside the network.",
         |c| Box::new(number(&mut c.tracker.line_mib, 1..=1_000_000)),

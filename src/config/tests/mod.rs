@@ -277,7 +277,7 @@ fn options_for_reported_addresses_are_told_once() {
 /// S7, S9, P19
 #[test]
 fn zones_come_from_their_section_and_from_a_file() {
-    let text = "[TRACKER]\nzones_file = z.txt\nstrict_zones = moscow/south\n[ZONES]\n\
+    let text = "[TRACKER]\nzones_file = z.txt\nstrict_zones = moscow/south\nnat_zones = moscow\n[ZONES]\n\
         moscow/north/building-7 = 10.7.0.0/24 2001:db8:7::/48\n[ZONE_WARNINGS]\nmoscow = works tonight\n";
     let file = |path: &Path| {
         assert_eq!(path, Path::new("z.txt"));
@@ -299,9 +299,11 @@ fn zones_come_from_their_section_and_from_a_file() {
         ]
     );
     assert!(loaded.config.zones[1].is_strict);
+    let behind_nat = loaded.config.zones.iter().map(|zone| zone.is_behind_nat);
+    assert_eq!(behind_nat.collect::<Vec<_>>(), [false, false, true]);
     let printed = loaded.print();
     assert!(
-        printed.contains("moscow/north/building-7 = 10.7.0.0/24 2001:db8:7::/48  # c.ini:5\n"),
+        printed.contains("moscow/north/building-7 = 10.7.0.0/24 2001:db8:7::/48  # c.ini:6\n"),
         "{printed}"
     );
     let again = sources(&printed).resolve(&file).unwrap();

@@ -225,6 +225,9 @@ fn place(out: &mut String, config: &Config, zones: &Zones, ip: IpAddr) -> std::f
             format!("yes: sees {} only", zones.path(strict))
         };
         line(out, "strict", &strict)?;
+        if zones.is_behind_nat(zone) {
+            line(out, "behind NAT", "yes: is handed three of its own address")?;
+        }
         let warned_by = zones.warned_by(zone);
         if let Some(warning) = zones.warning(warned_by) {
             let warning = format!("\"{warning}\", of {}", zones.path(warned_by));

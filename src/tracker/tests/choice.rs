@@ -332,6 +332,96 @@ fn a_leechers_list_is_at_most_half_seeds_while_leechers_fill_it() {
     assert_eq!((bench.list.len(), seeds(&bench)), (6, 0));
 }
 
+/// How many of the peers in lists of 1 to 7, asked for by a leecher at `ip`, fulfil `is_meant`: the mean part of each length.
+fn mean_parts(bench: &mut Bench, ip: IpAddr, is_meant: impl Fn(&SocketAddr) -> bool) -> Vec<f64> {
+    const DRAWS: u32 = 4_000;
+    let mean = |want: u32| {
+        let mut found = 0;
+        for _ in 0..DRAWS {
+            let asks = Announce {
+                num_want: Some(want),
+                ..leecher(ip, 1)
+            };
+            bench.announce(&asks, at(1));
+            let handed = bench.handed();
+            assert_eq!(handed.len(), want as usize);
+            found += handed.iter().filter(|peer| is_meant(peer)).count();
+        }
+        found as f64 / f64::from(DRAWS * want)
+    };
+    (1..=7).map(mean).collect()
+}
+
+/// Whether all parts are `expected`, as nearly as so many draws show it.
+fn are_near(parts: &[f64], expected: f64) -> bool {
+    parts.iter().all(|part| (part - expected).abs() < 0.03)
+}
+
+/// S12: seeds have their share of lists of every length, also of one.
+#[test]
+fn seeds_have_their_share_of_short_lists() {
+    // Percent, seeds and leechers, and the part of the list that is seeds: all that the share allows, or as many as there are.
+    for (seed_share, seeds, leechers, expected) in [
+        (50, 200, 30, 0.5),
+        (50, 100, 100, 0.5),
+        (30, 100, 100, 0.3),
+        (50, 30, 90, 0.25),
+        (0, 100, 100, 0.0),
+    ] {
+        let mut bench = bench(Settings {
+            seed_share,
+            ..Settings::default()
+        });
+        for number in 0..seeds {
+            bench.announce(&seeder(v4((number + 1_000) << 16), 1), at(0));
+        }
+        for number in 0..leechers {
+            bench.announce(&leecher(v4((number + 2_000) << 16), 1), at(0));
+        }
+        let is_seed = |peer: &SocketAddr| peer.ip() < v4(2_000 << 16);
+        let parts = mean_parts(&mut bench, v4(3_000 << 16), is_seed);
+        assert!(are_near(&parts, expected), "{seed_share} %: {parts:?}");
+    }
+}
+
+/// S12: so have neighbours and strangers.
+#[test]
+fn neighbours_and_strangers_have_their_shares_of_short_lists() {
+    for (local_share, min_external, expected) in [
+        (98, 1, 0.98),
+        (100, 1, 0.98),
+        (80, 4, 0.8),
+        (50, 4, 0.5),
+        (100, 0, 1.0),
+        (0, 0, 0.0),
+    ] {
+        let (mut bench, zones) = zoned(&two_zones(), shares(local_share, min_external));
+        for number in 0..100 {
+            let is_seeder = number % 3 == 0;
+            for net in [A, B] {
+                let one = leecher(v4(net + number * 256 + 1), 1);
+                bench.announce(&Announce { is_seeder, ..one }, at(0));
+            }
+        }
+        let is_near = |peer: &SocketAddr| zones.of(peer.ip()) == 1;
+        let parts = mean_parts(&mut bench, v4(A + 2), is_near);
+        assert!(are_near(&parts, expected), "{local_share} %: {parts:?}");
+    }
+}
+
+/// S12: who asks for one peer is told of the only seed too, and as often as of any other.
+#[test]
+fn the_only_seed_is_handed_to_who_asks_for_one_peer() {
+    let mut bench = bench(Settings::default());
+    bench.announce(&seeder(v4(1 << 24), 1), at(0));
+    for number in 2..12 {
+        bench.announce(&leecher(v4(number << 24), 1), at(0));
+    }
+    let is_seed = |peer: &SocketAddr| peer.ip() == v4(1 << 24);
+    let parts = mean_parts(&mut bench, v4(100 << 24), is_seed);
+    assert!(are_near(&parts[..1], 1.0 / 11.0), "{parts:?}");
+}
+
 proptest! {
     #![proptest_config(proptest::test_runner::Config { cases: 96, ..Default::default() })]
 
@@ -387,17 +477,19 @@ proptest! {
         let leechers = visible.iter().filter(|peer| !roles[**peer]).count();
         let seeds = handed.iter().filter(|peer| roles[*peer]).count();
         if leechers >= want.div_ceil(2) && visible.len() > want {
-            prop_assert!(seeds <= want / 2, "{} seeds of {}", seeds, want);
+            prop_assert!(seeds <= want.div_ceil(2), "{} seeds of {}", seeds, want);
         }
         // The share of seeds may stand against it when too many strangers are seeds.
         let leeching = |peer: &SocketAddr| !roles[peer];
         let leeching_strangers = visible.iter().filter(|peer| stranger(peer) && leeching(peer)).count();
         let seeds_most = (want / 2).max(want.saturating_sub(leechers));
-        let owed = (min_external as usize).min(want).min(strangers);
+        // Of a list too short for it, strangers have their share on average only (S12).
+        let least = if min_external as usize <= want / 8 { min_external as usize } else { 0 };
+        let owed = least.min(want).min(strangers);
         prop_assert!(handed_strangers >= owed.min(leeching_strangers + seeds_most), "{} < {}", handed_strangers, owed);
         // What could fill its lists alone still knows of what is around it: its network, its zone.
-        let near = (want * local_share as usize / 100).min(want.saturating_sub(min_external as usize));
-        if zone != 0 && (min_external as usize).min(near / 2) > 0 {
+        let near = (want * local_share as usize / 100).min(want.saturating_sub(least));
+        if zone != 0 && least.min(near / 2) > 0 {
             let network = |peer: &SocketAddr| match peer.ip() {
                 IpAddr::V4(ip) => u32::from(ip) >> 8,
                 IpAddr::V6(_) => 0,

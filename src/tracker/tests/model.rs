@@ -86,7 +86,11 @@ proptest! {
 
     /// P9, P10, P11, S1, S2, S4
     #[test]
-    fn the_tracker_agrees_with_a_naive_model(most in 1_u16..700, steps in proptest::collection::vec(step(), 1..800)) {
+    fn the_tracker_agrees_with_a_naive_model(
+        most in 1_u16..700,
+        hosts in prop_oneof![Just(1_u32), 2_u32..20, Just(1_000)],
+        steps in proptest::collection::vec(step(), 1..800),
+    ) {
         let settings = Settings { announce_interval: LIFETIME / 2, max_ports_per_address: 0, ..Settings::default() };
         let mut bench = bench(settings.clone());
         let mut model: HashMap<(u8, SocketAddr), Known> = HashMap::new();
@@ -104,10 +108,12 @@ proptest! {
                 }
                 Step::Announce { who, client, torrent, is_seeder, event, is_v6, want } => {
                     let who = u32::from(who % most);
-                    let ip = if is_v6 { format!("2001:db8::{who:x}").parse().unwrap() } else { v4(0x0a00_0000 + who) };
-                    let address = SocketAddr::new(ip, 6881);
+                    // Some have an address to themselves, others share one (S16).
+                    let (host, port) = (who % hosts, u16::try_from(6_881 + who / hosts).unwrap());
+                    let ip = if is_v6 { format!("2001:db8::{host:x}").parse().unwrap() } else { v4(0x0a00_0000 + host) };
+                    let address = SocketAddr::new(ip, port);
                     let info_hash = InfoHash([torrent; 20]);
-                    let peer = leecher(ip, 6881);
+                    let peer = leecher(ip, port);
                     let mut peer_id = peer.peer_id;
                     peer_id.0[0] ^= client;
                     let announce = Announce { info_hash, peer_id, event, is_seeder, num_want: want, ..peer };
