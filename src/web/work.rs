@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(super) struct Work {
     /// Name of its threads; the system shows 15 bytes.
     name: &'static str,
     places: Arc<Semaphore>,
+    /// Whether the log says that there is no thread: strangers ask for work and must not fill it.
+    is_told: Arc<AtomicBool>,
     start: fn(&'static str, Job) -> io::Result<()>,
 }
 
@@ -42,6 +45,7 @@ impl Work {
         Work {
             name,
             places: Arc::new(Semaphore::new(most)),
+            is_told: Arc::default(),
             start,
         }
     }
@@ -66,9 +70,12 @@ impl Work {
             drop(place);
         };
         if let Err(error) = (self.start)(self.name, Box::new(job)) {
-            log::warn!("no thread for {}: {error}", self.name);
+            if !self.is_told.swap(true, Relaxed) {
+                log::error!("the system gives no thread for {}: {error}", self.name);
+            }
             return Err(Undone::Busy);
         }
+        self.is_told.store(false, Relaxed);
         result.await.map_err(|_| Undone::Panicked)
     }
 }
