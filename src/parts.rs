@@ -26,7 +26,7 @@ where
     F: FnOnce() -> Result<(), String> + Send + 'static,
 {
     let name = part.to_owned();
-    Builder::new().name(name.clone()).spawn(move || {
+    let started = Builder::new().name(name.clone()).spawn(move || {
         let fault = match catch_unwind(AssertUnwindSafe(work)) {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error),
@@ -34,6 +34,10 @@ where
         };
         // Nobody listens any more when the process is ending; that is fine.
         drop(ends.send(End { part: name, fault }));
+    });
+    started.map_err(|error| {
+        let why = format!("no thread for {part} (TasksMax of the service, `ulimit -u`): {error}");
+        io::Error::new(error.kind(), why)
     })
 }
 

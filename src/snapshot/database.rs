@@ -7,18 +7,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::file::{self, Marks};
-use super::{Error, tables};
+use super::{Error, guard, tables};
 use crate::clock::Wall;
-use crate::regular_file;
+use crate::shown;
 use crate::tracker::Block;
 
 /// `PRAGMA application_id` of a database of ours: "retr".
 pub const APPLICATION: u32 = 0x7265_7472;
 
-/// What takes a database from version `index + 1` to the next, each in a transaction of its own.
+/// What takes a database from version `index + 1` to the next, each in a transaction of its own. It leaves the very statements of
+/// `schema.sql` in the schema.
 const MIGRATIONS: &[&str] = &[];
 
 /// `PRAGMA user_version` that is written.
@@ -28,6 +30,15 @@ const SCHEMA: &str = include_str!("schema.sql");
 
 /// Above this size the check at the start leaves out that indexes agree with tables: that would take seconds.
 const FULL_CHECK_BYTES: u64 = 256 << 20;
+
+/// How long the check at the start may take; no sound database of a tracker takes a tenth of it.
+pub(super) const CHECK_MOST: Duration = Duration::from_secs(120);
+
+/// How long the blocklist of a database that cannot be used is read.
+const RESCUE_MOST: Duration = Duration::from_secs(10);
+
+/// Entries of a schema that are looked at.
+const SCHEMA_MOST: usize = 1_000;
 
 /// How long a command waits for another program that has the database locked (a backup, an operator's shell).
 const BUSY: Duration = Duration::from_secs(3);
@@ -214,12 +225,20 @@ fn make(path: &Path, blocks: &[Block]) -> Result<PathBuf, Error> {
 
 /// What can be read of the blocklist of a database that cannot be used.
 fn rescue(path: &Path) -> Vec<Block> {
-    let Ok(old) = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+    let open = || -> rusqlite::Result<Connection> {
+        let mut old = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        guard::harden(&old, guard::MOST_FOREIGN_BYTES)?;
+        guard::limit_time(&mut old, RESCUE_MOST)?;
+        Ok(old)
+    };
+    let Ok(old) = open() else {
         return Vec::new();
     };
     // Lets SQLite read what is left of a file that was cut.
-    let lenient = "PRAGMA writable_schema = ON; PRAGMA trusted_schema = OFF";
-    if let Err(error) = old.execute_batch(lenient) {
+    let lenient = old
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)
+        .and_then(|_| old.execute_batch("PRAGMA writable_schema = ON"));
+    if let Err(error) = lenient {
         log::debug!("rescuing the blocklist: {error}");
     }
     tables::readable_blocks(&old)
@@ -229,50 +248,16 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
 }
 
-/// Opens a database for reading only: with its log if that can be used, else without, as on a disk that cannot be written.
-///
-/// # Errors
-/// It is no regular file, or what SQLite says.
-pub fn open_read_only(path: &Path) -> Result<Connection, Error> {
-    file::refuse_others(path)?;
-    regular_file::open(path).map_err(|source| Error::File {
-        file: path.into(),
-        source,
-    })?;
-    read_only(path).map_err(|source| Error::Database {
-        file: path.into(),
-        source,
-    })
-}
-
-fn read_only(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let probe = |connection: &Connection| {
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
-    };
-    let connection = Connection::open_with_flags(path, flags)?;
-    if probe(&connection).is_ok() {
-        return Ok(connection);
-    }
-    let mut name = String::from("file:");
-    for byte in path.as_os_str().as_encoded_bytes() {
-        name.push_str(&format!("%{byte:02x}"));
-    }
-    let connection = Connection::open_with_flags(name + "?immutable=1", flags)?;
-    probe(&connection)?;
-    Ok(connection)
-}
-
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    guard::harden(&connection, guard::MOST_VALUE_BYTES)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(16);
     // Checkpoints are ours to time: one after each snapshot, never in the middle of a blocklist edit.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; \
-         PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \
-         PRAGMA cache_size = -8000;",
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;",
     )?;
     Ok(connection)
 }
@@ -297,11 +282,15 @@ fn inspect(path: &Path) -> Result<Connection, Fault> {
         Some(_) => {}
     }
     let judge = |source| judge(path, source);
-    let connection = connect(path).map_err(judge)?;
+    let mut connection = connect(path).map_err(judge)?;
+    guard::limit_time(&mut connection, CHECK_MOST).map_err(judge)?;
     let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
     let version: u32 = version.map_err(judge)?;
     if version > VERSION {
         return Err(newer(path, version));
+    }
+    if let Some(foreign) = foreign(&connection).map_err(judge)? {
+        return Err(Fault::Unusable(foreign));
     }
     let check = if file::size(path) > FULL_CHECK_BYTES {
         "PRAGMA quick_check(1)"
@@ -315,7 +304,30 @@ fn inspect(path: &Path) -> Result<Connection, Fault> {
     }
     migrate(&connection, version, MIGRATIONS).map_err(judge)?;
     tables::prepare_all(&connection).map_err(judge)?;
+    guard::unlimit_time(&mut connection).map_err(judge)?;
     Ok(connection)
+}
+
+/// What is in the schema and is not ours: checking it, or writing beside it, would run what somebody else wrote. Views are let
+/// be, for nobody looks at them.
+fn foreign(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT type, name, sql FROM sqlite_schema \
+        WHERE type <> 'view' AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name";
+    let schema = |connection: &Connection| -> rusqlite::Result<Vec<[String; 3]>> {
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| {
+            let text: Option<String> = row.get(2)?;
+            Ok([row.get(0)?, row.get(1)?, text.unwrap_or_default()])
+        })?;
+        rows.take(SCHEMA_MOST).collect()
+    };
+    let ours = Connection::open_in_memory()?;
+    ours.execute_batch(SCHEMA)?;
+    let (ours, there) = (schema(&ours)?, schema(connection)?);
+    let odd = there.iter().find(|row| !ours.contains(row));
+    Ok(odd.map(|[kind, name, _]| {
+        shown::on_one_line(&format_args!("its {kind} {name:.50} is not this program's"))
+    }))
 }
 
 fn newer(path: &Path, version: u32) -> Fault {
@@ -350,7 +362,11 @@ fn judge(path: &Path, source: rusqlite::Error) -> Fault {
             source,
         });
     }
-    Fault::Unusable(source.to_string())
+    if code == Some(ErrorCode::OperationInterrupted) {
+        let seconds = CHECK_MOST.as_secs();
+        return Fault::Unusable(format!("it could not be checked within {seconds} s"));
+    }
+    Fault::Unusable(shown::on_one_line(&format_args!("{source}")))
 }
 
 /// Takes a database of version `from` to the newest.

@@ -49,12 +49,17 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
             .create(folder)
             .map_err(fail)?;
     }
+    let beside = beside(path, ".lock");
+    regular_file::refuse_others(&beside).map_err(|source| Error::File {
+        file: beside.clone(),
+        source,
+    })?;
     let file = OpenOptions::new()
         .create(true)
         .append(true)
         .mode(MODE)
         .custom_flags(regular_file::without_waiting())
-        .open(beside(path, ".lock"))
+        .open(beside)
         .map_err(fail)?;
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {

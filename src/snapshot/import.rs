@@ -1,11 +1,11 @@
 //! From an original's database into ours, in one transaction: peers join what is there already, blocks that are there stay.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::database::{Database, Found};
 use super::mailbox::MAX_BLOCKS;
-use super::original::{BadRow, OldBlock, OldPeer, Original};
+use super::original::{BadRow, OldBlock, OldPeer, Original, READ_MOST};
 use super::tables::{self, SwarmRow};
 use super::timeline::{Finished, Moment, Timeline};
 use super::{Error, record};
@@ -60,6 +60,9 @@ pub fn import(from: &Path, into: &Path, moment: Moment) -> Result<Imported, Erro
     };
     if let Err(source) = import.run(&original) {
         database.rollback();
+        if source.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
+            return Err(Error::of(from, READ_MOST, source));
+        }
         return Err(fail(source));
     }
     Ok(import.outcome)
@@ -82,7 +85,7 @@ impl Import<'_> {
             Err(bad) => self.pass_over(bad),
         })?;
         self.write_swarm()?;
-        let mut known: Vec<Target> = tables::blocks(&self.database.connection)?
+        let mut known: HashSet<Target> = tables::blocks(&self.database.connection)?
             .into_iter()
             .map(|block| block.target)
             .collect();
@@ -134,7 +137,11 @@ impl Import<'_> {
         let swarm = self
             .swarm
             .get_or_insert_with(|| (old.info_hash, Vec::new()));
-        swarm.1.push(peer);
+        if swarm.1.len() < record::MOST_PEERS {
+            swarm.1.push(peer);
+            return Ok(());
+        }
+        self.outcome.bad_rows += 1;
         Ok(())
     }
 
@@ -164,7 +171,7 @@ impl Import<'_> {
         self.database.put_swarm(&row, peers.len(), seeders)
     }
 
-    fn add_block(&mut self, old: OldBlock, known: &mut Vec<Target>) -> rusqlite::Result<()> {
+    fn add_block(&mut self, old: OldBlock, known: &mut HashSet<Target>) -> rusqlite::Result<()> {
         for target in old.targets {
             if known.contains(&target) || known.len() as u64 >= MAX_BLOCKS {
                 continue;
@@ -176,7 +183,7 @@ impl Import<'_> {
                 created: old.created.unwrap_or(self.moment.wall),
                 expires: None,
             })?;
-            known.push(target);
+            known.insert(target);
             self.outcome.blocks += 1;
         }
         Ok(())

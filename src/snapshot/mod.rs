@@ -3,9 +3,9 @@
 //! The thread is an actor: it owns the connection, and others reach it through a [`Mailbox`]. It asks the core for what changed,
 //! copies one swarm at a time and writes the copies; no announce ever waits for the disk.
 //!
-//! - `writer.rs` is the thread, `mailbox.rs` what it can be asked, `restore.rs` the way back at the start.
-//! - `import.rs` takes over an original's database, which `original.rs` reads.
-//! - `database.rs` and `tables.rs` know SQL, `record.rs` bincode, `file.rs` the file system, `timeline.rs` the clocks.
+//! - `writer.rs` is the thread, `mailbox.rs` what it can be asked, `restore.rs` the way back at the start; `import.rs` takes over
+//!   an original's database, which `original.rs` reads.
+//! - `database.rs`, `tables.rs` know SQL, `guard.rs` what a file may cost, `record.rs` bincode, `file.rs` files, `timeline.rs` clocks.
 //!
 //! What stops the start: another process has the database, a newer version wrote it, or the configured place cannot be a
 //! database at all. What does not: damage (set aside under another name, never deleted) and a disk that is full, read-only or
@@ -13,6 +13,7 @@
 
 mod database;
 mod file;
+mod guard;
 mod import;
 mod mailbox;
 mod original;
@@ -31,7 +32,8 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
-pub use database::{APPLICATION, Found, open_read_only};
+pub use database::{APPLICATION, Found};
+pub use guard::{Owner, has_plain_table, open_read_only};
 pub use import::{Imported, import};
 pub use mailbox::{MAX_BLOCKS, MAX_REASON, MAX_RING_BYTES, Mailbox, Refused, Saved};
 pub use original::BadRow;
@@ -98,13 +100,30 @@ pub enum Error {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// Reading it takes so long that something else is the matter.
+    #[error("{}: not read within {} s", file.display(), most.as_secs())]
+    Slow {
+        /// Which.
+        file: PathBuf,
+        /// How long was waited.
+        most: Duration,
+    },
 }
 
 impl Error {
+    /// What SQLite says, told apart from what [`guard`] ended.
+    fn of(file: &std::path::Path, most: Duration, source: rusqlite::Error) -> Error {
+        let file = file.to_owned();
+        if source.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
+            return Error::Slow { file, most };
+        }
+        Error::Database { file, source }
+    }
+
     /// Whether the disk may mend by itself, or by the hand of an operator who must not have to start the tracker again.
     fn is_the_disk(&self) -> bool {
         match self {
-            Error::InUse { .. } | Error::Newer { .. } => false,
+            Error::InUse { .. } | Error::Newer { .. } | Error::Slow { .. } => false,
             Error::File { source, .. } => {
                 matches!(
                     source.kind(),
@@ -170,7 +189,7 @@ pub fn open(settings: &Settings, wall: Wall) -> Result<Opened, Error> {
             log::error!(
                 "the tracker starts without snapshots, and tries again at every interval: {error}"
             );
-            let readable = open_read_only(&settings.file);
+            let readable = open_read_only(&settings.file, Owner::Us, database::CHECK_MOST);
             Source::Disk(error, readable.ok())
         }
         Err(error) => return Err(error),

@@ -3,12 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-use super::{Error, database};
+use super::Error;
+use super::guard::{self, Owner};
 use crate::clock::Wall;
 use crate::tracker::{InfoHash, Target, is_reachable};
 
@@ -46,12 +48,23 @@ pub(super) struct Original {
     connection: Connection,
 }
 
-// Rows of one torrent come together, so that a torrent is written once.
-const PEERS: &str =
-    "SELECT rowid, info_hash, ip, port, \"left\", update_time FROM tracker ORDER BY info_hash";
-const BLOCKS: &str = "SELECT rowid, ip, info_hash, reason, \
-    CASE typeof(created_at) WHEN 'text' THEN CAST(strftime('%s', created_at) AS INTEGER) \
+// Rows of one torrent come together, so that a torrent is written once. What is too long to be what it should be is told as a
+// row that does not parse, without being read.
+const PEERS: &str = "SELECT rowid, info_hash, \
+    CASE WHEN octet_length(ip) <= 100 THEN ip END, CASE WHEN octet_length(port) <= 100 THEN port END, \
+    CASE WHEN octet_length(\"left\") <= 100 THEN \"left\" END, \
+    CASE WHEN octet_length(update_time) <= 100 THEN update_time END \
+    FROM tracker WHERE info_hash IS NULL OR octet_length(info_hash) <= 100 ORDER BY info_hash";
+const LONG_HASHES: &str = "SELECT rowid FROM tracker WHERE octet_length(info_hash) > 100";
+const BLOCKS: &str = "SELECT rowid, CASE WHEN octet_length(ip) > 100 THEN 'long' ELSE ip END, \
+    CASE WHEN octet_length(info_hash) > 100 THEN 'long' ELSE info_hash END, \
+    CASE WHEN octet_length(reason) <= 4000 THEN reason END, \
+    CASE WHEN octet_length(created_at) > 100 THEN NULL \
+    WHEN typeof(created_at) = 'text' THEN CAST(strftime('%s', created_at) AS INTEGER) \
     ELSE CAST(created_at AS INTEGER) END FROM blocklist ORDER BY rowid";
+
+/// How long reading may take in all.
+pub(super) const READ_MOST: Duration = Duration::from_secs(600);
 
 impl Original {
     /// Opens a file that is there; nothing in it is changed.
@@ -59,11 +72,11 @@ impl Original {
     /// # Errors
     /// It cannot be read, or has no table `tracker` of that shape.
     pub(super) fn open(path: &Path) -> Result<Original, Error> {
-        let fail = |source| Error::Database {
-            file: path.into(),
-            source,
-        };
-        let connection = database::open_read_only(path)?;
+        let fail = |source| Error::of(path, READ_MOST, source);
+        let connection = guard::open_read_only(path, Owner::Another, READ_MOST)?;
+        if guard::has_plain_table(&connection, "tracker").map_err(fail)? {
+            guard::has_plain_table(&connection, "blocklist").map_err(fail)?;
+        }
         connection.prepare(PEERS).map_err(fail)?;
         Ok(Original { connection })
     }
@@ -73,6 +86,15 @@ impl Original {
         &self,
         mut each: impl FnMut(Result<OldPeer, BadRow>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
+        let mut long = self.connection.prepare(LONG_HASHES)?;
+        let mut rows = long.query([])?;
+        while let Some(row) = rows.next()? {
+            each(Err(bad(
+                "tracker",
+                row.get(0)?,
+                "info_hash is not 20 bytes",
+            )))?;
+        }
         let mut statement = self.connection.prepare(PEERS)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {

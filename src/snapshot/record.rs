@@ -28,6 +28,10 @@ const HEADER_BYTES: usize = 12;
 /// What the largest peer takes, v6 with a v6 inner address: the limit that bincode decodes under, peer by peer.
 const MAX_PEER_BYTES: usize = 128;
 
+/// Peers of a record at most, so that it fits into a value of the database and its reader into the memory. A swarm that is larger
+/// is kept so far.
+pub(super) const MOST_PEERS: usize = 1_000_000;
+
 /// What the smallest peer takes: flags, v4 address and port, age, downloaded.
 const MIN_PEER_BYTES: usize = 9;
 
@@ -154,7 +158,7 @@ pub fn write(peers: &[StoredPeer], now: Seconds, record: &mut Vec<u8>) {
     record.extend([0; 8]);
     let config = bincode::config::standard();
     let mut count = 0_u32;
-    for peer in peers {
+    for peer in peers.iter().take(MOST_PEERS) {
         let row = Row {
             peer: *peer,
             age: now.since(peer.last_seen),
@@ -196,7 +200,7 @@ pub fn read(record: &[u8], saved: Seconds) -> Result<Vec<StoredPeer>, RecordErro
     }
     let count = u32::from_le_bytes([c0, c1, c2, c3]);
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    if count > body.len() / MIN_PEER_BYTES {
+    if count > MOST_PEERS || count > body.len() / MIN_PEER_BYTES {
         return Err(RecordError::Length);
     }
     let config = bincode::config::standard().with_limit::<MAX_PEER_BYTES>();

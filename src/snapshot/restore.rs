@@ -22,6 +22,9 @@ const BATCH: usize = 256;
 /// Batches that may wait, so that reading never runs far ahead of decoding.
 const QUEUE: usize = 16;
 
+/// A record that is longer than this is decoded where it is read, so that few of them lie in the memory at once.
+const LONG_BYTES: usize = 1 << 20;
+
 /// More decoders than this only wait for the reader.
 const MAX_DECODERS: usize = 8;
 
@@ -69,19 +72,30 @@ pub(super) fn restore(
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let (batches, waiting) = sync_channel::<Vec<SwarmRow>>(QUEUE);
     let waiting = Mutex::new(waiting);
+    let store = |batch| decode(batch, tracker, timeline, moment.now, &tally);
     let read = thread::scope(|scope| {
+        let mut decoders = 0;
         for _ in 0..cores.min(MAX_DECODERS) {
-            scope.spawn(|| decode(&waiting, tracker, timeline, moment.now, &tally));
+            let decoder = thread::Builder::new().name("restore".into());
+            match decoder.spawn_scoped(scope, || take(&waiting, store)) {
+                Ok(_) => decoders += 1,
+                Err(error) => log::warn!("restoring with {decoders} threads beside: {error}"),
+            }
         }
         let mut batch = Vec::with_capacity(BATCH);
         let read = tables::each_swarm(connection, |row| {
+            if decoders == 0 || row.record.len() > LONG_BYTES {
+                return store(vec![row]);
+            }
             batch.push(row);
             if batch.len() == BATCH {
                 let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
                 drop(batches.send(full));
             }
         });
-        drop(batches.send(batch));
+        if decoders > 0 {
+            drop(batches.send(batch));
+        }
         drop(batches);
         read
     });
@@ -103,13 +117,8 @@ pub(super) fn restore(
     })
 }
 
-fn decode(
-    waiting: &Mutex<Receiver<Vec<SwarmRow>>>,
-    tracker: &Tracker,
-    timeline: &Timeline,
-    now: Seconds,
-    tally: &Tally,
-) {
+/// Stores what waits, until there is no more.
+fn take(waiting: &Mutex<Receiver<Vec<SwarmRow>>>, store: impl Fn(Vec<SwarmRow>)) {
     let next = || {
         waiting
             .lock()
@@ -117,38 +126,48 @@ fn decode(
             .recv()
     };
     while let Ok(batch) = next() {
-        let (mut stale, mut stored) = (Vec::new(), 0);
-        for row in batch {
-            let hash = row.info_hash;
-            let Ok(peers) = record::read(&row.record, timeline.seconds(row.saved, now)) else {
-                tally.damaged.fetch_add(1, Relaxed);
-                continue;
-            };
-            let count = peers.len();
-            let kept = tracker.restore(
-                StoredSwarm {
-                    info_hash: hash,
-                    downloaded: row.downloaded,
-                    last_used: timeline.seconds(row.last_used, now),
-                    peers,
-                },
-                now,
-            );
-            tally.peers.fetch_add(kept as u64, Relaxed);
-            tally
-                .left_out
-                .fetch_add(count.saturating_sub(kept) as u64, Relaxed);
-            if kept == 0 && tracker.export(&hash, now).is_none() {
-                stale.push(hash);
-            } else {
-                stored += 1;
-            }
-        }
-        tally.swarms.fetch_add(stored, Relaxed);
-        tally
-            .stale
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .append(&mut stale);
+        store(batch);
     }
+}
+
+fn decode(
+    batch: Vec<SwarmRow>,
+    tracker: &Tracker,
+    timeline: &Timeline,
+    now: Seconds,
+    tally: &Tally,
+) {
+    let (mut stale, mut stored) = (Vec::new(), 0);
+    for row in batch {
+        let hash = row.info_hash;
+        let Ok(peers) = record::read(&row.record, timeline.seconds(row.saved, now)) else {
+            tally.damaged.fetch_add(1, Relaxed);
+            continue;
+        };
+        let count = peers.len();
+        let kept = tracker.restore(
+            StoredSwarm {
+                info_hash: hash,
+                downloaded: row.downloaded,
+                last_used: timeline.seconds(row.last_used, now),
+                peers,
+            },
+            now,
+        );
+        tally.peers.fetch_add(kept as u64, Relaxed);
+        tally
+            .left_out
+            .fetch_add(count.saturating_sub(kept) as u64, Relaxed);
+        if kept == 0 && tracker.export(&hash, now).is_none() {
+            stale.push(hash);
+        } else {
+            stored += 1;
+        }
+    }
+    tally.swarms.fetch_add(stored, Relaxed);
+    tally
+        .stale
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .append(&mut stale);
 }

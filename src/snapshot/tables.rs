@@ -12,10 +12,15 @@ const PUT_SWARM: &str = "INSERT INTO swarms VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) 
     ON CONFLICT (info_hash) DO UPDATE SET downloaded = ?2, last_used = ?3, saved = ?4, \
     peers = ?5, seeders = ?6, record = ?7";
 const REMOVE_SWARM: &str = "DELETE FROM swarms WHERE info_hash = ?1";
-const SWARMS: &str = "SELECT info_hash, downloaded, last_used, saved, record FROM swarms";
+// Values that are longer than they can be are not read at all: the library looks at their lengths only.
+const SWARMS: &str = "SELECT CASE octet_length(info_hash) WHEN 20 THEN info_hash END, downloaded, \
+    last_used, saved, CASE WHEN octet_length(record) <= 67108000 THEN record END FROM swarms";
 const SWARM: &str =
     "SELECT info_hash, downloaded, last_used, saved, record FROM swarms WHERE info_hash = ?1";
-const BLOCKS: &str = "SELECT number, network, info_hash, reason, created, expires FROM blocklist";
+const BLOCKS: &str = "SELECT number, CASE WHEN octet_length(network) <= 100 THEN network END, \
+    CASE octet_length(info_hash) WHEN 20 THEN info_hash END, \
+    CASE WHEN octet_length(reason) <= 4000 THEN reason END, created, expires \
+    FROM blocklist LIMIT 100000";
 const ADD_NETWORK: &str = "INSERT INTO blocklist (network, reason, created, expires) \
     VALUES (?1, ?2, ?3, ?4) \
     ON CONFLICT (network) DO UPDATE SET reason = ?2, created = ?3, expires = ?4 RETURNING number";
@@ -27,10 +32,10 @@ const COUNT_BLOCKS: &str = "SELECT count(*) FROM blocklist";
 const FORGET_BLOCKS: &str = "DELETE FROM blocklist WHERE expires < ?1";
 const PUT_RING: &str =
     "INSERT INTO rings VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET data = ?2";
-const RING: &str = "SELECT data FROM rings WHERE name = ?1";
+const RING: &str = "SELECT data FROM rings WHERE name = ?1 AND octet_length(data) <= 4194304";
 const PUT_META: &str =
     "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
-const META: &str = "SELECT value FROM meta WHERE key = ?1";
+const META: &str = "SELECT value FROM meta WHERE key = ?1 AND octet_length(value) <= 32";
 
 /// One swarm as it lies in its row; the record is not decoded here.
 #[derive(Clone, Debug)]

@@ -4,17 +4,29 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, bail};
-use rusqlite::{Connection, OptionalExtension};
+use anyhow::{Context, bail, ensure};
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use crate::clock::Seconds;
 use crate::shown::{in_lines, on_one_line};
-use crate::snapshot::{APPLICATION, open_read_only, read_record};
+use crate::snapshot::{APPLICATION, Owner, has_plain_table, open_read_only, read_record};
 use crate::tracker::{InfoHash, StoredPeer};
 
 /// Rows shown of the latest.
 const LATEST: usize = 10;
+
+/// How long may be read.
+const READ_MOST: Duration = Duration::from_secs(60);
+
+/// Distinct addresses counted at most.
+const MOST_ADDRESSES: usize = 10_000_000;
+
+/// Statements of the schema shown at most, and characters of each.
+const MOST_STATEMENTS: u32 = 100;
+const MOST_CHARACTERS: u32 = 2_000;
 
 /// What is shown.
 #[derive(Debug, clap::Args)]
@@ -33,17 +45,26 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .with_context(|| file.to_string())?
         .len();
     let view = || -> anyhow::Result<View> {
-        let connection = open_read_only(&arguments.file)?;
+        // The record of a swarm of ours is the longest value there is.
+        let connection = open_read_only(&arguments.file, Owner::Us, READ_MOST)?;
         let view = if pragma(&connection, "application_id")? == i64::from(APPLICATION) {
             of_ours(&connection)?
-        } else if connection.table_exists(None, "tracker")? {
+        } else if has_plain_table(&connection, "tracker")? {
             of_the_original(&connection)?
         } else {
             bail!("neither a database of this tracker nor of the Flask retracker");
         };
         Ok(view)
     };
-    let view = view().with_context(|| file.to_string())?;
+    let view = view().map_err(|error| {
+        if is_interrupted(&error) {
+            let seconds = READ_MOST.as_secs();
+            error.context(format!("it cannot be read within {seconds} s"))
+        } else {
+            error
+        }
+    });
+    let view = view.with_context(|| file.to_string())?;
     // Who closed our output has read enough.
     drop(view.print(&file.to_string(), size, &mut io::stdout().lock()));
     Ok(())
@@ -84,11 +105,17 @@ fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
 }
 
+fn is_interrupted(error: &anyhow::Error) -> bool {
+    let source = error.downcast_ref::<rusqlite::Error>();
+    source.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::OperationInterrupted)
+}
+
 fn schema(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
+    let sql = "SELECT substr(sql, 1, ?1) FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid LIMIT ?2";
+    let bounds = [MOST_CHARACTERS, MOST_STATEMENTS];
     connection
         .prepare(sql)?
-        .query_map([], |row| row.get(0))?
+        .query_map(bounds, |row| row.get(0))?
         .collect()
 }
 
@@ -112,39 +139,24 @@ fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<i64>> {
 }
 
 fn of_ours(connection: &Connection) -> anyhow::Result<View> {
+    for table in ["meta", "swarms", "blocklist", "rings"] {
+        ensure!(
+            has_plain_table(connection, table)?,
+            "it has no table {table}"
+        );
+    }
     // Rows are dated in the database's own time; the last snapshot says how far that is from the wall clock.
     let finished_wall = meta(connection, "finished_wall")?;
     let ahead = match (meta(connection, "finished")?, finished_wall) {
-        (Some(own), Some(wall)) => wall - own,
+        (Some(own), Some(wall)) => wall.saturating_sub(own),
         _ => 0,
     };
-    let mut addresses = HashSet::new();
-    let mut latest: Vec<(i64, InfoHash, StoredPeer)> = Vec::new();
-    let mut oldest = None;
-    let mut damaged = 0_u64;
-    let mut statement = connection.prepare("SELECT info_hash, saved, record FROM swarms")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let row = (row.get(0), row.get::<_, i64>(1), row.get::<_, Vec<u8>>(2));
-        let (Ok(hash), Ok(saved), Ok(record)) = row else {
-            damaged += 1;
-            continue;
-        };
-        let Ok(peers) = read_record(&record, Seconds::START) else {
-            damaged += 1;
-            continue;
-        };
-        for peer in peers {
-            let seen = saved + ahead - i64::from(Seconds::START.since(peer.last_seen));
-            addresses.insert(peer.ip);
-            oldest = Some(oldest.map_or(seen, |oldest: i64| oldest.min(seen)));
-            latest.push((seen, InfoHash(hash), peer));
-        }
-        if latest.len() > 4_096 {
-            keep_latest(&mut latest);
-        }
-    }
-    keep_latest(&mut latest);
+    let Seen {
+        addresses,
+        latest,
+        oldest,
+        damaged,
+    } = read_swarms(connection, ahead)?;
     let newest = latest.first().map(|(seen, _, _)| *seen);
     let counts = vec![
         ("torrents", count(connection, "count(*) FROM swarms")?),
@@ -183,18 +195,72 @@ fn of_ours(connection: &Connection) -> anyhow::Result<View> {
     })
 }
 
+/// What the swarms of a database hold.
+#[derive(Default)]
+struct Seen {
+    addresses: HashSet<IpAddr>,
+    /// When, of which torrent, who.
+    latest: Vec<(i64, InfoHash, StoredPeer)>,
+    oldest: Option<i64>,
+    damaged: u64,
+}
+
+/// Reads every swarm; `ahead` is how far the wall clock is ahead of the database's own time.
+fn read_swarms(connection: &Connection, ahead: i64) -> rusqlite::Result<Seen> {
+    let mut seen_in_all = Seen::default();
+    let Seen {
+        addresses,
+        latest,
+        oldest,
+        damaged,
+    } = &mut seen_in_all;
+    // What is too long to be a record is counted as damaged, and not read.
+    let mut statement = connection.prepare(
+        "SELECT CASE octet_length(info_hash) WHEN 20 THEN info_hash END, saved, \
+         CASE WHEN octet_length(record) <= 67108000 THEN record END FROM swarms",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let row = (row.get(0), row.get::<_, i64>(1), row.get::<_, Vec<u8>>(2));
+        let (Ok(hash), Ok(saved), Ok(record)) = row else {
+            *damaged += 1;
+            continue;
+        };
+        let Ok(peers) = read_record(&record, Seconds::START) else {
+            *damaged += 1;
+            continue;
+        };
+        for peer in peers {
+            let age = i64::from(Seconds::START.since(peer.last_seen));
+            let seen = saved.saturating_add(ahead).saturating_sub(age);
+            if addresses.len() < MOST_ADDRESSES {
+                addresses.insert(peer.ip);
+            }
+            *oldest = Some(oldest.map_or(seen, |oldest: i64| oldest.min(seen)));
+            latest.push((seen, InfoHash(hash), peer));
+        }
+        if latest.len() > 4_096 {
+            keep_latest(latest);
+        }
+    }
+    keep_latest(latest);
+    Ok(seen_in_all)
+}
+
 fn keep_latest(peers: &mut Vec<(i64, InfoHash, StoredPeer)>) {
     peers.sort_by_key(|(seen, _, _)| std::cmp::Reverse(*seen));
     peers.truncate(LATEST);
 }
 
 fn of_the_original(connection: &Connection) -> anyhow::Result<View> {
+    // Its values are short.
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, 1 << 20)?;
     let when = |what: &str| -> rusqlite::Result<String> {
         let sql = format!("SELECT CAST({what}(update_time) AS INTEGER) FROM tracker");
         let time = connection.query_row(&sql, [], |row| row.get(0))?;
         written(connection, time)
     };
-    let blocks = if connection.table_exists(None, "blocklist")? {
+    let blocks = if has_plain_table(connection, "blocklist")? {
         count(connection, "count(*) FROM blocklist")?
     } else {
         "no such table".to_owned()

@@ -16,7 +16,7 @@ use super::id::{InfoHash, PeerId};
 use crate::clock::Wall;
 
 /// What one entry of the blocklist blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// An address (as a network of one) or a network; canonical.
     Network(IpNet),

@@ -77,7 +77,7 @@ fn wait_until_blocked(node: &Node, is_blocked: bool) {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("blocked is not {is_blocked}");
+    assert_eq!(node.announce(BLOCKED).is_err(), is_blocked);
 }
 
 const TRAVELLER: &str = "RETRACKER_TEST_TRAVELLER";

@@ -13,6 +13,7 @@ mod clocks;
 mod damage;
 mod disk;
 mod harness;
+mod hostile;
 mod imports;
 mod kills;
 mod restarts;

@@ -1,16 +1,20 @@
 //! The snapshot database as `explain` needs it: blocks, and swarms as they were when the last snapshot finished.
 
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::clock::{Seconds, Wall};
-use crate::snapshot::{APPLICATION, open_read_only, read_record};
+use crate::snapshot::{APPLICATION, Owner, has_plain_table, open_read_only, read_record};
 use crate::tracker::{Block, InfoHash, StoredSwarm, Target};
 
 /// The moment of the last snapshot, in the time of the swarms that are read.
 pub(super) const THEN: Seconds = Seconds::START;
+
+/// How long may be read.
+const READ_MOST: Duration = Duration::from_secs(60);
 
 /// An open database.
 pub(super) struct Kept {
@@ -26,10 +30,16 @@ impl Kept {
         if !path.exists() {
             return Ok(None);
         }
-        let connection = open_read_only(path)?;
+        let connection = open_read_only(path, Owner::Us, READ_MOST)?;
         let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
         if id != i64::from(APPLICATION) {
             bail!("no database of this tracker");
+        }
+        for table in ["meta", "swarms", "blocklist"] {
+            ensure!(
+                has_plain_table(&connection, table)?,
+                "it has no table {table}"
+            );
         }
         let meta = |key: &str| -> rusqlite::Result<Option<i64>> {
             let sql = "SELECT value FROM meta WHERE key = ?1";
@@ -56,7 +66,7 @@ impl Kept {
 
     /// The blocklist. Entries that do not parse are passed over, as at a start.
     pub(super) fn blocks(&self) -> anyhow::Result<Vec<Block>> {
-        let sql = "SELECT number, network, info_hash, expires FROM blocklist";
+        let sql = "SELECT number, network, info_hash, expires FROM blocklist LIMIT 100000";
         let mut statement = self.connection.prepare(sql)?;
         let rows = statement.query_map([], |row| {
             let network: Option<String> = row.get(1)?;
