@@ -490,3 +490,29 @@ fn every_request_has_its_own_answer_on_the_lean_loop_and_on_the_routes() {
         }
     });
 }
+
+/// R31, P14: whatever the bytes are, and also when some of them are spoilt.
+#[test]
+fn answers_do_not_hang_on_how_the_bytes_were_cut() {
+    let mut maker = Maker(fastrand::Rng::with_seed(3), 0);
+    let socket: IpAddr = SOCKET.parse().unwrap();
+    for number in 0..pipelines() / 20 {
+        let mut bytes: Vec<u8> = (0..6).flat_map(|_| maker.request().bytes).collect();
+        for _ in 0..maker.0.usize(..3) {
+            let at = maker.0.usize(..bytes.len());
+            bytes[at] = maker.0.u8(..);
+        }
+        let mut short = settings(Mode::Proxy);
+        short.max_request_bytes = [512, 8_192][maker.0.usize(..2)];
+        let cuts = [vec![bytes.clone()], pieces(&bytes, &mut maker.0)];
+        let [whole, cut] = cuts.map(|pieces| {
+            let mut talk = Talk::new(&tracker(), short.clone(), socket, number);
+            let mut out = Vec::new();
+            for piece in pieces {
+                talk.hear(&piece, &mut out);
+            }
+            (String::from_utf8_lossy(&out).into_owned(), talk.ending())
+        });
+        assert_eq!(whole, cut, "{:?}", String::from_utf8_lossy(&bytes));
+    }
+}
