@@ -160,6 +160,11 @@ impl Desk {
         }
     }
 
+    /// Makes chance repeat itself.
+    pub(super) fn seed(&mut self, seed: u64) {
+        self.rng.seed(seed);
+    }
+
     /// Where this desk counts.
     pub(super) fn sheet(&self) -> &Sheet {
         self.tracker.metrics().sheet(self.sheet)

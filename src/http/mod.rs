@@ -3,6 +3,7 @@
 //!
 //! - [`head`], [`query`] (with `percent`) and [`reply`] are the codecs: bytes in, values out, and back.
 //! - `desk` answers one request; `serve` a buffer of them; neither knows a socket.
+//! - `talk` is a connection without one, for tests and fuzzing.
 //! - `worker` is the loop on the sockets: `accept` at its doors, `advance` on its connections, with `wheel` (time limits) and
 //!   `holds` (bounds on connections).
 //! - [`routes`] mounts the same answers on actix-web, for requests that came another way.
@@ -20,6 +21,7 @@ pub mod reply;
 mod routes;
 mod serve;
 mod settings;
+mod talk;
 mod wheel;
 mod worker;
 
@@ -48,6 +50,7 @@ use crate::tracker::Tracker;
 pub use self::holds::Hold;
 pub use self::routes::Routes;
 pub use self::settings::Settings;
+pub use self::talk::{Ending, Talk};
 
 /// A connection whose next request is not for the tracker.
 #[derive(Debug)]

@@ -80,11 +80,12 @@ pub(super) fn serve(
         if rest.is_empty() {
             return served;
         }
-        let head = match head::parse(rest) {
-            Parsed::Complete(head) if head.length <= limit => head,
+        // Only what may be a head is looked at, so that the answer does not hang on how many bytes came at once.
+        let head = match head::parse(rest.get(..limit).unwrap_or(rest)) {
+            Parsed::Complete(head) => head,
             Parsed::Partial { .. } if rest.len() <= limit => return served,
             parsed => {
-                refuse(desk.sheet(), parsed, out);
+                refuse(desk.sheet(), parsed, head::asks_head_only(rest), out);
                 served.next = Next::Drain;
                 return served;
             }
@@ -218,7 +219,7 @@ const CLOSING: Frame = Frame {
 
 /// Answers what is no request, or too long a one.
 #[cold]
-fn refuse(sheet: &Sheet, parsed: Parsed<'_>, out: &mut Vec<u8>) {
+fn refuse(sheet: &Sheet, parsed: Parsed<'_>, is_head_only: bool, out: &mut Vec<u8>) {
     let (failure, status, text) = match parsed {
         Parsed::Malformed => (Failure::BadRequest, "400 Bad Request", "bad request\n"),
         Parsed::Partial {
@@ -228,7 +229,8 @@ fn refuse(sheet: &Sheet, parsed: Parsed<'_>, out: &mut Vec<u8>) {
             "414 URI Too Long",
             "request line too long\n",
         ),
-        Parsed::Partial {
+        Parsed::TooManyFields
+        | Parsed::Partial {
             has_request_line: true,
         }
         | Parsed::Complete(_) => (
@@ -238,5 +240,9 @@ fn refuse(sheet: &Sheet, parsed: Parsed<'_>, out: &mut Vec<u8>) {
         ),
     };
     sheet.failed(Transport::Http, failure);
-    reply::text(out, status, CLOSING, text);
+    let frame = Frame {
+        is_head_only,
+        ..CLOSING
+    };
+    reply::text(out, status, frame, text);
 }

@@ -93,7 +93,8 @@ def trade(hosts, front, folder):
     )
     try:
         seeder.start(has_file=True)
-        counts = lambda: front.call(ask.http_scrape, "127.0.0.1", 80, torrent.info_hash)
+        # Not from nginx's own machine: loopback is nobody's address.
+        counts = lambda: hosts["four"].call(ask.http_scrape, front.v4, 80, torrent.info_hash)
         wait("one seeder", lambda: counts() == (1, 0, 0) or counts())
         leecher.start(has_file=False)
         wait("the file is whole", lambda: leecher.has_the_file() or "not whole")

@@ -228,7 +228,7 @@ fn what_is_required_and_wrong_fails_with_a_fixed_text_and_stores_nothing() {
             Failure::InvalidPort,
         ),
         (
-            format!("{hash}&{peer}&port=<script>"),
+            format!("{hash}&{peer}&port=%3Cscript%3E"),
             "invalid port",
             Failure::InvalidPort,
         ),

@@ -14,6 +14,7 @@ mod harness;
 mod limits;
 mod operation;
 mod origins;
+mod pipelines;
 mod recorded;
 mod restarts;
 mod scrapes;

@@ -10,7 +10,7 @@ mod seen;
 mod udp;
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -18,7 +18,7 @@ use anyhow::{Context, bail, ensure};
 use crate::clock::Clock;
 use crate::tracker::{InfoHash, PeerId};
 use address::{Address, Protocol};
-use seen::{Asked, Counts, Event, Seen};
+use seen::{Asked, Counts, Event, Seen, misplaced};
 
 /// What to check.
 #[derive(Debug, clap::Args)]
@@ -58,6 +58,7 @@ fn check(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<()> {
                 is_own_torrent: arguments.info_hash.is_none(),
                 info_hash: arguments.info_hash.unwrap_or_else(|| InfoHash(random())),
                 clock: Clock::start(),
+                tracker: address,
                 out,
             };
             checked += 1;
@@ -106,6 +107,8 @@ struct Visit<'a, W> {
     is_own_torrent: bool,
     info_hash: InfoHash,
     clock: Clock,
+    /// Where it goes.
+    tracker: SocketAddr,
     out: &'a mut W,
 }
 
@@ -205,12 +208,16 @@ impl<W: Write> Visit<'_, W> {
         Ok(seen)
     }
 
-    /// In a torrent of their own the leecher must be told of the seeder.
+    /// In a torrent of their own the leecher must be told of the seeder, and of nobody who stands where nobody can.
     fn expect(&self, seen: &Seen, port: u16) -> anyhow::Result<()> {
         if self.is_own_torrent && seen.peers.iter().all(|peer| peer.port() != port) {
             bail!("the leecher is not told of the seeder");
         }
-        Ok(())
+        let own = own_address(self.tracker)?;
+        match misplaced(&seen.peers, own, self.tracker.ip()) {
+            Some(fault) => bail!("{fault}"),
+            None => Ok(()),
+        }
     }
 
     fn tell(&mut self, name: &str, begun: Duration, what: &str) -> std::io::Result<()> {
@@ -220,13 +227,25 @@ impl<W: Write> Visit<'_, W> {
     }
 }
 
+/// The address that this machine has towards another; nothing is sent.
+fn own_address(other: SocketAddr) -> std::io::Result<IpAddr> {
+    let any: SocketAddr = if other.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(other)?;
+    Ok(socket.local_addr()?.ip())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::metrics::{self, Metrics};
     use crate::{http as web, tracker, udp as server};
     use std::io::Read;
-    use std::net::{TcpListener, UdpSocket};
+    use std::net::TcpListener;
     use std::sync::Arc;
     use std::sync::mpsc::channel;
     use std::thread;

@@ -116,6 +116,26 @@ impl fmt::Display for Seen {
     }
 }
 
+/// Why a peer that was handed out cannot be reached by whoever asked from `own`: it is this machine to everybody who is told of
+/// it, or it is where the tracker is reached, so that a proxy stands for its clients.
+pub(super) fn misplaced(
+    peers: &[SocketAddr],
+    own: IpAddr,
+    tracker: IpAddr,
+) -> Option<&'static str> {
+    let (own, tracker) = (own.to_canonical(), tracker.to_canonical());
+    peers.iter().find_map(|peer| {
+        let ip = peer.ip().to_canonical();
+        if ip.is_loopback() && !own.is_loopback() {
+            Some("a peer at loopback is handed out: a proxy on the tracker's machine is taken for its clients (mode = proxy)")
+        } else if ip == tracker && own != tracker {
+            Some("the tracker's own address is handed out as a peer: a proxy is taken for its clients (mode = proxy)")
+        } else {
+            None
+        }
+    })
+}
+
 /// A tracker's text, fit for a terminal: control characters escaped, and cut where it grows long.
 pub(super) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
@@ -171,6 +191,31 @@ mod tests {
             "interval 1800 s, min interval 1620 s, seeders 1, leechers 2, peers 2 (1 of them v6): 192.0.2.1:1, [::1]:2, \
              warning: soon"
         );
+    }
+
+    /// C9
+    #[test]
+    fn loopback_and_the_proxys_address_are_nobodys() {
+        let is_misplaced = |peer: &str, own: &str, tracker: &str| {
+            let peers = ["192.0.2.9:1".parse().unwrap(), peer.parse().unwrap()];
+            misplaced(&peers, own.parse().unwrap(), tracker.parse().unwrap()).is_some()
+        };
+        for (peer, own, tracker) in [
+            ("127.0.0.1:7", "192.0.2.1", "192.0.2.80"),
+            ("[::1]:7", "2001:db8::1", "2001:db8::80"),
+            ("[::ffff:127.0.0.1]:7", "192.0.2.1", "192.0.2.80"),
+            ("192.0.2.80:7", "192.0.2.1", "192.0.2.80"),
+        ] {
+            assert!(is_misplaced(peer, own, tracker), "{peer}");
+        }
+        for (peer, own, tracker) in [
+            ("127.0.0.1:7", "127.0.0.1", "127.0.0.1"),
+            ("192.0.2.1:7", "192.0.2.1", "192.0.2.80"),
+            ("192.0.2.80:7", "192.0.2.80", "192.0.2.80"),
+            ("10.0.0.1:7", "192.0.2.1", "192.0.2.80"),
+        ] {
+            assert!(!is_misplaced(peer, own, tracker), "{peer}");
+        }
     }
 
     #[test]
