@@ -37,7 +37,7 @@ impl Fill {
     }
 
     /// Brings the totals, and what is charged to whom, in line with a torrent that has changed.
-    pub(super) fn settle(&self, before: Standing, after: Standing, charge: Charge, loads: &Loads) {
+    pub(super) fn settle(&self, before: Standing, after: Standing, loads: &Loads) {
         if before == after {
             return;
         }
@@ -47,11 +47,11 @@ impl Fill {
         if change != 0 {
             self.living.fetch_add(change, Relaxed);
         }
-        let (was_idle, is_idle) = (before == Standing::Idle, after == Standing::Idle);
-        if was_idle && !is_idle {
+        if let Standing::Idle(charge) = before {
             self.idle.fetch_sub(1, Relaxed);
             loads.discharge(charge);
-        } else if is_idle && !was_idle {
+        }
+        if let Standing::Idle(charge) = after {
             self.idle.fetch_add(1, Relaxed);
             loads.charge(charge);
         }

@@ -1,5 +1,6 @@
 //! What a torrent counts as in the totals, and how it compares with what a snapshot has of it.
 
+use super::loads::Charge;
 use super::peer::KeptId;
 use super::swarm::Swarm;
 
@@ -8,8 +9,8 @@ use super::swarm::Swarm;
 pub(super) enum Standing {
     /// There is no such torrent.
     Absent,
-    /// It is there for its count only.
-    Idle,
+    /// It is there for its count only, which this one is charged for.
+    Idle(Charge),
     /// It has so many peers.
     Living(usize),
 }
@@ -18,7 +19,7 @@ impl Standing {
     pub(super) fn peers(self) -> usize {
         match self {
             Standing::Living(peers) => peers,
-            Standing::Absent | Standing::Idle => 0,
+            Standing::Absent | Standing::Idle(_) => 0,
         }
     }
 
@@ -42,7 +43,7 @@ impl<I: KeptId> Swarm<I> {
     /// What it counts as, while it is in the map.
     pub(super) fn standing(&self) -> Standing {
         match self.len() {
-            0 => Standing::Idle,
+            0 => Standing::Idle(self.charge),
             peers => Standing::Living(peers),
         }
     }

@@ -135,12 +135,8 @@ impl<I: KeptId> Swarms<I> {
                 let counts = swarm.counts();
                 // Only an announce that stores a peer makes a torrent.
                 if outcome.fate == Fate::Joined {
-                    self.fill.settle(
-                        Standing::Absent,
-                        swarm.standing(),
-                        swarm.charge,
-                        rules.loads,
-                    );
+                    self.fill
+                        .settle(Standing::Absent, swarm.standing(), rules.loads);
                     entry.insert(swarm);
                 }
                 Ok((outcome, counts))
@@ -164,7 +160,7 @@ impl<I: KeptId> Swarms<I> {
         } else {
             Standing::Absent
         };
-        self.fill.settle(before, after, charge, rules.loads);
+        self.fill.settle(before, after, rules.loads);
         if !is_kept {
             let (hash, swarm) = entry.remove_entry();
             self.remember_freed(exported(&hash, &swarm));
@@ -204,8 +200,7 @@ impl<I: KeptId> Swarms<I> {
         };
         let before = swarm.standing();
         swarm.refresh(rules);
-        self.fill
-            .settle(before, swarm.standing(), swarm.charge, rules.loads);
+        self.fill.settle(before, swarm.standing(), rules.loads);
         swarm.counts()
     }
 
@@ -225,7 +220,7 @@ impl<I: KeptId> Swarms<I> {
             } else {
                 Standing::Absent
             };
-            self.fill.settle(before, after, swarm.charge, rules.loads);
+            self.fill.settle(before, after, rules.loads);
             self.sample_of(hash, swarm, rules, &mut rng);
             if !is_kept {
                 swept.freed_torrents += 1;
@@ -244,8 +239,8 @@ impl<I: KeptId> Swarms<I> {
         let Some((hash, swarm)) = gone else {
             return false;
         };
-        let (before, after) = (Standing::Idle, Standing::Absent);
-        self.fill.settle(before, after, swarm.charge, rules.loads);
+        let (before, after) = (swarm.standing(), Standing::Absent);
+        self.fill.settle(before, after, rules.loads);
         self.remember_freed(exported(&hash, &swarm));
         true
     }
@@ -282,7 +277,7 @@ impl<I: KeptId> Swarms<I> {
             } else {
                 swarm.standing()
             };
-            self.fill.settle(before, after, swarm.charge, rules.loads);
+            self.fill.settle(before, after, rules.loads);
             if is_gone {
                 freed.extend(exported(hash, swarm));
             }
@@ -344,12 +339,8 @@ impl<I: KeptId> Swarms<I> {
             return 0;
         };
         let swarm = Swarm::restore(peers, stored.downloaded, stored.last_used, rules);
-        self.fill.settle(
-            Standing::Absent,
-            swarm.standing(),
-            swarm.charge,
-            rules.loads,
-        );
+        self.fill
+            .settle(Standing::Absent, swarm.standing(), rules.loads);
         let restored = swarm.len();
         let mut rng = fastrand::Rng::with_seed(restored as u64 ^ self.peers());
         self.sample_of(&stored.info_hash, &swarm, rules, &mut rng);
@@ -378,8 +369,7 @@ impl<I: KeptId> Swarms<I> {
         for mut swarm in self.map.iter_mut() {
             let before = swarm.standing();
             swarm.refresh(rules);
-            self.fill
-                .settle(before, swarm.standing(), swarm.charge, rules.loads);
+            self.fill.settle(before, swarm.standing(), rules.loads);
         }
     }
 

@@ -98,8 +98,9 @@ impl<I: KeptId> Swarms<I> {
                 });
             }
         });
-        let most = rules.settings.max_torrents;
-        let (surplus, fair) = surplus(idle, (most - most / 8) as usize);
+        let bound = rules.settings.max_torrents;
+        let most = bound.saturating_sub((bound / 8).max(1));
+        let (surplus, fair) = surplus(idle, most as usize);
         self.fill.set_fair(fair);
         let freed = surplus.iter().filter(|hash| self.free_idle(hash, rules));
         freed.count() as u64

@@ -348,6 +348,35 @@ fn counts_that_an_address_leaves_behind_are_of_its_torrents() {
     assert_eq!(fates(&bench, Fate::FullAddress), 20);
 }
 
+/// S5: a torrent that died unnoticed and uncounted is nobody's charge, whoever completes it then.
+#[test]
+fn nobody_is_discharged_of_what_he_was_not_charged_with() {
+    let mut bench = bench(only(|to| to.max_torrents_per_address = 2));
+    let lifetime = Settings::default().lifetime();
+    bench.announce(&leecher(v4(6 << 24), 1), at(0));
+    bench.tracker.scrape(&HASH, at(lifetime + 1));
+    let done = |number| Announce {
+        info_hash: hash(1, number),
+        event: Event::Completed,
+        ..seeder(v4(5), 1)
+    };
+    let first = Announce {
+        info_hash: HASH,
+        ..done(0)
+    };
+    for number in 0..3 {
+        bench.announce(&first, at(lifetime + 1));
+        bench.announce(&done(number), at(lifetime + 1));
+    }
+    assert_eq!(
+        (
+            fates(&bench, Fate::Joined),
+            fates(&bench, Fate::FullAddress)
+        ),
+        (3, 2)
+    );
+}
+
 /// S4, S5: a torrent that nobody completed is gone with its last peer.
 #[test]
 fn a_torrent_without_peers_and_count_is_freed_at_once() {
