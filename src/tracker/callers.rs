@@ -22,6 +22,7 @@ pub(super) struct Callers {
 }
 
 /// A v4 address, or the /64 of a v6 one.
+#[inline]
 pub(super) fn network(ip: IpAddr) -> IpNet {
     let length = if ip.is_ipv4() { 32 } else { 64 };
     IpNet::new(ip, length).map_or(IpNet::from(ip), |net| net.trunc())
