@@ -11,6 +11,7 @@ use super::marks::{Gone, Marks};
 use super::others::Others;
 use super::peer::{Address, KeptId, State, tiered};
 use super::peers::{Peers, Role};
+use super::realm;
 use super::selection::{Chosen, Offer, choose};
 use super::span::Seat;
 use super::visit::{Change, Outcome, Rules, Visit};
@@ -341,6 +342,9 @@ impl<I: KeptId> Swarm<I> {
         let realms = rules.zones.realms();
         if let Some(extra) = &self.extra {
             extra.others.translate(announce, realms, list);
+        }
+        if !realms.is_empty() {
+            realm::translate(realms, announce, list);
         }
         chosen
     }
