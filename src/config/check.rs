@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Config;
 use super::problem::Place;
 use super::sources::{Places, named};
+use crate::tracker::Realm;
 
 /// Adds a warning for everything that is odd.
 pub(super) fn check(config: &Config, places: &Places, warnings: &mut Vec<String>) {
@@ -47,7 +48,9 @@ pub(super) fn check(config: &Config, places: &Places, warnings: &mut Vec<String>
         ));
     }
     let reports = &config.http.reported;
-    if reports.ignore && !reports.pairs.is_empty() {
+    // Where both networks are of one size, nobody has to tell.
+    let is_told = config.realms.iter().all(Realm::is_one_to_one);
+    if reports.ignore && !is_told {
         let place = place("TRACKER", "address_pairs");
         warnings.push(format!(
             "{place} has no effect while ignore_reported_ip is on: nobody's inner address is learned"

@@ -34,6 +34,8 @@ pub(super) trait Address: Copy + Eq + std::fmt::Debug {
     fn zone(packed: &Self::Packed) -> u32;
     /// The place with the [`SURPLUS`].
     fn surplus(place: Self::Place) -> Self::Place;
+    /// Whether the zone number has this tier.
+    fn has_tier(packed: &Self::Packed, tier: u32) -> bool;
     /// The least and the greatest key of the prefix of `bits` that the address is in.
     fn prefix(self, bits: u32) -> (Self::Key, Self::Key);
 }
@@ -91,6 +93,11 @@ impl Address for [u8; 6] {
     #[inline]
     fn unpacked(&[_, _, _, a, b, c, d, e, f]: &[u8; 9]) -> [u8; 6] {
         [a, b, c, d, e, f]
+    }
+
+    #[inline]
+    fn has_tier([first, ..]: &[u8; 9], tier: u32) -> bool {
+        u32::from(*first) & (tier >> 16) != 0
     }
 
     fn zone(&[x, y, z, ..]: &[u8; 9]) -> u32 {
@@ -179,6 +186,11 @@ impl Address for [u8; 18] {
     #[inline]
     fn unpacked(packed: &[u8; 21]) -> [u8; 18] {
         packed.last_chunk().copied().unwrap_or([0; 18])
+    }
+
+    #[inline]
+    fn has_tier([first, ..]: &[u8; 21], tier: u32) -> bool {
+        u32::from(*first) & (tier >> 16) != 0
     }
 
     fn zone(&[x, y, z, ..]: &[u8; 21]) -> u32 {

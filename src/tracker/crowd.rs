@@ -81,19 +81,9 @@ impl<A: Address, I: KeptId> Peers<A, I> {
         gone.iter().for_each(|spot| self.settle(spot));
     }
 
-    /// Gives the peer at a seat its turn when it is surplus. Returns where it is then.
-    #[inline]
+    /// Gives the surplus peer at a seat its turn. Returns where it is then.
     pub(super) fn give_turn(&mut self, role: Role, seat: Seat) -> Seat {
-        if self.view(role).has_surplus() {
-            self.change_places(role, seat)
-        } else {
-            seat
-        }
-    }
-
-    fn change_places(&mut self, role: Role, seat: Seat) -> Seat {
-        let there = self.view(role).peer_at(seat.rank);
-        let Some((seat, mut peer)) = there.filter(|(_, peer)| peer.spot.is_surplus()) else {
+        let Some((seat, mut peer)) = self.view(role).peer_at(seat.rank) else {
             return seat;
         };
         self.take(role, seat);

@@ -15,7 +15,7 @@ pub(super) fn take<A: Address + Listed, I: KeptId>(
     own: [Option<Span>; 2],
     whole: [Span; 2],
     standpoint: &Standpoint<'_, A>,
-    wish: &Wish,
+    wish: &Wish<'_>,
     list: &mut PeerList,
 ) -> Chosen {
     let near = standpoint.widest();

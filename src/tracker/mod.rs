@@ -30,6 +30,7 @@ mod peers;
 mod prefixes;
 mod purge;
 mod reach;
+mod realm;
 mod region;
 mod reporters;
 mod rest;
@@ -61,9 +62,10 @@ pub use announce::{Announce, AnnounceReply, Event, PeerList, Refusal, ScrapeRepl
 pub use id::{ClientKey, InfoHash, PeerId};
 pub use ledger::{HOURS_KEPT, LedgerRow};
 pub use reach::{is_link_local, is_reachable};
+pub use realm::Realm;
 pub use settings::Settings;
 pub use stored::{StoredPeer, StoredSwarm};
-pub use zones::{DEPTH_MOST, Realm, ZoneRule, Zones, ZonesError};
+pub use zones::{DEPTH_MOST, ZoneRule, Zones, ZonesError};
 
 use callers::Callers;
 use ledger::Ledger;
@@ -230,6 +232,13 @@ impl Tracker {
         let charter = self.charter.load();
         let settings = &charter.settings;
         let rules = self.rules(&charter, turn.now);
+        let outside;
+        let announce = if charter.zones.realms().is_empty() {
+            announce
+        } else {
+            outside = self.outside(announce, charter.zones.realms())?;
+            &outside
+        };
         let (outcome, counts) =
             with!(self, swarms => swarms.announce(announce, &rules, &admit, turn.rng, list))?;
         turn.sheet
@@ -259,6 +268,16 @@ impl Tracker {
             min_interval: settings.min_interval(interval),
             warning: charter.zones.warned_by(outcome.zone),
         })
+    }
+
+    /// The announce as others see its host, when a realm tells another address of it (S10).
+    #[cold]
+    fn outside(&self, announce: &Announce, realms: &[Realm]) -> Result<Announce, Refusal> {
+        let Some(ip) = realm::outside_of(realms, announce.ip) else {
+            return Ok(*announce);
+        };
+        self.access.admit(ip)?;
+        Ok(Announce { ip, ..*announce })
     }
 
     /// Has an announce count with addresses that its source reported and that were found right. `false` when it goes on as it

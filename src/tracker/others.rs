@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::announce::{Announce, PeerList};
 use super::peer::Address;
-use super::zones::Realm;
+use super::realm::Realm;
 
 /// Second addresses that one swarm keeps at most.
 const OTHERS_MOST: usize = 64;

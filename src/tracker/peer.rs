@@ -16,6 +16,8 @@ const PAUSED: u8 = 1;
 const COMPLETED: u8 = 2;
 const HAS_OTHER: u8 = 4;
 const REPORTED: u8 = 8;
+/// The same as the [`SURPLUS`] of its place, where the announce path looks anyway.
+const SURPLUS_TOO: u8 = 16;
 
 /// Where a peer stands, and all that a compact list says of it: 9 bytes for v4, 21 for v6.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +39,15 @@ impl<A: Address> Spot<A> {
     }
 
     /// Whether it is with the surplus.
+    #[inline]
     pub(super) fn is_surplus(&self) -> bool {
-        A::zone(&self.0) & SURPLUS != 0
+        A::has_tier(&self.0, SURPLUS)
+    }
+
+    /// Whether it is in any tier but that of all others.
+    #[inline]
+    pub(super) fn is_apart(&self) -> bool {
+        A::has_tier(&self.0, SURPLUS | LOOPBACK)
     }
 
     /// Where it is when it is not with the surplus.
@@ -112,6 +121,7 @@ impl<A: Address, I: KeptId> Peer<A, I> {
         if is_surplus {
             self.set_zone(A::zone(&self.spot.0) | SURPLUS);
         }
+        self.state.set(SURPLUS_TOO, is_surplus);
     }
 }
 
@@ -168,6 +178,11 @@ impl<I: KeptId> State<I> {
 
     pub(super) fn set_completed(&mut self, has_completed: bool) {
         self.set(COMPLETED, has_completed);
+    }
+
+    /// Whether it is with the surplus.
+    pub(super) fn is_surplus(&self) -> bool {
+        self.has(SURPLUS_TOO)
     }
 
     /// Whether its address is only what somebody reported.

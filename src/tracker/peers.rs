@@ -81,14 +81,19 @@ impl<A: Address, I: KeptId> Peers<A, I> {
         } else {
             Role::Leecher
         };
-        [expected, other].into_iter().find_map(|role| {
-            let view = self.view(role);
-            let seat = view.find(place).or_else(|| {
-                let has_surplus = view.has_surplus();
-                has_surplus.then(|| view.find(A::surplus(place)))?
-            });
-            Some((role, seat?))
-        })
+        [expected, other]
+            .into_iter()
+            .find_map(|role| Some((role, self.view(role).find(place)?)))
+            .or_else(|| self.find_surplus(A::surplus(place)))
+    }
+
+    #[cold]
+    fn find_surplus(&self, place: A::Place) -> Option<(Role, Seat)> {
+        let roles = [Role::Leecher, Role::Seeder].into_iter();
+        let views = roles.map(|role| (role, self.view(role)));
+        views
+            .filter(|(_, view)| view.has_surplus())
+            .find_map(|(role, view)| Some((role, view.find(place)?)))
     }
 
     /// How many peers there are from `low` to `high`, both included, and in the surplus of these places.

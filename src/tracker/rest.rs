@@ -5,6 +5,7 @@ use super::announce::PeerList;
 use super::around::Standpoint;
 use super::draw::Listed;
 use super::peer::{Address, KeptId};
+use super::peers::View;
 use super::region::{Region, Spans, fill as fill_regions};
 use super::rounding::Rounding;
 use super::selection::{Chosen, Offer};
@@ -12,10 +13,12 @@ use super::span::{Span, count};
 use super::wish::Wish;
 
 /// Fills the list with who is left, every peer of a tier and role with the same chance, near or not.
+#[cold]
+#[inline(never)]
 pub(super) fn fill<A: Address + Listed, I: KeptId>(
     offer: &Offer<'_, A, I>,
     standpoint: &Standpoint<'_, A>,
-    wish: &Wish,
+    wish: &Wish<'_>,
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
 ) -> Chosen {
@@ -32,8 +35,10 @@ pub(super) fn fill<A: Address + Listed, I: KeptId>(
             Some((low, high)) => clip(views.map(|view| view.span(low, high, 0)), outer),
             None => outer.map(|span| span.start.none()),
         };
-        let mut local = Region::new(near, hole(near, offer));
-        let mut regions = [local, Region::new(outer, near)];
+        let mut regions = [
+            Region::new(near, hole(near, offer)),
+            Region::new(outer, near),
+        ];
         let mut rounding = Rounding::new(rng);
         let [leechers, _] = count(&outer);
         let seeds = wish.seeds_most(rounding);
@@ -41,12 +46,11 @@ pub(super) fn fill<A: Address + Listed, I: KeptId>(
         fill_regions(&mut regions, wish.want, [0; 2], seeds, &mut rounding, rng);
         let before = A::listed(list).len();
         let [near, far] = &regions;
-        local.take = near.take;
-        chosen.seeds += near.draw(&views, wish.not, rng, list);
+        chosen.seeds += draw(near, &views, &wish, rng, list);
         chosen.local += A::listed(list).len() - before;
-        chosen.seeds += far.draw(&views, wish.not, rng, list);
+        chosen.seeds += draw(far, &views, &wish, rng, list);
         chosen.all += A::listed(list).len() - before;
-        let [leechers, seeders] = local.count;
+        let [leechers, seeders] = near.count;
         chosen.has_local_leecher |= leechers > 0;
         chosen.has_local_seeder |= seeders > 0;
     }
@@ -54,10 +58,12 @@ pub(super) fn fill<A: Address + Listed, I: KeptId>(
 }
 
 /// Puts a third entry of the requester's own subscriber address onto the list, where its zone says that many live behind one.
+#[cold]
+#[inline(never)]
 pub(super) fn own_subscriber<A: Address + Listed, I: KeptId>(
     offer: &Offer<'_, A, I>,
     standpoint: &Standpoint<'_, A>,
-    wish: &Wish,
+    wish: &Wish<'_>,
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
 ) -> Chosen {
@@ -73,7 +79,7 @@ pub(super) fn own_subscriber<A: Address + Listed, I: KeptId>(
     let want = most.saturating_sub(listed).min(wish.want);
     region.take(want, wish.want, &mut Rounding::new(rng));
     let before = A::listed(list).len();
-    let seeds = region.draw(&views, wish.not, rng, list);
+    let seeds = draw(&region, &views, wish, rng, list);
     let all = A::listed(list).len() - before;
     Chosen {
         all,
@@ -81,6 +87,17 @@ pub(super) fn own_subscriber<A: Address + Listed, I: KeptId>(
         local: all,
         ..Chosen::default()
     }
+}
+
+#[inline(never)]
+fn draw<A: Address + Listed, I: KeptId>(
+    region: &Region,
+    views: &[View<'_, A, I>; 2],
+    wish: &Wish<'_>,
+    rng: &mut fastrand::Rng,
+    list: &mut PeerList,
+) -> usize {
+    region.draw(views, wish.not, rng, list)
 }
 
 fn clip([leechers, seeders]: Spans, [all_leechers, all_seeders]: Spans) -> Spans {

@@ -56,10 +56,10 @@ impl<A: Address, I: KeptId> Roll<A, I> {
         self.ends.last().map_or(0, |end| *end as usize)
     }
 
-    /// The last place that is taken.
+    /// Who stands last.
     #[inline]
-    pub(super) fn last(&self) -> Option<A::Place> {
-        self.chunks.last()?.spots.last().map(Spot::place)
+    pub(super) fn last(&self) -> Option<&Spot<A>> {
+        self.chunks.last()?.spots.last()
     }
 
     /// No peer was last seen before this.

@@ -19,14 +19,16 @@ impl Rounding {
         if part == 0 || whole == 0 {
             return 0;
         }
-        let (product, whole) = ((amount * part) as u64, whole as u64);
-        let fraction = ((product % whole) << 32) / whole;
-        let (carry, is_up) = self
-            .carry
-            .overflowing_add(u32::try_from(fraction).unwrap_or(u32::MAX));
+        let product = amount * part;
+        let over = product % whole;
+        if over == 0 {
+            return product / whole;
+        }
+        let fraction = ((over as u64) << 32) / whole as u64;
+        let fraction = u32::try_from(fraction).unwrap_or(u32::MAX);
+        let (carry, is_up) = self.carry.overflowing_add(fraction);
         self.carry = carry;
-        let floor = usize::try_from(product / whole).unwrap_or(usize::MAX);
-        floor + usize::from(is_up)
+        product / whole + usize::from(is_up)
     }
 
     /// As [`Rounding::next`], with nothing left to others: a bound for shares that are yet to come.

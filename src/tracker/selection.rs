@@ -36,15 +36,18 @@ impl<'a, A: Address, I: KeptId> Offer<'a, A, I> {
         [self.leechers, self.seeders.unwrap_or(View::Flat(&[]))]
     }
 
-    /// The requester itself among the leechers and among the seeders, where it is one of those in `spans`.
-    pub(super) fn own_in(&self, spans: &Spans) -> [Option<Span>; 2] {
-        let own = match self.own {
+    /// The requester itself among the leechers and among the seeders, where it is one of them.
+    pub(super) fn own(&self) -> [Option<Span>; 2] {
+        match self.own {
             Some((Role::Leecher, seat)) => [Some(seat.only()), None],
             Some((Role::Seeder, seat)) => [None, self.seeders.map(|_| seat.only())],
             None => [None; 2],
-        };
-        let [leechers, seeders] = spans;
-        let [leecher, seeder] = own;
+        }
+    }
+
+    /// As [`Offer::own`], where it is one of those in `spans`.
+    pub(super) fn own_in(&self, [leechers, seeders]: &Spans) -> [Option<Span>; 2] {
+        let [leecher, seeder] = self.own();
         [
             leecher.filter(|own| own.is_in(leechers)),
             seeder.filter(|own| own.is_in(seeders)),
@@ -103,21 +106,27 @@ struct Composer<'a, A: Address, I: KeptId> {
 pub(super) fn choose<A: Address + Listed, I: KeptId>(
     offer: &Offer<'_, A, I>,
     standpoint: &Standpoint<'_, A>,
-    wish: &Wish,
+    wish: &Wish<'_>,
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
 ) -> Chosen {
     let views = offer.views();
     // Nobody who is not for everybody, as nearly always.
     let is_plain = standpoint.is_remote() && !views.iter().any(View::has_tiers);
-    let whole = if is_plain && standpoint.seen().is_none() {
-        views.map(|view| view.whole())
-    } else {
-        let (low, high) = standpoint.whole();
-        views.map(|view| view.span(low, high, 0))
+    let whole = match standpoint.seen() {
+        Some((low, high)) => views.map(|view| view.span(low, high, 0)),
+        None if is_plain => views.map(|view| view.whole()),
+        None => {
+            let (low, high) = standpoint.whole();
+            views.map(|view| view.span(low, high, 0))
+        }
     };
     let [leechers, seeders] = count(&whole);
-    let own = offer.own_in(&whole);
+    let own = if is_plain {
+        offer.own()
+    } else {
+        offer.own_in(&whole)
+    };
     let others = (leechers + seeders).saturating_sub(own.iter().flatten().count());
     if others <= wish.want || wish.want == 0 {
         let chosen = everybody::take(views, own, whole, standpoint, wish, list);
@@ -127,12 +136,15 @@ pub(super) fn choose<A: Address + Listed, I: KeptId>(
         let wish = wish.after(chosen.all, chosen.seeds);
         return chosen.plus(rest::fill(offer, standpoint, &wish, rng, list));
     }
-    let first = if is_plain {
-        Chosen::default()
+    let (first, rest_of_wish);
+    let wish = if is_plain {
+        first = Chosen::default();
+        wish
     } else {
-        rest::own_subscriber(offer, standpoint, wish, rng, list)
+        first = rest::own_subscriber(offer, standpoint, wish, rng, list);
+        rest_of_wish = wish.after(first.all, first.seeds);
+        &rest_of_wish
     };
-    let wish = &wish.after(first.all, first.seeds);
     let place = standpoint.place();
     let [own_leecher, own_seeder] = own;
     let [leechers, seeders] = views;
@@ -146,11 +158,12 @@ pub(super) fn choose<A: Address + Listed, I: KeptId>(
         around: &standpoint.around(),
         levels: [const { OnceCell::new() }; LEVELS_MOST],
     };
-    first.plus(composer.choose(wish, rng, list))
+    let chosen = composer.choose(wish, rng, list);
+    if is_plain { chosen } else { first.plus(chosen) }
 }
 
 impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
-    fn choose(&self, wish: &Wish, rng: &mut fastrand::Rng, list: &mut PeerList) -> Chosen {
+    fn choose(&self, wish: &Wish<'_>, rng: &mut fastrand::Rng, list: &mut PeerList) -> Chosen {
         let local = Region::new(self.local(), self.own);
         let [local_leechers, local_seeders] = local.count;
         let mut chosen = Chosen {
@@ -264,7 +277,7 @@ impl<A: Address + Listed, I: KeptId> Composer<'_, A, I> {
     /// and bridge, `far` middle and beyond; regions are big enough to be written where they stay.
     fn compose(
         &self,
-        wish: &Wish,
+        wish: &Wish<'_>,
         rng: &mut fastrand::Rng,
         near: &mut [Region; 3],
         far: &mut [Region; 2],

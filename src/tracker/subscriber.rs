@@ -54,6 +54,7 @@ pub(super) fn prefix(ip: IpAddr, bits: u32) -> u128 {
 }
 
 /// The subscriber's network.
+#[inline]
 pub(super) fn network(ip: IpAddr) -> IpNet {
     let length = if ip.is_ipv4() { 32 } else { 64 };
     IpNet::new(ip, length).map_or(IpNet::from(ip), |net| net.trunc())

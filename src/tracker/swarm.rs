@@ -12,6 +12,7 @@ use super::marks::{Gone, Marks};
 use super::others::Others;
 use super::peer::{Address, KeptId, State, tiered};
 use super::peers::{Peers, Role};
+use super::realm;
 use super::selection::{Chosen, Offer, choose};
 use super::span::Seat;
 use super::standing::Export;
@@ -294,8 +295,8 @@ impl<I: KeptId> Swarm<I> {
         let want = rules.settings.list_length(announce.num_want, list.at_most);
         let mut wish = Wish::new(rules.settings, want);
         let mut chosen = Chosen::default();
-        let empty = Peers::default();
-        let v6 = self.extra.as_ref().map_or(&empty, |extra| &extra.v6);
+        let v6 = self.extra.as_ref().map(|extra| &extra.v6);
+        let v6 = v6.filter(|v6| v6.len() > 0);
         let is_v4 = announce.ip.is_ipv4();
         for family_is_v4 in [is_v4, !is_v4] {
             let is_own = family_is_v4 == is_v4;
@@ -315,9 +316,7 @@ impl<I: KeptId> Swarm<I> {
                     rng,
                     list,
                 )
-            } else if v6.len() == 0 {
-                continue;
-            } else {
+            } else if let Some(v6) = v6 {
                 let address = <[u8; 18]>::pack(announce.ip, announce.port);
                 hand_out_of(
                     v6,
@@ -328,13 +327,18 @@ impl<I: KeptId> Swarm<I> {
                     rng,
                     list,
                 )
+            } else {
+                continue;
             };
             chosen = chosen.plus(more);
-            wish = wish.after(more.all, more.seeds);
+            wish.note(more.all, more.seeds);
         }
+        let realms = rules.zones.realms();
         if let Some(extra) = &self.extra {
-            let realms = rules.zones.realms();
             extra.others.translate(announce, realms, list);
+        }
+        if !realms.is_empty() {
+            realm::translate(realms, announce, list);
         }
         chosen
     }
@@ -356,7 +360,7 @@ fn hand_out_of<A: Address + Listed, I: KeptId>(
     takes_seeds: bool,
     own: Option<(Role, Seat)>,
     standpoint: &Standpoint<'_, A>,
-    wish: &Wish,
+    wish: &Wish<'_>,
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
 ) -> Chosen {

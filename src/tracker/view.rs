@@ -1,6 +1,6 @@
 //! The peers of one role in one swarm as they are asked for: by place, by rank, in spans. A flat list or a roll.
 
-use super::peer::{Address, KeptId, LOOPBACK, Peer, SURPLUS, Spot, State};
+use super::peer::{Address, KeptId, Peer, Spot, State};
 use super::roll::Roll;
 use super::span::{Seat, Span, number};
 
@@ -70,6 +70,7 @@ impl<'a, A: Address, I: KeptId> View<'a, A, I> {
     }
 
     /// The seat of the peer at `place`.
+    #[inline]
     pub(super) fn find(&self, place: A::Place) -> Option<Seat> {
         match self {
             View::Flat(peers) => {
@@ -80,11 +81,11 @@ impl<'a, A: Address, I: KeptId> View<'a, A, I> {
         }
     }
 
-    /// The last place that is taken: it tells whether somebody stands in a higher tier.
+    /// Who stands last: it tells whether somebody is in a higher tier.
     #[inline]
-    pub(super) fn last(&self) -> Option<A::Place> {
-        match self {
-            View::Flat(peers) => peers.last().map(Peer::place),
+    fn last(&self) -> Option<&'a Spot<A>> {
+        match *self {
+            View::Flat(peers) => peers.last().map(|peer| &peer.spot),
             View::Roll(roll) => roll.last(),
         }
     }
@@ -92,15 +93,13 @@ impl<'a, A: Address, I: KeptId> View<'a, A, I> {
     /// Whether somebody is not for everybody.
     #[inline]
     pub(super) fn has_tiers(&self) -> bool {
-        self.last()
-            .is_some_and(|last| last >= A::place(LOOPBACK, A::BOUNDS.0))
+        self.last().is_some_and(Spot::is_apart)
     }
 
     /// Whether somebody stands with the surplus.
     #[inline]
     pub(super) fn has_surplus(&self) -> bool {
-        self.last()
-            .is_some_and(|last| last >= A::place(SURPLUS, A::BOUNDS.0))
+        self.last().is_some_and(Spot::is_surplus)
     }
 
     /// The peers from `low` to `high`, both included. Cheapest when they are in chunk `near` or not far from it.

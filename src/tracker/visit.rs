@@ -274,9 +274,12 @@ impl Visit<'_> {
         state.set_downloaded_mib(self.downloaded_mib());
         state.set_completed(state.has_completed() || has_completed);
         let marks = [before, Marks::of(state)];
+        let is_surplus = state.is_surplus();
         let mut own = (role, seat);
         if role == self.role() {
-            own = (role, peers.give_turn(role, seat));
+            if is_surplus {
+                own = (role, peers.give_turn(role, seat));
+            }
         } else if let Some(peer) = peers.remove(role, seat) {
             own = (self.role(), peers.insert(self.role(), peer));
         }

@@ -10,20 +10,14 @@ const PART_OF_EVERY_LIST: usize = 8;
 
 /// What a list should be like.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
+pub(super) struct Wish<'a> {
+    settings: &'a Settings,
     /// How many peers are still wanted.
     pub(super) want: usize,
     /// How many were wanted in all.
     length: usize,
     /// Seeds that are on the list.
     seeds: usize,
-    /// Seeds in the whole list at most, in percent, while leechers are there to fill it (S6).
-    seed_share: usize,
-    /// Percent.
-    local_share: usize,
-    min_external: usize,
-    /// The length of list that `min_external` is meant for.
-    usual: usize,
     /// No peer with this id: it is the requester's own other address.
     pub(super) not: Option<PeerId>,
 }
@@ -35,43 +29,48 @@ pub(super) struct Strangers {
     pub(super) least: usize,
 }
 
-impl Wish {
-    pub(super) fn new(settings: &Settings, want: usize) -> Wish {
+impl<'a> Wish<'a> {
+    pub(super) fn new(settings: &'a Settings, want: usize) -> Wish<'a> {
         Wish {
+            settings,
             want,
             length: want,
             seeds: 0,
-            seed_share: settings.seed_share.min(100) as usize,
-            local_share: settings.local_share.min(100) as usize,
-            min_external: settings.min_external as usize,
-            usual: settings.num_want.max(1) as usize,
             not: None,
         }
     }
 
-    /// What is left to wish for when so many more peers are on the list, with so many seeds among them.
-    pub(super) fn after(self, listed: usize, seeds: usize) -> Wish {
-        Wish {
-            want: self.want.saturating_sub(listed),
-            seeds: self.seeds + seeds,
-            ..self
-        }
+    /// Notes that so many more peers are on the list, with so many seeds among them.
+    pub(super) fn note(&mut self, listed: usize, seeds: usize) {
+        self.want = self.want.saturating_sub(listed);
+        self.seeds += seeds;
     }
 
-    /// How many seeds may still come, while there are leechers: as the shares of seeds are rounded.
+    /// What is left to wish for when so many more peers are on the list, with so many seeds among them.
+    pub(super) fn after(mut self, listed: usize, seeds: usize) -> Wish<'a> {
+        self.note(listed, seeds);
+        self
+    }
+
+    /// How many seeds may still come, while there are leechers: as the shares of seeds are rounded (S6).
     pub(super) fn seeds_most(&self, rounding: Rounding) -> usize {
-        let most = rounding.bound(self.length, self.seed_share, 100);
+        let percent = self.settings.seed_share.min(100) as usize;
+        let most = rounding.bound(self.length, percent, 100);
         most.saturating_sub(self.seeds)
     }
 
     /// How much of the list is for strangers.
     pub(super) fn strangers(&self, rng: &mut fastrand::Rng) -> Strangers {
         let rounding = Rounding::new(rng);
-        let far = rounding.bound(self.want, 100 - self.local_share, 100);
-        let least = if self.min_external <= self.length / PART_OF_EVERY_LIST {
-            self.min_external
+        let percent = 100 - self.settings.local_share.min(100) as usize;
+        let far = rounding.bound(self.want, percent, 100);
+        let min_external = self.settings.min_external as usize;
+        let least = if min_external <= self.length / PART_OF_EVERY_LIST {
+            min_external
         } else {
-            rounding.bound(self.want, self.min_external.min(self.usual), self.usual)
+            // As many as they would be of a list of the usual length.
+            let usual = self.settings.num_want.max(1) as usize;
+            rounding.bound(self.want, min_external.min(usual), usual)
         };
         let near = self.want.saturating_sub(far.max(least));
         Strangers { near, least }
@@ -82,13 +81,12 @@ impl Wish {
 mod tests {
     use super::*;
 
-    fn wish(want: usize, local_share: u32, min_external: u32) -> Wish {
-        let settings = Settings {
+    fn shares(local_share: u32, min_external: u32) -> Settings {
+        Settings {
             local_share,
             min_external,
             ..Settings::default()
-        };
-        Wish::new(&settings, want)
+        }
     }
 
     /// S7, S12
@@ -104,7 +102,8 @@ mod tests {
             (5, 80, 0, 4, 0),
         ] {
             for seed in 0..100 {
-                let wish = wish(want, local_share, min_external);
+                let settings = shares(local_share, min_external);
+                let wish = Wish::new(&settings, want);
                 let strangers = wish.strangers(&mut fastrand::Rng::with_seed(seed));
                 assert_eq!(strangers, Strangers { near, least });
             }
@@ -116,8 +115,9 @@ mod tests {
     fn short_lists_have_their_shares_on_average() {
         let mut rng = fastrand::Rng::with_seed(7);
         for (local_share, min_external, near) in [(98, 1, 0.98), (100, 1, 0.98), (80, 4, 0.8)] {
+            let settings = shares(local_share, min_external);
             for want in 1..=7 {
-                let wish = wish(want, local_share, min_external);
+                let wish = Wish::new(&settings, want);
                 let draws = 20_000;
                 let sum: usize = (0..draws).map(|_| wish.strangers(&mut rng).near).sum();
                 #[expect(clippy::cast_precision_loss, reason = "small numbers")]

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::peer::MAX_ZONE;
 use super::prefixes::Prefixes;
+use super::realm::Realm;
 
 /// One zone as the operator describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,15 +27,6 @@ pub struct ZoneRule {
     pub is_behind_nat: bool,
     /// Stands in the replies of its peers (P19); a zone below with one of its own uses that.
     pub warning: Option<String>,
-}
-
-/// Two networks that are the inside and the outside of one realm (S10): behind a carrier's NAT, say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Realm {
-    /// Addresses inside.
-    pub inside: IpNet,
-    /// Addresses by which they are seen from outside.
-    pub outside: IpNet,
 }
 
 /// Parts of a zone's path at most: so many levels are told apart.

@@ -80,8 +80,8 @@ const KEYS: &[Key] = &[
     ),
     key(
         "address_pairs",
-        "Networks whose hosts have an address inside and one outside: those inside are handed the inner one. Wants \
-         ignore_reported_ip = no: it is clients that tell.",
+        "Networks whose hosts have an address inside and one outside: those inside are handed the inner one. Of two networks of the \
+         same size each host has the same place in both; else it is clients that tell, which wants ignore_reported_ip = no.",
         |c| Box::new(PairList(&mut c.http.reported.pairs)),
     ),
     key("announce_interval", "Seconds between the announces of a client.", |c| {

@@ -266,6 +266,8 @@ fn options_for_reported_addresses_are_told_once() {
     let pairs = warnings("address_pairs = 100.64.0.0/16=198.51.100.0/24");
     assert_eq!(pairs.len(), 1, "{pairs:?}");
     assert!(pairs[0].starts_with("c.ini:2: [TRACKER] address_pairs has no effect"));
+    let one_to_one = warnings("address_pairs = 100.64.0.0/16=198.18.0.0/16");
+    assert_eq!(one_to_one, Vec::<String>::new());
     let open = warnings("ignore_reported_ip = no\nverify_reported_ip = no");
     assert!(open[0].contains("any public address"), "{open:?}");
     assert_eq!(

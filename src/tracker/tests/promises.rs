@@ -535,6 +535,44 @@ fn who_is_inside_is_handed_the_inside_address() {
     assert!(bench.handed().contains(&"10.7.9.9:3".parse().unwrap()));
 }
 
+/// S10: where both sides of a realm are of one size, nobody has to tell its other address.
+#[test]
+fn realms_of_one_size_need_no_telling() {
+    let mut bench = bench(Settings::default());
+    let realm = Realm {
+        inside: "10.7.0.0/16".parse().unwrap(),
+        outside: "198.18.0.0/16".parse().unwrap(),
+    };
+    bench
+        .tracker
+        .set_zones(Zones::new(&[], &[realm]).unwrap(), at(0));
+    let ip = |text: &str| -> IpAddr { text.parse().unwrap() };
+    bench.announce(&leecher(ip("10.7.0.5"), 1), at(0));
+    // The same host, seen from outside: it is the same peer.
+    let again = bench.announce(&leecher(ip("198.18.0.5"), 1), at(0));
+    assert_eq!((again.incomplete, bench.list.len()), (1, 0));
+    for (asker, expected) in [
+        ("10.7.3.3", "10.7.0.5:1"),
+        ("198.18.3.4", "10.7.0.5:1"),
+        ("203.0.113.9", "198.18.0.5:1"),
+    ] {
+        let asks = Announce {
+            port: 0,
+            ..leecher(ip(asker), 0)
+        };
+        bench.announce(&asks, at(1));
+        assert_eq!(bench.handed(), [expected.parse().unwrap()], "{asker}");
+    }
+    // More than a swarm keeps of addresses that are told; the bounds and blocks of the outside hold.
+    for host in 0..100 {
+        bench.announce(&leecher(v4(0x0a07_0100 + host), 1), at(0));
+    }
+    bench.announce(&leecher(ip("10.7.3.3"), 1), at(1));
+    let handed = bench.handed();
+    assert_eq!(handed.len(), 50);
+    assert!(handed.iter().all(|peer| realm.inside.contains(&peer.ip())));
+}
+
 /// O11
 #[test]
 fn savings_are_what_was_loaded_times_the_local_share_of_the_list() {
