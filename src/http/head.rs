@@ -95,6 +95,7 @@ fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
     let mut rest = tail;
     let mut closes = false;
     let mut keeps = false;
+    let mut has_length = false;
     let mut left = MOST_FIELDS;
     loop {
         let (line, tail) = split_line(rest).ok_or(Parsed::Partial {
@@ -115,7 +116,9 @@ fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
                 keeps |= has_word(value, b"keep-alive");
             }
             Some(b'c') if name.eq_ignore_ascii_case(b"content-length") => {
-                head.has_body |= value != b"0";
+                // Said twice it is refused by whoever reads bodies, whatever it says.
+                head.has_body |= has_length || value != b"0";
+                has_length = true;
             }
             Some(b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => head.has_body = true,
             Some(b'e') if name.eq_ignore_ascii_case(b"expect") => head.has_body = true,
@@ -364,6 +367,8 @@ mod tests {
             ("Content-Length: 0", false),
             ("Content-Length: 5", true),
             ("Content-Length: 0, 0", true),
+            ("Content-Length: 0\r\nContent-Length: 0", true),
+            ("Content-Length: 0\r\nTransfer-Encoding: identity", true),
             ("Transfer-Encoding: chunked", true),
             ("Expect: 100-continue", true),
             ("Content-Type: text/plain", false),
