@@ -27,6 +27,7 @@ pub(super) struct Newcomer<'a> {
 
 impl<I: KeptId> Swarms<I> {
     /// Has somebody leave for the newcomer and lets it announce again. `None` when there is nobody heavier.
+    #[cold]
     pub(super) fn displace(
         &self,
         newcomer: &Newcomer<'_>,
@@ -56,7 +57,7 @@ impl<I: KeptId> Swarms<I> {
     }
 
     /// Has one of the heavier leave, or all of a torrent; returns how many peers have gone.
-    fn make_way(&self, newcomer: &Newcomer<'_>, rng: &mut fastrand::Rng) -> u64 {
+    fn make_way(&self, newcomer: &Newcomer<'_>, rng: &mut fastrand::Rng) -> u8 {
         let rules = newcomer.rules;
         let own = rules.loads.weight_with_one_more(newcomer.announce.ip);
         let mut draws = 0;
@@ -86,25 +87,24 @@ impl<I: KeptId> Swarms<I> {
                 Full::Peers | Full::Swarm => after.peers() < before.peers(),
             };
             if has_room {
-                return (before.peers() - after.peers()) as u64;
+                return u8::try_from(before.peers() - after.peers()).unwrap_or(u8::MAX);
             }
         }
         0
     }
 
-    /// Tells the sample of heavy peers of the announcer, while the tracker is well filled.
+    /// Tells the sample of heavy peers of the announcer.
+    #[cold]
     pub(super) fn sample(&self, announce: &Announce, rules: &Rules<'_>, rng: &mut fastrand::Rng) {
-        if self.fill.is_crowded(rules.settings) {
-            let peer = Stored {
-                info_hash: announce.info_hash,
-                ip: announce.ip,
-                port: announce.port,
-            };
-            self.heavy.offer(peer, rules.loads.weight(peer.ip), rng);
-        }
+        let peer = Stored {
+            info_hash: announce.info_hash,
+            ip: announce.ip,
+            port: announce.port,
+        };
+        self.heavy.offer(peer, rules.loads.weight(peer.ip), rng);
     }
 
-    /// Tells it of some peer of a torrent.
+    /// Tells it of some peer of a torrent, while the tracker is well filled.
     pub(super) fn sample_of(
         &self,
         hash: &InfoHash,

@@ -244,7 +244,7 @@ impl Tracker {
         turn.sheet
             .announced(announce.event.into(), outcome.fate, list.len());
         if let Some((bound, peers)) = outcome.evicted {
-            turn.sheet.evicted(bound, peers);
+            turn.sheet.evicted(bound, peers.into());
         }
         if !charter.zones.is_empty() {
             let (ledger, worker) = (&charter.ledger, turn.sheet.worker());

@@ -82,7 +82,9 @@ impl<I: KeptId> Swarms<I> {
             Fate::FullPeers => Full::Peers,
             Fate::FullTorrents => Full::Torrents,
             fate => {
-                if fate == Fate::Joined || (fate == Fate::Refreshed && rng.u8(..) < SAMPLED_OF_256)
+                if self.fill.is_crowded(rules.settings)
+                    && (fate == Fate::Joined
+                        || (fate == Fate::Refreshed && rng.u8(..) < SAMPLED_OF_256))
                 {
                     self.sample(announce, rules, rng);
                 }
@@ -102,6 +104,7 @@ impl<I: KeptId> Swarms<I> {
     }
 
     /// The one map access of an announce.
+    #[inline]
     pub(super) fn meet(
         &self,
         announce: &Announce,
@@ -126,7 +129,9 @@ impl<I: KeptId> Swarms<I> {
                 let is_living = swarm.len() > 0;
                 let outcome = swarm.announce(announce, rules, || has_room(is_living), rng, list);
                 let counts = swarm.counts();
-                self.leave_behind(entry, before, rules);
+                if swarm.len() == 0 || swarm.standing() != before {
+                    self.leave_behind(entry, before, rules);
+                }
                 Ok((outcome, counts))
             }
             Entry::Vacant(entry) => {
