@@ -20,6 +20,18 @@ pub enum Event {
     Paused,
 }
 
+impl From<Event> for crate::metrics::Told {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::None => Self::None,
+            Event::Started => Self::Started,
+            Event::Completed => Self::Completed,
+            Event::Stopped => Self::Stopped,
+            Event::Paused => Self::Paused,
+        }
+    }
+}
+
 /// One announce, decoded and checked; whatever protocol it came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announce {

@@ -14,6 +14,7 @@ mod crowd;
 mod cut;
 mod draw;
 mod everybody;
+mod hand_out;
 mod id;
 mod ledger;
 mod loads;
@@ -68,7 +69,7 @@ use swarms::Swarms;
 use visit::Rules;
 
 use crate::clock::{Seconds, Wall};
-use crate::metrics::{Fate, Metrics, Told};
+use crate::metrics::{Fate, Metrics};
 
 /// What one sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -387,18 +388,6 @@ impl Tracker {
     pub fn restore_ledger(&self, rows: &[LedgerRow]) {
         let charter = self.charter.load_full();
         charter.ledger.restore(rows, &charter.zones);
-    }
-}
-
-impl From<Event> for Told {
-    fn from(event: Event) -> Told {
-        match event {
-            Event::None => Told::None,
-            Event::Started => Told::Started,
-            Event::Completed => Told::Completed,
-            Event::Stopped => Told::Stopped,
-            Event::Paused => Told::Paused,
-        }
     }
 }
 
