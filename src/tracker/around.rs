@@ -39,6 +39,9 @@ pub(super) struct Standpoint<'a, A> {
     address: Option<A>,
 }
 
+/// Steps of [`Standpoint::behind`] at most.
+pub(super) const STEPS: usize = 3;
+
 /// The bits of a zone number that are a tier.
 const TIERS: u32 = LOOPBACK | SURPLUS;
 
@@ -54,17 +57,15 @@ impl<'a, A: Address> Standpoint<'a, A> {
     }
 
     /// The same requester as it looks at those who are left when its own tier does not fill a list: on a loopback address
-    /// all others before the surplus, elsewhere the surplus (S13, S16).
-    pub(super) fn behind(self) -> impl Iterator<Item = Standpoint<'a, A>> {
+    /// all others before the surplus, elsewhere the surplus (S13, S16). There are [`STEPS`] steps at most.
+    pub(super) fn behind(self, step: usize) -> Option<Standpoint<'a, A>> {
         let tiers: &[u32] = if self.is_remote() {
             &[SURPLUS]
         } else {
             &[0, LOOPBACK | SURPLUS, SURPLUS]
         };
-        tiers.iter().map(move |tier| Standpoint {
-            tier: *tier,
-            ..self
-        })
+        let tier = *tiers.get(step)?;
+        Some(Standpoint { tier, ..self })
     }
 
     /// Whether loopback addresses are of no use to it.

@@ -17,6 +17,7 @@ mod draw;
 mod everybody;
 mod evict;
 mod fill;
+mod hand_out;
 mod heavy;
 mod id;
 mod ledger;

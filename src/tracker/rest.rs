@@ -9,52 +9,56 @@ use super::peers::View;
 use super::region::{Region, Spans, fill as fill_regions};
 use super::rounding::Rounding;
 use super::selection::{Chosen, Offer};
-use super::span::{Span, count};
+use super::span::Span;
 use super::wish::Wish;
 
-/// Fills the list with who is left, every peer of a tier and role with the same chance, near or not.
+/// Fills the list with who is left in one step, every peer of a role with the same chance, near or not.
 #[cold]
 #[inline(never)]
 pub(super) fn fill<A: Address + Listed, I: KeptId>(
     offer: &Offer<'_, A, I>,
     standpoint: &Standpoint<'_, A>,
+    step: usize,
     wish: &Wish<'_>,
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
 ) -> Chosen {
+    let Some(there) = standpoint.behind(step) else {
+        return Chosen::default();
+    };
     let views = offer.views();
-    let mut chosen = Chosen::default();
-    for there in standpoint.behind() {
-        let wish = wish.after(chosen.all, chosen.seeds);
-        let (low, high) = there.whole();
-        let outer = views.map(|view| view.span(low, high, 0));
-        if outer.iter().all(|span| span.len() == 0) {
-            continue;
-        }
-        let near = match there.widest() {
-            Some((low, high)) => clip(views.map(|view| view.span(low, high, 0)), outer),
-            None => outer.map(|span| span.start.none()),
-        };
-        let mut regions = [
-            Region::new(near, hole(near, offer)),
-            Region::new(outer, near),
-        ];
-        let mut rounding = Rounding::new(rng);
-        let [leechers, _] = count(&outer);
-        let seeds = wish.seeds_most(rounding);
-        let seeds = seeds.max(wish.want.saturating_sub(leechers));
-        fill_regions(&mut regions, wish.want, [0; 2], seeds, &mut rounding, rng);
-        let before = A::listed(list).len();
-        let [near, far] = &regions;
-        chosen.seeds += draw(near, &views, &wish, rng, list);
-        chosen.local += A::listed(list).len() - before;
-        chosen.seeds += draw(far, &views, &wish, rng, list);
-        chosen.all += A::listed(list).len() - before;
-        let [leechers, seeders] = near.count;
-        chosen.has_local_leecher |= leechers > 0;
-        chosen.has_local_seeder |= seeders > 0;
+    let (low, high) = there.whole();
+    let outer = views.map(|view| view.span(low, high, 0));
+    if wish.want == 0 || outer.iter().all(|span| span.len() == 0) {
+        return Chosen::default();
     }
-    chosen
+    let near = match there.widest() {
+        Some((low, high)) => clip(views.map(|view| view.span(low, high, 0)), outer),
+        None => outer.map(|span| span.start.none()),
+    };
+    let mut regions = [
+        Region::new(near, hole(near, offer)),
+        Region::new(outer, near),
+    ];
+    let mut rounding = Rounding::new(rng);
+    let leechers: usize = regions.iter().map(|region| region.count[0]).sum();
+    let seeds = wish.seeds_most(rounding);
+    let seeds = seeds.max(wish.want.saturating_sub(leechers));
+    fill_regions(&mut regions, wish.want, [0; 2], seeds, &mut rounding, rng);
+    let [near, far] = &regions;
+    let [leechers, seeders] = near.count;
+    let before = A::listed(list).len();
+    let mut seeds = draw(near, &views, wish, rng, list);
+    let local = A::listed(list).len() - before;
+    seeds += draw(far, &views, wish, rng, list);
+    Chosen {
+        all: A::listed(list).len() - before,
+        seeds,
+        local,
+        has_local_leecher: leechers > 0,
+        has_local_seeder: seeders > 0,
+        has_rest: false,
+    }
 }
 
 /// Puts a third entry of the requester's own subscriber address onto the list, where its zone says that many live behind one.

@@ -68,6 +68,8 @@ pub(super) struct Chosen {
     pub(super) has_local_seeder: bool,
     /// Whether a local leecher was.
     pub(super) has_local_leecher: bool,
+    /// Whether others are there who come onto a list only when it is not full without them.
+    pub(super) has_rest: bool,
 }
 
 impl Chosen {
@@ -78,6 +80,7 @@ impl Chosen {
             local: self.local + more.local,
             has_local_seeder: self.has_local_seeder | more.has_local_seeder,
             has_local_leecher: self.has_local_leecher | more.has_local_leecher,
+            has_rest: self.has_rest | more.has_rest,
         }
     }
 }
@@ -129,12 +132,9 @@ pub(super) fn choose<A: Address + Listed, I: KeptId>(
     };
     let others = (leechers + seeders).saturating_sub(own.iter().flatten().count());
     if others <= wish.want || wish.want == 0 {
-        let chosen = everybody::take(views, own, whole, standpoint, wish, list);
-        if is_plain || chosen.all >= wish.want {
-            return chosen;
-        }
-        let wish = wish.after(chosen.all, chosen.seeds);
-        return chosen.plus(rest::fill(offer, standpoint, &wish, rng, list));
+        let mut chosen = everybody::take(views, own, whole, standpoint, wish, list);
+        chosen.has_rest = !is_plain;
+        return chosen;
     }
     let (first, rest_of_wish);
     let wish = if is_plain {

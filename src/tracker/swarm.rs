@@ -4,20 +4,16 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::announce::{Announce, Event, PeerList, ScrapeReply};
-use super::around::Standpoint;
-use super::draw::Listed;
 use super::is_link_local;
 use super::loads::Charge;
 use super::marks::{Gone, Marks};
 use super::others::Others;
 use super::peer::{Address, KeptId, State, tiered};
 use super::peers::{Peers, Role};
-use super::realm;
-use super::selection::{Chosen, Offer, choose};
+use super::selection::Chosen;
 use super::span::Seat;
 use super::standing::Export;
 use super::visit::{Change, Outcome, Rules};
-use super::wish::Wish;
 use super::zones::Zones;
 use crate::clock::Seconds;
 use crate::metrics::{Fate, Full};
@@ -282,67 +278,6 @@ impl<I: KeptId> Swarm<I> {
         extra.and_then(|extra| extra.v6.state_mut(role, seat))
     }
 
-    fn hand_out(
-        &self,
-        announce: &Announce,
-        rules: &Rules<'_>,
-        zone: u32,
-        own: Option<(Role, Seat)>,
-        rng: &mut fastrand::Rng,
-        list: &mut PeerList,
-    ) -> Chosen {
-        let takes_seeds = !announce.is_seeder && announce.event != Event::Paused;
-        let want = rules.settings.list_length(announce.num_want, list.at_most);
-        let mut wish = Wish::new(rules.settings, want);
-        let mut chosen = Chosen::default();
-        let v6 = self.extra.as_ref().map(|extra| &extra.v6);
-        let v6 = v6.filter(|v6| v6.len() > 0);
-        let is_v4 = announce.ip.is_ipv4();
-        for family_is_v4 in [is_v4, !is_v4] {
-            let is_own = family_is_v4 == is_v4;
-            if !is_own && (list.own_family_only || chosen.all >= want) {
-                break;
-            }
-            wish.not = (!is_own).then_some(announce.peer_id);
-            let own = own.filter(|_| is_own);
-            let more = if family_is_v4 {
-                let address = <[u8; 6]>::pack(announce.ip, announce.port);
-                hand_out_of(
-                    &self.v4,
-                    takes_seeds,
-                    own,
-                    &Standpoint::new(rules.zones, zone, address),
-                    &wish,
-                    rng,
-                    list,
-                )
-            } else if let Some(v6) = v6 {
-                let address = <[u8; 18]>::pack(announce.ip, announce.port);
-                hand_out_of(
-                    v6,
-                    takes_seeds,
-                    own,
-                    &Standpoint::new(rules.zones, zone, address),
-                    &wish,
-                    rng,
-                    list,
-                )
-            } else {
-                continue;
-            };
-            chosen = chosen.plus(more);
-            wish.note(more.all, more.seeds);
-        }
-        let realms = rules.zones.realms();
-        if let Some(extra) = &self.extra {
-            extra.others.translate(announce, realms, list);
-        }
-        if !realms.is_empty() {
-            realm::translate(realms, announce, list);
-        }
-        chosen
-    }
-
     /// Keeps how local the list was. Who was handed nobody keeps the neighbours of the list before.
     fn remember_share(&mut self, ip: IpAddr, role: Role, seat: Seat, chosen: &Chosen) {
         if chosen.all == 0 {
@@ -353,21 +288,4 @@ impl<I: KeptId> Swarm<I> {
             state.local_share = u8::try_from(share).unwrap_or(u8::MAX);
         }
     }
-}
-
-fn hand_out_of<A: Address + Listed, I: KeptId>(
-    peers: &Peers<A, I>,
-    takes_seeds: bool,
-    own: Option<(Role, Seat)>,
-    standpoint: &Standpoint<'_, A>,
-    wish: &Wish<'_>,
-    rng: &mut fastrand::Rng,
-    list: &mut PeerList,
-) -> Chosen {
-    let offer = Offer {
-        leechers: peers.view(Role::Leecher),
-        seeders: takes_seeds.then(|| peers.view(Role::Seeder)),
-        own,
-    };
-    choose(&offer, standpoint, wish, rng, list)
 }

@@ -98,6 +98,28 @@ fn a_v6_network_of_one_subscriber_gets_a_small_part_of_a_list() {
     assert!(most <= 2, "{most} of one /64");
 }
 
+/// S16: who asks over v6 is told of honest v4 peers before the third address of a v6 crowd, and the other way round.
+#[test]
+fn others_of_either_family_come_before_a_crowd() {
+    let mut bench = bench(roomy());
+    let crowd_v6 =
+        |host: u128| -> IpAddr { std::net::Ipv6Addr::from((0x2001_0db8_u128 << 96) | host).into() };
+    for number in 0..30 {
+        bench.announce(&leecher(v4(0x1000_0000 + number * 256), 1), at(0));
+        let honest = std::net::Ipv6Addr::from((0x2001_0db9_u128 << 96) | u128::from(number) << 64);
+        bench.announce(&leecher(honest.into(), 1), at(0));
+    }
+    for number in 0..100_u16 {
+        bench.announce(&leecher(crowd_v6(number.into()), 1), at(0));
+        bench.announce(&leecher(v4(0x5000_0000), number + 1), at(0));
+    }
+    for asks in ["2001:dbb::1", "96.0.0.1"] {
+        let asks = leecher(asks.parse().unwrap(), 1);
+        let (_, most) = crowding(&mut bench, &asks, |_| true);
+        assert!(most <= 2, "{most} of one subscriber");
+    }
+}
+
 /// S16: as long as others are there; when they are not, nobody is left out.
 #[test]
 fn who_is_many_behind_one_address_is_handed_out_when_nobody_else_is_there() {

@@ -192,7 +192,7 @@ fn both_families_are_one_swarm_and_the_requesters_own_comes_first() {
         num_want: 30,
         ..Settings::default()
     });
-    let v6 = |number: u32| -> IpAddr { format!("2001:db8::{number}").parse().unwrap() };
+    let v6 = |number: u32| -> IpAddr { format!("2001:db8:{number}::1").parse().unwrap() };
     for number in 0..20 {
         bench.announce(&leecher(v4(number), 1), at(0));
     }
