@@ -48,7 +48,7 @@ pub struct Settings {
     pub send_buffer: usize,
     /// Whether a reply leaves from the address that its request came to, when a socket listens on all addresses
     /// (`pin_source`). The system would choose by the route back, and a client drops what comes from elsewhere. It costs
-    /// half a microsecond of four for each request. Default yes.
+    /// a quarter of a microsecond of four for each request. Default yes.
     pub pin_source: bool,
     /// Whether it listens at addresses that the host does not have yet (`free_bind`). Default no: such an address is an error.
     pub free_bind: bool,

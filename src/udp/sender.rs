@@ -1,18 +1,16 @@
-//! Sends the replies of one batch. What the system does not take at once (a full queue, a route that is gone) is counted and
-//! dropped: the client asks again, and nobody else waits for it.
+//! Sends the replies of one batch, with one system call for all that leave from the same address. What the system does not take
+//! at once (a full queue, a route that is gone) is counted and dropped: the client asks again, and nobody else waits for it.
 
+use std::fmt;
 use std::io::IoSlice;
 use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 
 use nix::libc;
-use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg, sendto};
-use socket2::{MsgHdr, SockAddr, SockRef};
+use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrLike, sendmmsg};
 
 use super::worker::{BATCH, Reply};
 use crate::metrics::{Failure, Sheet, Transport};
-
-/// The headers of a small batch are not worth building in the room for a large one.
-const FEW: usize = 4;
 
 /// The local address that a reply leaves from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,137 +21,206 @@ pub(super) enum Source {
     V6 { ip: [u8; 16], interface: u32 },
 }
 
-/// Sends what it can of at most [`BATCH`] replies and returns how many bytes that were.
-pub(super) fn send(socket: &UdpSocket, replies: &[Reply], sheet: &Sheet) -> usize {
-    match replies {
-        [] => 0,
-        [reply] => send_one(socket, reply, sheet),
-        [first, ..] if first.from.is_some() => replies
-            .iter()
-            .map(|reply| send_one(socket, reply, sheet))
-            .sum(),
-        [first, ..] if replies.len() <= FEW => send_many::<FEW>(socket, first, replies, sheet),
-        [first, ..] => send_many::<BATCH>(socket, first, replies, sheet),
+/// The headers of the messages, kept from batch to batch so that none allocates.
+pub(super) struct Sender<S> {
+    /// Without room for a control message: the system takes empty room for a broken one.
+    plain: MultiHeaders<S>,
+    /// With room for one control message (`IP_PKTINFO`, `IPV6_PKTINFO`).
+    pinned: MultiHeaders<S>,
+}
+
+impl<S> fmt::Debug for Sender<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
     }
 }
 
-fn send_one(socket: &UdpSocket, reply: &Reply, sheet: &Sheet) -> usize {
-    let sent = match reply.from {
-        None => sendto(socket, reply.as_slice(), SendFlags::DONTWAIT, &reply.to).ok(),
-        Some(source) => send_from(socket, reply, source),
-    };
-    sent.unwrap_or_else(|| {
-        sheet.failed(Transport::Udp, Failure::Socket);
-        0
-    })
-}
+impl<S: SockaddrLike + Copy> Sender<S> {
+    /// With `control` as the room for the control message of the socket's family.
+    pub(super) fn new(control: Vec<u8>) -> Sender<S> {
+        Sender {
+            plain: MultiHeaders::preallocate(BATCH, None),
+            pinned: MultiHeaders::preallocate(BATCH, Some(control)),
+        }
+    }
 
-/// Sends with one system call for as many as it takes.
-fn send_many<const ROOM: usize>(
-    socket: &UdpSocket,
-    first: &Reply,
-    replies: &[Reply],
-    sheet: &Sheet,
-) -> usize {
-    // The headers that are not needed point at the first reply, and are not handed to the system.
-    let mut parts: [_; ROOM] = std::array::from_fn(|index| {
-        let reply = replies.get(index).unwrap_or(first);
-        let slice = [IoSlice::new(reply.as_slice())];
-        let to = SocketAddrAny::from(reply.to);
-        (to, slice, SendAncillaryBuffer::default())
-    });
-    let mut headers = parts
-        .each_mut()
-        .map(|(to, slice, control)| MMsgHdr::new_with_addr(to, slice, control));
-    let mut waiting = headers.get_mut(..replies.len()).unwrap_or_default();
-    let mut sent_bytes = 0;
-    while !waiting.is_empty() {
-        // The system stops at the first reply that it cannot send, and names the error only when none came before it.
-        let done = match sendmmsg(socket, waiting, SendFlags::DONTWAIT) {
-            Ok(count) => count,
-            Err(_) => {
-                sheet.failed(Transport::Udp, Failure::Socket);
-                1
+    /// Sends what it can of at most [`BATCH`] replies and returns how many bytes that were.
+    pub(super) fn send(
+        &mut self,
+        socket: &UdpSocket,
+        replies: &[Reply<S>],
+        sheet: &Sheet,
+    ) -> usize {
+        let mut sent_bytes = 0;
+        for (index, first) in replies.iter().enumerate() {
+            let mut earlier = replies.iter().take(index);
+            if earlier.all(|earlier| earlier.from != first.from) {
+                let rest = replies.iter().skip(index);
+                let group = rest.filter(|reply| reply.from == first.from);
+                sent_bytes += self.send_group(socket, first.from, group, sheet);
+            }
+        }
+        sent_bytes
+    }
+
+    /// Sends replies that leave from the same address with one system call for as many as it takes.
+    fn send_group<'a>(
+        &mut self,
+        socket: &UdpSocket,
+        source: Option<Source>,
+        group: impl Iterator<Item = &'a Reply<S>>,
+        sheet: &Sheet,
+    ) -> usize
+    where
+        S: 'a,
+    {
+        let mut slices = [[IoSlice::new(&[])]; BATCH];
+        let mut addresses = [None; BATCH];
+        let mut count = 0;
+        for ((reply, slice), address) in group.zip(&mut slices).zip(&mut addresses) {
+            *slice = [IoSlice::new(reply.as_slice())];
+            *address = reply.to;
+            count += 1;
+        }
+        let mut slices = slices.get(..count).unwrap_or_default();
+        let mut addresses = addresses.get(..count).unwrap_or_default();
+        let (v4, v6);
+        let control = match source {
+            None => None,
+            Some(Source::V4(ip)) => {
+                v4 = in_pktinfo(ip);
+                Some(ControlMessage::Ipv4PacketInfo(&v4))
+            }
+            Some(Source::V6 { ip, interface }) => {
+                v6 = in6_pktinfo(ip, interface);
+                Some(ControlMessage::Ipv6PacketInfo(&v6))
             }
         };
-        let (gone, rest) = waiting
-            .split_at_mut_checked(done.max(1))
-            .unwrap_or_default();
-        sent_bytes += gone.iter().map(MMsgHdr::bytes_sent).sum::<usize>();
-        waiting = rest;
+        let headers = match control {
+            None => &mut self.plain,
+            Some(_) => &mut self.pinned,
+        };
+        let fd = socket.as_raw_fd();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let mut sent_bytes = 0;
+        while !slices.is_empty() {
+            // The system stops at the first reply that it cannot send, and names the error only when none came before it.
+            let done = match sendmmsg(fd, headers, slices, addresses, control.as_slice(), flags) {
+                Ok(sent) => sent.map(|message| sent_bytes += message.bytes).count(),
+                Err(_) => {
+                    sheet.failed(Transport::Udp, Failure::Socket);
+                    1
+                }
+            };
+            slices = slices.get(done.max(1)..).unwrap_or_default();
+            addresses = addresses.get(done.max(1)..).unwrap_or_default();
+        }
+        sent_bytes
     }
-    sent_bytes
 }
 
-/// Sends with the control message that names the local address (`IP_PKTINFO`, `IPV6_PKTINFO`).
-fn send_from(socket: &UdpSocket, reply: &Reply, source: Source) -> Option<usize> {
-    let to = SockAddr::from(reply.to);
-    let slices = [IoSlice::new(reply.as_slice())];
-    let mut control = [0; CONTROL_ROOM];
-    let message = MsgHdr::new()
-        .with_addr(&to)
-        .with_buffers(&slices)
-        .with_control(write_control(&mut control, source));
-    SockRef::from(socket)
-        .sendmsg(&message, libc::MSG_DONTWAIT)
-        .ok()
+fn in_pktinfo(ip: [u8; 4]) -> libc::in_pktinfo {
+    libc::in_pktinfo {
+        ipi_ifindex: 0,
+        ipi_spec_dst: libc::in_addr {
+            s_addr: u32::from_ne_bytes(ip),
+        },
+        ipi_addr: libc::in_addr { s_addr: 0 },
+    }
 }
 
-/// Room for the longer of the two control messages.
-const CONTROL_ROOM: usize = size_of::<libc::cmsghdr>() + size_of::<libc::in6_pktinfo>();
-
-/// Writes a control message: its length, level and type (`struct cmsghdr`), then the address in a `struct in_pktinfo` or
-/// `struct in6_pktinfo` beside the interface.
-fn write_control(control: &mut [u8; CONTROL_ROOM], source: Source) -> &[u8] {
-    let head_length = size_of::<libc::cmsghdr>();
-    let (length, level, kind) = match source {
-        Source::V4(_) => {
-            let length = head_length + size_of::<libc::in_pktinfo>();
-            (length, libc::IPPROTO_IP, libc::IP_PKTINFO)
-        }
-        Source::V6 { .. } => {
-            let length = head_length + size_of::<libc::in6_pktinfo>();
-            (length, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)
-        }
-    };
-    let head = length
-        .to_ne_bytes()
-        .into_iter()
-        .chain(level.to_ne_bytes())
-        .chain(kind.to_ne_bytes());
-    let (interface, v4, v6) = match source {
-        Source::V4(ip) => (0, Some(ip), None),
-        Source::V6 { ip, interface } => (interface, None, Some(ip)),
-    };
-    let interface = interface.to_ne_bytes();
-    let before = v4.map(|ip| [interface, ip]).into_iter().flatten().flatten();
-    let after = v6.map(|ip| ip.into_iter().chain(interface));
-    let bytes = head.chain(before).chain(after.into_iter().flatten());
-    for (to, from) in control.iter_mut().zip(bytes) {
-        *to = from;
+fn in6_pktinfo(ip: [u8; 16], interface: u32) -> libc::in6_pktinfo {
+    libc::in6_pktinfo {
+        ipi6_addr: libc::in6_addr { s6_addr: ip },
+        ipi6_ifindex: interface,
     }
-    control.get(..length).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
+    use nix::sys::socket::{SockaddrIn, SockaddrIn6};
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+    use std::time::Duration;
 
+    /// P25: also where the address that a reply would leave from has gone meanwhile
     #[test]
-    fn control_messages_have_the_layout_of_the_system() {
-        let mut control = [0; CONTROL_ROOM];
-        let v4 = write_control(&mut control, Source::V4([192, 0, 2, 1]));
-        assert_eq!(v4.len(), 28);
-        assert_eq!(v4[..8], 28_u64.to_ne_bytes());
-        assert_eq!(v4[16..], [0, 0, 0, 0, 192, 0, 2, 1, 0, 0, 0, 0]);
-        let mut control = [0; CONTROL_ROOM];
-        let source = Source::V6 {
-            ip: [7; 16],
-            interface: 9,
+    fn a_reply_that_cannot_be_sent_is_counted_and_keeps_no_other_back() {
+        let v4 = |[a, b, c, d]: [u8; 4], port| {
+            SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port))
         };
-        let v6 = write_control(&mut control, source);
-        assert_eq!(v6.len(), 36);
-        assert_eq!(v6[16..32], [7; 16]);
-        assert_eq!(v6[32..], 9_u32.to_ne_bytes());
+        let (here, there, gone) = ([127, 0, 0, 1], [127, 0, 0, 9], [192, 0, 2, 77]);
+        check(
+            ["127.0.0.1:0", "0.0.0.0:0"],
+            nix::cmsg_space!(libc::in_pktinfo),
+            |port| v4(here, port),
+            [here, there, gone].map(Source::V4),
+            ["127.0.0.1", "127.0.0.9"],
+        );
+        let source = |ip: Ipv6Addr| Source::V6 {
+            ip: ip.octets(),
+            interface: 0,
+        };
+        let gone = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x77);
+        check(
+            ["[::1]:0", "[::]:0"],
+            nix::cmsg_space!(libc::in6_pktinfo),
+            |port| SockaddrIn6::from(SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0)),
+            [Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST, gone].map(source),
+            ["::1", "::1"],
+        );
+    }
+
+    /// Sends a full batch in which the sources take turns, and every eighth goes to port 0, which no system sends to.
+    fn check<S: SockaddrLike + Copy>(
+        [client, wildcard]: [&str; 2],
+        control: Vec<u8>,
+        to: impl Fn(u16) -> S,
+        [here, there, gone]: [Source; 3],
+        expected: [&str; 2],
+    ) {
+        let client = UdpSocket::bind(client).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        let port = client.local_addr().unwrap().port();
+        let socket = UdpSocket::bind(wildcard).unwrap();
+        let metrics = Metrics::new(1);
+        let mut sender = Sender::new(control);
+        let sources = [Some(here), Some(there), None, Some(gone)];
+        let replies: Vec<Reply<S>> = (0..BATCH)
+            .map(|index| {
+                let mut reply = Reply::empty();
+                reply.bytes[0] = u8::try_from(index).unwrap();
+                reply.length = 1 + index;
+                reply.to = Some(to(if index % 8 == 5 { 0 } else { port }));
+                reply.from = sources[index % 4];
+                reply
+            })
+            .collect();
+        for _ in 0..3 {
+            let sent_bytes = sender.send(&socket, &replies, metrics.sheet(0));
+            let mut received = vec![None; BATCH];
+            let sendable = (0..BATCH).filter(|index| index % 4 != 3 && index % 8 != 5);
+            for _ in sendable.clone() {
+                let mut bytes = [0; 100];
+                let (length, from) = client.recv_from(&mut bytes).unwrap();
+                assert_eq!(length, 1 + usize::from(bytes[0]));
+                received[usize::from(bytes[0])] = Some(from.ip().to_string());
+            }
+            for index in sendable.clone() {
+                let from = received[index].as_deref();
+                let expected = expected.get(index % 4);
+                assert!(
+                    from.is_some() && expected.is_none_or(|e| from == Some(e)),
+                    "{index}"
+                );
+            }
+            let expected: usize = sendable.map(|index| 1 + index).sum();
+            assert_eq!(sent_bytes, expected);
+        }
+        let unsendable = u64::try_from(BATCH / 4 + BATCH / 8).unwrap();
+        assert_eq!(metrics.totals().failures(Failure::Socket), 3 * unsendable);
     }
 }

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::cmsg_space;
 use nix::errno::Errno;
+use nix::libc::{in_pktinfo, in6_pktinfo};
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, SockaddrLike,
     recvmmsg,
@@ -20,7 +22,7 @@ use nix::sys::socket::{
 
 use super::handler::Handler;
 use super::packet::MAX_REPLY_V4;
-use super::sender::{self, Source};
+use super::sender::{Sender, Source};
 use super::socket::Opened;
 use crate::clock::Clock;
 use crate::metrics::{Failure, Metrics, Sheet, Transport};
@@ -50,10 +52,10 @@ pub(super) struct Worker {
 
 /// One reply, in the buffer that it is sent from.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct Reply<S> {
     pub(super) bytes: [u8; MAX_REPLY_V4],
     pub(super) length: usize,
-    pub(super) to: SocketAddr,
+    pub(super) to: Option<S>,
     pub(super) from: Option<Source>,
 }
 
@@ -61,24 +63,23 @@ impl Worker {
     /// Serves until it is told to stop.
     pub(super) fn run(mut self) -> Result<(), String> {
         match self.opened.socket.local_addr() {
-            Ok(SocketAddr::V4(_)) => self.serve::<SockaddrIn>(),
-            Ok(SocketAddr::V6(_)) => self.serve::<SockaddrIn6>(),
+            Ok(SocketAddr::V4(_)) => self.serve::<SockaddrIn>(cmsg_space!(in_pktinfo)),
+            Ok(SocketAddr::V6(_)) => self.serve::<SockaddrIn6>(cmsg_space!(in6_pktinfo)),
             Err(error) => return Err(format!("udp: {error}")),
         }
         Ok(())
     }
 
-    fn serve<S: SockaddrLike + Copy + Into<SocketAddr>>(&mut self) {
+    /// Serves with `control` as the room for the control message that names the local address of a datagram.
+    fn serve<S: SockaddrLike + Copy + Into<SocketAddr>>(&mut self, control: Vec<u8>) {
         let metrics = Arc::clone(&self.metrics);
         let sheet = metrics.sheet(self.sheet);
         let fd = self.opened.socket.as_raw_fd();
-        let control = self
-            .opened
-            .pins_source
-            .then(|| nix::cmsg_space!(nix::libc::in6_pktinfo));
+        let mut sender = Sender::<S>::new(control.clone());
+        let control = self.opened.pins_source.then_some(control);
         let mut headers = MultiHeaders::<S>::preallocate(BATCH, control);
         let mut requests = Box::new([[0_u8; MAX_REQUEST]; BATCH]);
-        let mut replies: Box<[Reply]> = (0..BATCH).map(|_| Reply::empty()).collect();
+        let mut replies: Box<[Reply<S>]> = (0..BATCH).map(|_| Reply::empty()).collect();
         let mut rng = fastrand::Rng::new();
         let mut size = 1;
         let mut faults = 0;
@@ -107,7 +108,7 @@ impl Worker {
                         sheet.took(self.clock.elapsed().saturating_sub(begun) / share);
                     }
                     let sent = replies.get(..done.replies).unwrap_or_default();
-                    let sent_bytes = sender::send(&self.opened.socket, sent, sheet);
+                    let sent_bytes = sender.send(&self.opened.socket, sent, sheet);
                     sheet.moved(Transport::Udp, done.received_bytes, sent_bytes);
                     size = next_size(size, done.requests);
                 }
@@ -124,7 +125,7 @@ impl Worker {
         &mut self,
         received: impl Iterator<Item = RecvMsg<'a, 'a, S>>,
         turn: &mut Turn<'_>,
-        replies: &mut [Reply],
+        replies: &mut [Reply<S>],
     ) -> Done {
         let mut done = Done::default();
         for message in received {
@@ -134,13 +135,13 @@ impl Worker {
             else {
                 continue;
             };
-            reply.to = source.into();
             let request = message.iovs().next().unwrap_or_default();
             let length = self
                 .handler
-                .answer(request, reply.to, turn, &mut reply.bytes);
+                .answer(request, source.into(), turn, &mut reply.bytes);
             if let Some(length) = length {
                 reply.length = length;
+                reply.to = Some(source);
                 reply.from = if self.opened.pins_source {
                     source_of(&message)
                 } else {
@@ -161,12 +162,12 @@ struct Done {
     replies: usize,
 }
 
-impl Reply {
-    fn empty() -> Reply {
+impl<S> Reply<S> {
+    pub(super) fn empty() -> Reply<S> {
         Reply {
             bytes: [0; MAX_REPLY_V4],
             length: 0,
-            to: SocketAddr::from(([0; 4], 0)),
+            to: None,
             from: None,
         }
     }
