@@ -19,7 +19,7 @@ pub struct Settings {
     pub seed_share: u32,
     /// Near peers in a list at most, in percent, while strangers are there to fill it (`local_share`). Default 98: see docs/LOCALITY.md.
     pub local_share: u32,
-    /// Strangers in a list at least, when there are any (`min_external`); in lists of fewer than eight times as many, they have only
+    /// Strangers in a list at least, when there are any (`min_external`); in lists of fewer than three times as many, they have only
     /// on average what they have of a list of `num_want` (S12). Default 1.
     pub min_external: u32,
     /// What a subscriber's line carries at most, in MiB a second (`max_line_rate`): bounds what counts as saved (O11). Default 125.

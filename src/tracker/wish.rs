@@ -6,7 +6,7 @@ use super::settings::Settings;
 
 /// Up to this part of a list, `min_external` holds for every single list; where it would be more of a shorter one, strangers get
 /// their shares on average only: else who asks for one peer would never be told of a neighbour.
-const PART_OF_EVERY_LIST: usize = 8;
+const PART_OF_EVERY_LIST: usize = 3;
 
 /// What a list should be like.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,8 @@ mod tests {
             (10, 100, 0, 10, 0),
             (10, 0, 0, 0, 0),
             (5, 80, 0, 4, 0),
+            (3, 98, 1, 2, 1),
+            (12, 80, 4, 8, 4),
         ] {
             for seed in 0..100 {
                 let settings = shares(local_share, min_external);
@@ -114,9 +116,14 @@ mod tests {
     #[test]
     fn short_lists_have_their_shares_on_average() {
         let mut rng = fastrand::Rng::with_seed(7);
-        for (local_share, min_external, near) in [(98, 1, 0.98), (100, 1, 0.98), (80, 4, 0.8)] {
+        for (local_share, min_external, longest, near) in [
+            (98, 1, 2, 0.98),
+            (100, 1, 2, 0.98),
+            (100, 2, 5, 0.96),
+            (80, 4, 11, 0.8),
+        ] {
             let settings = shares(local_share, min_external);
-            for want in 1..=7 {
+            for want in 1..=longest {
                 let wish = Wish::new(&settings, want);
                 let draws = 20_000;
                 let sum: usize = (0..draws).map(|_| wish.strangers(&mut rng).near).sum();
