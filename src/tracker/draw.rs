@@ -169,12 +169,18 @@ fn below(width: u32, rng: &mut fastrand::Rng) -> u32 {
 pub(super) trait Listed: Sized {
     /// Those of the family that are on a list.
     fn listed(list: &mut PeerList) -> &mut Vec<Self>;
+    /// Their ids, in the same order; empty unless wanted and kept.
+    fn ids(list: &mut PeerList) -> &mut Vec<PeerId>;
     fn put(list: &mut PeerList, address: Self, id: Option<PeerId>);
 }
 
 impl Listed for [u8; 6] {
     fn listed(list: &mut PeerList) -> &mut Vec<Self> {
         &mut list.v4
+    }
+
+    fn ids(list: &mut PeerList) -> &mut Vec<PeerId> {
+        &mut list.ids_v4
     }
 
     #[inline]
@@ -191,6 +197,10 @@ impl Listed for [u8; 6] {
 impl Listed for [u8; 18] {
     fn listed(list: &mut PeerList) -> &mut Vec<Self> {
         &mut list.v6
+    }
+
+    fn ids(list: &mut PeerList) -> &mut Vec<PeerId> {
+        &mut list.ids_v6
     }
 
     #[inline]

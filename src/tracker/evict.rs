@@ -98,19 +98,21 @@ impl<I: KeptId> Swarm<I> {
         let zone = tiered(rules.zones.of(address.ip()), address.ip());
         let mut gone = Gone::default();
         let has_other = if let Some(peer) = take_out(&mut self.v4, address, zone) {
-            gone.bury(peer.ip(), &peer.state, rules.loads);
+            gone.bury(peer.spot.address(), &peer.state, rules.loads);
             peer.state.has_other()
         } else if let Some(extra) = &mut self.extra
             && let Some(peer) = take_out(&mut extra.v6, address, zone)
         {
-            gone.bury(peer.ip(), &peer.state, rules.loads);
+            gone.bury(peer.spot.address(), &peer.state, rules.loads);
             peer.state.has_other()
         } else {
             return false;
         };
         self.mark(Marks::default(), gone.marks);
+        let last_seen = gone.last_seen;
+        gone.parted.unlink(self, rules);
         if self.len() == 0 {
-            self.oldest = gone.last_seen;
+            self.oldest = last_seen;
         }
         if has_other || self.len() == 0 {
             self.tidy(rules.zones);

@@ -30,15 +30,23 @@ impl<I: KeptId> Swarm<I> {
         let mut chosen = Chosen::default();
         let v6 = self.extra.as_ref().map(|extra| &extra.v6);
         let v6 = v6.filter(|v6| v6.len() > 0);
+        let dual_stack = self.extra.as_ref().map(|extra| &extra.dual_stack);
+        let dual_stack = dual_stack.filter(|pairs| !list.own_family_only && !pairs.is_empty());
         let is_v4 = announce.ip.is_ipv4();
         for family_is_v4 in [is_v4, !is_v4] {
             let is_own = family_is_v4 == is_v4;
             if !is_own && (list.own_family_only || chosen.all >= want) {
                 break;
             }
-            wish.not = (!is_own).then_some(announce.peer_id);
+            // Who is not stored may be here under another address of the same family.
+            wish.not = (!is_own || own.is_none()).then_some(announce.peer_id);
             let own = own.filter(|_| is_own);
-            let more = if family_is_v4 {
+            let left = wish.want;
+            let doubles = dual_stack
+                .filter(|_| !is_own)
+                .map_or(0, |pairs| pairs.listed(is_v4, list));
+            wish.want += doubles;
+            let mut more = if family_is_v4 {
                 let address = <[u8; 6]>::pack(announce.ip, announce.port);
                 hand_out_of(
                     &self.v4,
@@ -63,12 +71,21 @@ impl<I: KeptId> Swarm<I> {
             } else {
                 continue;
             };
+            wish.want = left;
+            if let Some(pairs) = dual_stack.filter(|_| doubles > 0) {
+                more.all -= more.all.min(pairs.keep_single(is_v4, left, rng, list));
+                more.seeds = more.seeds.min(more.all);
+                more.local = more.local.min(more.all);
+            }
             chosen = chosen.plus(more);
             wish.note(more.all, more.seeds);
         }
         if chosen.has_rest && chosen.all < want {
             let more = self.hand_out_rest(announce, rules, zone, own, wish, rng, list);
             chosen = chosen.plus(more);
+        }
+        if let Some(pairs) = dual_stack {
+            pairs.complete(list);
         }
         let realms = rules.zones.realms();
         if let Some(extra) = &self.extra {

@@ -1,9 +1,10 @@
 //! Kept counts of peers that stand out in a swarm: paused partial seeds, and those whose address is only reported.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
+use super::dual_stack::Parted;
 use super::loads::Loads;
-use super::peer::{KeptId, State};
+use super::peer::{Address, KeptId, State};
 use super::swarm::Swarm;
 
 /// Peers in one swarm at most whose address is only what somebody reported. More are not stored, but answered.
@@ -48,12 +49,20 @@ pub(super) struct Gone {
     pub(super) marks: Marks,
     /// When the last of them was here.
     pub(super) last_seen: u32,
+    pub(super) parted: Parted,
 }
 
 impl Gone {
     /// Adds one of them.
-    pub(super) fn bury<I: KeptId>(&mut self, ip: IpAddr, state: &State<I>, loads: &Loads) {
-        loads.take(ip);
+    pub(super) fn bury<A: Address, I: KeptId>(
+        &mut self,
+        address: A,
+        state: &State<I>,
+        loads: &Loads,
+    ) {
+        loads.take(address.ip());
+        self.parted
+            .note(SocketAddr::new(address.ip(), address.port()), state);
         self.marks = self.marks.plus(Marks::of(state));
         self.last_seen = self.last_seen.max(state.seen().raw());
     }

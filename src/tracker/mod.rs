@@ -14,6 +14,7 @@ mod crowd;
 mod cut;
 mod displace;
 mod draw;
+mod dual_stack;
 mod everybody;
 mod evict;
 mod fill;
@@ -32,6 +33,7 @@ mod prefixes;
 mod purge;
 mod reach;
 mod realm;
+mod recent_clients;
 mod region;
 mod reporters;
 mod rest;
@@ -72,6 +74,7 @@ use callers::Callers;
 use ledger::Ledger;
 use loads::Loads;
 use owner::IdDigest;
+use recent_clients::RecentClients;
 use reporters::Reporters;
 use swarms::Swarms;
 use visit::Rules;
@@ -124,6 +127,7 @@ pub struct Tracker {
     access: Access,
     metrics: Arc<Metrics>,
     loads: Loads,
+    clients: RecentClients,
     callers: Callers,
     reporters: Reporters,
     swarms: Kept,
@@ -150,6 +154,7 @@ impl Tracker {
             access: Access::default(),
             metrics,
             loads: Loads::new(),
+            clients: RecentClients::new(),
             callers: Callers::default(),
             reporters: Reporters::default(),
             swarms,
@@ -162,6 +167,7 @@ impl Tracker {
             zones: &charter.zones,
             edition: charter.edition,
             loads: &self.loads,
+            clients: &self.clients,
             now,
         }
     }

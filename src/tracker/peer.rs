@@ -18,6 +18,7 @@ const HAS_OTHER: u8 = 4;
 const REPORTED: u8 = 8;
 /// The same as the [`SURPLUS`] of its place, where the announce path looks anyway.
 const SURPLUS_TOO: u8 = 16;
+const DUAL: u8 = 32;
 
 /// Where a peer stands, and all that a compact list says of it: 9 bytes for v4, 21 for v6.
 #[derive(Clone, Copy, Debug)]
@@ -197,6 +198,15 @@ impl<I: KeptId> State<I> {
     /// Whether the swarm keeps a second address of it (S10).
     pub(super) fn has_other(&self) -> bool {
         self.has(HAS_OTHER)
+    }
+
+    /// Whether its client has an address of the other family here too (S14).
+    pub(super) fn is_dual(&self) -> bool {
+        self.has(DUAL)
+    }
+
+    pub(super) fn set_dual(&mut self, is_dual: bool) {
+        self.set(DUAL, is_dual);
     }
 
     pub(super) fn set_other(&mut self, has_other: bool) {

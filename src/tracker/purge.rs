@@ -36,16 +36,18 @@ impl<I: KeptId> Swarm<I> {
         }
         let mut gone = Gone::default();
         purge(&mut self.v4, &is_gone, &mut |peer| {
-            gone.bury(peer.ip(), &peer.state, rules.loads);
+            gone.bury(peer.spot.address(), &peer.state, rules.loads);
         });
         if let Some(extra) = &mut self.extra {
             purge(&mut extra.v6, &is_gone, &mut |peer| {
-                gone.bury(peer.ip(), &peer.state, rules.loads);
+                gone.bury(peer.spot.address(), &peer.state, rules.loads);
             });
         }
         self.mark(Marks::default(), gone.marks);
+        let last_seen = gone.last_seen;
+        gone.parted.unlink(self, rules);
         if self.len() == 0 && before > 0 {
-            self.oldest = gone.last_seen;
+            self.oldest = last_seen;
         }
         self.tidy(rules.zones);
         if before > self.len() {

@@ -153,7 +153,11 @@ impl<I: KeptId> Swarm<I> {
         let others = Others::new(others);
         let v6 = Peers::rebuild(peers.iter().filter_map(|peer| packed(peer, rules.zones)));
         if v6.len() > 0 || !others.is_empty() {
-            swarm.extra = Some(Box::new(Extra { v6, others }));
+            swarm.extra = Some(Box::new(Extra {
+                v6,
+                others,
+                ..Extra::default()
+            }));
         }
         swarm.oldest = if swarm.len() == 0 {
             last_used.raw()

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::announce::{Announce, Event, PeerList, ScrapeReply};
+use super::dual_stack::DualStack;
 use super::is_link_local;
 use super::loads::Charge;
 use super::marks::{Gone, Marks};
@@ -24,6 +25,8 @@ pub(super) struct Extra<I: KeptId> {
     pub(super) v6: Peers<[u8; 18], I>,
     /// Second addresses of peers (S10).
     pub(super) others: Others,
+    /// Clients with an address of each family (S14).
+    pub(super) dual_stack: DualStack,
 }
 
 impl<I: KeptId> Default for Extra<I> {
@@ -31,6 +34,7 @@ impl<I: KeptId> Default for Extra<I> {
         Extra {
             v6: Peers::default(),
             others: Others::default(),
+            dual_stack: DualStack::default(),
         }
     }
 }
@@ -84,11 +88,15 @@ impl<I: KeptId> Swarm<I> {
         };
         let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
         let (leechers, seeders) = (number(count(Role::Leecher)), number(count(Role::Seeder)));
-        ScrapeReply {
+        let counts = ScrapeReply {
             complete: seeders.saturating_sub(self.paused),
             incomplete: leechers.saturating_add(self.paused),
             downloaded: self.downloaded,
             downloaders: leechers,
+        };
+        match &self.extra {
+            Some(extra) => extra.dual_stack.correct(counts),
+            None => counts,
         }
     }
 
@@ -109,17 +117,19 @@ impl<I: KeptId> Swarm<I> {
         let horizon = rules.horizon();
         let mut gone = Gone::default();
         self.v4.expire(horizon, &mut |peer| {
-            gone.bury(peer.ip(), &peer.state, rules.loads);
+            gone.bury(peer.spot.address(), &peer.state, rules.loads);
         });
         if let Some(extra) = &mut self.extra {
             extra.v6.expire(horizon, &mut |peer| {
-                gone.bury(peer.ip(), &peer.state, rules.loads);
+                gone.bury(peer.spot.address(), &peer.state, rules.loads);
             });
         }
         self.mark(Marks::default(), gone.marks);
+        let last_seen = gone.last_seen;
+        gone.parted.unlink(self, rules);
         let died = before - self.len();
         self.oldest = if self.len() == 0 {
-            gone.last_seen
+            last_seen
         } else {
             self.oldest_of_all()
         };
@@ -207,6 +217,9 @@ impl<I: KeptId> Swarm<I> {
             evicted = Some((Full::Swarm, 1));
         }
         self.account(announce, &change, rules);
+        if !self.link(announce, &change, rules) {
+            change = Change::nothing(Fate::Passed);
+        }
         let chosen = if announce.event == Event::Stopped {
             self.tidy(rules.zones);
             Chosen::default()
@@ -233,12 +246,12 @@ impl<I: KeptId> Swarm<I> {
         let now = rules.now;
         let [before, after] = change.marks;
         self.mark(after, before);
-        if change.has_completed && self.downloaded == 0 {
+        let has_completed =
+            change.has_completed && !(change.is_dual && self.is_uncounted(announce));
+        if has_completed && self.downloaded == 0 {
             self.charge = rules.loads.charge_of(announce.ip);
         }
-        self.downloaded = self
-            .downloaded
-            .saturating_add(u32::from(change.has_completed));
+        self.downloaded = self.downloaded.saturating_add(u32::from(has_completed));
         let is_written = matches!(change.fate, Fate::Joined | Fate::Refreshed | Fate::Left);
         if is_written {
             self.touch();

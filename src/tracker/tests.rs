@@ -3,6 +3,7 @@
 mod bounds;
 mod choice;
 mod crowds;
+mod dual_stack;
 mod lists;
 mod model;
 mod owners;

@@ -8,6 +8,7 @@ use super::loads::Loads;
 use super::marks::{Marks, REPORTED_MOST};
 use super::peer::{Address, KeptId, KeptKey, Peer, State};
 use super::peers::{Peers, Role};
+use super::recent_clients::RecentClients;
 use super::selection::Chosen;
 use super::settings::Settings;
 use super::span::Seat;
@@ -24,6 +25,7 @@ pub(super) struct Rules<'a> {
     pub(super) zones: &'a Zones,
     pub(super) edition: u16,
     pub(super) loads: &'a Loads,
+    pub(super) clients: &'a RecentClients,
     pub(super) now: Seconds,
 }
 
@@ -70,6 +72,8 @@ pub(super) struct Change {
     /// What it counted for before and after.
     pub(super) marks: [Marks; 2],
     pub(super) had_other: bool,
+    /// Whether its client has an address of the other family here too (S14).
+    pub(super) is_dual: bool,
     /// Whether a `completed` is to be counted.
     pub(super) has_completed: bool,
     pub(super) gained: (u32, u8),
@@ -83,6 +87,7 @@ impl Change {
             own: None,
             marks: [Marks::default(); 2],
             had_other: false,
+            is_dual: false,
             has_completed: false,
             gained: (0, 0),
             since: 0,
@@ -210,6 +215,7 @@ impl Visit<'_> {
         Change {
             marks: [Marks::of(&gone.state), Marks::default()],
             had_other: gone.state.has_other(),
+            is_dual: gone.state.is_dual(),
             gained,
             since,
             ..Change::nothing(Fate::Left)
@@ -253,7 +259,7 @@ impl Visit<'_> {
             };
         }
         let before = Marks::of(state);
-        let had_other = state.has_other();
+        let (had_other, is_dual) = (state.has_other(), state.is_dual());
         // A client that was restarted under the same address starts counting anew.
         let gained = if same_id || state.key.matches(key) {
             self.gained(state)
@@ -288,6 +294,7 @@ impl Visit<'_> {
             own: Some(own),
             marks,
             had_other,
+            is_dual,
             has_completed,
             gained,
             since,
