@@ -1,4 +1,4 @@
-//! Any datagrams, from sources that have proved themselves and from others, at a tracker that lives on from run to run: a reply to
+//! (R4, R5, R26) Any datagrams, from sources that have proved themselves and from others, at a tracker that lives on from run to run: a reply to
 //! the unproved is shorter than its request (to a connect: 16 bytes), none at all is longer than a frame, each carries its request's
 //! transaction, and none is answered when it comes back, from the one it went to or from anybody else.
 #![no_main]
