@@ -6,6 +6,7 @@ import random
 import re
 import socket
 import struct
+import zlib
 import subprocess
 import time
 
@@ -76,13 +77,15 @@ class Peer:
     def __init__(self, tracker, source):
         self.socket = bound(socket.SOCK_DGRAM, source)
         self.socket.connect((host_for(source), tracker.port))
+        # Clients with the same id, key and port would be one client (S14).
+        self.own = zlib.crc32(source.encode())
         reply = ask.exchange(self.socket, struct.pack(">QII", ask.UDP_MAGIC, 0, 7), 7)
         self.id = reply[8:16]
 
     def packet(self, info_hash, port, event=2, left=1, wanted=0, transaction=8):
         head = self.id + struct.pack(">II", 1, transaction) + info_hash
-        peer_id = b"-E20001-" + struct.pack(">IQ", port, 0)
-        return head + peer_id + struct.pack(">QQQIIIiH", 0, left, 0, event, 0, port, wanted, port)
+        peer_id = b"-E20001-" + struct.pack(">IQ", port, self.own)
+        return head + peer_id + struct.pack(">QQQIIIiH", 0, left, 0, event, 0, self.own | 1, wanted, port)
 
     def __enter__(self):
         return self

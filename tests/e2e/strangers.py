@@ -186,6 +186,8 @@ def r30_places(binary):
             except (OSError, http.client.HTTPException) as error:
                 return str(error)
 
+        # The tracker answers a moment before the pages have started.
+        tracker.until(lambda: admin_gets("/health") == 200 and admin_gets("/login") == 200)
         post = b"POST /login HTTP/1.1\r\nHost: t\r\nContent-Length: 50\r\n\r\nusername="
         for number in range(300):
             hold(f"10.30.0.{1 + number % 3}", post)
