@@ -74,7 +74,7 @@ use loads::Loads;
 use owner::IdDigest;
 use reporters::Reporters;
 use swarms::Swarms;
-use visit::Rules;
+use visit::{Outcome, Rules};
 
 use crate::clock::{Seconds, Wall};
 use crate::metrics::{Fate, Metrics};
@@ -94,6 +94,8 @@ struct Charter {
     settings: Arc<Settings>,
     zones: Arc<Zones>,
     ledger: Arc<Ledger>,
+    /// [`Settings::lifetime`]
+    lifetime: u32,
     /// Changes with the zones.
     edition: u16,
 }
@@ -140,6 +142,7 @@ impl Tracker {
         let zones = Arc::new(Zones::default());
         let ledger = Arc::new(Ledger::new(&zones, metrics.workers()));
         let charter = Charter {
+            lifetime: settings.lifetime(),
             settings: Arc::new(settings),
             zones,
             ledger,
@@ -162,6 +165,7 @@ impl Tracker {
             zones: &charter.zones,
             edition: charter.edition,
             loads: &self.loads,
+            lifetime: charter.lifetime,
             now,
         }
     }
@@ -177,6 +181,7 @@ impl Tracker {
         let (zones, ledger) = (Arc::clone(&old.zones), Arc::clone(&old.ledger));
         let settings = Arc::new(settings);
         self.charter.store(Arc::new(Charter {
+            lifetime: settings.lifetime(),
             settings,
             zones,
             ledger,
@@ -196,6 +201,7 @@ impl Tracker {
         let ledger = Ledger::new(&zones, self.metrics.workers());
         ledger.restore(&old.ledger.rows(&old.zones), &zones);
         let charter = Arc::new(Charter {
+            lifetime: old.lifetime,
             settings: Arc::clone(&old.settings),
             zones: Arc::new(zones),
             ledger: Arc::new(ledger),
@@ -228,7 +234,7 @@ impl Tracker {
     ) -> Result<AnnounceReply, Refusal> {
         list.clear();
         let edition = self.access.edition();
-        self.access.admit_announce(announce)?;
+        self.access.admit_announce(announce, edition)?;
         let admit = || self.access.admit_still(announce, edition);
         let charter = self.charter.load();
         let settings = &charter.settings;
@@ -240,8 +246,8 @@ impl Tracker {
             outside = self.outside(announce, charter.zones.realms())?;
             &outside
         };
-        let (outcome, counts) =
-            with!(self, swarms => swarms.announce(announce, &rules, &admit, turn.rng, list))?;
+        let mut outcome = Outcome::nothing();
+        with!(self, swarms => swarms.announce(announce, &rules, &admit, turn.rng, list, &mut outcome))?;
         turn.sheet
             .announced(announce.event.into(), outcome.fate, list.len());
         if let Some((bound, peers)) = outcome.evicted {
@@ -262,9 +268,9 @@ impl Tracker {
             _ => settings.interval(turn.rng),
         };
         Ok(AnnounceReply {
-            complete: counts.complete,
-            incomplete: counts.incomplete,
-            downloaded: counts.downloaded,
+            complete: outcome.counts.complete,
+            incomplete: outcome.counts.incomplete,
+            downloaded: outcome.counts.downloaded,
             interval,
             min_interval: settings.min_interval(interval),
             warning: charter.zones.warned_by(outcome.zone),
