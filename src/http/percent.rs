@@ -13,11 +13,11 @@ pub(super) fn decode_path(path: &[u8]) -> Cow<'_, [u8]> {
     let mut rest = path;
     while let Some((byte, tail)) = rest.split_first() {
         let escaped = match rest {
-            [b'%', high, low, ..] => hex_digit(*high).zip(hex_digit(*low)),
+            [b'%', high, low, ..] => escaped(*high, *low),
             _ => None,
         };
         let (byte, tail) = match escaped {
-            Some((high, low)) => (high << 4 | low, tail.get(2..).unwrap_or_default()),
+            Some(byte) => (byte, tail.get(2..).unwrap_or_default()),
             None => (*byte, tail),
         };
         decoded.push(byte);
@@ -33,7 +33,7 @@ pub(super) fn decode(text: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut length = 0;
     while let Some(byte) = bytes.next() {
         let byte = match byte {
-            b'%' => hex_digit(*bytes.next()?)? << 4 | hex_digit(*bytes.next()?)?,
+            b'%' => escaped(*bytes.next()?, *bytes.next()?)?,
             b'+' => b' ',
             byte => *byte,
         };
@@ -41,6 +41,14 @@ pub(super) fn decode(text: &[u8], out: &mut [u8]) -> Option<usize> {
         length += 1;
     }
     Some(length)
+}
+
+/// Whether nothing in a text is encoded. Has no early exit, so that it looks at many bytes at once.
+#[inline]
+pub(super) fn is_plain(text: &[u8]) -> bool {
+    !text
+        .iter()
+        .fold(false, |found, byte| found | matches!(byte, b'%' | b'+'))
 }
 
 /// The value of every byte as a hex digit; [`NO_DIGIT`] for the others.
@@ -64,10 +72,12 @@ const HEX_DIGITS: [u8; 256] = {
 
 const NO_DIGIT: u8 = 0xff;
 
+/// The byte that two hex digits stand for.
 #[inline]
-fn hex_digit(digit: u8) -> Option<u8> {
-    let value = HEX_DIGITS.get(usize::from(digit))?;
-    (*value != NO_DIGIT).then_some(*value)
+fn escaped(high: u8, low: u8) -> Option<u8> {
+    let high = HEX_DIGITS.get(usize::from(high))?;
+    let low = HEX_DIGITS.get(usize::from(low))?;
+    (high | low != NO_DIGIT).then_some(high << 4 | low)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use memchr::{memchr, memchr2};
 
-use super::percent::decode;
+use super::percent::{decode, is_plain};
 use crate::metrics::Failure;
 use crate::origin;
 use crate::tracker::{Announce, ClientKey, Event, InfoHash, PeerId};
@@ -136,16 +136,13 @@ impl<'a> Parameters<'a> {
     pub fn announce(&self, ip: IpAddr) -> Result<Announce, Fault> {
         let info_hash = self.info_hash.ok_or(Fault::MissingInfoHash)?;
         let info_hash = read_info_hash(info_hash).ok_or_else(|| not_a_hash(info_hash))?;
-        let mut peer_id = [0; 20];
-        let text = self.peer_id.ok_or(Fault::MissingPeerId)?;
-        if decode(text, &mut peer_id) != Some(peer_id.len()) {
-            return Err(Fault::InvalidPeerId);
-        }
+        let peer_id = self.peer_id.ok_or(Fault::MissingPeerId)?;
+        let peer_id = read_peer_id(peer_id).ok_or(Fault::InvalidPeerId)?;
         let port = number(self.port.ok_or(Fault::MissingPort)?);
         let port = port.and_then(|port| u16::try_from(port).ok());
         Ok(Announce {
             info_hash,
-            peer_id: PeerId(peer_id),
+            peer_id,
             key: self.key.and_then(ClientKey::from_text),
             ip,
             inner_ip: None,
@@ -268,6 +265,19 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
+/// 20 bytes.
+#[inline]
+fn read_peer_id(text: &[u8]) -> Option<PeerId> {
+    // As most clients write theirs.
+    if let Ok(bytes) = <[u8; 20]>::try_from(text)
+        && is_plain(&bytes)
+    {
+        return Some(PeerId(bytes));
+    }
+    let mut bytes = [0; 20];
+    (decode(text, &mut bytes) == Some(bytes.len())).then_some(PeerId(bytes))
+}
+
 /// 20 bytes, or the first 20 of 32 (BEP 52).
 fn read_info_hash(text: &[u8]) -> Option<InfoHash> {
     let mut bytes = [0; 32];
@@ -293,6 +303,18 @@ fn not_a_hash(text: &[u8]) -> Fault {
 }
 
 fn read_event(text: &[u8]) -> Event {
+    match text {
+        b"started" => Event::Started,
+        b"completed" => Event::Completed,
+        b"stopped" => Event::Stopped,
+        b"paused" => Event::Paused,
+        other => unusual_event(other),
+    }
+}
+
+/// The same in any case and encoded.
+#[cold]
+fn unusual_event(text: &[u8]) -> Event {
     let mut short = [0; SHORT_BYTES];
     let Some(text) = decode_short(text, &mut short) else {
         return Event::None;
@@ -455,6 +477,15 @@ mod tests {
         assert_eq!(hash.unwrap().info_hash.0, *b"          %41++zzzzz");
         assert_eq!(with("&numwant=+5").num_want, None);
         assert_eq!(with("&event=stop+ped").event, Event::None);
+        for (text, id) in [
+            ("-XX0001-~b!c(d)e*f.g", b"-XX0001-~b!c(d)e*f.g"),
+            ("-XX0001-b+b%2Bb%2525bbbb", b"-XX0001-b b+b%25bbbb"),
+            ("-XX0001-+b+bbbbbbbb+", b"-XX0001- b bbbbbbbb "),
+            ("%2dXX0001-%00bbbbbbbbbb%ff", b"-XX0001-\0bbbbbbbbbb\xff"),
+        ] {
+            let read = announce(format!("{HASH}&port=1&peer_id={text}")).unwrap();
+            assert_eq!(read.peer_id, PeerId(*id), "{text}");
+        }
     }
 
     /// P4

@@ -3,8 +3,8 @@
 //! The lists are built whole and swapped; a look at them takes no lock and costs an announce next to nothing.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -140,8 +140,24 @@ fn is_in_force(block: &Block, now: Wall) -> bool {
 #[derive(Debug, Default)]
 pub struct Access {
     lists: ArcSwap<Lists>,
-    /// Grows after each change of the lists and before stored peers are removed by them.
+    /// The [`Edition`] in force: another after each change of the lists and before stored peers are removed by them.
     edition: AtomicU64,
+    /// Held while the lists change, so that lists and edition go together.
+    changing: Mutex<()>,
+}
+
+/// Which lists are in force, and whether anything is listed at all: the lowest bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edition(u64);
+
+impl Edition {
+    fn after(self, lists: &Lists) -> Edition {
+        Edition((self.0 | 1).wrapping_add(1) | u64::from(!lists.is_empty()))
+    }
+
+    fn lists_anything(self) -> bool {
+        self.0 & 1 != 0
+    }
 }
 
 /// All lists, so that an announce fetches them at once.
@@ -153,6 +169,14 @@ struct Lists {
 }
 
 impl Lists {
+    /// Whether everybody and everything is served.
+    fn is_empty(&self) -> bool {
+        self.blocked.networks.is_empty()
+            && self.blocked.torrents.is_empty()
+            && self.ignored.is_empty()
+            && self.clients.is_empty()
+    }
+
     fn admit(&self, ip: IpAddr) -> Result<(), Refusal> {
         if self.ignored.covers(ip) {
             return Err(Refusal::AddressIgnored);
@@ -169,22 +193,31 @@ impl Access {
     pub fn configure(&self, ignored: Networks, mut clients: Vec<ClientRule>) {
         clients.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
         let (ignored, clients) = (Arc::new(ignored), Arc::new(clients));
-        self.lists.rcu(|lists| Lists {
+        self.change(|lists| Lists {
             blocked: Arc::clone(&lists.blocked),
-            ignored: Arc::clone(&ignored),
-            clients: Arc::clone(&clients),
+            ignored,
+            clients,
         });
-        self.edition.fetch_add(1, Ordering::Release);
+    }
+
+    /// Replaces the lists by what `make` makes of them; returns those that were in force.
+    fn change(&self, make: impl FnOnce(&Lists) -> Lists) -> Arc<Lists> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.lists.load_full();
+        let lists = make(&before);
+        let Edition(edition) = self.edition().after(&lists);
+        self.lists.store(Arc::new(lists));
+        self.edition.store(edition, Ordering::Release);
+        before
     }
 
     /// Replaces the blocklist; entries that have ended by `now` are kept and not in force.
     pub fn block(&self, blocks: Vec<Block>, now: Wall) {
         let blocked = Arc::new(Blocked::new(Arc::new(blocks), now));
-        self.lists.rcu(|lists| Lists {
-            blocked: Arc::clone(&blocked),
+        self.change(|lists| Lists {
+            blocked,
             ..Lists::clone(lists)
         });
-        self.edition.fetch_add(1, Ordering::Release);
     }
 
     /// Judges anew which entries are in force at `now`, which may be before the last such moment. Whether any came into force
@@ -194,11 +227,10 @@ impl Access {
             return false;
         }
         // From the list that is there when it is replaced: another thread may be replacing it.
-        let before = self.lists.rcu(|lists| Lists {
+        let before = self.change(|lists| Lists {
             blocked: Arc::new(Blocked::new(Arc::clone(&lists.blocked.kept), now)),
             ..Lists::clone(lists)
         });
-        self.edition.fetch_add(1, Ordering::Release);
         now < before.blocked.since
     }
 
@@ -217,8 +249,9 @@ impl Access {
     }
 
     /// Which edition of the lists is in force; read before they are asked.
-    pub(super) fn edition(&self) -> u64 {
-        self.edition.load(Ordering::Acquire)
+    #[inline]
+    pub(super) fn edition(&self) -> Edition {
+        Edition(self.edition.load(Ordering::Acquire))
     }
 
     /// Asks again under the lock of the announcer's shard, when the lists have changed since `edition` was read. Whoever
@@ -228,18 +261,34 @@ impl Access {
     /// # Errors
     /// The refusal that the client is to read.
     #[inline]
-    pub(super) fn admit_still(&self, announce: &Announce, edition: u64) -> Result<(), Refusal> {
-        if self.edition() == edition {
+    pub(super) fn admit_still(&self, announce: &Announce, edition: Edition) -> Result<(), Refusal> {
+        let now = self.edition();
+        if now == edition {
             return Ok(());
         }
-        self.admit_announce(announce)
+        self.admit_announce(announce, now)
     }
 
-    /// Everything that is asked before an announce, with each list looked at once.
+    /// Everything that is asked before an announce, with each list looked at once. Where the `edition` in force lists nothing, not
+    /// even the lists are fetched.
     ///
     /// # Errors
     /// The refusal that the client is to read.
-    pub(super) fn admit_announce(&self, announce: &Announce) -> Result<(), Refusal> {
+    #[inline]
+    pub(super) fn admit_announce(
+        &self,
+        announce: &Announce,
+        edition: Edition,
+    ) -> Result<(), Refusal> {
+        if edition.lists_anything() {
+            self.ask_lists(announce)
+        } else {
+            Ok(())
+        }
+    }
+
+    #[inline(never)]
+    fn ask_lists(&self, announce: &Announce) -> Result<(), Refusal> {
         let lists = self.lists.load();
         lists.admit(announce.ip)?;
         if lists.blocked.has_torrent(&announce.info_hash) {
@@ -317,6 +366,68 @@ mod tests {
         Target::Network(text.parse().unwrap())
     }
 
+    fn announce() -> Announce {
+        Announce {
+            info_hash: InfoHash([7; 20]),
+            peer_id: PeerId([1; 20]),
+            key: None,
+            ip: "192.0.2.7".parse().unwrap(),
+            inner_ip: None,
+            is_reported: false,
+            port: 1,
+            is_seeder: false,
+            downloaded: 0,
+            event: super::super::announce::Event::None,
+            num_want: None,
+        }
+    }
+
+    /// W4, C4, O8
+    #[test]
+    fn lists_are_asked_as_long_as_anything_is_on_them() {
+        type Step<'a> = (&'a dyn Fn(), Result<(), Refusal>);
+        let access = Access::default();
+        let rule = ClientRule {
+            prefix: vec![1; 8],
+            is_allowed: false,
+        };
+        let ignored: Networks = ["192.0.2.0/24".parse().unwrap()].into_iter().collect();
+        let hash = Target::Torrent(InfoHash([7; 20]));
+        let steps: [Step<'_>; 8] = [
+            (&|| {}, Ok(())),
+            (
+                &|| access.configure(ignored.clone(), Vec::new()),
+                Err(Refusal::AddressIgnored),
+            ),
+            (
+                &|| access.configure(Networks::default(), vec![rule.clone()]),
+                Err(Refusal::ClientDenied),
+            ),
+            (
+                &|| access.configure(Networks::default(), Vec::new()),
+                Ok(()),
+            ),
+            (
+                &|| access.block(vec![block(hash, Some(Wall(10)))], Wall(5)),
+                Err(Refusal::TorrentBlocked),
+            ),
+            (&|| assert!(!access.expire(Wall(10))), Ok(())),
+            (
+                &|| assert!(access.expire(Wall(9))),
+                Err(Refusal::TorrentBlocked),
+            ),
+            (&|| access.block(Vec::new(), Wall(9)), Ok(())),
+        ];
+        for (number, (step, expected)) in steps.into_iter().enumerate() {
+            let before = access.edition();
+            step();
+            let edition = access.edition();
+            assert_eq!(before != edition, number > 0, "{number}");
+            assert_eq!(edition.lists_anything(), expected.is_err(), "{number}");
+            assert_eq!(access.admit_announce(&announce(), edition), expected);
+        }
+    }
+
     /// W4, C4
     #[test]
     fn listed_networks_and_torrents_are_refused_until_they_expire() {
@@ -391,21 +502,9 @@ mod tests {
     #[test]
     fn who_was_admitted_by_lists_that_have_changed_is_asked_for_again() {
         let access = Access::default();
-        let announce = Announce {
-            info_hash: InfoHash([7; 20]),
-            peer_id: PeerId([1; 20]),
-            key: None,
-            ip: "192.0.2.7".parse().unwrap(),
-            inner_ip: None,
-            is_reported: false,
-            port: 1,
-            is_seeder: false,
-            downloaded: 0,
-            event: super::super::announce::Event::None,
-            num_want: None,
-        };
+        let announce = announce();
         let edition = access.edition();
-        assert_eq!(access.admit_announce(&announce), Ok(()));
+        assert_eq!(access.admit_announce(&announce, edition), Ok(()));
         assert_eq!(access.admit_still(&announce, edition), Ok(()));
         access.block(vec![block(network("192.0.2.8/32"), None)], Wall(0));
         assert_eq!(access.admit_still(&announce, edition), Ok(()));

@@ -124,6 +124,8 @@ impl Address for [u8; 18] {
     const LEVELS: &'static [Level] = V6_LEVELS;
     const SUBSCRIBER_BITS: u32 = SUBSCRIBER_V6_BITS;
 
+    // Out of the way of v4: its many bytes would be fetched there, too.
+    #[inline(never)]
     fn pack(ip: IpAddr, port: u16) -> Option<Self> {
         let IpAddr::V6(ip) = ip else { return None };
         let mut bytes = [0; 18];

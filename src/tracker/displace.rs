@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::announce::{Announce, PeerList, Refusal, ScrapeReply};
+use super::announce::{Announce, PeerList, Refusal};
 use super::heavy::Stored;
 use super::id::InfoHash;
 use super::peer::KeptId;
@@ -26,7 +26,10 @@ pub(super) struct Newcomer<'a> {
 }
 
 impl<I: KeptId> Swarms<I> {
-    /// Has somebody leave for the newcomer and lets it announce again. `None` when there is nobody heavier.
+    /// Has somebody leave for the newcomer and lets it announce again. The outcome stays what it is when nobody is heavier.
+    ///
+    /// # Errors
+    /// What `admit` says.
     #[cold]
     pub(super) fn displace(
         &self,
@@ -34,24 +37,24 @@ impl<I: KeptId> Swarms<I> {
         admit: &impl Fn() -> Result<(), Refusal>,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
-    ) -> Option<Result<(Outcome, ScrapeReply), Refusal>> {
+        outcome: &mut Outcome,
+    ) -> Result<(), Refusal> {
         self.fill.hold(newcomer.bound, 1);
         let left = self.make_way(newcomer, rng);
-        let met = (left > 0).then(|| {
+        let mut met = Ok(());
+        if left > 0 {
             list.clear();
-            let met = self.meet(
+            met = self.meet(
                 newcomer.announce,
                 newcomer.rules,
                 admit,
                 Room::Held,
                 rng,
                 list,
+                outcome,
             );
-            met.map(|(mut outcome, counts)| {
-                outcome.evicted = Some((newcomer.bound, left));
-                (outcome, counts)
-            })
-        });
+            outcome.evicted = Some((newcomer.bound, left));
+        }
         self.fill.hold(newcomer.bound, -1);
         met
     }

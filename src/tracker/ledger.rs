@@ -240,7 +240,7 @@ mod tests {
             // Two fifths of 1 MiB: no page holds a whole one.
             gained: (1, 102),
             since: 1,
-            evicted: None,
+            ..Outcome::nothing()
         }
     }
 

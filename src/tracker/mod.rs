@@ -77,7 +77,7 @@ use owner::IdDigest;
 use recent_clients::RecentClients;
 use reporters::Reporters;
 use swarms::Swarms;
-use visit::Rules;
+use visit::{Outcome, Rules};
 
 use crate::clock::{Seconds, Wall};
 use crate::metrics::{Fate, Metrics};
@@ -97,6 +97,8 @@ struct Charter {
     settings: Arc<Settings>,
     zones: Arc<Zones>,
     ledger: Arc<Ledger>,
+    /// [`Settings::lifetime`]
+    lifetime: u32,
     /// Changes with the zones.
     edition: u16,
 }
@@ -144,6 +146,7 @@ impl Tracker {
         let zones = Arc::new(Zones::default());
         let ledger = Arc::new(Ledger::new(&zones, metrics.workers()));
         let charter = Charter {
+            lifetime: settings.lifetime(),
             settings: Arc::new(settings),
             zones,
             ledger,
@@ -168,6 +171,7 @@ impl Tracker {
             edition: charter.edition,
             loads: &self.loads,
             clients: &self.clients,
+            lifetime: charter.lifetime,
             now,
         }
     }
@@ -183,6 +187,7 @@ impl Tracker {
         let (zones, ledger) = (Arc::clone(&old.zones), Arc::clone(&old.ledger));
         let settings = Arc::new(settings);
         self.charter.store(Arc::new(Charter {
+            lifetime: settings.lifetime(),
             settings,
             zones,
             ledger,
@@ -202,6 +207,7 @@ impl Tracker {
         let ledger = Ledger::new(&zones, self.metrics.workers());
         ledger.restore(&old.ledger.rows(&old.zones), &zones);
         let charter = Arc::new(Charter {
+            lifetime: old.lifetime,
             settings: Arc::clone(&old.settings),
             zones: Arc::new(zones),
             ledger: Arc::new(ledger),
@@ -234,7 +240,7 @@ impl Tracker {
     ) -> Result<AnnounceReply, Refusal> {
         list.clear();
         let edition = self.access.edition();
-        self.access.admit_announce(announce)?;
+        self.access.admit_announce(announce, edition)?;
         let admit = || self.access.admit_still(announce, edition);
         let charter = self.charter.load();
         let settings = &charter.settings;
@@ -246,8 +252,8 @@ impl Tracker {
             outside = self.outside(announce, charter.zones.realms())?;
             &outside
         };
-        let (outcome, counts) =
-            with!(self, swarms => swarms.announce(announce, &rules, &admit, turn.rng, list))?;
+        let mut outcome = Outcome::nothing();
+        with!(self, swarms => swarms.announce(announce, &rules, &admit, turn.rng, list, &mut outcome))?;
         turn.sheet
             .announced(announce.event.into(), outcome.fate, list.len());
         if let Some((bound, peers)) = outcome.evicted {
@@ -268,9 +274,9 @@ impl Tracker {
             _ => settings.interval(turn.rng),
         };
         Ok(AnnounceReply {
-            complete: counts.complete,
-            incomplete: counts.incomplete,
-            downloaded: counts.downloaded,
+            complete: outcome.counts.complete,
+            incomplete: outcome.counts.incomplete,
+            downloaded: outcome.counts.downloaded,
             interval,
             min_interval: settings.min_interval(interval),
             warning: charter.zones.warned_by(outcome.zone),
@@ -359,54 +365,6 @@ impl Tracker {
         let is_hash_gone = |hash: &InfoHash| self.access.admit_torrent(hash).is_err();
         let is_ip_gone = |ip| self.access.is_blocked(ip);
         with!(self, swarms => swarms.remove_where(&self.rules(&charter, Seconds::default()), is_hash_gone, is_ip_gone));
-    }
-
-    /// The torrents that changed since they were last [exported](Tracker::export); in no order.
-    pub fn changed(&self) -> Vec<InfoHash> {
-        with!(self, swarms => swarms.changed())
-    }
-
-    /// The torrents that were freed since this was last asked; they may exist again by now.
-    pub fn freed(&self) -> Vec<InfoHash> {
-        with!(self, swarms => swarms.freed())
-    }
-
-    /// Copies one swarm's living peers under its shard's lock and marks it unchanged; `None` when it is gone.
-    pub fn export(&self, hash: &InfoHash, now: Seconds) -> Option<StoredSwarm> {
-        let charter = self.charter.load();
-        with!(self, swarms => swarms.export(hash, &self.rules(&charter, now)))
-    }
-
-    /// Marks swarms changed and torrents freed again, after a snapshot that failed.
-    pub fn mark_changed(&self, hashes: &[InfoHash], freed: &[InfoHash]) {
-        with!(self, swarms => {
-            swarms.mark_changed(hashes);
-            swarms.remember_freed(freed.to_vec());
-        });
-    }
-
-    /// Marks every swarm changed, when the database that has the unchanged ones is lost.
-    pub fn mark_all_changed(&self) {
-        with!(self, swarms => swarms.mark_all_changed());
-    }
-
-    /// Puts a swarm back; the expired, the blocked and what is over a bound are left out. Returns how many peers were stored.
-    /// May be called by several threads at once.
-    pub fn restore(&self, mut swarm: StoredSwarm, now: Seconds) -> usize {
-        let charter = self.charter.load();
-        let rules = self.rules(&charter, now);
-        if self.access.admit_torrent(&swarm.info_hash).is_err() {
-            return 0;
-        }
-        let horizon = rules.horizon();
-        swarm.peers.retain(|peer| {
-            peer.last_seen.raw() > horizon
-                && peer.port != 0
-                && is_reachable(peer.ip)
-                && !is_link_local(peer.ip)
-                && !self.access.is_blocked(peer.ip)
-        });
-        with!(self, swarms => swarms.restore(&swarm, &rules))
     }
 
     /// The zones' counters, to be kept across restarts.

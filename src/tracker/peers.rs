@@ -62,6 +62,20 @@ impl<A: Address, I: KeptId> Peers<A, I> {
         }
     }
 
+    /// Leechers and seeders.
+    pub(super) fn counts(&self) -> [usize; 2] {
+        match self {
+            Peers::Flat { peers, leechers } => {
+                let leechers = (*leechers as usize).min(peers.len());
+                [leechers, peers.len() - leechers]
+            }
+            Peers::Rolls(rolls) => {
+                let [leechers, seeders] = &**rolls;
+                [leechers.len(), seeders.len()]
+            }
+        }
+    }
+
     pub(super) fn view(&self, role: Role) -> View<'_, A, I> {
         match self {
             Peers::Flat { peers, leechers } => {
@@ -75,6 +89,7 @@ impl<A: Address, I: KeptId> Peers<A, I> {
     }
 
     /// Where the peer at `place` stands, be it there or with the surplus; `expected` is the role to look in first.
+    #[inline(always)]
     pub(super) fn find(&self, place: A::Place, expected: Role) -> Option<(Role, Seat)> {
         let other = if expected == Role::Leecher {
             Role::Seeder

@@ -16,6 +16,14 @@ pub(super) enum Standing {
 }
 
 impl Standing {
+    /// Of a torrent with so many peers, whose count is charged so while it has none.
+    pub(super) fn of(peers: usize, charge: Charge) -> Standing {
+        match peers {
+            0 => Standing::Idle(charge),
+            peers => Standing::Living(peers),
+        }
+    }
+
     pub(super) fn peers(self) -> usize {
         match self {
             Standing::Living(peers) => peers,
@@ -42,10 +50,7 @@ pub(super) enum Export {
 impl<I: KeptId> Swarm<I> {
     /// What it counts as, while it is in the map.
     pub(super) fn standing(&self) -> Standing {
-        match self.len() {
-            0 => Standing::Idle(self.charge),
-            peers => Standing::Living(peers),
-        }
+        Standing::of(self.len(), self.charge)
     }
 
     pub(super) fn is_changed(&self) -> bool {

@@ -11,6 +11,7 @@ use super::standing::Export;
 use super::swarm::{Extra, Swarm};
 use super::visit::Rules;
 use super::zones::Zones;
+use super::{Kept, Tracker, is_link_local, is_reachable, with};
 use crate::clock::Seconds;
 
 /// One peer of a [`StoredSwarm`].
@@ -172,5 +173,55 @@ impl<I: KeptId> Swarm<I> {
         });
         (swarm.paused, swarm.reported) = (paused, reported);
         swarm
+    }
+}
+
+impl Tracker {
+    /// The torrents that changed since they were last [exported](Tracker::export); in no order.
+    pub fn changed(&self) -> Vec<InfoHash> {
+        with!(self, swarms => swarms.changed())
+    }
+
+    /// The torrents that were freed since this was last asked; they may exist again by now.
+    pub fn freed(&self) -> Vec<InfoHash> {
+        with!(self, swarms => swarms.freed())
+    }
+
+    /// Copies one swarm's living peers under its shard's lock and marks it unchanged; `None` when it is gone.
+    pub fn export(&self, hash: &InfoHash, now: Seconds) -> Option<StoredSwarm> {
+        let charter = self.charter.load();
+        with!(self, swarms => swarms.export(hash, &self.rules(&charter, now)))
+    }
+
+    /// Marks swarms changed and torrents freed again, after a snapshot that failed.
+    pub fn mark_changed(&self, hashes: &[InfoHash], freed: &[InfoHash]) {
+        with!(self, swarms => {
+            swarms.mark_changed(hashes);
+            swarms.remember_freed(freed.to_vec());
+        });
+    }
+
+    /// Marks every swarm changed, when the database that has the unchanged ones is lost.
+    pub fn mark_all_changed(&self) {
+        with!(self, swarms => swarms.mark_all_changed());
+    }
+
+    /// Puts a swarm back; the expired, the blocked and what is over a bound are left out. Returns how many peers were stored.
+    /// May be called by several threads at once.
+    pub fn restore(&self, mut swarm: StoredSwarm, now: Seconds) -> usize {
+        let charter = self.charter.load();
+        let rules = self.rules(&charter, now);
+        if self.access.admit_torrent(&swarm.info_hash).is_err() {
+            return 0;
+        }
+        let horizon = rules.horizon();
+        swarm.peers.retain(|peer| {
+            peer.last_seen.raw() > horizon
+                && peer.port != 0
+                && is_reachable(peer.ip)
+                && !is_link_local(peer.ip)
+                && !self.access.is_blocked(peer.ip)
+        });
+        with!(self, swarms => swarms.restore(&swarm, &rules))
     }
 }

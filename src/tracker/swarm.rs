@@ -83,11 +83,14 @@ impl<I: KeptId> Swarm<I> {
 
     /// The counts, exact once [`Swarm::refresh`] has been called with the same time.
     pub(super) fn counts(&self) -> ScrapeReply {
-        let count = |role| {
-            self.v4.count(role) + self.extra.as_ref().map_or(0, |extra| extra.v6.count(role))
-        };
+        let [mut leechers, mut seeders] = self.v4.counts();
+        if let Some(extra) = &self.extra {
+            let [more_leechers, more_seeders] = extra.v6.counts();
+            leechers += more_leechers;
+            seeders += more_seeders;
+        }
         let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
-        let (leechers, seeders) = (number(count(Role::Leecher)), number(count(Role::Seeder)));
+        let (leechers, seeders) = (number(leechers), number(seeders));
         let counts = ScrapeReply {
             complete: seeders.saturating_sub(self.paused),
             incomplete: leechers.saturating_add(self.paused),
@@ -188,22 +191,23 @@ impl<I: KeptId> Swarm<I> {
     }
 
     /// Answers an announce of a peer at `packed` address; the swarm has been [refreshed](Swarm::refresh). `has_room` says
-    /// whether the tracker as a whole takes one more peer.
+    /// whether the tracker as a whole takes one more peer, in a torrent that has others or not.
+    #[inline]
     pub(super) fn announce(
         &mut self,
         announce: &Announce,
         rules: &Rules<'_>,
-        has_room: impl FnOnce() -> Result<(), Fate>,
+        has_room: impl FnOnce(bool) -> Result<(), Fate>,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> Outcome {
         let zone = rules.zones.of(announce.ip);
         let tiered = tiered(zone, announce.ip);
-        let has_room = || {
+        let has_room = |is_living| {
             if is_link_local(announce.ip) {
                 Err(Fate::Passed)
             } else {
-                has_room()
+                has_room(is_living)
             }
         };
         let mut change = self.meet(announce, rules, tiered, has_room);
@@ -213,11 +217,13 @@ impl<I: KeptId> Swarm<I> {
             && self.give_way(announce.ip, rules, rng)
         {
             // One for one: the tracker as a whole has no more than before.
-            change = self.meet(announce, rules, tiered, || Ok(()));
+            change = self.meet(announce, rules, tiered, |_| Ok(()));
             evicted = Some((Full::Swarm, 1));
         }
         self.account(announce, &change, rules);
-        if !self.link(announce, &change, rules) {
+        let may_be_dual = announce.key.is_some()
+            && (change.fate == Fate::Joined || self.extra.is_some());
+        if (change.is_dual || may_be_dual) && !self.link(announce, &change, rules) {
             change = Change::nothing(Fate::Passed);
         }
         let chosen = if announce.event == Event::Stopped {
@@ -238,39 +244,39 @@ impl<I: KeptId> Swarm<I> {
             gained: change.gained,
             since: change.since,
             evicted,
+            counts: self.counts(),
         }
     }
 
     /// Brings the kept counts in line with a change.
     fn account(&mut self, announce: &Announce, change: &Change, rules: &Rules<'_>) {
-        let now = rules.now;
+        let now = rules.now.raw();
         let [before, after] = change.marks;
-        self.mark(after, before);
-        let has_completed =
-            change.has_completed && !(change.is_dual && self.is_uncounted(announce));
-        if has_completed && self.downloaded == 0 {
-            self.charge = rules.loads.charge_of(announce.ip);
+        if before != after {
+            self.mark(after, before);
         }
-        self.downloaded = self.downloaded.saturating_add(u32::from(has_completed));
-        let is_written = matches!(change.fate, Fate::Joined | Fate::Refreshed | Fate::Left);
-        if is_written {
-            self.touch();
+        if change.has_completed && !(change.is_dual && self.is_uncounted(announce)) {
+            if self.downloaded == 0 {
+                self.charge = rules.loads.charge_of(announce.ip);
+            }
+            self.downloaded = self.downloaded.saturating_add(1);
         }
-        if self.len() == 0 {
-            self.oldest = if is_written { now.raw() } else { self.oldest };
-        } else if change.fate == Fate::Joined {
-            self.oldest = self.oldest.min(now.raw());
+        match change.fate {
+            Fate::Refreshed => {}
+            Fate::Joined => self.oldest = self.oldest.min(now),
+            Fate::Left if self.len() == 0 => self.oldest = now,
+            Fate::Left => {}
+            _ => return,
         }
-        if is_written && change.fate != Fate::Left {
+        self.touch();
+        if change.fate != Fate::Left && (announce.inner_ip.is_some() || change.had_other) {
             self.keep_other(announce, change);
         }
     }
 
     /// Keeps or forgets the announcer's second address (S10).
+    #[cold]
     fn keep_other(&mut self, announce: &Announce, change: &Change) {
-        if announce.inner_ip.is_none() && !change.had_other {
-            return;
-        }
         let extra = self.extra.get_or_insert_with(Box::default);
         let address = SocketAddr::new(announce.ip, announce.port);
         let is_kept = extra.others.keep(address, announce.inner_ip);

@@ -65,7 +65,7 @@ impl<I: KeptId> Swarms<I> {
     }
 
     /// Answers an announce: one map access, unless it comes at a bound of the whole tracker. `admit` is asked under the shard's
-    /// lock.
+    /// lock. What has become of it is written where it stays: it is too large to be handed on.
     ///
     /// # Errors
     /// What `admit` says; nothing has changed then.
@@ -76,35 +76,34 @@ impl<I: KeptId> Swarms<I> {
         admit: &impl Fn() -> Result<(), Refusal>,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
-    ) -> Result<(Outcome, ScrapeReply), Refusal> {
-        let met = self.meet(announce, rules, admit, Room::Bounded, rng, list)?;
-        let bound = match met.0.fate {
+        outcome: &mut Outcome,
+    ) -> Result<(), Refusal> {
+        self.meet(announce, rules, admit, Room::Bounded, rng, list, outcome)?;
+        let bound = match outcome.fate {
             Fate::FullPeers => Full::Peers,
             Fate::FullTorrents => Full::Torrents,
-            fate => {
-                if self.fill.is_crowded(rules.settings)
-                    && (fate == Fate::Joined
-                        || (fate == Fate::Refreshed && rng.u8(..) < SAMPLED_OF_256))
-                {
+            fate @ (Fate::Joined | Fate::Refreshed) if self.fill.is_crowded(rules.settings) => {
+                if fate == Fate::Joined || rng.u8(..) < SAMPLED_OF_256 {
                     self.sample(announce, rules, rng);
                 }
-                return Ok(met);
+                return Ok(());
             }
+            _ => return Ok(()),
         };
         if announce.is_reported {
-            return Ok(met);
+            return Ok(());
         }
         let newcomer = Newcomer {
             announce,
             rules,
             bound,
         };
-        let stored = self.displace(&newcomer, admit, rng, list);
-        stored.unwrap_or(Ok(met))
+        self.displace(&newcomer, admit, rng, list, outcome)
     }
 
-    /// The one map access of an announce.
-    #[inline]
+    /// The one map access of an announce. Part of [`Swarms::announce`], which nearly every announce goes through.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "as of what it is a part of")]
     pub(super) fn meet(
         &self,
         announce: &Announce,
@@ -113,7 +112,8 @@ impl<I: KeptId> Swarms<I> {
         room: Room,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
-    ) -> Result<(Outcome, ScrapeReply), Refusal> {
+        outcome: &mut Outcome,
+    ) -> Result<(), Refusal> {
         let settings = rules.settings;
         let entry = self.map.entry(announce.info_hash);
         admit()?;
@@ -124,29 +124,26 @@ impl<I: KeptId> Swarms<I> {
         match entry {
             Entry::Occupied(mut entry) => {
                 let swarm = entry.get_mut();
-                let before = swarm.standing();
+                let (before, charge) = (swarm.len(), swarm.charge);
                 swarm.refresh(rules);
-                let is_living = swarm.len() > 0;
-                let outcome = swarm.announce(announce, rules, || has_room(is_living), rng, list);
-                let counts = swarm.counts();
-                if swarm.len() == 0 || swarm.standing() != before {
-                    self.leave_behind(entry, before, rules);
+                *outcome = swarm.announce(announce, rules, has_room, rng, list);
+                let after = swarm.len();
+                if after == 0 || after != before {
+                    self.leave_behind(entry, Standing::of(before, charge), rules);
                 }
-                Ok((outcome, counts))
             }
             Entry::Vacant(entry) => {
                 let mut swarm = Swarm::new(rules);
-                let outcome = swarm.announce(announce, rules, || has_room(false), rng, list);
-                let counts = swarm.counts();
+                *outcome = swarm.announce(announce, rules, has_room, rng, list);
                 // Only an announce that stores a peer makes a torrent.
                 if outcome.fate == Fate::Joined {
                     self.fill
                         .settle(Standing::Absent, swarm.standing(), rules.loads);
                     entry.insert(swarm);
                 }
-                Ok((outcome, counts))
             }
         }
+        Ok(())
     }
 
     /// Brings the totals in line with a torrent that has changed, and frees it when nobody needs it. Returns what it counts as.

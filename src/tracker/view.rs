@@ -70,7 +70,7 @@ impl<'a, A: Address, I: KeptId> View<'a, A, I> {
     }
 
     /// The seat of the peer at `place`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, place: A::Place) -> Option<Seat> {
         match self {
             View::Flat(peers) => {

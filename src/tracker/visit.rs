@@ -1,11 +1,12 @@
 //! One announce meets the peers of its family: it joins, is refreshed, leaves, or passes. Bounds are looked at here (S5),
 //! and what comes too early (S11).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use super::announce::{Announce, Event};
+use super::announce::{Announce, Event, ScrapeReply};
 use super::loads::Loads;
 use super::marks::{Marks, REPORTED_MOST};
+use super::others::Others;
 use super::peer::{Address, KeptId, KeptKey, Peer, State};
 use super::peers::{Peers, Role};
 use super::recent_clients::RecentClients;
@@ -26,13 +27,15 @@ pub(super) struct Rules<'a> {
     pub(super) edition: u16,
     pub(super) loads: &'a Loads,
     pub(super) clients: &'a RecentClients,
+    /// [`Settings::lifetime`]
+    pub(super) lifetime: u32,
     pub(super) now: Seconds,
 }
 
 impl Rules<'_> {
     /// Who was last seen at or before this is dead.
     pub(super) fn horizon(&self) -> u32 {
-        self.now.minus(self.settings.lifetime()).raw()
+        self.now.minus(self.lifetime).raw()
     }
 }
 
@@ -49,6 +52,23 @@ pub(super) struct Outcome {
     pub(super) since: u32,
     /// The bound at which others left for it, and how many did.
     pub(super) evicted: Option<(Full, u8)>,
+    /// The torrent's counts afterwards.
+    pub(super) counts: ScrapeReply,
+}
+
+impl Outcome {
+    /// Before anything has been done.
+    pub(super) fn nothing() -> Outcome {
+        Outcome {
+            fate: Fate::Passed,
+            zone: 0,
+            chosen: Chosen::default(),
+            gained: (0, 0),
+            since: 0,
+            evicted: None,
+            counts: ScrapeReply::default(),
+        }
+    }
 }
 
 /// One announce on its way through the peers of its family.
@@ -57,8 +77,8 @@ pub(super) struct Visit<'a> {
     pub(super) rules: &'a Rules<'a>,
     /// The announcer's zone with its tier.
     pub(super) zone: u32,
-    /// The announcer's second address as it is known (S10).
-    pub(super) inner_ip: Option<IpAddr>,
+    /// The second addresses that are known (S10).
+    pub(super) others: Option<&'a Others>,
     pub(super) in_swarm: usize,
     /// Those of them whose address is only reported.
     pub(super) reported: u8,
@@ -105,47 +125,57 @@ impl Visit<'_> {
         self.announce.event == Event::Paused && !self.announce.is_seeder
     }
 
+    /// Whether who was last here `since` seconds ago, and says nothing new, comes too early (S11).
+    fn is_early(&self, since: u32) -> bool {
+        let settings = self.rules.settings;
+        if since >= settings.min_interval(settings.announce_interval) / 2 {
+            return false;
+        }
+        let own = SocketAddr::new(self.announce.ip, self.announce.port);
+        let known = self.others.and_then(|others| others.of(own));
+        self.announce.inner_ip == known
+    }
+
     fn downloaded_mib(&self) -> u32 {
         u32::try_from(self.announce.downloaded >> 20).unwrap_or(u32::MAX)
     }
 
+    #[inline]
     pub(super) fn meet<A: Address, I: KeptId>(
         &self,
         peers: &mut Peers<A, I>,
         address: A,
-        has_room: impl FnOnce() -> Result<(), Fate>,
+        has_room: impl FnOnce(bool) -> Result<(), Fate>,
     ) -> Change {
         let place = A::place(self.zone, address.key());
-        let found = peers.find(place, self.role());
-        if let Some((role, seat)) = found
-            && let Some(state) = peers.state_mut(role, seat)
-            && let Some(fate) = self.hold_off(state)
-        {
-            return Change {
-                own: Some((role, seat)),
-                since: self.rules.now.since(state.seen()),
-                ..Change::nothing(fate)
-            };
+        if let Some((role, seat)) = peers.find(place, self.role()) {
+            return self.meet_stored(peers, role, seat);
         }
-        match found {
-            Some((role, seat)) if self.announce.event == Event::Stopped => {
-                self.leave(peers, role, seat)
-            }
-            Some((role, seat)) => self.refresh(peers, role, seat),
-            None if self.announce.event == Event::Stopped || self.announce.port == 0 => {
-                Change::nothing(Fate::Passed)
-            }
-            None => match self.may_join(peers, address).and_then(|()| has_room()) {
-                Ok(()) => self.join(peers, address),
-                Err(bound) => Change::nothing(bound),
-            },
+        if self.announce.event == Event::Stopped || self.announce.port == 0 {
+            return Change::nothing(Fate::Passed);
+        }
+        let room = self.may_join(peers, address);
+        match room.and_then(|()| has_room(self.in_swarm > 0)) {
+            Ok(()) => self.join(peers, address),
+            Err(bound) => Change::nothing(bound),
         }
     }
 
     /// Why the peer that is stored under the announcer's address and port is not the announcer's to change (S1). It is its own
     /// when it has the stored id or key, or when the owner has been silent for longer than it was told to be: then it is the
     /// same client, restarted. What is only reported never stands in the way of who comes itself.
-    fn hold_off<I: KeptId>(&self, state: &State<I>) -> Option<Fate> {
+    #[inline]
+    fn hold_off<I: KeptId>(&self, state: &State<I>, has_its_id: bool) -> Option<Fate> {
+        if has_its_id && !self.announce.is_reported {
+            None
+        } else {
+            self.judge(state)
+        }
+    }
+
+    /// The same of who has another id, or whose address is only reported.
+    #[cold]
+    fn judge<I: KeptId>(&self, state: &State<I>) -> Option<Fate> {
         let announce = self.announce;
         if announce.is_reported && !state.is_reported() {
             return Some(Fate::Passed);
@@ -231,7 +261,8 @@ impl Visit<'_> {
         )
     }
 
-    fn refresh<A: Address, I: KeptId>(
+    /// The peer under the announcer's address and port is there: it leaves, is refreshed, or stays as it is.
+    fn meet_stored<A: Address, I: KeptId>(
         &self,
         peers: &mut Peers<A, I>,
         role: Role,
@@ -241,23 +272,26 @@ impl Visit<'_> {
         let Some(state) = peers.state_mut(role, seat) else {
             return Change::nothing(Fate::Passed);
         };
-        let since = now.since(state.seen());
-        let same_state = role == self.role() && state.is_paused() == self.is_paused();
-        let settings = self.rules.settings;
-        let early = settings.min_interval(settings.announce_interval) / 2;
         let same_id = state.id.is(self.announce.peer_id);
-        let key = I::Key::of(self.announce.key);
-        if self.announce.event == Event::None
-            && same_state
-            && same_id
-            && since < early
-            && self.announce.inner_ip == self.inner_ip
-        {
+        let since = now.since(state.seen());
+        if let Some(fate) = self.hold_off(state, same_id) {
+            return Change {
+                own: Some((role, seat)),
+                since,
+                ..Change::nothing(fate)
+            };
+        }
+        if self.announce.event == Event::Stopped {
+            return self.leave(peers, role, seat);
+        }
+        let same_state = role == self.role() && state.is_paused() == self.is_paused();
+        if self.announce.event == Event::None && same_state && same_id && self.is_early(since) {
             return Change {
                 own: Some((role, seat)),
                 ..Change::nothing(Fate::Early)
             };
         }
+        let key = I::Key::of(self.announce.key);
         let before = Marks::of(state);
         let (had_other, is_dual) = (state.has_other(), state.is_dual());
         // A client that was restarted under the same address starts counting anew.
@@ -309,22 +343,22 @@ impl<I: KeptId> Swarm<I> {
         announce: &Announce,
         rules: &Rules<'_>,
         zone: u32,
-        has_room: impl FnOnce() -> Result<(), Fate>,
+        has_room: impl FnOnce(bool) -> Result<(), Fate>,
     ) -> Change {
-        let address = SocketAddr::new(announce.ip, announce.port);
-        let extra = self.extra.as_ref();
-        let visit = Visit {
+        let mut visit = Visit {
             announce,
             rules,
             zone,
-            inner_ip: extra.and_then(|extra| extra.others.of(address)),
+            others: None,
             in_swarm: self.len(),
             reported: self.reported,
         };
         if let Some(address) = <[u8; 6]>::pack(announce.ip, announce.port) {
+            visit.others = self.extra.as_ref().map(|extra| &extra.others);
             visit.meet(&mut self.v4, address, has_room)
         } else if let Some(address) = <[u8; 18]>::pack(announce.ip, announce.port) {
-            let extra = self.extra.get_or_insert_with(Box::default);
+            let extra = &mut **self.extra.get_or_insert_with(Box::default);
+            visit.others = Some(&extra.others);
             visit.meet(&mut extra.v6, address, has_room)
         } else {
             Change::nothing(Fate::Passed)

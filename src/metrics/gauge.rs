@@ -1,0 +1,51 @@
+//! What one part of the process sets and others read.
+
+labelled! {
+    /// A figure that one part of the process sets and others read.
+    Gauge {
+        /// Living v4 seeders at the last census.
+        SeedersV4 = "seeders_v4",
+        /// Living v6 seeders.
+        SeedersV6 = "seeders_v6",
+        /// Living v4 leechers, paused partial seeds included.
+        LeechersV4 = "leechers_v4",
+        /// Living v6 leechers, paused partial seeds included.
+        LeechersV6 = "leechers_v6",
+        /// Torrents with at least one peer.
+        Torrents = "torrents",
+        /// Peers freed by sweeps since the start.
+        ExpiredPeers = "expired_peers",
+        /// Open HTTP connections.
+        Connections = "connections",
+        /// Wall time of the last snapshot that finished, to be shown; 0 before the first.
+        SnapshotFinishedAt = "snapshot_finished_at",
+        /// Monotonic seconds at which it finished, for its age; 0 before the first.
+        SnapshotFinished = "snapshot_finished",
+        /// How long it took, in milliseconds.
+        SnapshotMillis = "snapshot_millis",
+        /// Size of the database with its log, in bytes.
+        SnapshotBytes = "snapshot_bytes",
+        /// Swarms that the last snapshot wrote.
+        SnapshotSwarms = "snapshot_swarms",
+        /// Peers that the last snapshot wrote.
+        SnapshotPeers = "snapshot_peers",
+        /// Peers in the database, as of the last snapshot or the restore.
+        DatabasePeers = "database_peers",
+        /// Snapshots that failed since the start.
+        SnapshotFailures = "snapshot_failures",
+        /// Monotonic seconds (`Seconds::raw`) at which the snapshot thread last gave a sign of life.
+        SnapshotAlive = "snapshot_alive",
+        /// Monotonic seconds at which the reaper last gave a sign of life.
+        ReaperAlive = "reaper_alive",
+        /// How long the last sweep took, in milliseconds.
+        SweepMillis = "sweep_millis",
+        /// 1 after a restore that was whole; 2 when the database had to be set aside; 0 while restoring.
+        Restored = "restored",
+        /// Entries in the blocklist.
+        BlocklistEntries = "blocklist_entries",
+        /// Panics that were caught.
+        Panics = "panics",
+        /// 1 once an admin's machine or our own has sent headers of a proxy that is not believed.
+        UntrustedProxy = "untrusted_proxy",
+    }
+}
