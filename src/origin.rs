@@ -112,10 +112,24 @@ pub struct Forwarding<'a> {
     has_others: bool,
 }
 
-/// Whether a header says that somebody sent the request on for somebody else.
+/// Whether a header says that somebody sent the request on for somebody else: the standard ones, and what proxies and networks
+/// of caches add by themselves, beside or instead of them.
 pub fn is_forwarding(name: &[u8]) -> bool {
-    let names: [&[u8]; 3] = [b"x-forwarded-for", b"x-real-ip", b"forwarded"];
-    names.iter().any(|known| name.eq_ignore_ascii_case(known))
+    const FAMILY: &[u8] = b"x-forwarded";
+    const NAMES: [&[u8]; 9] = [
+        b"forwarded",
+        b"via",
+        b"x-real-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-original-forwarded-for",
+        b"x-envoy-external-address",
+        b"true-client-ip",
+        b"cf-connecting-ip",
+    ];
+    let start = name.get(..FAMILY.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(FAMILY))
+        || NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 impl<'a> Forwarding<'a> {
@@ -236,8 +250,8 @@ impl Origin {
         }
         if metrics.set_once(Gauge::UntrustedProxy) {
             log::warn!(
-                "requests from this machine or an admin network carry the headers of a proxy (X-Forwarded-For, X-Real-IP or \
-                 Forwarded) that is not believed: everybody behind it has its address. They are not treated as an admin's. \
+                "requests from this machine or an admin network carry the headers of a proxy (X-Forwarded-For, Via or the like) \
+                 that is not believed: everybody behind it has its address. They are not treated as an admin's. \
                  Set mode = proxy and trusted_proxies"
             );
         }
@@ -452,7 +466,18 @@ mod tests {
             assert!(!origin.is_admin(&stranger));
             origin.notice("192.0.2.1".parse().unwrap(), &stranger, &metrics);
             assert_eq!(told(), 0);
-            for name in [XFF, "x-real-ip", "FORWARDED"] {
+            for name in [
+                XFF,
+                "x-real-ip",
+                "FORWARDED",
+                "Via",
+                "X-Forwarded-Host",
+                "X-Forwarded-Proto",
+                "x-forwarded",
+                "CF-Connecting-IP",
+                "True-Client-IP",
+                "X-Client-IP",
+            ] {
                 let proxied = caller(&origin, "127.0.0.1", &[(name, "192.0.2.1")]);
                 assert!(!origin.is_admin(&proxied) && !proxied.is_local(), "{name}");
                 assert_eq!(proxied.address.to_string(), "127.0.0.1");

@@ -125,7 +125,9 @@ fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
             Some(b's') if name.eq_ignore_ascii_case(SEC_FETCH_SITE.as_bytes()) => {
                 head.is_cross_site |= is_cross_site(value);
             }
-            Some(b'x' | b'f') => head.is_forwarded |= origin::is_forwarding(name),
+            Some(b'x' | b'f' | b'v' | b't' | b'c') => {
+                head.is_forwarded |= origin::is_forwarding(name);
+            }
             _ => {}
         }
         rest = tail;
@@ -409,8 +411,15 @@ mod tests {
             ("X-Forwarded-For: 192.0.2.1", true),
             ("x-real-ip: 192.0.2.1", true),
             ("forwarded: for=192.0.2.1", true),
-            ("X-Forwarded-Proto: https", false),
+            ("X-Forwarded-Proto: https", true),
+            ("Via: 1.1 cache", true),
+            ("True-Client-IP: 192.0.2.1", true),
+            ("CF-Connecting-IP: 192.0.2.1", true),
             ("From: a", false),
+            ("Vary: a", false),
+            ("TE: a", false),
+            ("Cookie: a", false),
+            ("X-Forward: a", false),
         ] {
             let text = format!("GET / HTTP/1.1\r\n{field}\r\n\r\n");
             assert_eq!(complete(&text).is_forwarded, is_forwarded, "{field}");
