@@ -28,6 +28,11 @@ pub(super) enum Errand {
 }
 
 impl Errand {
+    /// Whether admins are told more.
+    pub(super) const fn knows_admins(self) -> bool {
+        matches!(self, Errand::Status | Errand::Report(_))
+    }
+
     /// Whether it is the tracker's own; the rest are pages that the lean loop may answer in their stead.
     pub(super) const fn is_trackers(self) -> bool {
         !matches!(self, Errand::Report(_))
@@ -107,6 +112,18 @@ impl<'a> Caller<'a> {
             return Err(Refused::CrossSite);
         }
         self.found.address.known().ok_or(Refused::Address)
+    }
+
+    /// The caller of a request that was sent to this `Host`. Before that is known it is no admin; nor is a foreign page in an
+    /// admin's browser.
+    pub(super) fn to_host(self, host: Option<&[u8]>, origin: &Origin) -> Caller<'a> {
+        if self.is_cross_site {
+            return self;
+        }
+        Caller {
+            found: self.found.to_host(host, &origin.hosts),
+            ..self
+        }
     }
 
     /// Whether it is one of the people who run the tracker.
@@ -203,7 +220,8 @@ impl Desk {
             Errand::Status => {
                 let forwarding = caller.forwarding.unwrap_or_default();
                 let origin = &request.settings.origin;
-                out.extend_from_slice(origin.status(caller.socket, &forwarding).as_bytes());
+                let text = origin.status(caller.socket, &caller.found, &forwarding);
+                out.extend_from_slice(text.as_bytes());
                 Ok(Action::Page)
             }
             // Answered without the desk, by whoever knows.

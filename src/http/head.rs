@@ -37,6 +37,8 @@ pub struct Head<'a> {
     pub is_forwarded: bool,
     /// Whether a browser says that a page of another site made it ask.
     pub is_cross_site: bool,
+    /// Host and port of a target in absolute form.
+    authority: Option<&'a [u8]>,
     /// The field lines, well-formed.
     fields: &'a [u8],
     /// Bytes from the start of the buffer to the end of the head.
@@ -135,6 +137,21 @@ fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
 }
 
 impl<'a> Head<'a> {
+    /// Whom the request was sent to: the authority of an absolute target, else the field `Host`; an empty name where there are
+    /// several. Costs a pass over the fields.
+    pub fn host(&self) -> Option<&'a [u8]> {
+        let mut hosts = self
+            .fields()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(b"host"));
+        let host = hosts.next().map(|(_, host)| host);
+        let host = if hosts.next().is_some() {
+            Some(&b""[..])
+        } else {
+            host
+        };
+        self.authority.or(host)
+    }
+
     /// The fields in order: name and value, the value without the blanks around it.
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let mut rest = self.fields;
@@ -174,7 +191,7 @@ fn read_request_line(line: &[u8]) -> Option<Head<'_>> {
         Some(mark) => (target.get(..mark)?, target.get(mark + 1..)?),
         None => (target, &[][..]),
     };
-    let path = strip_authority(path);
+    let (authority, path) = split_authority(path);
     if target.is_empty() || has_illegal(query) || !is_legal_path(path) {
         return None;
     }
@@ -187,19 +204,20 @@ fn read_request_line(line: &[u8]) -> Option<Head<'_>> {
         has_body: false,
         is_forwarded: false,
         is_cross_site: false,
+        authority,
         fields: &[],
         length: 0,
     })
 }
 
-/// The path of a target in absolute form, as proxies send it (RFC 9112, 3.2.2). Where the authority is none that is commonly
-/// seen, the target is left whole, and so is no path of the tracker.
-fn strip_authority(path: &[u8]) -> &[u8] {
+/// The authority of a target in absolute form, as proxies send it (RFC 9112, 3.2.2), and its path. Where the authority is none
+/// that is commonly seen, the target is left whole, and so is no path of the tracker.
+fn split_authority(path: &[u8]) -> (Option<&[u8]>, &[u8]) {
     if path.starts_with(b"/") {
-        return path;
+        return (None, path);
     }
     let Some(rest) = path.strip_prefix(b"http://") else {
-        return path;
+        return (None, path);
     };
     let end = memchr(b'/', rest).unwrap_or(rest.len());
     let (authority, below) = rest.split_at_checked(end).unwrap_or_default();
@@ -212,9 +230,9 @@ fn strip_authority(path: &[u8]) -> &[u8] {
             (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit)
         });
     match below {
-        _ if !is_common => path,
-        [] => b"/",
-        below => below,
+        _ if !is_common => (None, path),
+        [] => (Some(authority), b"/"),
+        below => (Some(authority), below),
     }
 }
 
@@ -423,6 +441,24 @@ mod tests {
         ] {
             let text = format!("GET / HTTP/1.1\r\n{field}\r\n\r\n");
             assert_eq!(complete(&text).is_forwarded, is_forwarded, "{field}");
+        }
+    }
+
+    /// O4
+    #[test]
+    fn whom_a_request_was_sent_to_is_the_target_s_before_the_field_s() {
+        for (text, host) in [
+            (
+                "GET / HTTP/1.1\r\nA: b\r\nHOST:  a.example:80 \r\n\r\n",
+                Some("a.example:80"),
+            ),
+            ("GET / HTTP/1.0\r\n\r\n", None),
+            ("GET / HTTP/1.1\r\nHost:\r\n\r\n", Some("")),
+            ("GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", Some("")),
+            ("GET http://b:1/x HTTP/1.1\r\nHost: a\r\n\r\n", Some("b:1")),
+            ("GET http://b HTTP/1.0\r\n\r\n", Some("b")),
+        ] {
+            assert_eq!(complete(text).host(), host.map(str::as_bytes), "{text}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use actix_web::guard::fn_guard;
+use actix_web::http::header::{HOST, HeaderValue};
 use actix_web::http::{Method, Uri};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -80,7 +81,9 @@ async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
     let mut sites = headers.get_all(SEC_FETCH_SITE);
     let is_cross_site = sites.any(|site| head::is_cross_site(site.as_bytes()));
     let live = routes.live.load();
-    let caller = Caller::new(&live.settings.origin, socket, forwarding, is_cross_site);
+    let origin = &live.settings.origin;
+    let host = headers.get(HOST).map(HeaderValue::as_bytes);
+    let caller = Caller::new(origin, socket, forwarding, is_cross_site).to_host(host, origin);
     let mut body = Vec::new();
     let asked = desk::Request {
         errand,

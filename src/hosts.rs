@@ -10,27 +10,42 @@ const ALWAYS: [&str; 2] = ["localhost", "retracker.local"];
 /// Where the system says what it is called.
 const MACHINE: &str = "/proc/sys/kernel/hostname";
 
-/// The known names, in lower case.
+/// The known names.
 #[derive(Clone, Debug)]
-pub(super) struct Hosts(Vec<String>);
+pub struct Hosts {
+    /// Those of the configuration, as they stand there.
+    configured: Vec<String>,
+    /// All of them, in lower case.
+    known: Vec<String>,
+}
+
+impl Default for Hosts {
+    fn default() -> Hosts {
+        Hosts::new(Vec::new())
+    }
+}
 
 impl Hosts {
     /// The configured names, the machine's own, and those that are always known.
-    pub(super) fn new(configured: &[String]) -> Hosts {
+    pub fn new(configured: Vec<String>) -> Hosts {
         let machine = std::fs::read_to_string(MACHINE).unwrap_or_default();
         let names = configured.iter().map(String::as_str);
         let names = names.chain(ALWAYS).chain([machine.trim()]);
-        Hosts(
-            names
-                .map(|name| name.trim_end_matches('.').to_ascii_lowercase())
-                .filter(|name| !name.is_empty())
-                .collect(),
-        )
+        let known = names
+            .map(|name| name.trim_end_matches('.').to_ascii_lowercase())
+            .filter(|name| !name.is_empty())
+            .collect();
+        Hosts { configured, known }
+    }
+
+    /// The names of the configuration.
+    pub fn configured(&self) -> &[String] {
+        &self.configured
     }
 
     /// Whether a field `Host` names us: by a known name or by any address, which no foreign site has for a name. So does a
     /// request without one, as only programs send it.
-    pub(super) fn know(&self, host: Option<&[u8]>) -> bool {
+    pub fn know(&self, host: Option<&[u8]>) -> bool {
         let Some(host) = host else { return true };
         let Ok(host) = std::str::from_utf8(host) else {
             return false;
@@ -47,7 +62,8 @@ impl Hosts {
             return false;
         }
         let name = name.strip_suffix('.').unwrap_or(name);
-        name.parse::<Ipv4Addr>().is_ok() || self.0.iter().any(|own| own.eq_ignore_ascii_case(name))
+        name.parse::<Ipv4Addr>().is_ok()
+            || self.known.iter().any(|own| own.eq_ignore_ascii_case(name))
     }
 }
 
@@ -66,7 +82,7 @@ mod tests {
     /// O4
     #[test]
     fn addresses_and_own_names_are_known_and_foreign_ones_are_not() {
-        let hosts = Hosts::new(&["Tracker.ISP.example.".into()]);
+        let hosts = Hosts::new(vec!["Tracker.ISP.example.".into()]);
         for own in [
             "127.0.0.1:8080",
             "192.0.2.1",
