@@ -1,6 +1,7 @@
-//! The names under which the operator knows this tracker. What is open to admin networks without a login is shown under
-//! these only: a page of a foreign site can have its own name lead here (DNS rebinding) and would read it in an admin's
-//! browser. What is behind the login needs no such list, for cookies belong to the name.
+//! The names under which the operator knows this tracker, and what browsers tell of the page that makes them ask. What is open
+//! to admin networks without a login is shown under these names only: a page of a foreign site can have its own name lead here
+//! (DNS rebinding) and would read it in an admin's browser. What is behind the login needs no such list, for cookies belong to
+//! the name.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -67,6 +68,58 @@ impl Hosts {
     }
 }
 
+/// The field by which browsers tell whose page makes them ask; no client of BitTorrent sends it.
+const SEC_FETCH_SITE: &[u8] = b"sec-fetch-site";
+
+/// What the fields of a request tell of a browser that sends it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Browser {
+    /// Whether it says that another site makes it ask, when it says who does.
+    is_cross_site: Option<bool>,
+    has_origin: bool,
+    has_browser_name: bool,
+    has_language: bool,
+}
+
+impl Browser {
+    /// Takes one field; names of no meaning here are passed over.
+    #[inline]
+    pub fn add(&mut self, name: &[u8], value: &[u8]) {
+        if name.eq_ignore_ascii_case(SEC_FETCH_SITE) {
+            // What the browser's user asked for is `none`.
+            let is_own =
+                value.eq_ignore_ascii_case(b"same-origin") || value.eq_ignore_ascii_case(b"none");
+            self.is_cross_site = Some(self.is_cross_site.unwrap_or(false) || !is_own);
+        } else if name.eq_ignore_ascii_case(b"user-agent") {
+            self.has_browser_name |= value.starts_with(b"Mozilla/");
+        } else if name.eq_ignore_ascii_case(b"accept-language") {
+            self.has_language = true;
+        } else if name.eq_ignore_ascii_case(b"origin") {
+            self.has_origin = true;
+        }
+    }
+
+    /// What the fields tell.
+    pub fn of<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Browser {
+        let mut browser = Browser::default();
+        fields.for_each(|(name, value)| browser.add(name, value));
+        browser
+    }
+
+    /// Whether it says that a page of another site makes it ask; nothing when it does not say whose page does.
+    pub fn names_other_site(self) -> Option<bool> {
+        self.is_cross_site
+    }
+
+    /// Whether a page of another site makes it ask, or may do so: over plain HTTP, and not on the machine itself, browsers name
+    /// no site. They have names and languages then, which no page can take from them and no client of BitTorrent has both of;
+    /// and to read without a form they send their page's origin only to another.
+    pub fn may_ask_for_other_site(self) -> bool {
+        self.is_cross_site
+            .unwrap_or(self.has_origin || self.has_browser_name && self.has_language)
+    }
+}
+
 /// Nothing, or a colon and digits.
 fn is_port(text: &str) -> bool {
     let digits = text.strip_prefix(':').unwrap_or(text);
@@ -114,5 +167,50 @@ mod tests {
             assert!(!hosts.know(Some(foreign.as_bytes())), "{foreign}");
         }
         assert!(hosts.know(None) && !hosts.know(Some(b"\xff")));
+    }
+
+    /// W3
+    #[test]
+    fn requests_that_pages_of_other_sites_make_or_may_make_are_told() {
+        let name = ("User-Agent", "Mozilla/5.0 (X11)");
+        let language = ("accept-language", "ru");
+        for (fields, told, may_be) in [
+            (vec![], None, false),
+            (vec![("Sec-Fetch-Site", "cross-site")], Some(true), true),
+            (vec![("sec-fetch-site", "same-site")], Some(true), true),
+            (vec![("Sec-Fetch-Site", "Same-Origin")], Some(false), false),
+            (
+                vec![("Sec-Fetch-Site", "none"), name, language],
+                Some(false),
+                false,
+            ),
+            (
+                vec![("Sec-Fetch-Site", "what-comes-next")],
+                Some(true),
+                true,
+            ),
+            (vec![("Sec-Fetch-Site", "")], Some(true), true),
+            (
+                vec![("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "none")],
+                Some(true),
+                true,
+            ),
+            (
+                vec![("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")],
+                Some(true),
+                true,
+            ),
+            (vec![("Sec-Fetch-Mode", "no-cors")], None, false),
+            (vec![("Origin", "http://evil.example")], None, true),
+            (vec![("Origin", "null")], None, true),
+            (vec![name, language], None, true),
+            (vec![name], None, false),
+            (vec![("User-Agent", "KTorrent/22"), language], None, false),
+        ] {
+            let pairs = fields.iter();
+            let browser = Browser::of(pairs.map(|(n, v)| (n.as_bytes(), v.as_bytes())));
+            assert_eq!(browser.names_other_site(), told, "{fields:?}");
+            assert_eq!(browser.may_ask_for_other_site(), may_be, "{fields:?}");
+        }
     }
 }

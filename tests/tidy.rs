@@ -26,7 +26,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The five in the middle: never one another, never config.
     (
         "http",
-        &["tracker", "metrics", "clock", "parts", "origin", "reported"],
+        &[
+            "tracker", "metrics", "clock", "parts", "origin", "reported", "hosts",
+        ],
     ),
     (
         "udp",
@@ -41,6 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "parts",
             "origin",
             "reported",
+            "hosts",
             "regular_file",
         ],
     ),

@@ -10,6 +10,7 @@ use super::query::{self, Fault, Parameters};
 use super::reply::{self, Form, Retry};
 use super::settings::Settings;
 use crate::clock::{Clock, Seconds};
+use crate::hosts::Browser;
 use crate::metrics::{Action, Failure, Family, Sheet, Transport};
 use crate::origin::{self, Forwarding, Origin};
 use crate::reported::Addresses;
@@ -85,8 +86,8 @@ pub(super) struct Caller<'a> {
     found: origin::Caller,
     /// The headers that name an origin, when there are any.
     forwarding: Option<Forwarding<'a>>,
-    /// Whether a page of another site makes the client's browser ask.
-    is_cross_site: bool,
+    /// What is told of the client's browser.
+    browser: Browser,
 }
 
 impl<'a> Caller<'a> {
@@ -95,20 +96,20 @@ impl<'a> Caller<'a> {
         origin: &Origin,
         socket: IpAddr,
         forwarding: Option<Forwarding<'a>>,
-        is_cross_site: bool,
+        browser: Browser,
     ) -> Caller<'a> {
         let none = Forwarding::default();
         Caller {
             socket,
             found: origin.decide(socket, forwarding.as_ref().unwrap_or(&none)),
             forwarding,
-            is_cross_site,
+            browser,
         }
     }
 
     /// The address of a client that may announce and scrape.
     fn client(&self) -> Result<IpAddr, Refused> {
-        if self.is_cross_site {
+        if self.browser.may_ask_for_other_site() {
             return Err(Refused::CrossSite);
         }
         self.found.address.known().ok_or(Refused::Address)
@@ -117,7 +118,7 @@ impl<'a> Caller<'a> {
     /// The caller of a request that was sent to this `Host`. Before that is known it is no admin; nor is a foreign page in an
     /// admin's browser.
     pub(super) fn to_host(self, host: Option<&[u8]>, origin: &Origin) -> Caller<'a> {
-        if self.is_cross_site {
+        if self.browser.names_other_site() == Some(true) {
             return self;
         }
         Caller {

@@ -5,6 +5,7 @@
 
 use memchr::memchr;
 
+use crate::hosts::Browser;
 use crate::origin;
 
 /// What was asked to be done with the target.
@@ -35,8 +36,8 @@ pub struct Head<'a> {
     pub has_body: bool,
     /// Whether a field names another origin of the request than the socket's other end (see [`origin::is_forwarding`]).
     pub is_forwarded: bool,
-    /// Whether a browser says that a page of another site made it ask.
-    pub is_cross_site: bool,
+    /// What is told of a browser.
+    pub browser: Browser,
     /// Host and port of a target in absolute form.
     authority: Option<&'a [u8]>,
     /// The field lines, well-formed.
@@ -124,9 +125,7 @@ fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
             }
             Some(b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => head.has_body = true,
             Some(b'e') if name.eq_ignore_ascii_case(b"expect") => head.has_body = true,
-            Some(b's') if name.eq_ignore_ascii_case(SEC_FETCH_SITE.as_bytes()) => {
-                head.is_cross_site |= is_cross_site(value);
-            }
+            Some(b's' | b'o' | b'u' | b'a') => head.browser.add(name, value),
             Some(b'x' | b'f' | b'v' | b't' | b'c') => {
                 head.is_forwarded |= origin::is_forwarding(name);
             }
@@ -203,7 +202,7 @@ fn read_request_line(line: &[u8]) -> Option<Head<'_>> {
         keeps_alive: false,
         has_body: false,
         is_forwarded: false,
-        is_cross_site: false,
+        browser: Browser::default(),
         authority,
         fields: &[],
         length: 0,
@@ -267,14 +266,6 @@ fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
         return None;
     }
     Some((name, value.trim_ascii()))
-}
-
-/// The field by which browsers tell whose page makes them ask; no client of BitTorrent sends it.
-pub(super) const SEC_FETCH_SITE: &str = "sec-fetch-site";
-
-/// Whether that field tells of another site. What the browser's user asked for is `none`.
-pub(super) fn is_cross_site(value: &[u8]) -> bool {
-    !(value.eq_ignore_ascii_case(b"same-origin") || value.eq_ignore_ascii_case(b"none"))
 }
 
 /// Whether a comma-separated list holds a word, in any case.
@@ -403,23 +394,18 @@ mod tests {
 
     /// W3
     #[test]
-    fn requests_that_pages_of_other_sites_make_are_noticed() {
-        for (fields, is_cross_site) in [
-            ("Host: t\r\n", false),
-            ("Sec-Fetch-Site: cross-site\r\n", true),
-            ("sec-fetch-site: same-site\r\n", true),
-            ("Sec-Fetch-Site: Same-Origin\r\n", false),
-            ("Sec-Fetch-Site: none\r\n", false),
-            ("Sec-Fetch-Site: what-comes-next\r\n", true),
-            (
-                "Sec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site\r\n",
-                true,
-            ),
-            ("Sec-Fetch-Mode: no-cors\r\n", false),
+    fn what_browsers_tell_is_noticed() {
+        for fields in [
+            "Sec-Fetch-Site: cross-site",
+            "ORIGIN: null",
+            "user-agent: Mozilla/5.0\r\nAccept-Language: ru",
         ] {
-            let text = format!("GET / HTTP/1.1\r\n{fields}\r\n");
-            assert_eq!(complete(&text).is_cross_site, is_cross_site, "{fields}");
+            let text = format!("GET / HTTP/1.1\r\nHost: t\r\n{fields}\r\n\r\n");
+            let browser = complete(&text).browser;
+            assert!(browser.may_ask_for_other_site(), "{fields}");
         }
+        let text = "GET / HTTP/1.1\r\nUser-Agent: uTorrent\r\nAccept: */*\r\n\r\n";
+        assert!(!complete(text).browser.may_ask_for_other_site());
     }
 
     /// C9

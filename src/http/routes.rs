@@ -13,8 +13,8 @@ use arc_swap::ArcSwap;
 
 use super::Live;
 use super::desk::{self, Caller, Desk, Errand, errand};
-use super::head::{self, SEC_FETCH_SITE};
 use crate::clock::Clock;
+use crate::hosts::Browser;
 use crate::metrics::{Failure, Transport};
 use crate::origin::Forwarding;
 use crate::tracker::Tracker;
@@ -75,15 +75,16 @@ async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
         .map_or(unknown, SocketAddr::ip)
         .to_canonical();
     let headers = request.headers();
-    let fields = headers.iter();
-    let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-    let forwarding = Some(Forwarding::of(fields));
-    let mut sites = headers.get_all(SEC_FETCH_SITE);
-    let is_cross_site = sites.any(|site| head::is_cross_site(site.as_bytes()));
+    let fields = || {
+        let fields = headers.iter();
+        fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+    };
+    let forwarding = Some(Forwarding::of(fields()));
+    let browser = Browser::of(fields());
     let live = routes.live.load();
     let origin = &live.settings.origin;
     let host = headers.get(HOST).map(HeaderValue::as_bytes);
-    let caller = Caller::new(origin, socket, forwarding, is_cross_site).to_host(host, origin);
+    let caller = Caller::new(origin, socket, forwarding, browser).to_host(host, origin);
     let mut body = Vec::new();
     let asked = desk::Request {
         errand,

@@ -187,7 +187,7 @@ fn report(
 fn caller<'a>(settings: &Settings, socket: IpAddr, errand: Errand, head: &Head<'a>) -> Caller<'a> {
     let origin = &settings.origin;
     let forwarding = head.is_forwarded.then(|| Forwarding::of(head.fields()));
-    let caller = Caller::new(origin, socket, forwarding, head.is_cross_site);
+    let caller = Caller::new(origin, socket, forwarding, head.browser);
     // Most requests have nothing for admins, and need not be looked through.
     if errand.knows_admins() || !settings.run_gc_key.is_empty() {
         caller.to_host(head.host(), origin)
