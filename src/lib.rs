@@ -5,7 +5,8 @@
 //! - [`clock`] reads the time, [`metrics`] counts; they import nothing of ours.
 //! - [`parts`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown.
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
-//! - [`origin`] decides whose address a request counts for, [`reported`] what clients may say of their own.
+//! - [`origin`] decides whose address a request counts for, [`reported`] what clients may say of their own;
+//!   [`hosts`] knows the tracker's names, and pages of other sites.
 //! - [`http`] is the HTTP tracker, [`udp`] the UDP tracker.
 //! - [`snapshot`] keeps what the core knows in a SQLite database, and brings it back after a restart.
 //! - [`reaper`] sweeps the dead and counts the census.
@@ -18,6 +19,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod hosts;
 pub mod http;
 pub mod logging;
 pub mod metrics;

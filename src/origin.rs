@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::hosts::Hosts;
 use crate::metrics::{Gauge, Metrics};
 use crate::tracker::{Networks, is_reachable};
 
@@ -34,6 +35,9 @@ pub struct Origin {
     pub use_x_forwarded_for: bool,
     /// Networks of the people who run the tracker (`admin_networks`). Default loopback. Empty: nobody is one of them.
     pub admin_networks: Networks,
+    /// Names under which they see what needs no login (`host_names`), besides addresses, `localhost`, `retracker.local` and the
+    /// machine's own. Default none.
+    pub hosts: Hosts,
 }
 
 impl Default for Origin {
@@ -47,6 +51,7 @@ impl Default for Origin {
             use_x_real_ip: true,
             use_x_forwarded_for: true,
             admin_networks: [loopback_v4.into(), host_v6].into_iter().collect(),
+            hosts: Hosts::default(),
         }
     }
 }
@@ -87,13 +92,24 @@ pub struct Caller {
     /// Whether it carries headers of a proxy that is not believed: the client may stand behind the socket's address, or may
     /// have written them itself.
     is_forwarded: bool,
+    /// Whether the request was sent to a name of ours. Under another one it is a page of a foreign site that asks, in the
+    /// browser of whoever has the address.
+    names_us: bool,
 }
 
 impl Caller {
     /// Whether the request was made on this machine, by no proxy's hand.
     pub fn is_local(&self) -> bool {
         let ip = self.address.known();
-        !self.is_forwarded && ip.is_some_and(|ip| ip.is_loopback())
+        self.names_us && !self.is_forwarded && ip.is_some_and(|ip| ip.is_loopback())
+    }
+
+    /// The caller of a request that was sent to this `Host`; one without, as only programs send it, is sent to us.
+    pub fn to_host(self, host: Option<&[u8]>, hosts: &Hosts) -> Caller {
+        Caller {
+            names_us: hosts.know(host),
+            ..self
+        }
     }
 }
 
@@ -112,10 +128,24 @@ pub struct Forwarding<'a> {
     has_others: bool,
 }
 
-/// Whether a header says that somebody sent the request on for somebody else.
+/// Whether a header says that somebody sent the request on for somebody else: the standard ones, and what proxies and networks
+/// of caches add by themselves, beside or instead of them.
 pub fn is_forwarding(name: &[u8]) -> bool {
-    let names: [&[u8]; 3] = [b"x-forwarded-for", b"x-real-ip", b"forwarded"];
-    names.iter().any(|known| name.eq_ignore_ascii_case(known))
+    const FAMILY: &[u8] = b"x-forwarded";
+    const NAMES: [&[u8]; 9] = [
+        b"forwarded",
+        b"via",
+        b"x-real-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-original-forwarded-for",
+        b"x-envoy-external-address",
+        b"true-client-ip",
+        b"cf-connecting-ip",
+    ];
+    let start = name.get(..FAMILY.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(FAMILY))
+        || NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 impl<'a> Forwarding<'a> {
@@ -176,7 +206,7 @@ impl Origin {
     }
 
     /// Finds out who asks. Where X-Forwarded-For is there, it is walked, and X-Real-IP, which may be the client's own, says
-    /// nothing that could differ.
+    /// nothing that could differ. Nobody is an admin or local before it is known [whom he asks](Caller::to_host).
     pub fn decide(&self, socket: IpAddr, forwarding: &Forwarding<'_>) -> Caller {
         let socket = socket.to_canonical();
         let is_believed = self.believes(socket);
@@ -192,6 +222,7 @@ impl Origin {
         Caller {
             address: named.map_or(ClientAddress::Unknown, ClientAddress::Known),
             is_forwarded: !is_believed && forwarding.is_there(),
+            names_us: false,
         }
     }
 
@@ -215,7 +246,8 @@ impl Origin {
     /// Whether the request comes from the people who run the tracker. Who is not known is none of them, and who stands behind
     /// a proxy that is not believed is not known.
     pub fn is_admin(&self, caller: &Caller) -> bool {
-        let ip = caller.address.known().filter(|_| !caller.is_forwarded);
+        let may_be = caller.names_us && !caller.is_forwarded;
+        let ip = caller.address.known().filter(|_| may_be);
         ip.is_some_and(|ip| self.admin_networks.covers(ip))
     }
 
@@ -236,8 +268,8 @@ impl Origin {
         }
         if metrics.set_once(Gauge::UntrustedProxy) {
             log::warn!(
-                "requests from this machine or an admin network carry the headers of a proxy (X-Forwarded-For, X-Real-IP or \
-                 Forwarded) that is not believed: everybody behind it has its address. They are not treated as an admin's. \
+                "requests from this machine or an admin network carry the headers of a proxy (X-Forwarded-For, Via or the like) \
+                 that is not believed: everybody behind it has its address. They are not treated as an admin's. \
                  Set mode = proxy and trusted_proxies"
             );
         }
@@ -245,12 +277,11 @@ impl Origin {
 
     /// What `/status` says to a caller: `OK`, and to admins what the tracker sees of them. Header texts are cut to printable
     /// ASCII and 200 characters.
-    pub fn status(&self, socket: IpAddr, forwarding: &Forwarding<'_>) -> String {
-        let decided = self.decide(socket, forwarding);
-        if !self.is_admin(&decided) {
+    pub fn status(&self, socket: IpAddr, caller: &Caller, forwarding: &Forwarding<'_>) -> String {
+        if !self.is_admin(caller) {
             return "OK\n".to_owned();
         }
-        let decided = decided.address;
+        let decided = caller.address;
         let real_ip = forwarding.real_ip.map_or_else(|| "-".to_owned(), printable);
         let mut lines: Vec<String> = forwarding.lines().rev().map(printable).collect();
         if lines.is_empty() {
@@ -317,7 +348,14 @@ mod tests {
         for (name, value) in headers {
             forwarding.add(name.as_bytes(), value.as_bytes());
         }
-        origin.decide(socket.parse().unwrap(), &forwarding)
+        let decided = origin.decide(socket.parse().unwrap(), &forwarding);
+        decided.to_host(None, &origin.hosts)
+    }
+
+    fn status(origin: &Origin, socket: &str, forwarding: &Forwarding<'_>) -> String {
+        let socket = socket.parse().unwrap();
+        let caller = origin.decide(socket, forwarding);
+        origin.status(socket, &caller.to_host(None, &origin.hosts), forwarding)
     }
 
     fn decide(origin: &Origin, socket: &str, headers: &[(&str, &str)]) -> String {
@@ -452,7 +490,18 @@ mod tests {
             assert!(!origin.is_admin(&stranger));
             origin.notice("192.0.2.1".parse().unwrap(), &stranger, &metrics);
             assert_eq!(told(), 0);
-            for name in [XFF, "x-real-ip", "FORWARDED"] {
+            for name in [
+                XFF,
+                "x-real-ip",
+                "FORWARDED",
+                "Via",
+                "X-Forwarded-Host",
+                "X-Forwarded-Proto",
+                "x-forwarded",
+                "CF-Connecting-IP",
+                "True-Client-IP",
+                "X-Client-IP",
+            ] {
                 let proxied = caller(&origin, "127.0.0.1", &[(name, "192.0.2.1")]);
                 assert!(!origin.is_admin(&proxied) && !proxied.is_local(), "{name}");
                 assert_eq!(proxied.address.to_string(), "127.0.0.1");
@@ -460,6 +509,29 @@ mod tests {
                 assert_eq!(told(), 1);
             }
             metrics.set(Gauge::UntrustedProxy, 0);
+        }
+    }
+
+    /// O4, W3: who asks under a foreign name is a page in an admin's browser, and so is whoever does not say.
+    #[test]
+    fn nobody_is_an_admin_or_local_under_a_foreign_name() {
+        let origin = Origin {
+            hosts: Hosts::new(vec!["tracker.isp.example".into()]),
+            ..Origin::default()
+        };
+        let socket = "127.0.0.1".parse().unwrap();
+        let asked = origin.decide(socket, &Forwarding::default());
+        assert!(!origin.is_admin(&asked) && !asked.is_local());
+        for (host, is_ours) in [
+            (None, true),
+            (Some("127.0.0.1:8080"), true),
+            (Some("Tracker.isp.example"), true),
+            (Some("evil.example"), false),
+            (Some(""), false),
+        ] {
+            let asked = asked.to_host(host.map(str::as_bytes), &origin.hosts);
+            assert_eq!(origin.is_admin(&asked), is_ours, "{host:?}");
+            assert_eq!(asked.is_local(), is_ours, "{host:?}");
         }
     }
 
@@ -499,17 +571,14 @@ mod tests {
         forwarding.add(b"X-Real-IP", b"a\x1b[31mb");
         forwarding.add(b"X-Forwarded-For", b"6.6.6.6");
         forwarding.add(b"X-Forwarded-For", b"192.0.2.1");
-        let text = origin.status("10.0.0.1".parse().unwrap(), &forwarding);
+        let text = status(&origin, "10.0.0.1", &forwarding);
         assert_eq!(
             text,
             "OK\nremote_addr: 10.0.0.1\nx_real_ip: a?[31mb\nx_forwarded_for: 6.6.6.6, 192.0.2.1\ndetermined_ip: 192.0.2.1\n"
         );
-        assert_eq!(
-            origin.status("192.0.2.1".parse().unwrap(), &forwarding),
-            "OK\n"
-        );
+        assert_eq!(status(&origin, "192.0.2.1", &forwarding), "OK\n");
         let none = Forwarding::default();
-        let text = origin.status("192.0.2.1".parse().unwrap(), &none);
+        let text = status(&origin, "192.0.2.1", &none);
         assert_eq!(
             text,
             "OK\nremote_addr: 192.0.2.1\nx_real_ip: -\nx_forwarded_for: -\ndetermined_ip: 192.0.2.1\n"

@@ -19,12 +19,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("shown", &[]),
     ("tracker", &["metrics", "clock"]),
     // Whose address a request counts for; shared by the components that meet clients.
-    ("origin", &["tracker", "metrics"]),
+    // Under which names, to admins, things are shown that need no login.
+    ("hosts", &[]),
+    ("origin", &["tracker", "metrics", "hosts"]),
     ("reported", &["tracker", "origin"]),
     // The five in the middle: never one another, never config.
     (
         "http",
-        &["tracker", "metrics", "clock", "parts", "origin", "reported"],
+        &[
+            "tracker", "metrics", "clock", "parts", "origin", "reported", "hosts",
+        ],
     ),
     (
         "udp",
@@ -39,6 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "parts",
             "origin",
             "reported",
+            "hosts",
             "regular_file",
         ],
     ),
@@ -66,6 +71,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "reaper",
             "logging",
             "tracker",
+            "hosts",
             "origin",
             "reported",
             "regular_file",

@@ -24,6 +24,8 @@ fuzz_target!(|input: (bool, IpAddr, Vec<(u8, Vec<u8>)>)| {
     }
     let socket = if is_trusted { proxy } else { stranger.to_canonical() };
     let caller = origin.decide(socket, &forwarding);
+    assert!(!origin.is_admin(&caller) && !caller.is_local());
+    let caller = caller.to_host(None, &origin.hosts);
     if origin.trusted_proxies.covers(socket) {
         assert!(!origin.is_admin(&caller) && !caller.is_local());
         if let ClientAddress::Known(ip) = caller.address {
@@ -38,5 +40,5 @@ fuzz_target!(|input: (bool, IpAddr, Vec<(u8, Vec<u8>)>)| {
         let is_forwarded = lines.iter().any(|(name, _)| name % 4 != 3);
         assert!(!is_forwarded || !(origin.is_admin(&caller) || caller.is_local()));
     }
-    assert!(origin.status(socket, &forwarding).is_ascii());
+    assert!(origin.status(socket, &caller, &forwarding).is_ascii());
 });

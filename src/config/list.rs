@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::value::Slot;
+use crate::hosts::Hosts;
 use crate::reported::Pair;
 use crate::tracker::{ClientRule, Networks, is_reachable};
 
@@ -89,7 +90,7 @@ fn short(network: IpNet) -> String {
 }
 
 /// A list of host names.
-pub(super) struct HostNames<'a>(pub(super) &'a mut Vec<String>);
+pub(super) struct HostNames<'a>(pub(super) &'a mut Hosts);
 
 impl Slot for HostNames<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
@@ -103,12 +104,12 @@ impl Slot for HostNames<'_> {
                 "`{odd}` is no host name; without a port, and in ASCII"
             ));
         }
-        *self.0 = entries(text).map(str::to_ascii_lowercase).collect();
+        *self.0 = Hosts::new(entries(text).map(str::to_ascii_lowercase).collect());
         Ok(())
     }
 
     fn write(&self) -> String {
-        self.0.join(" ")
+        self.0.configured().join(" ")
     }
 
     fn expects(&self) -> String {
@@ -334,7 +335,7 @@ mod tests {
     /// O4
     #[test]
     fn host_names_are_read_without_ports() {
-        let mut names = Vec::new();
+        let mut names = Hosts::default();
         let mut list = HostNames(&mut names);
         assert_eq!(list.read("Tracker.isp.example, rt-1"), Ok(()));
         assert_eq!(list.write(), "tracker.isp.example rt-1");
@@ -343,7 +344,7 @@ mod tests {
         }
         assert_eq!(list.write(), "tracker.isp.example rt-1");
         assert_eq!(list.read(""), Ok(()));
-        assert!(names.is_empty());
+        assert!(names.configured().is_empty());
     }
 
     /// C4, C9

@@ -10,6 +10,7 @@ use super::query::{self, Fault, Parameters};
 use super::reply::{self, Form, Retry};
 use super::settings::Settings;
 use crate::clock::{Clock, Seconds};
+use crate::hosts::Browser;
 use crate::metrics::{Action, Failure, Family, Sheet, Transport};
 use crate::origin::{self, Forwarding, Origin};
 use crate::reported::Addresses;
@@ -28,6 +29,11 @@ pub(super) enum Errand {
 }
 
 impl Errand {
+    /// Whether admins are told more.
+    pub(super) const fn knows_admins(self) -> bool {
+        matches!(self, Errand::Status | Errand::Report(_))
+    }
+
     /// Whether it is the tracker's own; the rest are pages that the lean loop may answer in their stead.
     pub(super) const fn is_trackers(self) -> bool {
         !matches!(self, Errand::Report(_))
@@ -80,8 +86,8 @@ pub(super) struct Caller<'a> {
     found: origin::Caller,
     /// The headers that name an origin, when there are any.
     forwarding: Option<Forwarding<'a>>,
-    /// Whether a page of another site makes the client's browser ask.
-    is_cross_site: bool,
+    /// What is told of the client's browser.
+    browser: Browser,
 }
 
 impl<'a> Caller<'a> {
@@ -90,23 +96,35 @@ impl<'a> Caller<'a> {
         origin: &Origin,
         socket: IpAddr,
         forwarding: Option<Forwarding<'a>>,
-        is_cross_site: bool,
+        browser: Browser,
     ) -> Caller<'a> {
         let none = Forwarding::default();
         Caller {
             socket,
             found: origin.decide(socket, forwarding.as_ref().unwrap_or(&none)),
             forwarding,
-            is_cross_site,
+            browser,
         }
     }
 
     /// The address of a client that may announce and scrape.
     fn client(&self) -> Result<IpAddr, Refused> {
-        if self.is_cross_site {
+        if self.browser.may_ask_for_other_site() {
             return Err(Refused::CrossSite);
         }
         self.found.address.known().ok_or(Refused::Address)
+    }
+
+    /// The caller of a request that was sent to this `Host`. Before that is known it is no admin; nor is a foreign page in an
+    /// admin's browser.
+    pub(super) fn to_host(self, host: Option<&[u8]>, origin: &Origin) -> Caller<'a> {
+        if self.browser.names_other_site() == Some(true) {
+            return self;
+        }
+        Caller {
+            found: self.found.to_host(host, &origin.hosts),
+            ..self
+        }
     }
 
     /// Whether it is one of the people who run the tracker.
@@ -203,7 +221,8 @@ impl Desk {
             Errand::Status => {
                 let forwarding = caller.forwarding.unwrap_or_default();
                 let origin = &request.settings.origin;
-                out.extend_from_slice(origin.status(caller.socket, &forwarding).as_bytes());
+                let text = origin.status(caller.socket, &caller.found, &forwarding);
+                out.extend_from_slice(text.as_bytes());
                 Ok(Action::Page)
             }
             // Answered without the desk, by whoever knows.

@@ -5,6 +5,7 @@
 
 use memchr::memchr;
 
+use crate::hosts::Browser;
 use crate::origin;
 
 /// What was asked to be done with the target.
@@ -35,8 +36,10 @@ pub struct Head<'a> {
     pub has_body: bool,
     /// Whether a field names another origin of the request than the socket's other end (see [`origin::is_forwarding`]).
     pub is_forwarded: bool,
-    /// Whether a browser says that a page of another site made it ask.
-    pub is_cross_site: bool,
+    /// What is told of a browser.
+    pub browser: Browser,
+    /// Host and port of a target in absolute form.
+    authority: Option<&'a [u8]>,
     /// Whether a length of the body is told, be it 0.
     has_length: bool,
     /// The field lines, well-formed.
@@ -79,6 +82,9 @@ pub fn parse(buffer: &[u8]) -> Parsed<'_> {
     }
 }
 
+/// Bytes of the name `Accept-Language`.
+const ACCEPT_LANGUAGE: usize = 15;
+
 fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
     let mut rest = buffer;
     // Empty lines before a request line are to be skipped (RFC 9112, 2.2).
@@ -116,7 +122,10 @@ fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
                 closes |= has_word(value, b"close");
                 keeps |= has_word(value, b"keep-alive");
             }
-            Some(b'c' | b'e' | b'f' | b's' | b't' | b'x') => head.note(name, value),
+            Some(b'c' | b'e' | b'f' | b'o' | b's' | b't' | b'v' | b'x') => head.note(name, value),
+            // Every client has a name and says what it accepts; only a browser's counts here.
+            Some(b'u') if value.starts_with(b"Mozilla/") => head.note(name, value),
+            Some(b'a') if name.len() == ACCEPT_LANGUAGE => head.note(name, value),
             _ => {}
         }
         rest = tail;
@@ -134,11 +143,25 @@ impl<'a> Head<'a> {
             self.has_length = true;
         } else if is("transfer-encoding") || is("expect") {
             self.has_body = true;
-        } else if is(SEC_FETCH_SITE) {
-            self.is_cross_site |= is_cross_site(value);
         } else {
+            self.browser.add(name, value);
             self.is_forwarded |= origin::is_forwarding(name);
         }
+    }
+
+    /// Whom the request was sent to: the authority of an absolute target, else the field `Host`; an empty name where there are
+    /// several. Costs a pass over the fields.
+    pub fn host(&self) -> Option<&'a [u8]> {
+        let mut hosts = self
+            .fields()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(b"host"));
+        let host = hosts.next().map(|(_, host)| host);
+        let host = if hosts.next().is_some() {
+            Some(&b""[..])
+        } else {
+            host
+        };
+        self.authority.or(host)
     }
 
     /// The fields in order: name and value, the value without the blanks around it.
@@ -180,10 +203,10 @@ fn read_request_line(line: &[u8]) -> Option<Head<'_>> {
         Some(mark) => (target.get(..mark)?, target.get(mark + 1..)?),
         None => (target, &[][..]),
     };
-    let path = if path.starts_with(b"/") {
-        path
+    let (authority, path) = if path.starts_with(b"/") {
+        (None, path)
     } else {
-        strip_authority(path)
+        split_authority(path)
     };
     let is_legal = path == b"/announce" || is_legal_path(path);
     if target.is_empty() || has_illegal(query) || !is_legal {
@@ -197,19 +220,20 @@ fn read_request_line(line: &[u8]) -> Option<Head<'_>> {
         keeps_alive: false,
         has_body: false,
         is_forwarded: false,
-        is_cross_site: false,
+        browser: Browser::default(),
+        authority,
         has_length: false,
         fields: &[],
         length: 0,
     })
 }
 
-/// The path of a target in absolute form, as proxies send it (RFC 9112, 3.2.2). Where the authority is none that is commonly
-/// seen, the target is left whole, and so is no path of the tracker.
+/// The authority of a target in absolute form, as proxies send it (RFC 9112, 3.2.2), and its path. Where the authority is none
+/// that is commonly seen, the target is left whole, and so is no path of the tracker.
 #[cold]
-fn strip_authority(path: &[u8]) -> &[u8] {
+fn split_authority(path: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let Some(rest) = path.strip_prefix(b"http://") else {
-        return path;
+        return (None, path);
     };
     let end = memchr(b'/', rest).unwrap_or(rest.len());
     let (authority, below) = rest.split_at_checked(end).unwrap_or_default();
@@ -222,9 +246,9 @@ fn strip_authority(path: &[u8]) -> &[u8] {
             (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit)
         });
     match below {
-        _ if !is_common => path,
-        [] => b"/",
-        below => below,
+        _ if !is_common => (None, path),
+        [] => (Some(authority), b"/"),
+        below => (Some(authority), below),
     }
 }
 
@@ -270,14 +294,6 @@ fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
         return None;
     }
     Some((name, value.trim_ascii()))
-}
-
-/// The field by which browsers tell whose page makes them ask; no client of BitTorrent sends it.
-pub(super) const SEC_FETCH_SITE: &str = "sec-fetch-site";
-
-/// Whether that field tells of another site. What the browser's user asked for is `none`.
-pub(super) fn is_cross_site(value: &[u8]) -> bool {
-    !(value.eq_ignore_ascii_case(b"same-origin") || value.eq_ignore_ascii_case(b"none"))
 }
 
 /// Whether a comma-separated list holds a word, in any case.
@@ -418,23 +434,18 @@ mod tests {
 
     /// W3
     #[test]
-    fn requests_that_pages_of_other_sites_make_are_noticed() {
-        for (fields, is_cross_site) in [
-            ("Host: t\r\n", false),
-            ("Sec-Fetch-Site: cross-site\r\n", true),
-            ("sec-fetch-site: same-site\r\n", true),
-            ("Sec-Fetch-Site: Same-Origin\r\n", false),
-            ("Sec-Fetch-Site: none\r\n", false),
-            ("Sec-Fetch-Site: what-comes-next\r\n", true),
-            (
-                "Sec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site\r\n",
-                true,
-            ),
-            ("Sec-Fetch-Mode: no-cors\r\n", false),
+    fn what_browsers_tell_is_noticed() {
+        for fields in [
+            "Sec-Fetch-Site: cross-site",
+            "ORIGIN: null",
+            "user-agent: Mozilla/5.0\r\nAccept-Language: ru",
         ] {
-            let text = format!("GET / HTTP/1.1\r\n{fields}\r\n");
-            assert_eq!(complete(&text).is_cross_site, is_cross_site, "{fields}");
+            let text = format!("GET / HTTP/1.1\r\nHost: t\r\n{fields}\r\n\r\n");
+            let browser = complete(&text).browser;
+            assert!(browser.may_ask_for_other_site(), "{fields}");
         }
+        let text = "GET / HTTP/1.1\r\nUser-Agent: uTorrent\r\nAccept: */*\r\n\r\n";
+        assert!(!complete(text).browser.may_ask_for_other_site());
     }
 
     /// C9
@@ -444,11 +455,36 @@ mod tests {
             ("X-Forwarded-For: 192.0.2.1", true),
             ("x-real-ip: 192.0.2.1", true),
             ("forwarded: for=192.0.2.1", true),
-            ("X-Forwarded-Proto: https", false),
+            ("X-Forwarded-Proto: https", true),
+            ("Via: 1.1 cache", true),
+            ("True-Client-IP: 192.0.2.1", true),
+            ("CF-Connecting-IP: 192.0.2.1", true),
             ("From: a", false),
+            ("Vary: a", false),
+            ("TE: a", false),
+            ("Cookie: a", false),
+            ("X-Forward: a", false),
         ] {
             let text = format!("GET / HTTP/1.1\r\n{field}\r\n\r\n");
             assert_eq!(complete(&text).is_forwarded, is_forwarded, "{field}");
+        }
+    }
+
+    /// O4
+    #[test]
+    fn whom_a_request_was_sent_to_is_the_target_s_before_the_field_s() {
+        for (text, host) in [
+            (
+                "GET / HTTP/1.1\r\nA: b\r\nHOST:  a.example:80 \r\n\r\n",
+                Some("a.example:80"),
+            ),
+            ("GET / HTTP/1.0\r\n\r\n", None),
+            ("GET / HTTP/1.1\r\nHost:\r\n\r\n", Some("")),
+            ("GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", Some("")),
+            ("GET http://b:1/x HTTP/1.1\r\nHost: a\r\n\r\n", Some("b:1")),
+            ("GET http://b HTTP/1.0\r\n\r\n", Some("b")),
+        ] {
+            assert_eq!(complete(text).host(), host.map(str::as_bytes), "{text}");
         }
     }
 

@@ -22,8 +22,9 @@ pub enum Fault {
     /// Neither 20 nor 32 bytes, or broken percent-encoding.
     #[error("invalid info_hash")]
     InvalidInfoHash,
-    /// The hash as it is printed, 40 or 64 hex digits: somebody tries by hand, or with a library that encodes nothing.
-    #[error("info_hash must be 20 raw bytes, percent-encoded, not hex digits")]
+    /// The hash as it is printed, 40 or 64 hex digits, or 32 letters of base32 as in old magnet links: somebody tries by hand, or
+    /// with a library that encodes nothing.
+    #[error("info_hash must be 20 raw bytes, percent-encoded, not hex digits or base32")]
     HexInfoHash,
     /// More info hashes than one scrape may ask for.
     #[error("too many info_hashes")]
@@ -282,7 +283,8 @@ fn read_peer_id(text: &[u8]) -> Option<PeerId> {
 fn read_info_hash(text: &[u8]) -> Option<InfoHash> {
     let mut bytes = [0; 32];
     let length = decode(text, &mut bytes)?;
-    if length != 20 && length != 32 {
+    // 32 bytes that are all base32 are the text of a hash, and by chance once in 2^96 a hash.
+    if length != 20 && (length != 32 || is_base32(&bytes)) {
         return None;
     }
     bytes.first_chunk().copied().map(InfoHash)
@@ -293,13 +295,23 @@ fn read_info_hash(text: &[u8]) -> Option<InfoHash> {
 fn not_a_hash(text: &[u8]) -> Fault {
     let mut bytes = [0; 64];
     let length = decode(text, &mut bytes);
-    let digits = length.filter(|length| *length == 40 || *length == 64);
-    let digits = digits.and_then(|length| bytes.get(..length));
-    if digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+    let text = length.and_then(|length| bytes.get(..length));
+    let is_text = text.is_some_and(|text| match text.len() {
+        40 | 64 => text.iter().all(u8::is_ascii_hexdigit),
+        32 => is_base32(text),
+        _ => false,
+    });
+    if is_text {
         Fault::HexInfoHash
     } else {
         Fault::InvalidInfoHash
     }
+}
+
+/// Whether all bytes are letters and digits of base32 (RFC 4648), in any case.
+fn is_base32(text: &[u8]) -> bool {
+    let mut bytes = text.iter();
+    bytes.all(|byte| byte.is_ascii_alphabetic() || (b'2'..=b'7').contains(byte))
 }
 
 fn read_event(text: &[u8]) -> Event {
@@ -502,6 +514,12 @@ mod tests {
             let other = format!("info_hash={}{PEER}", "ag".repeat(length / 2));
             assert_eq!(announce(&other), Err(Fault::InvalidInfoHash));
         }
+        for letters in ["A7", "%61%37"] {
+            let query = format!("info_hash={}{PEER}", letters.repeat(16));
+            assert_eq!(announce(&query), Err(Fault::HexInfoHash));
+        }
+        let raw = format!("info_hash={}%01{PEER}", "A".repeat(31));
+        assert!(announce(&raw).is_ok());
         let text = Fault::HexInfoHash.to_string();
         assert!(text.contains("20 raw bytes, percent-encoded"));
     }
@@ -650,7 +668,7 @@ mod tests {
     /// P21
     #[test]
     fn a_long_hash_means_the_swarm_of_its_first_twenty_bytes() {
-        let query = format!("{HASH}bbbbbbbbbbbb{PEER}");
+        let query = format!("{HASH}bbbbbbbbbbb%01{PEER}");
         assert_eq!(
             announce(query).unwrap().info_hash.0,
             *b"aaaaaaaaaaaaaaaaaaaa"

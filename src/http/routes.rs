@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use actix_web::guard::fn_guard;
+use actix_web::http::header::{HOST, HeaderValue};
 use actix_web::http::{Method, Uri};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -12,8 +13,8 @@ use arc_swap::ArcSwap;
 
 use super::Live;
 use super::desk::{self, Caller, Desk, Errand, errand};
-use super::head::{self, SEC_FETCH_SITE};
 use crate::clock::Clock;
+use crate::hosts::Browser;
 use crate::metrics::{Failure, Transport};
 use crate::origin::Forwarding;
 use crate::tracker::Tracker;
@@ -74,13 +75,16 @@ async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
         .map_or(unknown, SocketAddr::ip)
         .to_canonical();
     let headers = request.headers();
-    let fields = headers.iter();
-    let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-    let forwarding = Some(Forwarding::of(fields));
-    let mut sites = headers.get_all(SEC_FETCH_SITE);
-    let is_cross_site = sites.any(|site| head::is_cross_site(site.as_bytes()));
+    let fields = || {
+        let fields = headers.iter();
+        fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+    };
+    let forwarding = Some(Forwarding::of(fields()));
+    let browser = Browser::of(fields());
     let live = routes.live.load();
-    let caller = Caller::new(&live.settings.origin, socket, forwarding, is_cross_site);
+    let origin = &live.settings.origin;
+    let host = headers.get(HOST).map(HeaderValue::as_bytes);
+    let caller = Caller::new(origin, socket, forwarding, browser).to_host(host, origin);
     let mut body = Vec::new();
     let asked = desk::Request {
         errand,

@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::{Question, Report, Reports};
 use crate::clock::Seconds;
 use crate::metrics::{Failure, Sheet, Transport};
-use crate::origin::{Forwarding, Origin};
+use crate::origin::Forwarding;
 
 /// What a connection needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,15 +178,22 @@ fn report(
     head: &Head<'_>,
 ) -> Option<Report> {
     let origin = &terms.settings.origin;
-    let caller = caller(origin, socket, head);
+    let caller = caller(terms.settings, socket, Errand::Report(question), head);
     let report = terms.reports?(question, caller.is_admin(origin))?;
     desk.reported(&caller, origin);
     Some(report)
 }
 
-fn caller<'a>(origin: &Origin, socket: IpAddr, head: &Head<'a>) -> Caller<'a> {
+fn caller<'a>(settings: &Settings, socket: IpAddr, errand: Errand, head: &Head<'a>) -> Caller<'a> {
+    let origin = &settings.origin;
     let forwarding = head.is_forwarded.then(|| Forwarding::of(head.fields()));
-    Caller::new(origin, socket, forwarding, head.is_cross_site)
+    let caller = Caller::new(origin, socket, forwarding, head.browser);
+    // Most requests have nothing for admins, and need not be looked through.
+    if errand.knows_admins() || !settings.run_gc_key.is_empty() {
+        caller.to_host(head.host(), origin)
+    } else {
+        caller
+    }
 }
 
 fn answer(
@@ -198,7 +205,7 @@ fn answer(
     frame: Frame,
     out: &mut Vec<u8>,
 ) {
-    let caller = caller(&terms.settings.origin, socket, head);
+    let caller = caller(terms.settings, socket, errand, head);
     let begun = reply::begin(out, "200 OK", frame);
     let request = Request {
         errand,

@@ -221,8 +221,8 @@ impl<I: KeptId> Swarm<I> {
             evicted = Some((Full::Swarm, 1));
         }
         self.account(announce, &change, rules);
-        let may_be_dual = announce.key.is_some()
-            && (change.fate == Fate::Joined || self.extra.is_some());
+        let may_be_dual =
+            announce.key.is_some() && (change.fate == Fate::Joined || self.extra.is_some());
         if (change.is_dual || may_be_dual) && !self.link(announce, &change, rules) {
             change = Change::nothing(Fate::Passed);
         }

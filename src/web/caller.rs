@@ -34,24 +34,20 @@ impl Caller {
     pub(super) fn of_bytes(origin: &Origin, socket: IpAddr, bytes: &[u8]) -> Caller {
         let fields = request::fields(bytes).into_iter();
         let forwarding = Forwarding::of(fields.map(|(name, value)| (name.as_bytes(), value)));
-        Caller::new(origin, &origin.decide(socket, &forwarding))
+        // Places are no secrets: a person may come to the login under any name.
+        let decided = origin.decide(socket, &forwarding);
+        Caller::new(origin, &decided.to_host(None, &origin.hosts))
     }
 
-    /// Who sent the request. An admin is one only under a name of ours: under another one it is a page of a foreign site that
-    /// asks, in an admin's browser.
+    /// Who sent the request.
     pub(super) fn of(state: &State, request: &HttpRequest) -> Caller {
         let origin = state.doors.origin.load();
         let (socket, headers) = (socket(request), request.headers().iter());
         let fields = headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
         let decided = origin.decide(socket, &Forwarding::of(fields));
         origin.notice(socket, &decided, &state.metrics);
-        let caller = Caller::new(&origin, &decided);
-        let names_us = names_us(state, request);
-        Caller {
-            is_admin: caller.is_admin && names_us,
-            is_local: caller.is_local && names_us,
-            ..caller
-        }
+        let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
+        Caller::new(&origin, &decided.to_host(host, &origin.hosts))
     }
 }
 
@@ -59,12 +55,6 @@ impl Caller {
 fn socket(request: &HttpRequest) -> IpAddr {
     let peer = request.peer_addr().map(|peer| peer.ip());
     peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-}
-
-/// Whether the request was sent to a name of ours.
-fn names_us(state: &State, request: &HttpRequest) -> bool {
-    let host = request.headers().get(HOST);
-    state.hosts.know(host.map(HeaderValue::as_bytes))
 }
 
 /// Whether the request comes from an admin network, and under a name of ours.

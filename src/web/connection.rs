@@ -22,8 +22,12 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// How long is waited for a client to see that its reply was all.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// How a request begins whose reply has no body.
-const HEAD: &[u8] = b"HEAD ";
+/// Whether a request begins as one whose reply has no body, empty lines before it passed over.
+fn asks_head_only(read: &[u8]) -> bool {
+    let start = read.iter().position(|byte| !b"\r\n".contains(byte));
+    let rest = start.and_then(|start| read.get(start..));
+    rest.is_some_and(|rest| rest.starts_with(b"HEAD "))
+}
 
 /// A connection with the bytes that were read from it before it came here.
 pub struct Handed {
@@ -50,7 +54,7 @@ impl Handed {
     pub(super) fn refuse(mut self) {
         if self.stream.set_nonblocking(true).is_ok() {
             let mut word = reply::BUSY_HEAD.to_vec();
-            if !self.read.starts_with(HEAD) {
+            if !asks_head_only(&self.read) {
                 word.extend_from_slice(reply::BUSY_BODY);
             }
             // What does not go out at once is not said.
@@ -77,7 +81,7 @@ where
         .and_then(|()| tokio::net::TcpStream::from_std(stream));
     let Ok(mut stream) = adopted else { return };
     let talk = async {
-        let mut is_head = read.starts_with(HEAD);
+        let mut is_head = asks_head_only(&read);
         let received = request::receive(&mut stream, read, peer);
         let received = tokio::time::timeout(REQUEST_LIMIT, received).await;
         let reply = match received.unwrap_or(Err(Fault::Refused(request::Refused::Slow))) {

@@ -15,6 +15,7 @@ use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
 
 use super::page::{CSRF, plain, redirect};
 use super::{State, caller, form};
+use crate::hosts::Browser;
 
 /// No script or style but our own files, no foreign host, no frame around a page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -140,8 +141,10 @@ fn is_navigation(request: &HttpRequest) -> bool {
 /// `Origin` has to name our own host.
 fn is_foreign(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
-    if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
-        return !matches!(site, "same-origin" | "none");
+    let fields = headers.iter();
+    let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    if let Some(is_foreign) = Browser::of(fields).names_other_site() {
+        return is_foreign;
     }
     let Some(origin) = text(ORIGIN) else {
         return false;
@@ -225,6 +228,7 @@ mod tests {
                 ("Origin", "http://tracker.isp:8080"),
             ],
             vec![("Sec-Fetch-Site", "same-site")],
+            vec![("Sec-Fetch-Site", "")],
         ] {
             assert!(is_foreign_with(&foreign), "{foreign:?}");
         }

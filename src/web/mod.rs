@@ -19,7 +19,6 @@ mod form;
 mod guard;
 mod health;
 mod history;
-mod hosts;
 mod language;
 mod login;
 mod overview;
@@ -58,7 +57,6 @@ use crate::clock::{Clock, Wall};
 use crate::metrics::Metrics;
 use crate::tracker::Tracker;
 use history::History;
-use hosts::Hosts;
 use password::Credentials;
 use sampler::Rates;
 use sessions::Store;
@@ -87,7 +85,6 @@ struct State {
     throttle: Throttle,
     tokens: Tokens,
     sessions: Store,
-    hosts: Hosts,
     hashes: Work,
     views: Work,
     writes: Work,
@@ -128,7 +125,6 @@ impl State {
             throttle: Throttle::new(settings.login_failures, settings.login_window),
             tokens: Tokens::new(&settings.state_folder),
             sessions: Store::new(house.clock, settings.session_idle, settings.session_limit),
-            hosts: Hosts::new(&settings.host_names),
             hashes: Work::new("web-hash", login::HASHES_AT_A_TIME),
             views: Work::new("web-view", VIEWS_AT_A_TIME),
             writes: Work::new("web-write", WRITES_AT_A_TIME),

@@ -47,9 +47,6 @@ pub struct Settings {
     /// Those of one v4 address or one v6 /64 outside the admin networks (`max_page_connections_per_address`). Default 12: two
     /// browsers that load a page with its files. 0: any number.
     pub max_connections_per_address: usize,
-    /// Names under which admin networks see what needs no login (`host_names`), besides addresses, `localhost`,
-    /// `retracker.local` and the machine's own name. Default none.
-    pub host_names: Vec<String>,
     /// A connection is closed this long after it came, whatever it does (`page_limit`). Default 20 s.
     pub connection_limit: Duration,
     /// How often snapshots are made, for `/health`: one that is three times as old is a fault. The composition root copies
@@ -74,7 +71,6 @@ impl Default for Settings {
             login_window: Duration::from_mins(15),
             max_connections: 256,
             max_connections_per_address: 12,
-            host_names: Vec::new(),
             connection_limit: Duration::from_secs(20),
             snapshot_interval: Duration::from_secs(60),
             refresh: Duration::from_secs(5),

@@ -167,7 +167,7 @@ fn what_is_too_long_is_refused_and_the_refusal_arrives() {
     }
     assert_eq!(server.failures(Failure::TooLong), 4);
     let fits = format!("{}&pad=", announce(1, ""));
-    let rest = " HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n".len() + "GET ".len();
+    let rest = " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".len() + "GET ".len();
     let fits = format!("{fits}{}", "x".repeat(8_192 - fits.len() - rest));
     assert_eq!(server.get(&fits).number("incomplete"), 1);
 }

@@ -105,11 +105,17 @@ impl Server {
         self.get_from("127.0.0.1", path, "")
     }
 
-    /// Gets a path from an address, with some header lines (each ended by CR LF).
+    /// Gets a path from an address, with some header lines (each ended by CR LF), under a name of the tracker unless one of them
+    /// names another.
     pub(crate) fn get_from(&self, ip: &str, path: &str, fields: &str) -> Reply {
         let mut client = self.connect_from(ip);
+        let host = if fields.contains("Host:") {
+            ""
+        } else {
+            "Host: localhost\r\n"
+        };
         client.send(format!(
-            "GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n{fields}\r\n"
+            "GET {path} HTTP/1.1\r\n{host}Connection: close\r\n{fields}\r\n"
         ));
         let reply = client.reply();
         assert!(client.is_closed());
@@ -204,7 +210,7 @@ impl Client {
 
     /// Gets a path and keeps the connection.
     pub(crate) fn get(&mut self, path: &str) -> Reply {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n"));
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         self.reply()
     }
 

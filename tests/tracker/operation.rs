@@ -58,6 +58,40 @@ fn the_sweep_key_works_for_admins_and_means_nothing_to_others() {
         1
     );
     assert_eq!(start().get("/announce?gc").failure(), "missing info_hash");
+    let foreign = server.get_from("127.0.0.1", "/announce?gc", "Host: evil.example\r\n");
+    assert_eq!(foreign.failure(), "missing info_hash");
+}
+
+/// O4, W3: a page of another site, and one that had its own name lead here, is told no more than a stranger.
+#[test]
+fn pages_in_an_admin_s_browser_are_told_nothing_of_the_tracker() {
+    let server = reporting(Arc::new(|_, is_admin| {
+        Some(http::Report {
+            is_good: true,
+            body: format!("admin: {is_admin}"),
+        })
+    }));
+    let told = |path: &str, fields: &str| {
+        let reply = server.get_from("127.0.0.1", path, fields);
+        let text = reply.text();
+        text.contains("admin: true") || text.contains("remote_addr")
+    };
+    for path in ["/health", "/ready", "/status"] {
+        for own in ["", "Host: [::1]:80\r\n", "Sec-Fetch-Site: none\r\n"] {
+            assert!(told(path, own), "{path} {own}");
+        }
+        for foreign in [
+            "Host: evil.example\r\n",
+            "Host: 127.0.0.1.evil.example:80\r\n",
+            "Host: localhost\r\nHost: localhost\r\n",
+            "Host:\r\n",
+            "Sec-Fetch-Site: cross-site\r\n",
+            "Sec-Fetch-Site: same-site\r\n",
+        ] {
+            assert!(!told(path, foreign), "{path} {foreign}");
+        }
+        assert!(!told(&format!("http://evil.example{path}"), ""), "{path}");
+    }
 }
 
 /// C5

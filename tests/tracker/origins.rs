@@ -146,21 +146,30 @@ fn nobody_becomes_an_admin_through_a_proxy_by_naming_this_machine() {
 #[test]
 fn requests_that_pages_of_other_sites_make_are_refused() {
     let server = start_with(|settings| settings.run_gc_key = "gc".into());
-    for site in ["cross-site", "same-site"] {
-        let fields = format!("Sec-Fetch-Site: {site}\r\nSec-Fetch-Mode: no-cors\r\n");
+    for fields in [
+        "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+        // Over plain HTTP browsers do not name the site.
+        "Origin: http://evil.example\r\n",
+        "User-Agent: Mozilla/5.0 (X11)\r\nAccept: image/avif\r\nAccept-Language: ru\r\n",
+    ] {
         for path in [
             announce(7, ""),
             format!("/scrape?info_hash={HASH}"),
             "/announce?gc".into(),
         ] {
-            let reply = server.get_from("127.0.0.1", &path, &fields);
+            let reply = server.get_from("127.0.0.1", &path, fields);
             assert_eq!(reply.failure(), "requests of web pages are not served");
         }
     }
-    assert_eq!(server.failures(Failure::CrossSite), 6);
-    for site in ["none", "same-origin"] {
-        let fields = format!("Sec-Fetch-Site: {site}\r\n");
-        let stored = stored(&server, "127.0.0.1", "", &fields);
+    assert_eq!(server.failures(Failure::CrossSite), 12);
+    for fields in [
+        "Sec-Fetch-Site: none\r\nUser-Agent: Mozilla/5.0\r\nAccept-Language: ru\r\n",
+        "Sec-Fetch-Site: same-origin\r\n",
+        "User-Agent: KTorrent/22\r\nAccept-Language: ru\r\n",
+        "User-Agent: Mozilla/4.0 (compatible; MSIE 6.0)\r\n",
+    ] {
+        let stored = stored(&server, "127.0.0.1", "", fields);
         assert_eq!(stored, peers(["127.0.0.1:7"]));
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use retracker::hosts::Hosts;
 use retracker::metrics::{Action, Family, Gauge, Transport};
 use retracker::origin::Origin;
 
-use crate::harness::{Site, Visitor, start, start_with};
+use crate::harness::{Site, Visitor, start};
 
 fn program(site: &Site) -> Visitor {
     let mut visitor = site.visitor();
@@ -171,7 +172,11 @@ fn metrics_are_for_admin_networks_and_well_formed() {
 /// O4: a foreign site that has its own name lead here (DNS rebinding) reads nothing that needs no login.
 #[test]
 fn what_is_open_to_admins_is_shown_under_known_names_only() {
-    let site = start_with(|settings| settings.host_names = vec!["tracker.isp.example".into()]);
+    let site = start();
+    site.origin.store(Arc::new(Origin {
+        hosts: Hosts::new(vec!["tracker.isp.example".into()]),
+        ..Origin::default()
+    }));
     let under = |host: &str| {
         let mut visitor = site.visitor();
         visitor.headers.push(("Host".into(), host.into()));

@@ -190,6 +190,15 @@ fn a_connection_is_answered_once_whatever_follows_the_request() {
             true,
         ),
         ("HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n", false),
+        // Refused before it is a request; and behind an empty line.
+        (
+            "HEAD /health HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n\r\n",
+            false,
+        ),
+        (
+            "\r\nHEAD /health HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n\r\n",
+            false,
+        ),
         (
             "POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
             false,
