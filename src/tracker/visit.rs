@@ -11,7 +11,7 @@ use super::peers::{Peers, Role};
 use super::selection::Chosen;
 use super::settings::Settings;
 use super::span::Seat;
-use super::subscriber::{ENTRY, Level};
+use super::subscriber::Level;
 use super::swarm::Swarm;
 use super::zones::Zones;
 use crate::clock::Seconds;
@@ -164,7 +164,7 @@ impl Visit<'_> {
             return Err(Fate::FullPorts);
         }
         let bound = settings.max_torrents_per_address;
-        if bound != 0 && self.rules.loads.weight(self.announce.ip) / ENTRY >= bound {
+        if bound != 0 && self.rules.loads.is_full(self.announce.ip, bound) {
             return Err(Fate::FullAddress);
         }
         let bound = settings.max_peers_per_torrent as usize;

@@ -436,6 +436,48 @@ fn entries_of_a_wide_network_have_a_bound() {
     }
 }
 
+/// S5: a few addresses that have all that a network may have do not take the place of those beside them.
+#[test]
+fn neighbours_of_greedy_ones_are_stored() {
+    type Ip = fn(u32) -> IpAddr;
+    let cases: [(&str, Ip); 3] = [
+        ("a /24", |number| v4(0x0a00_0000 | number)),
+        ("a /56", |number| v6_of(u128::from(number) << 64)),
+        ("a /48", |number| v6_of(u128::from(number) << 72)),
+    ];
+    for (name, ip) in cases {
+        let mut bench = bench(only(|to| to.max_torrents_per_address = 512));
+        let announce = |bench: &mut Bench, host: u32, torrents: u32| {
+            for torrent in 0..torrents {
+                let info_hash = hash(u8::try_from(host).unwrap(), torrent);
+                let announce = leecher(ip(host), 1);
+                bench.announce(
+                    &Announce {
+                        info_hash,
+                        ..announce
+                    },
+                    at(0),
+                );
+            }
+        };
+        for host in 0..16 {
+            announce(&mut bench, host, 600);
+        }
+        let greedy = bench.tracker.peers();
+        assert!(greedy <= 16 * 512, "{name}");
+        for host in 100..120 {
+            announce(&mut bench, host, 5);
+            let stored = bench.tracker.peers() - greedy;
+            assert_eq!(stored, 5 * u64::from(host - 99), "{name}");
+        }
+        // What all parts of the network have besides comes to no more than what it has in any case.
+        for host in 16..256 {
+            announce(&mut bench, host, 40);
+        }
+        assert!(bench.tracker.peers() <= 2 * greedy, "{name}");
+    }
+}
+
 /// S5: many workers at a bound never store more than it and one for each, and lose count of nobody.
 #[test]
 fn workers_that_displace_at_once_keep_count() {
