@@ -83,10 +83,10 @@ impl<I: KeptId> Swarms<I> {
             Fate::FullTorrents => Full::Torrents,
             fate => {
                 if self.fill.is_crowded(rules.settings)
-                    && (fate == Fate::Joined
+                    && (matches!(fate, Fate::Joined | Fate::Left)
                         || (fate == Fate::Refreshed && rng.u8(..) < SAMPLED_OF_256))
                 {
-                    self.sample(announce, rules, rng);
+                    self.sample(announce, fate, rules, rng);
                 }
                 return Ok(met);
             }

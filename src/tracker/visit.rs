@@ -46,7 +46,7 @@ pub(super) struct Outcome {
     /// Seconds since its last announce.
     pub(super) since: u32,
     /// The bound at which others left for it, and how many did.
-    pub(super) evicted: Option<(Full, u8)>,
+    pub(super) evicted: Option<(Full, u16)>,
 }
 
 /// One announce on its way through the peers of its family.
