@@ -35,7 +35,7 @@ pub struct Head<'a> {
     pub has_body: bool,
     /// Whether a field names another origin of the request than the socket's other end (see [`origin::is_forwarding`]).
     pub is_forwarded: bool,
-    /// Whether a browser says that a page of another site made it ask.
+    /// Whether a page of another site made a browser ask, as far as it tells.
     pub is_cross_site: bool,
     /// The field lines, well-formed.
     fields: &'a [u8],
@@ -97,6 +97,7 @@ fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
     let mut keeps = false;
     let mut has_length = false;
     let mut left = MOST_FIELDS;
+    let mut browser = Browser::default();
     loop {
         let (line, tail) = split_line(rest).ok_or(Parsed::Partial {
             has_request_line: true,
@@ -105,6 +106,7 @@ fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
             let fields = head.fields.len() - rest.len();
             head.fields = head.fields.get(..fields).unwrap_or_default();
             head.length = buffer.len() - tail.len();
+            head.is_cross_site = browser.is_cross_site();
             head.keeps_alive = !closes && (keeps || !head.is_http_1_0);
             return Ok(head);
         }
@@ -122,9 +124,7 @@ fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
             }
             Some(b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => head.has_body = true,
             Some(b'e') if name.eq_ignore_ascii_case(b"expect") => head.has_body = true,
-            Some(b's') if name.eq_ignore_ascii_case(SEC_FETCH_SITE.as_bytes()) => {
-                head.is_cross_site |= is_cross_site(value);
-            }
+            Some(b's' | b'u' | b'a') => browser.note(name, value),
             Some(b'x' | b'f') => head.is_forwarded |= origin::is_forwarding(name),
             _ => {}
         }
@@ -249,12 +249,38 @@ fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, value.trim_ascii()))
 }
 
-/// The field by which browsers tell whose page makes them ask; no client of BitTorrent sends it.
-pub(super) const SEC_FETCH_SITE: &str = "sec-fetch-site";
+/// What tells that a browser asks, and whose page makes it; no client of BitTorrent sends all of it.
+///
+/// `Sec-Fetch-Site` tells, but browsers send it under TLS and to the own machine only. To a tracker in plain HTTP they are known
+/// by what every browser says of itself and its user's languages; a page can leave out `Origin` and `Referer`, this it cannot.
+/// Nothing tells then whether the user asked or a page did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Browser {
+    has_site: bool,
+    is_foreign: bool,
+    has_name: bool,
+    has_language: bool,
+}
 
-/// Whether that field tells of another site. What the browser's user asked for is `none`.
-pub(super) fn is_cross_site(value: &[u8]) -> bool {
-    !(value.eq_ignore_ascii_case(b"same-origin") || value.eq_ignore_ascii_case(b"none"))
+impl Browser {
+    /// Notes a field of the request.
+    pub(super) fn note(&mut self, name: &[u8], value: &[u8]) {
+        if name.eq_ignore_ascii_case(b"user-agent") {
+            self.has_name |= value.starts_with(b"Mozilla/5.0 ");
+        } else if name.eq_ignore_ascii_case(b"accept-language") {
+            self.has_language = true;
+        } else if name.eq_ignore_ascii_case(b"sec-fetch-site") {
+            self.has_site = true;
+            // What the browser's user asked for is `none`.
+            let ours: [&[u8]; 2] = [b"same-origin", b"none"];
+            self.is_foreign |= !ours.iter().any(|ours| value.eq_ignore_ascii_case(ours));
+        }
+    }
+
+    /// Whether a page of another site makes it ask, or may do so.
+    pub(super) fn is_cross_site(self) -> bool {
+        self.is_foreign || (self.has_name && self.has_language && !self.has_site)
+    }
 }
 
 /// Whether a comma-separated list holds a word, in any case.
@@ -396,6 +422,23 @@ mod tests {
                 true,
             ),
             ("Sec-Fetch-Mode: no-cors\r\n", false),
+            // What a browser sends in plain HTTP for an image without a referrer.
+            (
+                "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0)\r\nAccept-Language: ru,en;q=0.5\r\n",
+                true,
+            ),
+            (
+                "accept-language: en\r\nuser-agent: Mozilla/5.0 (X11)\r\nSec-Fetch-Site: none\r\n",
+                false,
+            ),
+            (
+                "User-Agent: Mozilla/5.0 (compatible; some client)\r\n",
+                false,
+            ),
+            (
+                "User-Agent: qBittorrent/4.5.2\r\nAccept-Language: en\r\n",
+                false,
+            ),
         ] {
             let text = format!("GET / HTTP/1.1\r\n{fields}\r\n");
             assert_eq!(complete(&text).is_cross_site, is_cross_site, "{fields}");

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 
 use super::Live;
 use super::desk::{self, Caller, Desk, Errand, errand};
-use super::head::{self, SEC_FETCH_SITE};
+use super::head::Browser;
 use crate::clock::Clock;
 use crate::metrics::{Failure, Transport};
 use crate::origin::Forwarding;
@@ -76,9 +76,10 @@ async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
     let headers = request.headers();
     let fields = headers.iter();
     let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    let mut browser = Browser::default();
+    let fields = fields.inspect(|(name, value)| browser.note(name, value));
     let forwarding = Some(Forwarding::of(fields));
-    let mut sites = headers.get_all(SEC_FETCH_SITE);
-    let is_cross_site = sites.any(|site| head::is_cross_site(site.as_bytes()));
+    let is_cross_site = browser.is_cross_site();
     let live = routes.live.load();
     let caller = Caller::new(&live.settings.origin, socket, forwarding, is_cross_site);
     let mut body = Vec::new();

@@ -509,7 +509,8 @@ fn torrents_that_somebody_crowds_make_room_too() {
 /// S5, R28: peers that have left, and one that announces over and over, do not fill the sample of those who may leave.
 #[test]
 fn who_comes_and_goes_hides_nobody_from_eviction() {
-    let attack: [(&str, fn(&mut Bench, &Announce, u32)); 2] = [
+    type Attack = fn(&mut Bench, &Announce, u32);
+    let attacks: [(&str, Attack); 2] = [
         ("comes and goes", |bench, announce, number| {
             let info_hash = hash(3, number);
             let event = Event::Stopped;
@@ -533,7 +534,7 @@ fn who_comes_and_goes_hides_nobody_from_eviction() {
             );
         }),
     ];
-    for (name, attack) in attack {
+    for (name, attack) in attacks {
         let mut bench = bench(only(|to| to.max_peers = BOUND));
         let announce = leecher(v4(0xc633_6407), 1);
         let store = |bench: &mut Bench, numbers: std::ops::Range<u32>| {
