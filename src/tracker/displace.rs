@@ -4,19 +4,27 @@
 use std::net::SocketAddr;
 
 use super::announce::{Announce, PeerList, Refusal};
+use super::evict::{EMPTIED_MOST, TOGETHER_MOST};
 use super::heavy::Stored;
 use super::id::InfoHash;
 use super::peer::KeptId;
 use super::swarm::Swarm;
 use super::swarms::{Room, Swarms};
 use super::visit::{Outcome, Rules};
-use crate::metrics::Full;
+use crate::metrics::{Fate, Full};
 
 /// Peers that are tried at most, since some in the sample have left by themselves.
-const TRIES: usize = 8;
+const TRIES: usize = 16;
+
+/// Turns at most in which the peers of one torrent leave.
+const TURNS_MOST: usize = EMPTIED_MOST / TOGETHER_MOST;
 
 /// Draws in which nobody is heavier than the newcomer, and after which it is not stored.
 const DRAWS: usize = 2;
+
+fn number(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
 
 /// An announce that met a bound.
 pub(super) struct Newcomer<'a> {
@@ -60,7 +68,7 @@ impl<I: KeptId> Swarms<I> {
     }
 
     /// Has one of the heavier leave, or all of a torrent; returns how many peers have gone.
-    fn make_way(&self, newcomer: &Newcomer<'_>, rng: &mut fastrand::Rng) -> u8 {
+    fn make_way(&self, newcomer: &Newcomer<'_>, rng: &mut fastrand::Rng) -> u16 {
         let rules = newcomer.rules;
         let own = rules.loads.weight_with_one_more(newcomer.announce.ip);
         let mut draws = 0;
@@ -72,39 +80,71 @@ impl<I: KeptId> Swarms<I> {
                 }
                 continue;
             };
-            let Stored {
-                info_hash,
-                ip,
-                port,
-            } = drawn.peer;
-            let gone = self.change(&info_hash, rules, |swarm| match newcomer.bound {
-                Full::Torrents => swarm.evict_all(own, rules),
-                Full::Peers | Full::Swarm => {
-                    swarm.evict(SocketAddr::new(ip, port), rules);
-                }
-            });
-            self.heavy.forget(&drawn);
-            let [before, after] = gone;
-            let has_room = match newcomer.bound {
-                Full::Torrents => before.is_living() && !after.is_living(),
-                Full::Peers | Full::Swarm => after.peers() < before.peers(),
+            let left = match newcomer.bound {
+                Full::Torrents => self.empty(&drawn.info_hash, own, rules),
+                Full::Peers | Full::Swarm => self.evict(&drawn, rules),
             };
-            if has_room {
-                return u8::try_from(before.peers() - after.peers()).unwrap_or(u8::MAX);
+            self.heavy.forget(&drawn);
+            if left > 0 {
+                return left;
             }
         }
         0
     }
 
-    /// Tells the sample of heavy peers of the announcer.
+    /// Has a peer leave; returns how many have gone.
+    fn evict(&self, peer: &Stored, rules: &Rules<'_>) -> u16 {
+        let address = SocketAddr::new(peer.ip, peer.port);
+        let [before, after] = self.change(&peer.info_hash, rules, |swarm| {
+            swarm.evict(address, rules);
+        });
+        number(before.peers().saturating_sub(after.peers()))
+    }
+
+    /// Has all peers of a torrent leave, in a few turns at its shard's lock, when all of them weigh more than `weight`. Returns
+    /// how many have gone when it is free.
+    fn empty(&self, info_hash: &InfoHash, weight: u32, rules: &Rules<'_>) -> u16 {
+        let mut gone = Vec::new();
+        let is_free = (0..TURNS_MOST).any(|_| {
+            let before = gone.len();
+            let [was, is] = self.change(info_hash, rules, |swarm| {
+                swarm.evict_heavier(weight, rules, &mut gone);
+            });
+            for address in gone.iter().skip(before) {
+                self.heavy.forget(&Stored {
+                    info_hash: *info_hash,
+                    ip: address.ip(),
+                    port: address.port(),
+                });
+            }
+            was.is_living() && !is.is_living()
+        });
+        if is_free {
+            number(gone.len().max(1))
+        } else {
+            0
+        }
+    }
+
+    /// Tells the sample of heavy peers of the announcer, who has joined or is still there, or has left.
     #[cold]
-    pub(super) fn sample(&self, announce: &Announce, rules: &Rules<'_>, rng: &mut fastrand::Rng) {
+    pub(super) fn sample(
+        &self,
+        announce: &Announce,
+        fate: Fate,
+        rules: &Rules<'_>,
+        rng: &mut fastrand::Rng,
+    ) {
         let peer = Stored {
             info_hash: announce.info_hash,
             ip: announce.ip,
             port: announce.port,
         };
-        self.heavy.offer(peer, rules.loads.weight(peer.ip), rng);
+        if fate == Fate::Left {
+            self.heavy.forget(&peer);
+        } else {
+            self.heavy.offer(peer, rules.loads, rng);
+        }
     }
 
     /// Tells it of some peer of a torrent, while the tracker is well filled.
@@ -123,7 +163,7 @@ impl<I: KeptId> Swarms<I> {
                 ip: address.ip(),
                 port: address.port(),
             };
-            self.heavy.offer(peer, rules.loads.weight(peer.ip), rng);
+            self.heavy.offer(peer, rules.loads, rng);
         }
     }
 }

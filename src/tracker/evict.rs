@@ -11,8 +11,12 @@ use super::visit::{Rules, count_within};
 /// Peers that are looked at for each that leaves.
 const LOOKS: usize = 8;
 
-/// Peers that leave together at most, so that their torrent is free.
-const TOGETHER_MOST: usize = 8;
+/// Peers that leave together at most, under one lock.
+pub(super) const TOGETHER_MOST: usize = 64;
+
+/// Peers that a torrent may have at most to be emptied for another. One address has 50 by default: who wants to keep a place
+/// for a torrent by crowding it pays with so many peers for each.
+pub(super) const EMPTIED_MOST: usize = 512;
 
 /// What the address's subscriber, or a network around it, has in a zone of a swarm, and with `more` peers beside.
 fn weight<A: Address, I: KeptId>(peers: &Peers<A, I>, address: A, zone: u32, more: usize) -> usize {
@@ -121,19 +125,29 @@ impl<I: KeptId> Swarm<I> {
         true
     }
 
-    /// Has all peers leave, when they are few and each weighs more in all swarms than `weight`.
-    pub(super) fn evict_all(&mut self, weight: u32, rules: &Rules<'_>) {
-        if self.len() > TOGETHER_MOST {
+    /// Has peers leave that weigh more in all swarms than `weight`, when they all do and are not too many; at most
+    /// [`TOGETHER_MOST`], which are added to `gone`.
+    pub(super) fn evict_heavier(
+        &mut self,
+        weight: u32,
+        rules: &Rules<'_>,
+        gone: &mut Vec<SocketAddr>,
+    ) {
+        if self.len() > EMPTIED_MOST {
             return;
         }
-        let mut all = Vec::new();
+        let mut all = Vec::with_capacity(self.len());
         self.visit(|peer| all.push(SocketAddr::new(peer.ip, peer.port)));
-        if all
-            .iter()
-            .all(|address| rules.loads.weight(address.ip()) > weight)
-        {
-            for address in all {
-                self.evict(address, rules);
+        let is_heavier = |address: &SocketAddr| rules.loads.weight(address.ip()) > weight;
+        // Who weighed enough a moment ago weighs less by what has left since.
+        if gone.is_empty() && !all.iter().all(is_heavier) {
+            return;
+        }
+        all.truncate(TOGETHER_MOST);
+        all.retain(is_heavier);
+        for address in all {
+            if self.evict(address, rules) {
+                gone.push(address);
             }
         }
     }

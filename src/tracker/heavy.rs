@@ -1,19 +1,22 @@
 //! A sample of stored peers, from which one of the heaviest network is drawn when the whole tracker is at a bound (S5). It is
 //! filled only while the tracker is well filled, and prefers peers of heavy networks.
 //!
-//! Its locks are held for a few steps, and never while a guard of the swarms is.
+//! A peer has one place in it, however often it announces, and loses it when it leaves: nobody fills it with peers that are not
+//! there. Its locks are held for a few steps, and never waited for while a guard of the swarms is held.
 
+use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
+
+use foldhash::quality::RandomState;
 
 use super::id::InfoHash;
 use super::loads::Loads;
 
-/// Parts of the sample, each under a lock of its own.
+/// Parts of the sample, each under a lock of its own. A power of two.
 const STRIPES: usize = 512;
 
-/// Peers in each part: 32,768 in all, at 44 bytes 1.4 MiB.
+/// Peers in each part: 32,768 in all, at 40 bytes 1.3 MiB.
 const SLOTS: usize = 64;
 
 /// Peers that are looked at for each that is drawn.
@@ -23,84 +26,51 @@ const LOOKS: usize = 8;
 const LIGHT_ONES: usize = 8;
 
 /// Where a peer is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Stored {
     pub(super) info_hash: InfoHash,
     pub(super) ip: IpAddr,
     pub(super) port: u16,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    peer: Stored,
-    /// When it was put in.
-    weight: u32,
-}
-
-/// A peer that was drawn, and where from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Drawn {
-    pub(super) peer: Stored,
-    weight: u32,
-    stripe: usize,
-}
-
 #[derive(Debug)]
 pub(super) struct Heavy {
-    stripes: Box<[Mutex<Vec<Slot>>]>,
-    /// How many stripes are in use; one is filled after another, so that few peers are found, too.
-    used: AtomicUsize,
+    stripes: Box<[Mutex<Vec<Stored>>]>,
+    hasher: RandomState,
 }
 
 impl Heavy {
     pub(super) fn new() -> Heavy {
         Heavy {
             stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
-            used: AtomicUsize::new(1),
+            hasher: RandomState::default(),
         }
     }
 
-    fn any_stripe(&self, rng: &mut fastrand::Rng) -> usize {
-        rng.usize(0..self.used.load(Relaxed).clamp(1, STRIPES))
+    /// The only stripe that a peer may be in.
+    fn home(&self, peer: &Stored) -> Option<&Mutex<Vec<Stored>>> {
+        let hash = self.hasher.hash_one(peer) % STRIPES as u64;
+        self.stripes.get(usize::try_from(hash).ok()?)
     }
 
-    fn try_stripe(&self, stripe: usize) -> Option<MutexGuard<'_, Vec<Slot>>> {
-        self.stripes.get(stripe)?.try_lock().ok()
-    }
-
-    /// Puts a peer in, in the place of a lighter one when the sample is full. Never waits.
-    pub(super) fn offer(&self, peer: Stored, weight: u32, rng: &mut fastrand::Rng) {
-        let new = Slot { peer, weight };
-        let Some(mut slots) = self.try_stripe(self.any_stripe(rng)) else {
+    /// Puts a peer in, in the place of a lighter one when there is no room. Never waits.
+    pub(super) fn offer(&self, peer: Stored, loads: &Loads, rng: &mut fastrand::Rng) {
+        let home = self.home(&peer).and_then(|home| home.try_lock().ok());
+        let Some(mut slots) = home.filter(|slots| !slots.contains(&peer)) else {
             return;
         };
         if slots.len() < SLOTS {
-            slots.push(new);
+            slots.push(peer);
             return;
         }
-        let used = self.used.load(Relaxed);
-        if used < STRIPES {
-            drop(slots);
-            if let Some(mut slots) = self.try_stripe(used)
-                && slots.len() < SLOTS
-            {
-                slots.push(new);
-                self.used.store(used + 1, Relaxed);
-            }
-            return;
-        }
+        // As they weigh now, not as they did when they were put in.
+        let weight_of = |at: usize| slots.get(at).map_or(0, |slot| loads.weight(slot.ip));
         let [one, other] = [rng.usize(0..SLOTS), rng.usize(0..SLOTS)];
-        let weight_of = |at: usize| slots.get(at).map(|slot| slot.weight);
-        let lighter = if weight_of(other) < weight_of(one) {
-            other
-        } else {
-            one
-        };
-        let is_light = weight_of(lighter).is_some_and(|least| least > weight);
-        if (!is_light || rng.usize(0..LIGHT_ONES) == 0)
+        let (least, lighter) = (weight_of(one), one).min((weight_of(other), other));
+        if (least <= loads.weight(peer.ip) || rng.usize(0..LIGHT_ONES) == 0)
             && let Some(slot) = slots.get_mut(lighter)
         {
-            *slot = new;
+            *slot = peer;
         }
     }
 
@@ -110,33 +80,29 @@ impl Heavy {
         weight: u32,
         loads: &Loads,
         rng: &mut fastrand::Rng,
-    ) -> Option<Drawn> {
-        let mut heaviest: Option<Drawn> = None;
+    ) -> Option<Stored> {
+        let mut heaviest = (weight, None);
         let mut looked = 0;
-        for _ in 0..LOOKS {
-            let stripe = self.any_stripe(rng);
+        // While few are in, most stripes are empty: on to the next, in an order that an odd step makes one of all.
+        let (mut stripe, step) = (rng.usize(0..STRIPES), rng.usize(0..STRIPES) | 1);
+        for _ in 0..STRIPES {
+            stripe = (stripe + step) % STRIPES;
             let Some(lock) = self.stripes.get(stripe) else {
                 continue;
             };
             let mut few = [None; LOOKS / 2];
             {
                 let slots = lock.lock().unwrap_or_else(PoisonError::into_inner);
-                if slots.is_empty() {
-                    continue;
-                }
-                for cell in &mut few {
-                    *cell = slots.get(rng.usize(0..slots.len())).map(|slot| slot.peer);
+                let first = rng.usize(0..slots.len().max(1));
+                let peers = slots.iter().cycle().skip(first).take(slots.len());
+                for (cell, peer) in few.iter_mut().zip(peers) {
+                    *cell = Some(*peer);
                 }
             }
             for peer in few.into_iter().flatten() {
                 let weight = loads.weight(peer.ip);
-                let drawn = Drawn {
-                    peer,
-                    weight,
-                    stripe,
-                };
-                if heaviest.is_none_or(|so_far| so_far.weight < weight) {
-                    heaviest = Some(drawn);
+                if weight > heaviest.0 {
+                    heaviest = (weight, Some(peer));
                 }
                 looked += 1;
             }
@@ -144,16 +110,16 @@ impl Heavy {
                 break;
             }
         }
-        heaviest.filter(|drawn| drawn.weight > weight)
+        heaviest.1
     }
 
     /// Takes a peer out that is stored no longer.
-    pub(super) fn forget(&self, drawn: &Drawn) {
-        let Some(lock) = self.stripes.get(drawn.stripe) else {
+    pub(super) fn forget(&self, peer: &Stored) {
+        let Some(lock) = self.home(peer) else {
             return;
         };
         let mut slots = lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = slots.iter().position(|slot| slot.peer == drawn.peer) {
+        if let Some(at) = slots.iter().position(|slot| slot == peer) {
             slots.swap_remove(at);
         }
     }
@@ -183,7 +149,7 @@ mod tests {
             // One in twenty is of network 7.
             let peer = peer(if number % 20 == 0 { 7 } else { 100 + number }, number);
             loads.add(peer.ip);
-            heavy.offer(peer, loads.weight(peer.ip), &mut rng);
+            heavy.offer(peer, &loads, &mut rng);
         }
         let stored: usize = heavy
             .stripes
@@ -194,7 +160,7 @@ mod tests {
         let mut found = 0;
         for _ in 0..100 {
             if let Some(drawn) = heavy.draw(1_000, &loads, &mut rng) {
-                assert_eq!(drawn.peer.ip, peer(7, 0).ip);
+                assert_eq!(drawn.ip, peer(7, 0).ip);
                 heavy.forget(&drawn);
                 found += 1;
             }
@@ -209,11 +175,12 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(3);
         assert!(heavy.draw(0, &loads, &mut rng).is_none());
         loads.add(peer(1, 1).ip);
-        heavy.offer(peer(1, 1), 16, &mut rng);
+        heavy.offer(peer(1, 1), &loads, &mut rng);
+        heavy.offer(peer(1, 1), &loads, &mut rng);
         let drawn = heavy.draw(0, &loads, &mut rng).unwrap();
-        assert_eq!(drawn.peer, peer(1, 1));
-        heavy.forget(&drawn);
+        assert_eq!(drawn, peer(1, 1));
         heavy.forget(&drawn);
         assert!(heavy.draw(0, &loads, &mut rng).is_none());
+        heavy.forget(&drawn);
     }
 }

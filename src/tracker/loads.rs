@@ -18,6 +18,9 @@ const SUBSCRIBER_BITS: u32 = 18;
 /// The same of the wider networks, of which there are fewer: 1 MiB.
 const WIDER_BITS: u32 = 17;
 
+/// Parts of a network: each level is eight bits longer than the one around it.
+const PARTS: u64 = 256;
+
 /// A network as the sketches know it: where its counters are follows from this alone.
 type Tag = u32;
 
@@ -125,6 +128,20 @@ impl Loads {
             .counted(ip)
             .map(|(sketch, tag, entry)| sketch.of(tag).saturating_add(1).saturating_mul(entry));
         weights.max().unwrap_or(ENTRY)
+    }
+
+    /// Whether the address has all that it may: its subscriber `bound` entries; or a network around it as many as weigh the
+    /// same, and the part that the address is in a 256th of them, so that a few do not take the place of all their neighbours.
+    pub(super) fn is_full(&self, ip: IpAddr, bound: u32) -> bool {
+        let mut part = u32::MAX;
+        self.counted(ip).any(|(sketch, tag, entry)| {
+            let entries = sketch.of(tag);
+            let most = u64::from(bound) * u64::from(ENTRY);
+            let is_full = u64::from(entries) * u64::from(entry) >= most
+                && u64::from(part) * u64::from(entry) >= most / PARTS;
+            part = entries;
+            is_full
+        })
     }
 
     /// Counts an entry of the address.

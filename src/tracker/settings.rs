@@ -31,7 +31,8 @@ pub struct Settings {
     /// Bound on peers in one swarm (`max_peers_per_torrent`). Default 100,000.
     pub max_peers_per_torrent: u32,
     /// Bound on entries of one subscriber (v4 address, v6 /64) in all swarms (`max_torrents_per_address`), with the torrents whose
-    /// counts it left behind; 16 times that for a /24 or a /48, four times for a /56. Default 20,000.
+    /// counts it left behind; 16 times that for a /24 or a /48, four times for a /56, whose 256 parts have at least a 256th of it each.
+    /// Default 20,000.
     pub max_torrents_per_address: u32,
     /// Bound on ports of one subscriber in one swarm (`max_ports_per_address`). Default 50.
     pub max_ports_per_address: u32,

@@ -82,9 +82,11 @@ impl<I: KeptId> Swarms<I> {
         let bound = match outcome.fate {
             Fate::FullPeers => Full::Peers,
             Fate::FullTorrents => Full::Torrents,
-            fate @ (Fate::Joined | Fate::Refreshed) if self.fill.is_crowded(rules.settings) => {
-                if fate == Fate::Joined || rng.u8(..) < SAMPLED_OF_256 {
-                    self.sample(announce, rules, rng);
+            fate @ (Fate::Joined | Fate::Left | Fate::Refreshed)
+                if self.fill.is_crowded(rules.settings) =>
+            {
+                if fate != Fate::Refreshed || rng.u8(..) < SAMPLED_OF_256 {
+                    self.sample(announce, fate, rules, rng);
                 }
                 return Ok(());
             }

@@ -13,7 +13,7 @@ use super::recent_clients::RecentClients;
 use super::selection::Chosen;
 use super::settings::Settings;
 use super::span::Seat;
-use super::subscriber::{ENTRY, Level};
+use super::subscriber::Level;
 use super::swarm::Swarm;
 use super::zones::Zones;
 use crate::clock::Seconds;
@@ -51,7 +51,7 @@ pub(super) struct Outcome {
     /// Seconds since its last announce.
     pub(super) since: u32,
     /// The bound at which others left for it, and how many did.
-    pub(super) evicted: Option<(Full, u8)>,
+    pub(super) evicted: Option<(Full, u16)>,
     /// The torrent's counts afterwards.
     pub(super) counts: ScrapeReply,
 }
@@ -199,7 +199,7 @@ impl Visit<'_> {
             return Err(Fate::FullPorts);
         }
         let bound = settings.max_torrents_per_address;
-        if bound != 0 && self.rules.loads.weight(self.announce.ip) / ENTRY >= bound {
+        if bound != 0 && self.rules.loads.is_full(self.announce.ip, bound) {
             return Err(Fate::FullAddress);
         }
         let bound = settings.max_peers_per_torrent as usize;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::Settings;
 use super::worker::PATIENCE;
@@ -109,9 +109,38 @@ fn prepare(socket: UdpSocket, settings: &Settings) -> io::Result<Opened> {
         setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     } else if pins_source {
         setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+        // An address that a route makes the host's own (`ip route add local`, as of anycast) is received at, but without this
+        // nothing may be sent from it, in IPv6 only. Systems that do not know the option are served as before.
+        drop(SockRef::from(&socket).set_freebind_v6(true));
     }
     Ok(Opened {
         socket,
         pins_source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P25: what is received at an address is answered from it, also when only a route makes it the host's.
+    #[test]
+    fn sockets_of_all_addresses_may_send_from_each() {
+        for (address, pin_source) in [("[::]:0", true), ("[::]:0", false), ("[::1]:0", true)] {
+            let settings = Settings {
+                pin_source,
+                ..Settings::default()
+            };
+            let address: SocketAddr = address.parse().unwrap();
+            let opened = match open(address, 2, &settings) {
+                Err(error) if is_family_missing(address, &error) => return,
+                opened => opened.unwrap(),
+            };
+            let inherited = adopt(UdpSocket::bind(address).unwrap(), 2, &settings).unwrap();
+            for opened in opened.iter().chain(&inherited) {
+                let may_send = SockRef::from(&opened.socket).freebind_v6().unwrap();
+                assert_eq!(may_send, pin_source && address.ip().is_unspecified());
+            }
+        }
+    }
 }

@@ -67,33 +67,47 @@ pub(super) fn login_password(settings: &Settings, console: &mut dyn Write) -> io
     Ok(hash)
 }
 
-/// The text of a small file; if there is none, it is made and written for the owner only. Whether it is new.
+/// The text of a small file; if there is none, it is made and written for the owner only. Whether it is new. A file without
+/// text is none: nobody shall log in by the empty password that a full disk or a lost power left.
 fn kept_or_made(
     path: &Path,
     make: impl FnOnce() -> io::Result<String>,
 ) -> io::Result<(String, bool)> {
-    match regular_file::read(path, MOST_BYTES) {
-        Ok(bytes) => {
-            let text = String::from_utf8(bytes).map_err(io::Error::other)?;
-            Ok((text.trim().to_owned(), false))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let text = make()?;
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            let mut options = OpenOptions::new();
-            let mut file = options
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)?;
-            writeln!(file, "{text}")?;
-            file.sync_all()?;
-            Ok((text, true))
-        }
-        Err(error) => Err(error),
+    let kept = match regular_file::read(path, MOST_BYTES) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(io::Error::other)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let kept = kept.trim();
+    if !kept.is_empty() {
+        return Ok((kept.to_owned(), false));
     }
+    let text = make()?;
+    write_whole(path, &text)?;
+    Ok((text, true))
+}
+
+/// Writes a line for the owner only; whenever the process ends, all of it is there or nothing.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    // What an earlier start left half-written, whoever may read it.
+    match std::fs::remove_file(&name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&name)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    std::fs::rename(&name, path)
 }
 
 /// `N` random bytes as hex digits.
@@ -158,6 +172,28 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    /// W3: a full disk or a lost power leaves such files.
+    #[test]
+    fn an_empty_file_of_a_password_is_none() {
+        for left in ["", "\n", " \t\n"] {
+            let folder = tempfile::tempdir().unwrap();
+            let settings = settings(folder.path());
+            let path = folder.path().join(PASSWORD_FILE);
+            std::fs::write(&path, left).unwrap();
+            let mut console = Vec::new();
+            let hash = login_password(&settings, &mut console).unwrap();
+            let credentials = password::Credentials::new("admin", &hash).unwrap();
+            assert!(!credentials.admit("admin", ""), "{left:?}");
+            assert!(!console.is_empty());
+            assert_eq!(std::fs::read_to_string(&path).unwrap().trim(), hash);
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+
+            std::fs::write(folder.path().join(KEY_FILE), left).unwrap();
+            assert!(session_key(&settings).unwrap().len() >= KEY_BYTES);
+        }
     }
 
     /// W3

@@ -313,6 +313,7 @@ impl Maker {
             "connection: Keep-Alive, Close",
             "Connection: upgrade",
             "Upgrade: h2c",
+            "User-Agent: Mozilla/5.0 (X11)\r\nAccept-Language: ru",
             "Sec-Fetch-Site: cross-site",
             "Sec-Fetch-Site: none",
             "Origin: http://x",

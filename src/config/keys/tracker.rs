@@ -196,7 +196,7 @@ const KEYS: &[Key] = &[
     key(
         "max_torrents_per_address",
         "Entries of one address (IPv6: one /64) in all torrents at most, torrents that it completed and left behind included; \
-         a /24 or a /48 may have 16 times as many, a /56 four times. 0: no bound.",
+         a /24 or a /48 may have 16 times as many, a /56 four times, and once it has, each 256th of it a 256th of that. 0: no bound.",
         |c| Box::new(number(&mut c.tracker.max_torrents_per_address, 0..=u32::MAX)),
     ),
     key("max_ports_per_address", "Ports of one address (IPv6: one /64) in one torrent at most. 0: no bound.", |c| {

@@ -436,6 +436,142 @@ fn entries_of_a_wide_network_have_a_bound() {
     }
 }
 
+/// S5: a few addresses that have all that a network may have do not take the place of those beside them.
+#[test]
+fn neighbours_of_greedy_ones_are_stored() {
+    type Ip = fn(u32) -> IpAddr;
+    let cases: [(&str, Ip); 3] = [
+        ("a /24", |number| v4(0x0a00_0000 | number)),
+        ("a /56", |number| v6_of(u128::from(number) << 64)),
+        ("a /48", |number| v6_of(u128::from(number) << 72)),
+    ];
+    for (name, ip) in cases {
+        let mut bench = bench(only(|to| to.max_torrents_per_address = 512));
+        let announce = |bench: &mut Bench, host: u32, torrents: u32| {
+            for torrent in 0..torrents {
+                let info_hash = hash(u8::try_from(host).unwrap(), torrent);
+                let announce = leecher(ip(host), 1);
+                bench.announce(
+                    &Announce {
+                        info_hash,
+                        ..announce
+                    },
+                    at(0),
+                );
+            }
+        };
+        for host in 0..16 {
+            announce(&mut bench, host, 600);
+        }
+        let greedy = bench.tracker.peers();
+        assert!(greedy <= 16 * 512, "{name}");
+        for host in 100..120 {
+            announce(&mut bench, host, 5);
+            let stored = bench.tracker.peers() - greedy;
+            assert_eq!(stored, 5 * u64::from(host - 99), "{name}");
+        }
+        // What all parts of the network have besides comes to no more than what it has in any case.
+        for host in 16..256 {
+            announce(&mut bench, host, 40);
+        }
+        assert!(bench.tracker.peers() <= 2 * greedy, "{name}");
+    }
+}
+
+/// S5, R28: torrents of many peers hold a bound no better than others.
+#[test]
+fn torrents_that_somebody_crowds_make_room_too() {
+    for ports in [9, 50, 70, 200] {
+        let mut bench = bench(only(|to| to.max_torrents = 100));
+        for torrent in 0..100 {
+            for number in 0..ports {
+                let info_hash = hash(1, torrent);
+                bench.announce(
+                    &Announce {
+                        info_hash,
+                        ..leecher(v4(0xc633_6400 | (number / 50)), port(number))
+                    },
+                    at(0),
+                );
+            }
+        }
+        let stored = bench.tracker.peers();
+        for number in 0..20 {
+            let pair = pair(number, hash(2, number));
+            assert!(meets(&mut bench, &pair, at(1)), "{ports}");
+        }
+        let left = u64::from(ports) * 20;
+        assert_eq!(bench.tracker.peers(), stored - left + 40, "{ports}");
+        assert!(evicted(&bench, Full::Torrents) >= left, "{ports}");
+    }
+}
+
+/// S5, R28: peers that have left, and one that announces over and over, do not fill the sample of those who may leave.
+#[test]
+fn who_comes_and_goes_hides_nobody_from_eviction() {
+    type Attack = fn(&mut Bench, &Announce, u32);
+    let attacks: [(&str, Attack); 2] = [
+        ("comes and goes", |bench, announce, number| {
+            let info_hash = hash(3, number);
+            let event = Event::Stopped;
+            let comes = Announce {
+                info_hash,
+                ..*announce
+            };
+            bench.announce(&comes, at(1));
+            bench.announce(&Announce { event, ..comes }, at(1));
+        }),
+        ("announces over and over", |bench, announce, number| {
+            let event = Event::Started;
+            let info_hash = hash(3, number / 100_000);
+            bench.announce(
+                &Announce {
+                    info_hash,
+                    event,
+                    ..*announce
+                },
+                at(1),
+            );
+        }),
+    ];
+    for (name, attack) in attacks {
+        let mut bench = bench(only(|to| to.max_peers = BOUND));
+        let announce = leecher(v4(0xc633_6407), 1);
+        let store = |bench: &mut Bench, numbers: std::ops::Range<u32>| {
+            for number in numbers {
+                let info_hash = hash(1, number);
+                bench.announce(
+                    &Announce {
+                        info_hash,
+                        ..announce
+                    },
+                    at(0),
+                );
+            }
+        };
+        store(&mut bench, 0..BOUND - 1);
+        for number in 0..200_000 {
+            attack(&mut bench, &announce, number);
+        }
+        // The one of the other attack leaves, and all that is drawn of it is in vain.
+        let info_hash = hash(3, 0);
+        let event = Event::Stopped;
+        bench.announce(
+            &Announce {
+                info_hash,
+                event,
+                ..announce
+            },
+            at(1),
+        );
+        store(&mut bench, BOUND..BOUND + 10);
+        for number in 0..20 {
+            let pair = pair(number, hash(2, number));
+            assert!(meets(&mut bench, &pair, at(2)), "{name}");
+        }
+    }
+}
+
 /// S5: many workers at a bound never store more than it and one for each, and lose count of nobody.
 #[test]
 fn workers_that_displace_at_once_keep_count() {
