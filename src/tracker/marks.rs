@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::dual_stack::Parted;
+use super::link::Parted;
 use super::loads::Loads;
 use super::peer::{Address, KeptId, State};
 use super::swarm::Swarm;

@@ -22,6 +22,7 @@ mod hand_out;
 mod heavy;
 mod id;
 mod ledger;
+mod link;
 mod loads;
 mod marks;
 mod others;
