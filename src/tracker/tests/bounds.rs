@@ -572,6 +572,39 @@ fn who_comes_and_goes_hides_nobody_from_eviction() {
     }
 }
 
+/// S5, C7: who reports another's address does not use up what that one may have.
+#[test]
+fn what_others_report_of_an_address_leaves_room_for_itself() {
+    let mut bench = bench(only(|to| {
+        to.max_torrents_per_address = 20;
+        to.max_ports_per_address = 10;
+    }));
+    let own = leecher(v4(0xc633_6407), 6881);
+    for number in 0..100 {
+        for (info_hash, port) in [(hash(1, number), 1), (HASH, port(number))] {
+            let is_reported = true;
+            bench.announce(
+                &Announce {
+                    info_hash,
+                    port,
+                    is_reported,
+                    ..own
+                },
+                at(0),
+            );
+        }
+    }
+    assert_eq!(bench.tracker.peers(), 10);
+    for number in 0..9 {
+        let info_hash = hash(2, number);
+        bench.announce(&Announce { info_hash, ..own }, at(0));
+        assert!(is_stored(&bench, &Announce { info_hash, ..own }, at(0)));
+    }
+    bench.announce(&own, at(0));
+    assert!(is_stored(&bench, &own, at(0)));
+    assert_eq!(bench.tracker.peers(), 20);
+}
+
 /// S5: many workers at a bound never store more than it and one for each, and lose count of nobody.
 #[test]
 fn workers_that_displace_at_once_keep_count() {
