@@ -1,7 +1,7 @@
 //! A newcomer at a bound of the whole tracker (S5): a peer of a heavier network leaves for it. The guards of the two swarms are
 //! held one after the other; the place is held meanwhile, so that nobody else takes it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::announce::{Announce, PeerList, Refusal};
 use super::evict::{EMPTIED_MOST, TOGETHER_MOST};
@@ -70,7 +70,7 @@ impl<I: KeptId> Swarms<I> {
     /// Has one of the heavier leave, or all of a torrent; returns how many peers have gone.
     fn make_way(&self, newcomer: &Newcomer<'_>, rng: &mut fastrand::Rng) -> u16 {
         let rules = newcomer.rules;
-        let own = rules.loads.weight_with_one_more(newcomer.announce.ip);
+        let own = newcomer.announce.ip;
         let mut draws = 0;
         for _ in 0..TRIES {
             let Some(drawn) = self.heavy.draw(own, rules.loads, rng) else {
@@ -101,14 +101,14 @@ impl<I: KeptId> Swarms<I> {
         number(before.peers().saturating_sub(after.peers()))
     }
 
-    /// Has all peers of a torrent leave, in a few turns at its shard's lock, when all of them weigh more than `weight`. Returns
+    /// Has all peers of a torrent leave, in a few turns at its shard's lock, when all are heavier than a newcomer. Returns
     /// how many have gone when it is free.
-    fn empty(&self, info_hash: &InfoHash, weight: u32, rules: &Rules<'_>) -> u16 {
+    fn empty(&self, info_hash: &InfoHash, newcomer: IpAddr, rules: &Rules<'_>) -> u16 {
         let mut gone = Vec::new();
         let is_free = (0..TURNS_MOST).any(|_| {
             let before = gone.len();
             let [was, is] = self.change(info_hash, rules, |swarm| {
-                swarm.evict_heavier(weight, rules, &mut gone);
+                swarm.evict_heavier(newcomer, rules, &mut gone);
             });
             for address in gone.iter().skip(before) {
                 self.heavy.forget(&Stored {

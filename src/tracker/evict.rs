@@ -125,11 +125,11 @@ impl<I: KeptId> Swarm<I> {
         true
     }
 
-    /// Has peers leave that weigh more in all swarms than `weight`, when they all do and are not too many; at most
+    /// Has peers leave that are heavier in all swarms than a newcomer, when they all are and are not too many; at most
     /// [`TOGETHER_MOST`], which are added to `gone`.
     pub(super) fn evict_heavier(
         &mut self,
-        weight: u32,
+        newcomer: IpAddr,
         rules: &Rules<'_>,
         gone: &mut Vec<SocketAddr>,
     ) {
@@ -138,7 +138,7 @@ impl<I: KeptId> Swarm<I> {
         }
         let mut all = Vec::with_capacity(self.len());
         self.visit(|peer| all.push(SocketAddr::new(peer.ip, peer.port)));
-        let is_heavier = |address: &SocketAddr| rules.loads.weight(address.ip()) > weight;
+        let is_heavier = |address: &SocketAddr| rules.loads.is_heavier(address.ip(), newcomer);
         // Who weighed enough a moment ago weighs less by what has left since.
         if gone.is_empty() && !all.iter().all(is_heavier) {
             return;

@@ -74,14 +74,14 @@ impl Heavy {
         }
     }
 
-    /// Looks at a few peers and returns the heaviest of them, when it is heavier than `weight`.
+    /// Looks at a few peers and returns the heaviest of those that are heavier than a newcomer.
     pub(super) fn draw(
         &self,
-        weight: u32,
+        newcomer: IpAddr,
         loads: &Loads,
         rng: &mut fastrand::Rng,
     ) -> Option<Stored> {
-        let mut heaviest = (weight, None);
+        let mut heaviest = (0, None);
         let mut looked = 0;
         // While few are in, most stripes are empty: on to the next, in an order that an odd step makes one of all.
         let (mut stripe, step) = (rng.usize(0..STRIPES), rng.usize(0..STRIPES) | 1);
@@ -101,7 +101,7 @@ impl Heavy {
             }
             for peer in few.into_iter().flatten() {
                 let weight = loads.weight(peer.ip);
-                if weight > heaviest.0 {
+                if weight > heaviest.0 && loads.is_heavier(peer.ip, newcomer) {
                     heaviest = (weight, Some(peer));
                 }
                 looked += 1;
@@ -159,28 +159,29 @@ mod tests {
         assert!(stored > STRIPES * SLOTS / 2, "{stored}");
         let mut found = 0;
         for _ in 0..100 {
-            if let Some(drawn) = heavy.draw(1_000, &loads, &mut rng) {
+            if let Some(drawn) = heavy.draw(peer(1, 0).ip, &loads, &mut rng) {
                 assert_eq!(drawn.ip, peer(7, 0).ip);
                 heavy.forget(&drawn);
                 found += 1;
             }
         }
         assert!(found > 20, "{found}");
-        assert!(heavy.draw(u32::MAX, &loads, &mut rng).is_none());
+        assert!(heavy.draw(peer(7, 0).ip, &loads, &mut rng).is_none());
     }
 
     #[test]
     fn one_peer_is_found_and_none_when_there_is_none() {
         let (heavy, loads) = (Heavy::new(), Loads::new());
         let mut rng = fastrand::Rng::with_seed(3);
-        assert!(heavy.draw(0, &loads, &mut rng).is_none());
+        assert!(heavy.draw(peer(2, 0).ip, &loads, &mut rng).is_none());
+        loads.add(peer(1, 1).ip);
         loads.add(peer(1, 1).ip);
         heavy.offer(peer(1, 1), &loads, &mut rng);
         heavy.offer(peer(1, 1), &loads, &mut rng);
-        let drawn = heavy.draw(0, &loads, &mut rng).unwrap();
+        let drawn = heavy.draw(peer(2, 0).ip, &loads, &mut rng).unwrap();
         assert_eq!(drawn, peer(1, 1));
         heavy.forget(&drawn);
-        assert!(heavy.draw(0, &loads, &mut rng).is_none());
+        assert!(heavy.draw(peer(2, 0).ip, &loads, &mut rng).is_none());
         heavy.forget(&drawn);
     }
 }

@@ -130,6 +130,28 @@ impl Loads {
         weights.max().unwrap_or(ENTRY)
     }
 
+    /// Whether somebody has more than a newcomer would have: by what both weigh, or, where they are in one network that outweighs
+    /// them, in every part of it that only one of them is in. So a few do not keep out all their neighbours, nor does one who
+    /// takes ever new addresses push them out.
+    pub(super) fn is_heavier(&self, ip: IpAddr, newcomer: IpAddr) -> bool {
+        self.weight(ip) > self.weight_with_one_more(newcomer)
+            || (ip.is_ipv4() == newcomer.is_ipv4() && self.is_heavier_neighbour(ip, newcomer))
+    }
+
+    fn is_heavier_neighbour(&self, ip: IpAddr, newcomer: IpAddr) -> bool {
+        let mut is_heavier = false;
+        for ((sketch, tag, _), (_, other, _)) in self.counted(ip).zip(self.counted(newcomer)) {
+            if tag == other {
+                return is_heavier;
+            }
+            is_heavier = sketch.of(tag) > sketch.of(other).saturating_add(1);
+            if !is_heavier {
+                return false;
+            }
+        }
+        false
+    }
+
     /// Whether the address has all that it may: its subscriber `bound` entries; or a network around it as many as weigh the
     /// same, and the part that the address is in a 256th of them, so that a few do not take the place of all their neighbours.
     pub(super) fn is_full(&self, ip: IpAddr, bound: u32) -> bool {

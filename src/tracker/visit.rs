@@ -194,11 +194,16 @@ impl Visit<'_> {
         if self.announce.is_reported && self.reported >= REPORTED_MOST {
             return Err(Fate::FullSwarm);
         }
-        let bound = settings.max_ports_per_address as usize;
+        // What others report of an address leaves it half of its bounds for itself.
+        let own = |bound: u32| match self.announce.is_reported {
+            true => bound.div_ceil(2),
+            false => bound,
+        };
+        let bound = own(settings.max_ports_per_address) as usize;
         if bound != 0 && subscriber_has(peers, address, self.zone) >= bound {
             return Err(Fate::FullPorts);
         }
-        let bound = settings.max_torrents_per_address;
+        let bound = own(settings.max_torrents_per_address);
         if bound != 0 && self.rules.loads.is_full(self.announce.ip, bound) {
             return Err(Fate::FullAddress);
         }

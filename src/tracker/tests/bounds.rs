@@ -478,6 +478,50 @@ fn neighbours_of_greedy_ones_are_stored() {
     }
 }
 
+/// S5, R28: at a bound of the whole tracker, too, many heavy ones of a network do not keep out those beside them.
+#[test]
+fn neighbours_of_heavy_ones_are_stored_at_every_bound() {
+    type Ip = fn(u32) -> IpAddr;
+    let cases: [(&str, Ip); 2] = [
+        ("a /24", |number| v4(0x0a00_0000 | number)),
+        ("a /48", |number| v6_of(u128::from(number) << 72)),
+    ];
+    for (name, ip) in cases {
+        for settings in [
+            only(|to| to.max_peers = 1_000),
+            only(|to| to.max_torrents = 1_000),
+        ] {
+            let mut bench = bench(settings);
+            let announce = |bench: &mut Bench, host: u32, torrent: u32| {
+                let announce = Announce {
+                    info_hash: hash(u8::try_from(host).unwrap(), torrent),
+                    ..leecher(ip(host), 1)
+                };
+                bench.announce(&announce, at(0));
+                is_stored(bench, &announce, at(0))
+            };
+            for torrent in 0..20 {
+                for host in 0..50 {
+                    assert!(announce(&mut bench, host, torrent), "{name}");
+                }
+            }
+            for host in 100..150 {
+                for torrent in 0..2 {
+                    assert!(announce(&mut bench, host, torrent), "{name} {host}");
+                }
+            }
+            assert_eq!(bench.tracker.peers(), 1_000);
+            // Who has as much as they have pushes nobody out, but for what it has lost itself.
+            let evicted_before = evicted(&bench, Full::Peers) + evicted(&bench, Full::Torrents);
+            for torrent in 100..200 {
+                announce(&mut bench, 0, torrent);
+            }
+            let evicted_now = evicted(&bench, Full::Peers) + evicted(&bench, Full::Torrents);
+            assert!(evicted_now <= evicted_before + 20, "{name}");
+        }
+    }
+}
+
 /// S5, R28: torrents of many peers hold a bound no better than others.
 #[test]
 fn torrents_that_somebody_crowds_make_room_too() {
@@ -570,6 +614,39 @@ fn who_comes_and_goes_hides_nobody_from_eviction() {
             assert!(meets(&mut bench, &pair, at(2)), "{name}");
         }
     }
+}
+
+/// S5, C7: who reports another's address does not use up what that one may have.
+#[test]
+fn what_others_report_of_an_address_leaves_room_for_itself() {
+    let mut bench = bench(only(|to| {
+        to.max_torrents_per_address = 20;
+        to.max_ports_per_address = 10;
+    }));
+    let own = leecher(v4(0xc633_6407), 6881);
+    for number in 0..100 {
+        for (info_hash, port) in [(hash(1, number), 1), (HASH, port(number))] {
+            let is_reported = true;
+            bench.announce(
+                &Announce {
+                    info_hash,
+                    port,
+                    is_reported,
+                    ..own
+                },
+                at(0),
+            );
+        }
+    }
+    assert_eq!(bench.tracker.peers(), 10);
+    for number in 0..9 {
+        let info_hash = hash(2, number);
+        bench.announce(&Announce { info_hash, ..own }, at(0));
+        assert!(is_stored(&bench, &Announce { info_hash, ..own }, at(0)));
+    }
+    bench.announce(&own, at(0));
+    assert!(is_stored(&bench, &own, at(0)));
+    assert_eq!(bench.tracker.peers(), 20);
 }
 
 /// S5: many workers at a bound never store more than it and one for each, and lose count of nobody.
