@@ -157,15 +157,20 @@ mod tests {
             .map(|slots| slots.lock().unwrap().len())
             .sum();
         assert!(stored > STRIPES * SLOTS / 2, "{stored}");
-        let mut found = 0;
+        let (mut found, mut light) = (0, 0);
         for _ in 0..100 {
             if let Some(drawn) = heavy.draw(peer(1, 0).ip, &loads, &mut rng) {
-                assert_eq!(drawn.ip, peer(7, 0).ip);
                 heavy.forget(&drawn);
-                found += 1;
+                // Now and then somebody looks heavier than he is: counts are never too low, and rarely too high.
+                let count = if drawn.ip == peer(7, 0).ip {
+                    &mut found
+                } else {
+                    &mut light
+                };
+                *count += 1;
             }
         }
-        assert!(found > 20, "{found}");
+        assert!(found > 20 && light < found, "{found} {light}");
         assert!(heavy.draw(peer(7, 0).ip, &loads, &mut rng).is_none());
     }
 
