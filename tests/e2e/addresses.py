@@ -79,7 +79,7 @@ def check(lab, folder):
 
     def answers_from(*addresses):
         for address in addresses:
-            wait(f"a reply from {address}", lambda: has_answered(address), 10)
+            wait(f"a reply from {address}", lambda: has_answered(address))
 
     for kind in (Retracker, V4AndV6, DualStack):
         tracker = kind(host, os.path.join(folder, kind.__name__))
@@ -131,7 +131,7 @@ def link_local(host):
         done = subprocess.run(["ip", "-n", host.name, "-6", "address", "show", "dev", "eth0", "scope", "link", "-tentative"],
                               capture_output=True, text=True, check=True)
         return re.search(r"inet6 (fe80\S*)/", done.stdout)
-    wait("a link-local address", lambda: seen() is not None, 10)
+    wait("a link-local address", lambda: seen() is not None)
     return seen()[1]
 
 
