@@ -6,7 +6,7 @@
 //! the same address or of all, whichever bound it is. People who run the tracker have some places that nobody else can take.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,6 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::wheel::Tick;
 use crate::metrics::{Gauge, Metrics};
+use crate::tracker::subscriber;
 
 /// Places beyond the bound in all that only connections of admin networks get.
 const ADMIN_PLACES: usize = 32;
@@ -126,7 +127,7 @@ impl Holds {
                 given_away.push(found);
                 Some(())
             };
-            let address = bounds.per_address.map(|_| prefix(ip));
+            let address = bounds.per_address.map(|_| subscriber(ip));
             if let (Some(address), Some(most)) = (address, bounds.per_address) {
                 let held = places.by_address.get(&address).map_or(0, Vec::len);
                 if held >= usize::try_from(most).unwrap_or(usize::MAX) {
@@ -304,14 +305,6 @@ impl Drop for Hold {
             places.release(&self.place);
             self.holds.metrics.lower(Gauge::Connections, 1);
         }
-    }
-}
-
-/// Whom a v6 connection counts for: its /64, which one subscriber has whole.
-fn prefix(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
     }
 }
 

@@ -69,6 +69,7 @@ pub use reach::{is_link_local, is_reachable};
 pub use realm::Realm;
 pub use settings::Settings;
 pub use stored::{StoredPeer, StoredSwarm};
+pub use subscriber::subscriber;
 pub use zones::{DEPTH_MOST, ZoneRule, Zones, ZonesError};
 
 use callers::Callers;

@@ -1,7 +1,7 @@
 //! What counts as one subscriber: a v4 address, or a whole /64 of v6, since a line has all of one. And the networks around it
 //! that may be in one hand, with what an entry weighs there.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -50,6 +50,14 @@ pub(super) fn prefix(ip: IpAddr, bits: u32) -> u128 {
             0xffff_0000_0000 | u128::from(u64::from(ip.to_bits()) >> 32_u32.saturating_sub(bits))
         }
         IpAddr::V6(ip) => ip.to_bits() >> 128_u32.saturating_sub(bits).min(127),
+    }
+}
+
+/// The address that stands for a subscriber: the v4 address itself, or the first of the /64.
+pub fn subscriber(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+        v4 => v4,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who is at the other end of a request: the address that counts, whether it is an administrator's, and whether the way to it
 //! is encrypted.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderValue};
@@ -70,12 +70,4 @@ pub(super) fn is_secure(state: &State, request: &HttpRequest) -> bool {
         .get("X-Forwarded-Proto")
         .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
     says_https && origin.believes(socket(request))
-}
-
-/// Who counts as one: a v4 address, or a v6 /64, which is what one subscriber has.
-pub(super) fn network_of(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
-        v4 => v4,
-    }
 }

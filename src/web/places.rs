@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::caller::{Caller, network_of};
+use super::caller::Caller;
+use crate::tracker::subscriber;
 
 /// Places that only admin networks can take.
 pub(super) const ADMIN_PLACES: usize = 64;
@@ -59,7 +60,7 @@ impl Places {
             taken.admins += 1;
             return Some(self.place(None));
         }
-        let network = network_of(caller.ip);
+        let network = subscriber(caller.ip);
         let own = taken.by_network.get(&network).copied().unwrap_or(0);
         if taken.others >= self.most || own >= self.most_per_network {
             return None;

@@ -10,7 +10,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::caller::{Caller, network_of};
+use super::caller::Caller;
+use crate::tracker::subscriber;
 
 /// Networks remembered at most; the one whose last try is oldest goes first.
 const MOST_NETWORKS: usize = 10_000;
@@ -54,7 +55,7 @@ impl Throttle {
 
     /// Counts a try as failed until [`Throttle::forgive`] says otherwise. `Err` is how long the caller has to wait.
     pub(super) fn begin(&self, caller: Caller, now: Duration) -> Result<(), Duration> {
-        let network = network_of(caller.ip);
+        let network = subscriber(caller.ip);
         self.with(|tries| {
             let is_vouched_for = caller.is_admin || tries.known.contains(&network);
             if !is_vouched_for {
@@ -70,7 +71,7 @@ impl Throttle {
 
     /// Takes the last try back: its password was never looked at.
     pub(super) fn forgive_one(&self, caller: Caller) {
-        let network = network_of(caller.ip);
+        let network = subscriber(caller.ip);
         self.with(|tries| {
             if let Some(own) = tries.by_network.get_mut(&network) {
                 own.pop();
@@ -82,7 +83,7 @@ impl Throttle {
 
     /// Forgets the tries of a network after its right password, and remembers the network.
     pub(super) fn forgive(&self, caller: Caller) {
-        let network = network_of(caller.ip);
+        let network = subscriber(caller.ip);
         self.with(|tries| {
             tries.by_network.remove(&network);
             tries.in_all.retain(|(_, own)| *own != network);
