@@ -12,7 +12,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use retracker::clock::Seconds;
 use retracker::metrics::Metrics;
 use retracker::tracker::{
-    Announce, Event, InfoHash, PeerId, PeerList, Settings, Tracker, Turn, ZoneRule, Zones,
+    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Settings, Tracker, ZoneRule,
+    Zones,
 };
 
 const NOW: Seconds = Seconds::START;
@@ -68,16 +69,16 @@ fn fill(tracker: &Tracker, torrent: u32, peers: u32) {
     let mut rng = fastrand::Rng::with_seed(1);
     let mut list = PeerList::default();
     for number in 0..peers {
-        let mut turn = Turn {
+        let mut context = AnnounceContext {
             now: NOW,
             rng: &mut rng,
-            sheet: tracker.metrics().sheet(0),
+            counters: tracker.metrics().counters(0),
         };
         let asked = Announce {
             num_want: Some(0),
             ..announce(torrent, number)
         };
-        tracker.announce(&asked, &mut turn, &mut list).unwrap();
+        tracker.announce(&asked, &mut context, &mut list).unwrap();
     }
 }
 
@@ -103,14 +104,14 @@ fn run(tracker: &Tracker, peers: u32, count: u64, worker: usize) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
     let start = Instant::now();
     for asked in asked.iter().cycle().take(usize::try_from(count).unwrap()) {
-        let mut turn = Turn {
+        let mut context = AnnounceContext {
             now: NOW,
             rng: &mut rng,
-            sheet: tracker.metrics().sheet(worker),
+            counters: tracker.metrics().counters(worker),
         };
         black_box(
             tracker
-                .announce(black_box(asked), &mut turn, &mut list)
+                .announce(black_box(asked), &mut context, &mut list)
                 .unwrap(),
         );
     }
@@ -191,13 +192,13 @@ fn announce_at_random(
             info_hash: *rng.choice(hashes).unwrap(),
             ..announce_of(rng.u32(0..peers))
         };
-        let sheet = tracker.metrics().sheet(worker);
-        let mut turn = Turn {
+        let counters = tracker.metrics().counters(worker);
+        let mut context = AnnounceContext {
             now: NOW,
             rng: &mut rng,
-            sheet,
+            counters,
         };
-        black_box(tracker.announce(&asked, &mut turn, &mut list).unwrap());
+        black_box(tracker.announce(&asked, &mut context, &mut list).unwrap());
     }
 }
 

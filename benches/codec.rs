@@ -6,9 +6,12 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use retracker::http::head::{self, Parsed};
-use retracker::http::query::{self, Parameters};
-use retracker::http::reply::{self, Form, Frame};
+use retracker::http::codec::head;
+use retracker::http::codec::head::Parsed;
+use retracker::http::codec::query;
+use retracker::http::codec::query::Parameters;
+use retracker::http::codec::reply;
+use retracker::http::codec::reply::{Form, Frame};
 use retracker::tracker::{AnnounceReply, PeerList, ScrapeReply};
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));

@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use retracker::clock::Seconds;
 use retracker::metrics::Metrics;
-use retracker::tracker::{Announce, Event, InfoHash, PeerId, PeerList, Settings, Tracker, Turn};
+use retracker::tracker::{
+    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Settings, Tracker,
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -59,12 +61,14 @@ fn bytes_per_torrent(torrents: u32, peers: u32, is_v4: bool, keep_peer_ids: bool
                 event: Event::Started,
                 num_want: Some(0),
             };
-            let mut turn = Turn {
+            let mut context = AnnounceContext {
                 now: Seconds::START,
                 rng: &mut rng,
-                sheet: tracker.metrics().sheet(0),
+                counters: tracker.metrics().counters(0),
             };
-            tracker.announce(&announce, &mut turn, &mut list).unwrap();
+            tracker
+                .announce(&announce, &mut context, &mut list)
+                .unwrap();
         }
     }
     let stats = region.change();

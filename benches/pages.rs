@@ -10,8 +10,10 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use retracker::clock::Seconds;
 use retracker::metrics::Metrics;
-use retracker::tracker::census::{PeerOrder, PeersQuery, TorrentOrder, TorrentsQuery};
-use retracker::tracker::{Announce, Event, InfoHash, PeerId, PeerList, Settings, Tracker, Turn};
+use retracker::tracker::report::census::{PeerOrder, PeersQuery, TorrentOrder, TorrentsQuery};
+use retracker::tracker::{
+    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Settings, Tracker,
+};
 
 // As the program has it: what a page costs is in part what its memory costs.
 #[global_allocator]
@@ -55,12 +57,14 @@ fn full() -> Tracker {
             },
             num_want: Some(0),
         };
-        let mut turn = Turn {
+        let mut context = AnnounceContext {
             now: NOW.minus(rng.u32(..1_800)),
             rng: &mut fastrand::Rng::with_seed(2),
-            sheet: metrics.sheet(0),
+            counters: metrics.counters(0),
         };
-        tracker.announce(&announce, &mut turn, &mut list).unwrap();
+        tracker
+            .announce(&announce, &mut context, &mut list)
+            .unwrap();
     }
     tracker
 }

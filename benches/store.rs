@@ -20,8 +20,11 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use retracker::clock::Clock;
 use retracker::metrics::Metrics;
-use retracker::snapshot::{self, Mailbox, Moment};
-use retracker::tracker::{Announce, Event, InfoHash, PeerId, PeerList, Settings, Tracker, Turn};
+use retracker::snapshot;
+use retracker::snapshot::{Mailbox, Moment};
+use retracker::tracker::{
+    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Settings, Tracker,
+};
 
 /// Phases without and with snapshots take turns, so that a bad moment of the machine hits both; medians are compared.
 const PHASES: u32 = 5;
@@ -184,12 +187,14 @@ impl Load {
             event: Event::None,
             num_want: None,
         };
-        let mut turn = Turn {
+        let mut context = AnnounceContext {
             now: self.clock.now(),
             rng,
-            sheet: self.tracker.metrics().sheet(0),
+            counters: self.tracker.metrics().counters(0),
         };
-        self.tracker.announce(&announce, &mut turn, list).unwrap();
+        self.tracker
+            .announce(&announce, &mut context, list)
+            .unwrap();
     }
 
     /// Latencies of announces in idle phases, and in phases with full snapshots one after another and a sweep every second.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use retracker::clock::Seconds;
 use retracker::metrics::Metrics;
-use retracker::tracker::{Settings, Tracker, Turn};
+use retracker::tracker::{AnnounceContext, Settings, Tracker};
 use retracker::udp::connection_id::ConnectionIds;
 use retracker::udp::handler::Handler;
 use retracker::udp::packet::{MAX_REPLY_V4, PROTOCOL_ID};
@@ -53,13 +53,13 @@ impl Rig {
     }
 
     fn answer(&mut self, datagram: &[u8], source: SocketAddr) -> Option<usize> {
-        let mut turn = Turn {
+        let mut context = AnnounceContext {
             now: NOW,
             rng: &mut self.rng,
-            sheet: self.metrics.sheet(0),
+            counters: self.metrics.counters(0),
         };
         self.handler
-            .answer(datagram, source, &mut turn, &mut self.out)
+            .answer(datagram, source, &mut context, &mut self.out)
     }
 }
 

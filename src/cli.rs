@@ -9,9 +9,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, Loader, Override};
-use crate::shown;
-use crate::tools::{bench, check, database_view, hash_password, import, simulate, token, zones};
+use crate::config::{Loader, Override};
+use crate::lab::{bench, simulate};
+use crate::tools::{check, database_view, hash_password, import, token, zones};
+use crate::{config, shown};
 
 /// The exit code of a configuration that cannot be used: `EX_CONFIG`.
 pub const BAD_CONFIGURATION: u8 = 78;
@@ -89,7 +90,7 @@ pub fn obey(arguments: Arguments) -> ExitCode {
                 tell(&shown::on_one_line(&format_args!("warning: {warning}")));
             }
             if is_print {
-                print(&loaded.print());
+                print(&config::printed(&loaded));
             } else {
                 print("the configuration can be used\n");
             }

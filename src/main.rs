@@ -3,9 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use retracker::app;
-use retracker::cli::{self, Arguments};
-use retracker::logging;
+use retracker::cli::Arguments;
+use retracker::{app, cli, logging};
 
 /// Swarms are very many small lists that grow by little: this allocator wastes the least on them.
 #[global_allocator]

@@ -10,9 +10,10 @@ use arc_swap::ArcSwap;
 
 use crate::clock::{Clock, Seconds};
 use crate::metrics::Gauge;
-use crate::parts::{self, End};
+use crate::supervise;
+use crate::supervise::Exit;
 use crate::tracker::Tracker;
-use crate::tracker::census::Census;
+use crate::tracker::report::census::Census;
 
 /// How often it looks whether something is due, and gives a sign of life.
 const TICK: Duration = Duration::from_secs(1);
@@ -21,7 +22,7 @@ const TICK: Duration = Duration::from_secs(1);
 const CENSUS_SHARE: u64 = 50;
 
 /// The least time from one sweep to the next, however many torrents wait for one.
-const SWEEP_LEAST: u32 = 5;
+const MIN_SWEEP: u32 = 5;
 
 /// How often it works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub fn start(
     clock: Clock,
     census: Arc<ArcSwap<Census>>,
     counted: Counted,
-    ends: Sender<End>,
+    ends: Sender<Exit>,
 ) -> io::Result<Running> {
     let (orders, received) = channel();
     let now = clock.now();
@@ -80,7 +81,7 @@ pub fn start(
         swept: now,
         counted_at: now,
     };
-    let thread = parts::start("reaper", ends, move || {
+    let thread = supervise::start("reaper", ends, move || {
         reaper.run(&received);
         Ok(())
     })?;
@@ -134,7 +135,7 @@ impl Reaper {
         let metrics = self.tracker.metrics();
         metrics.set(Gauge::ReaperAlive, now.raw().into());
         let since = now.since(self.swept);
-        let is_pressed = since >= SWEEP_LEAST && self.tracker.has_surplus();
+        let is_pressed = since >= MIN_SWEEP && self.tracker.has_surplus();
         if is_pressed || since >= seconds(self.settings.sweep_period) {
             self.swept = now;
             self.sweep(now);

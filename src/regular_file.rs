@@ -26,18 +26,18 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads a regular file of at most `most_bytes`.
+/// Reads a regular file of at most `max_bytes`.
 ///
 /// # Errors
 /// As [`open`], and [`io::ErrorKind::FileTooLarge`] when there is more in it.
-pub fn read(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
+pub fn read(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // What it is said to hold may be more or less than what comes.
-    open(path)?.take(most_bytes + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most_bytes {
+    open(path)?.take(max_bytes + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
-            format!("it is larger than {most_bytes} bytes, the most that is read of such a file"),
+            format!("it is larger than {max_bytes} bytes, the most that is read of such a file"),
         ));
     }
     Ok(bytes)

@@ -3,7 +3,8 @@
 use std::fs;
 
 use log::LevelFilter;
-use retracker::logging::{self, Format, Settings};
+use retracker::logging;
+use retracker::logging::{Format, Settings};
 
 /// C10, R8
 #[test]

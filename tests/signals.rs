@@ -72,11 +72,11 @@ fn log_in(folder: &Path) -> String {
 
 /// Starts the program `times` times, sends `signal` after 0 to 300 ms, and SIGTERM later when it should live on.
 fn try_early(signal: Signal, times: u16, from: u16, ends: bool) {
-    for turn in 0..times {
+    for context in 0..times {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = start(folder.path(), from + turn);
+        let mut child = start(folder.path(), from + context);
         wait_for_handlers(&child);
-        let delay = Duration::from_millis(300) * u32::from(turn) / u32::from(times);
+        let delay = Duration::from_millis(300) * u32::from(context) / u32::from(times);
         thread::sleep(delay);
         send(&child, signal);
         if !ends {

@@ -15,12 +15,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use retracker::clock::Seconds;
-use retracker::http::head::{self, Parsed};
-use retracker::http::query::Parameters;
-use retracker::http::reply::{self, Form, Frame};
+use retracker::http::codec::head;
+use retracker::http::codec::head::Parsed;
+use retracker::http::codec::query::Parameters;
+use retracker::http::codec::reply;
+use retracker::http::codec::reply::{Form, Frame};
 use retracker::metrics::Metrics;
 use retracker::tracker::{
-    Announce, Event, InfoHash, PeerId, PeerList, Settings, Tracker, Turn, ZoneRule, Zones,
+    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Settings, Tracker, ZoneRule,
+    Zones,
 };
 use retracker::udp::connection_id::ConnectionIds;
 use retracker::udp::handler::Handler;
@@ -131,14 +134,14 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
     let mut list = PeerList::default();
     let now = Seconds::START;
     for peer in 0..swarms.peers {
-        let mut turn = Turn {
+        let mut context = AnnounceContext {
             now,
             rng: &mut rng,
-            sheet: metrics.sheet(0),
+            counters: metrics.counters(0),
         };
         let announce = announce(peer, swarms, Event::Started);
         tracker
-            .announce(&announce, &mut turn, &mut list)
+            .announce(&announce, &mut context, &mut list)
             .expect("nobody is refused");
     }
     let ids = ConnectionIds::from_key(&[9; 16]);
@@ -161,14 +164,14 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
         let round = number / swarms.peers % 2;
         let at = number.wrapping_mul(1_999) % swarms.peers + round * swarms.peers;
         let said = &said[at as usize];
-        let mut turn = Turn {
+        let mut context = AnnounceContext {
             now,
             rng: &mut rng,
-            sheet: metrics.sheet(0),
+            counters: metrics.counters(0),
         };
         match layer {
             Layer::Core => {
-                let reply = tracker.announce(black_box(&said.announce), &mut turn, &mut list);
+                let reply = tracker.announce(black_box(&said.announce), &mut context, &mut list);
                 black_box(reply.expect("nobody is refused"));
             }
             Layer::Http => {
@@ -177,7 +180,7 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
                     request,
                     said.announce.ip,
                     &tracker,
-                    &mut turn,
+                    &mut context,
                     &mut list,
                     &mut out,
                 );
@@ -186,7 +189,7 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
             Layer::Udp => {
                 let source = SocketAddr::new(said.announce.ip, said.announce.port);
                 let datagram = black_box(&said.datagram);
-                let length = handler.answer(datagram, source, &mut turn, &mut datagram_out);
+                let length = handler.answer(datagram, source, &mut context, &mut datagram_out);
                 assert!(black_box(length) >= Some(20), "a reply");
             }
         }
@@ -240,7 +243,7 @@ fn answer_http(
     request: &[u8],
     ip: IpAddr,
     tracker: &Tracker,
-    turn: &mut Turn<'_>,
+    context: &mut AnnounceContext<'_>,
     list: &mut PeerList,
     out: &mut Vec<u8>,
 ) {
@@ -251,7 +254,7 @@ fn answer_http(
     let parameters = Parameters::read(head.query, b"");
     let announce = parameters.announce(ip).expect("a whole announce");
     let replied = tracker
-        .announce(&announce, turn, list)
+        .announce(&announce, context, list)
         .expect("nobody is refused");
     let form = Form {
         is_compact: true,

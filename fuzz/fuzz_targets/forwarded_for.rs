@@ -5,8 +5,9 @@
 use std::net::IpAddr;
 
 use libfuzzer_sys::fuzz_target;
-use retracker::origin::{self, ClientAddress, Forwarding, Mode, Origin};
-use retracker::tracker::is_reachable;
+use retracker::net::client_address;
+use retracker::net::client_address::{ClientAddress, Forwarding, Mode, Origin};
+use retracker::net::is_reachable;
 
 fuzz_target!(|input: (bool, IpAddr, Vec<(u8, Vec<u8>)>)| {
     let (is_trusted, stranger, lines) = input;
@@ -33,7 +34,7 @@ fuzz_target!(|input: (bool, IpAddr, Vec<(u8, Vec<u8>)>)| {
             assert!(!ip.is_loopback() && !origin.trusted_proxies.covers(ip));
             let texts = lines.iter().flat_map(|(_, value)| value.split(|byte| *byte == b','));
             let whole = lines.iter().map(|(_, value)| value.as_slice());
-            assert!(texts.chain(whole).any(|text| origin::parse(text) == Some(ip)));
+            assert!(texts.chain(whole).any(|text| client_address::parse(text) == Some(ip)));
         }
     } else {
         assert_eq!(caller.address.known(), Some(socket).filter(|ip| is_reachable(*ip)));

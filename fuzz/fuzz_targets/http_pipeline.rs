@@ -6,11 +6,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use retracker::http::head::{self, Parsed};
-use retracker::http::{Ending, Settings, Talk};
+use retracker::http::codec::head;
+use retracker::http::codec::head::Parsed;
+use retracker::http::{Ending, Settings, SocketlessConnection};
 use retracker::metrics::Metrics;
-use retracker::origin::{Mode, Origin};
-use retracker::tracker::{self, Tracker};
+use retracker::net::client_address::{Mode, Origin};
+use retracker::tracker;
+use retracker::tracker::Tracker;
 
 const SOCKET: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -36,7 +38,7 @@ fn talk(is_behind_proxy: bool, pieces: &[usize], bytes: &[u8]) -> (Vec<u8>, Opti
     let mode = if is_behind_proxy { Mode::Proxy } else { Mode::Direct };
     let origin = Origin { mode, ..Origin::default() };
     let settings = Settings { origin, max_request_bytes: 512, run_gc_key: "gc".into(), ..Settings::default() };
-    let mut talk = Talk::new(&tracker, settings, SOCKET, 7);
+    let mut talk = SocketlessConnection::new(&tracker, settings, SOCKET, 7);
     let mut out = Vec::new();
     let mut rest = bytes;
     let mut lengths = pieces.iter().chain(std::iter::repeat(pieces.last().unwrap_or(&1)));

@@ -4,8 +4,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use libfuzzer_sys::fuzz_target;
-use retracker::http::head::{self, Parsed};
-use retracker::http::query::{self, Parameters};
+use retracker::http::codec::head;
+use retracker::http::codec::head::Parsed;
+use retracker::http::codec::query;
+use retracker::http::codec::query::Parameters;
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

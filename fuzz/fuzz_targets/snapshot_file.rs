@@ -11,7 +11,8 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use retracker::clock::{Clock, Wall};
 use retracker::metrics::Metrics;
-use retracker::snapshot::{self, Moment};
+use retracker::snapshot;
+use retracker::snapshot::Moment;
 use retracker::tracker::{Settings, Tracker};
 use tempfile::TempDir;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use retracker::clock::Seconds;
 use retracker::metrics::Metrics;
-use retracker::tracker::{Settings, Tracker, Turn};
+use retracker::tracker::{AnnounceContext, Settings, Tracker};
 use retracker::udp::connection_id::ConnectionIds;
 use retracker::udp::handler::Handler;
 use retracker::udp::packet::{MAX_REPLY_V4, MAX_REPLY_V6, PROTOCOL_ID};
@@ -68,12 +68,12 @@ impl Rig {
             *place = id.to_be_bytes();
         }
         let mut out = [0; MAX_REPLY_V4];
-        let mut turn = Turn {
+        let mut context = AnnounceContext {
             now,
             rng: &mut self.rng,
-            sheet: self.metrics.sheet(0),
+            counters: self.metrics.counters(0),
         };
-        let Some(length) = self.handler.answer(&datagram, source, &mut turn, &mut out) else {
+        let Some(length) = self.handler.answer(&datagram, source, &mut context, &mut out) else {
             return;
         };
         let shown = datagram.first_chunk().map_or(0, |id| u64::from_be_bytes(*id));
@@ -88,7 +88,7 @@ impl Rig {
         let other = SocketAddr::from(([192, 0, 2, host.wrapping_add(1)], 8_080));
         for from in [source, other] {
             let mut again = [0; MAX_REPLY_V4];
-            let answer = self.handler.answer(reply, from, &mut turn, &mut again);
+            let answer = self.handler.answer(reply, from, &mut context, &mut again);
             assert_eq!(answer, None, "{from} sends {}", reply.escape_ascii());
         }
     }

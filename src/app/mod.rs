@@ -2,13 +2,13 @@
 //! in order. The only place that knows all parts.
 //!
 //! - `connection_key.rs` keeps what UDP clients are known by over a restart.
-//! - `doors.rs` ties the parts to each other by closures.
+//! - `backend.rs` ties the parts to each other by closures.
 //! - `reload.rs` puts a new configuration in force.
 //! - `service.rs` speaks to the service manager: sockets handed over, readiness, watchdog.
 //! - `signals.rs` catches what an operator sends.
 
+mod backend;
 mod connection_key;
-mod doors;
 mod reload;
 mod service;
 mod signals;
@@ -26,15 +26,15 @@ use arc_swap::ArcSwap;
 use crate::clock::Clock;
 use crate::config::{Loaded, Loader};
 use crate::metrics::Metrics;
-use crate::origin::Origin;
-use crate::parts::End;
+use crate::net::client_address::Origin;
 use crate::snapshot::Moment;
+use crate::supervise::Exit;
 use crate::tracker::Tracker;
-use crate::tracker::census::Census;
+use crate::tracker::report::census::Census;
 use crate::{http, logging, reaper, snapshot, udp, web};
 use service::Service;
+use signals::Command;
 pub use signals::Signals;
-use signals::Wish;
 
 /// How often the main thread looks for signals and at the parts' signs of life.
 const LOOK: Duration = Duration::from_millis(100);
@@ -53,7 +53,7 @@ pub struct App {
     reaper: reaper::Running,
     mailbox: snapshot::Mailbox,
     snapshots: JoinHandle<()>,
-    ends: Receiver<End>,
+    ends: Receiver<Exit>,
     addresses: Vec<SocketAddr>,
     udp_addresses: Vec<SocketAddr>,
     origin: Arc<ArcSwap<Origin>>,
@@ -67,7 +67,7 @@ pub enum Outcome {
     /// It was told to.
     Stopped,
     /// A part ended by itself.
-    Failed(End),
+    Failed(Exit),
 }
 
 impl App {
@@ -82,8 +82,8 @@ impl App {
         let (ends_in, ends) = channel();
         let http = http::bind(&config.http, inherited.tcp).context("HTTP cannot listen")?;
         let mut udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
-        let first_sheet = http.workers();
-        let metrics = Arc::new(Metrics::new(first_sheet + udp.threads()));
+        let first_worker = http.workers();
+        let metrics = Arc::new(Metrics::new(first_worker + udp.threads()));
         let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
         reload::fill(&tracker, &config, None, clock)?;
         let database = snapshot::open(&config.snapshot, clock.wall())?;
@@ -92,9 +92,9 @@ impl App {
             udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);
         }
         let (mailbox, snapshots) = restored.start(Arc::clone(&tracker), clock, ends_in.clone())?;
-        doors::restore_ledger(&tracker, &mailbox);
+        backend::restore_zone_statistics(&tracker, &mailbox);
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
-        let counted = doors::ledger_keeper(&tracker, &mailbox, clock);
+        let counted = backend::statistics_keeper(&tracker, &mailbox, clock);
         let periods = reload::reaper_settings(&config);
         let reaper = reaper::start(
             periods,
@@ -105,26 +105,31 @@ impl App {
             ends_in.clone(),
         )?;
         let (addresses, udp_addresses) = (http.addresses(), udp.addresses().to_vec());
-        let hall = Arc::new(doors::Hall::default());
-        let http = http.reporting(hall.reports());
-        let http = http.start(&tracker, clock, Some(hall.entrance()), &ends_in)?;
+        let queue = Arc::new(backend::HandoverQueue::default());
+        let http = http.reporting(queue.reports());
+        let http = http.start(&tracker, clock, Some(queue.entrance()), &ends_in)?;
         let origin = Arc::new(ArcSwap::from_pointee(config.http.origin.clone()));
         let loaded = Arc::new(ArcSwap::from_pointee(loaded));
-        let doors = doors::Making {
+        let backend = backend::BackendParts {
             mailbox: &mailbox,
             census,
             origin: Arc::clone(&origin),
             loaded: Arc::clone(&loaded),
             routes: http.routes(),
         };
-        let house = web::House {
+        let dependencies = web::Dependencies {
             tracker: Arc::clone(&tracker),
             clock,
         };
-        let web = web::start(config.web.clone(), house, doors.make(), ends_in.clone())
-            .context("the pages cannot start")?;
-        hall.open(web.acceptor(), web.reports());
-        let udp = udp.start(&tracker, clock, first_sheet, &ends_in)?;
+        let web = web::start(
+            config.web.clone(),
+            dependencies,
+            backend.make(),
+            ends_in.clone(),
+        )
+        .context("the pages cannot start")?;
+        queue.open(web.acceptor(), web.reports());
+        let udp = udp.start(&tracker, clock, first_worker, &ends_in)?;
         Ok(App {
             clock,
             tracker,
@@ -171,14 +176,14 @@ impl App {
                 Ok(end) => return Outcome::Failed(end),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
-            for wish in signals.wishes() {
-                match wish {
-                    Wish::Reload => {
+            for command in signals.wishes() {
+                match command {
+                    Command::Reload => {
                         self.reload(loader, log);
                         log.reopen();
                     }
-                    Wish::Reopen => log.reopen(),
-                    Wish::Stop => return Outcome::Stopped,
+                    Command::Reopen => log.reopen(),
+                    Command::Stop => return Outcome::Stopped,
                 }
             }
             if self.is_alive() {
@@ -206,7 +211,7 @@ impl App {
         self.web.stop();
         self.udp.stop();
         self.reaper.stop();
-        doors::keep_ledger(&self.tracker, &self.mailbox);
+        backend::keep_statistics(&self.tracker, &self.mailbox);
         self.mailbox.stop();
         drop(self.snapshots.join());
         let mut ended = self.ends.try_iter();
@@ -262,7 +267,7 @@ fn announce(app: &App) {
     }
 }
 
-fn describe(end: &End) -> String {
+fn describe(end: &Exit) -> String {
     let fault = end.fault.as_deref().unwrap_or("it ended by itself");
     format!("{} ended, so the tracker stops: {fault}", end.part)
 }

@@ -16,9 +16,10 @@ pub(super) fn fill(
     old: Option<&Config>,
     clock: Clock,
 ) -> Result<(), ZonesError> {
-    let is_same = old.is_some_and(|old| old.zones == config.zones && old.realms == config.realms);
+    let is_same = old
+        .is_some_and(|old| old.zones == config.zones && old.address_pairs == config.address_pairs);
     if !is_same {
-        let zones = Zones::new(&config.zones, &config.realms)?;
+        let zones = Zones::new(&config.zones, &config.address_pairs)?;
         if !zones.is_empty() {
             log::info!(
                 "{} zones, {} prefixes",

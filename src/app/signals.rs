@@ -17,7 +17,7 @@ const OTHERS: [i32; 8] = [
 
 /// What an operator wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Command {
     /// To end in order.
     Stop,
     /// To read the configuration anew.
@@ -69,17 +69,17 @@ impl Signals {
     }
 
     /// What the signals that have come since the last call ask for; each at most once.
-    pub(super) fn wishes(&mut self) -> Vec<Wish> {
-        let wish = |signal| match signal {
-            SIGHUP => Some(Wish::Reload),
-            SIGUSR1 => Some(Wish::Reopen),
-            signal if ENDING.contains(&signal) => Some(Wish::Stop),
+    pub(super) fn wishes(&mut self) -> Vec<Command> {
+        let command = |signal| match signal {
+            SIGHUP => Some(Command::Reload),
+            SIGUSR1 => Some(Command::Reopen),
+            signal if ENDING.contains(&signal) => Some(Command::Stop),
             signal => {
                 log::debug!("signal {signal} means nothing to the tracker");
                 None
             }
         };
-        self.come.pending().filter_map(wish).collect()
+        self.come.pending().filter_map(command).collect()
     }
 }
 
@@ -97,8 +97,8 @@ mod tests {
         }
         let wishes = signals.wishes();
         assert_eq!(wishes.len(), 3, "{wishes:?}");
-        for wish in [Wish::Reload, Wish::Reopen, Wish::Stop] {
-            assert!(wishes.contains(&wish), "{wish:?}");
+        for command in [Command::Reload, Command::Reopen, Command::Stop] {
+            assert!(wishes.contains(&command), "{command:?}");
         }
         assert_eq!(signals.wishes(), []);
         // The other tests of this process can be interrupted again.

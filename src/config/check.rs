@@ -3,13 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Config;
-use super::problem::Place;
-use super::sources::{Places, named};
-use crate::tracker::Realm;
+use super::problem::Location;
+use super::problem::{Locations, named};
+use crate::net::AddressPair;
 
 /// Adds a warning for everything that is odd.
-pub(super) fn check(config: &Config, places: &Places, warnings: &mut Vec<String>) {
-    let place = |section, key| named(places, section, key);
+pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
+    let location = |section, key| named(locations, section, key);
     let is_all_of_v6_only = |addresses: &[SocketAddr]| {
         addresses.iter().all(SocketAddr::is_ipv6)
             && addresses
@@ -17,23 +17,23 @@ pub(super) fn check(config: &Config, places: &Places, warnings: &mut Vec<String>
                 .any(|address| address.ip().is_unspecified())
     };
     if is_all_of_v6_only(&config.http.listen) {
-        let place = place("TRACKER", "host");
+        let location = location("TRACKER", "host");
         warnings.push(format!(
-            "{place} is all of IPv6 only: IPv4 clients are not served; `host = 0.0.0.0 ::`, or no host at all, serves both"
+            "{location} is all of IPv6 only: IPv4 clients are not served; `host = 0.0.0.0 ::`, or no host at all, serves both"
         ));
     }
     let tracker = &config.tracker;
     if tracker.peer_expire_factor < 2.0 {
-        let place = place("TRACKER", "peer_expire_factor");
+        let location = location("TRACKER", "peer_expire_factor");
         warnings.push(format!(
-            "{place} is below 2 and counts as 2: a client may be late once"
+            "{location} is below 2 and counts as 2: a client may be late once"
         ));
     }
     if tracker.num_want > tracker.max_num_want {
-        let place = place("TRACKER", "numwant");
+        let location = location("TRACKER", "numwant");
         let most = tracker.max_num_want;
         warnings.push(format!(
-            "{place} is above max_numwant: {most} peers are handed out"
+            "{location} is above max_numwant: {most} peers are handed out"
         ));
     }
     let private = PRIVATE
@@ -41,44 +41,44 @@ pub(super) fn check(config: &Config, places: &Places, warnings: &mut Vec<String>
         .filter(|(ip, _)| config.ignore_ip.covers(*ip));
     let private: Vec<&str> = private.map(|(_, network)| *network).collect();
     if !private.is_empty() {
-        let place = place("TRACKER", "ignore_ip");
+        let location = location("TRACKER", "ignore_ip");
         let networks = private.join(", ");
         warnings.push(format!(
-            "{place} refuses private addresses ({networks}); subscribers who have one get no peers"
+            "{location} refuses private addresses ({networks}); subscribers who have one get no peers"
         ));
     }
     let reports = &config.http.reported;
     // Where both networks are of one size, nobody has to tell.
-    let is_told = config.realms.iter().all(Realm::is_one_to_one);
+    let is_told = config.address_pairs.iter().all(AddressPair::is_one_to_one);
     if reports.ignore && !is_told {
-        let place = place("TRACKER", "address_pairs");
+        let location = location("TRACKER", "address_pairs");
         warnings.push(format!(
-            "{place} has no effect while ignore_reported_ip is on: nobody's inner address is learned"
+            "{location} has no effect while ignore_reported_ip is on: nobody's inner address is learned"
         ));
     }
-    reported(config, places, warnings);
+    reported(config, locations, warnings);
     if config.logging.log_file.is_none() && !config.logging.console_output {
-        let place = place("LOGGING", "console_output");
+        let location = location("LOGGING", "console_output");
         warnings.push(format!(
-            "{place} is off and there is no log_file: nothing is logged"
+            "{location} is off and there is no log_file: nothing is logged"
         ));
     }
 }
 
 /// The three options had other meanings in the original, in part opposite ones: whoever brings them along is told once.
-fn reported(config: &Config, places: &Places, warnings: &mut Vec<String>) {
-    let place = |key| {
-        places
+fn reported(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
+    let location = |key| {
+        locations
             .get(&("TRACKER", key))
-            .filter(|place| **place != Place::Default)
+            .filter(|location| **location != Location::Default)
     };
     if config.http.reported.ignore {
         return;
     }
     let named = ["verify_reported_ip", "ignore_reported_ip"]
         .into_iter()
-        .find_map(|key| Some((place(key)?, key)));
-    let Some((place, key)) = named else {
+        .find_map(|key| Some((location(key)?, key)));
+    let Some((location, key)) = named else {
         return;
     };
     let meaning = if config.http.reported.verify {
@@ -88,7 +88,7 @@ fn reported(config: &Config, places: &Places, warnings: &mut Vec<String>) {
         "any public address that a client reports counts, so anybody can send your subscribers anywhere (the Flask \
          retracker took none)"
     };
-    warnings.push(format!("{place}: [TRACKER] {key}: {meaning}"));
+    warnings.push(format!("{location}: [TRACKER] {key}: {meaning}"));
 }
 
 /// An address of each private network that subscribers may have.

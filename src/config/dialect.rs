@@ -9,25 +9,25 @@ use ini::{Ini, ParseOption};
 /// One key with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    pub(super) section: String,
-    pub(super) key: String,
-    pub(super) value: String,
+    pub section: String,
+    pub key: String,
+    pub value: String,
     /// Where it begins, from 1.
-    pub(super) line: usize,
+    pub line: usize,
 }
 
 /// A whole file: sections in order, also those without keys, and keys in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Document {
-    pub(super) sections: Vec<(String, usize)>,
-    pub(super) entries: Vec<Entry>,
+    pub sections: Vec<(String, usize)>,
+    pub entries: Vec<Entry>,
 }
 
 /// A line that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    pub(super) line: usize,
-    pub(super) text: &'static str,
+    pub line: usize,
+    pub text: &'static str,
 }
 
 /// Reads a file: `=` or `:` between key and value, `#` and `;` comments at the start of a line or after two blanks (or a
@@ -118,7 +118,7 @@ impl Lines {
     fn split(self) -> Result<Document, Vec<Fault>> {
         let mut text = String::new();
         let mut document = Document::default();
-        let mut places = Vec::new();
+        let mut locations = Vec::new();
         for (number, line) in self.lines {
             match line {
                 Logical::Section(name) => {
@@ -128,7 +128,7 @@ impl Lines {
                 Logical::Entry { key, value } => {
                     // A backslash at the very end would pull the next line in, whatever the options say.
                     text.push_str(&format!("{key}={value} \n"));
-                    places.push(number);
+                    locations.push(number);
                 }
             }
         }
@@ -147,7 +147,7 @@ impl Lines {
                 .iter()
                 .map(move |(key, value)| (section, key, value))
         });
-        for ((section, key, value), line) in found.zip(places) {
+        for ((section, key, value), line) in found.zip(locations) {
             document.entries.push(Entry {
                 section: section.to_owned(),
                 key: key.to_owned(),

@@ -3,10 +3,10 @@
 /// One variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Variable {
-    pub(super) name: String,
-    pub(super) value: String,
+    pub name: String,
+    pub value: String,
     /// From 1.
-    pub(super) line: usize,
+    pub line: usize,
 }
 
 /// Reads the variables of a file. Lines without `=` are left out, as are lines that are not UTF-8: the file also serves other

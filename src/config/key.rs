@@ -1,7 +1,7 @@
 //! One row of the table of keys: everything that parsing, printing, the sample and the nearest-name search know of a key.
 
 use super::Config;
-use super::problem::Place;
+use super::problem::Location;
 use super::value::Slot;
 
 /// A section of the configuration file.
@@ -20,11 +20,11 @@ pub struct Section {
 /// A section whose keys are names that the operator gives.
 pub(super) struct Free {
     /// A line of it, for the sample.
-    pub(super) example: &'static str,
+    pub example: &'static str,
     /// Takes one key.
-    pub(super) read: fn(&mut Config, name: &str, text: &str, place: &Place) -> Result<(), String>,
+    pub read: fn(&mut Config, name: &str, text: &str, location: &Location) -> Result<(), String>,
     /// Its keys, values and where they were given, in order.
-    pub(super) write: fn(&Config) -> Vec<(String, String, Place)>,
+    pub(super) write: fn(&Config) -> Vec<(String, String, Location)>,
 }
 
 impl std::fmt::Debug for Free {
@@ -104,8 +104,8 @@ impl Key {
 /// Something that the original read and that means nothing here: accepted with one warning.
 #[derive(Debug)]
 pub(super) struct Retired {
-    pub(super) section: &'static str,
+    pub section: &'static str,
     /// `None` for the whole section.
-    pub(super) key: Option<&'static str>,
-    pub(super) why: &'static str,
+    pub key: Option<&'static str>,
+    pub why: &'static str,
 }

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::value::Slot;
-use crate::hosts::Hosts;
-use crate::reported::Pair;
-use crate::tracker::{ClientRule, Networks, is_reachable};
+use crate::net::hosts::Hosts;
+use crate::net::{AddressPair, Networks, is_reachable};
+use crate::tracker::ClientRule;
 
 /// The entries of a list.
 fn entries(text: &str) -> impl Iterator<Item = &str> {
@@ -60,7 +60,7 @@ pub(super) fn written(networks: impl IntoIterator<Item = IpNet>) -> String {
 }
 
 /// A set of networks.
-pub(super) struct NetworkList<'a>(pub(super) &'a mut Networks);
+pub(super) struct NetworkList<'a>(pub &'a mut Networks);
 
 impl Slot for NetworkList<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
@@ -90,7 +90,7 @@ fn short(network: IpNet) -> String {
 }
 
 /// A list of host names.
-pub(super) struct HostNames<'a>(pub(super) &'a mut Hosts);
+pub(super) struct HostNames<'a>(pub &'a mut Hosts);
 
 impl Slot for HostNames<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
@@ -123,22 +123,22 @@ impl Slot for HostNames<'_> {
 
 /// One place to listen at: an address, with a port or with the one that is configured apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Door {
+pub struct ListenAddress {
     /// The address; unspecified for all of its family.
     pub ip: IpAddr,
     /// The port, when it is given with the address.
     pub port: Option<u16>,
 }
 
-impl Door {
+impl ListenAddress {
     /// Every address of both families.
-    pub const ALL: [Door; 2] = [
-        Door::at(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        Door::at(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+    pub const ALL: [ListenAddress; 2] = [
+        ListenAddress::at(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        ListenAddress::at(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
     ];
 
-    const fn at(ip: IpAddr) -> Door {
-        Door { ip, port: None }
+    const fn at(ip: IpAddr) -> ListenAddress {
+        ListenAddress { ip, port: None }
     }
 
     /// The socket address, with `port` where none is given.
@@ -149,20 +149,20 @@ impl Door {
         }
     }
 
-    fn parse(text: &str) -> Result<Vec<Door>, String> {
+    fn parse(text: &str) -> Result<Vec<ListenAddress>, String> {
         let bare = text
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'));
-        let door = match (text.parse::<SocketAddr>(), bare.unwrap_or(text).parse()) {
-            (Ok(address), _) => Door {
+        let listen_address = match (text.parse::<SocketAddr>(), bare.unwrap_or(text).parse()) {
+            (Ok(address), _) => ListenAddress {
                 ip: address.ip(),
                 port: Some(address.port()),
             },
-            (Err(_), Ok(ip)) => Door::at(ip),
-            (Err(_), Err(_)) => return Door::named(text),
+            (Err(_), Ok(ip)) => ListenAddress::at(ip),
+            (Err(_), Err(_)) => return ListenAddress::named(text),
         };
         // A v4 address in v6 spelling is a v4 one; a v6 socket would refuse it.
-        let ip = door.ip.to_canonical();
+        let ip = listen_address.ip.to_canonical();
         if matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
             return Err(format!(
                 "`{text}` is a link-local address, which says nothing without its interface; `::` listens at it too"
@@ -171,15 +171,18 @@ impl Door {
         if !ip.is_unspecified() && !is_reachable(ip) {
             return Err(format!("`{text}` is no address that a host can have"));
         }
-        Ok(vec![Door { ip, ..door }])
+        Ok(vec![ListenAddress {
+            ip,
+            ..listen_address
+        }])
     }
 
-    fn named(text: &str) -> Result<Vec<Door>, String> {
+    fn named(text: &str) -> Result<Vec<ListenAddress>, String> {
         match text {
-            "*" => Ok(Door::ALL.to_vec()),
+            "*" => Ok(ListenAddress::ALL.to_vec()),
             "localhost" => Ok(vec![
-                Door::at(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-                Door::at(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+                ListenAddress::at(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                ListenAddress::at(IpAddr::V6(Ipv6Addr::LOCALHOST)),
             ]),
             _ => Err(format!("`{text}` is no address to listen at")),
         }
@@ -211,28 +214,32 @@ pub(super) fn distinct(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 }
 
 /// The places to listen at.
-pub(super) struct DoorList<'a>(pub(super) &'a mut Vec<Door>);
+pub(super) struct ListenAddressList<'a>(pub &'a mut Vec<ListenAddress>);
 
-impl Slot for DoorList<'_> {
+impl Slot for ListenAddressList<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
-        let mut doors: Vec<Door> = Vec::new();
+        let mut listen_addresses: Vec<ListenAddress> = Vec::new();
         for entry in entries(text) {
-            for door in Door::parse(entry)
+            for listen_address in ListenAddress::parse(entry)
                 .map_err(|fault| format!("{fault}; expected {}", self.expects()))?
             {
-                if doors.contains(&door) {
+                if listen_addresses.contains(&listen_address) {
                     return Err(format!("`{entry}` is given twice"));
                 }
-                doors.push(door);
+                listen_addresses.push(listen_address);
             }
         }
-        *self.0 = doors;
+        *self.0 = listen_addresses;
         Ok(())
     }
 
     fn write(&self) -> String {
-        let doors: Vec<String> = self.0.iter().map(|door| door.write()).collect();
-        doors.join(" ")
+        let listen_addresses: Vec<String> = self
+            .0
+            .iter()
+            .map(|listen_address| listen_address.write())
+            .collect();
+        listen_addresses.join(" ")
     }
 
     fn expects(&self) -> String {
@@ -246,8 +253,8 @@ impl Slot for DoorList<'_> {
 
 /// The beginnings of peer ids that are allowed, or those that are denied.
 pub(super) struct ClientList<'a> {
-    pub(super) rules: &'a mut Vec<ClientRule>,
-    pub(super) is_allowed: bool,
+    pub rules: &'a mut Vec<ClientRule>,
+    pub is_allowed: bool,
 }
 
 impl Slot for ClientList<'_> {
@@ -295,18 +302,18 @@ impl Slot for ClientList<'_> {
 }
 
 /// Pairs of prefixes, each as `internal=external`.
-pub(super) struct PairList<'a>(pub(super) &'a mut Vec<Pair>);
+pub(super) struct PairList<'a>(pub &'a mut Vec<AddressPair>);
 
 impl Slot for PairList<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
         let mut pairs = Vec::new();
         for entry in entries(text) {
             let sides = entry.split_once('=');
-            let (internal, external) = sides
+            let (inside, outside) = sides
                 .ok_or_else(|| format!("`{entry}` is no pair; expected {}", self.expects()))?;
-            pairs.push(Pair {
-                internal: network(internal)?,
-                external: network(external)?,
+            pairs.push(AddressPair {
+                inside: network(inside)?,
+                outside: network(outside)?,
             });
         }
         *self.0 = pairs;
@@ -314,7 +321,7 @@ impl Slot for PairList<'_> {
     }
 
     fn write(&self) -> String {
-        let pair = |pair: &Pair| format!("{}={}", short(pair.internal), short(pair.external));
+        let pair = |pair: &AddressPair| format!("{}={}", short(pair.inside), short(pair.outside));
         let pairs: Vec<String> = self.0.iter().map(pair).collect();
         pairs.join(" ")
     }
@@ -381,24 +388,26 @@ mod tests {
     /// C3, P13
     #[test]
     fn doors_are_addresses_with_or_without_a_port() {
-        let mut doors = Vec::new();
-        DoorList(&mut doors)
+        let mut listen_addresses = Vec::new();
+        ListenAddressList(&mut listen_addresses)
             .read("0.0.0.0 [::1]:81, [::] 127.0.0.1:82")
             .unwrap();
-        let addresses: Vec<_> = doors
+        let addresses: Vec<_> = listen_addresses
             .iter()
-            .map(|door| door.or_port(80).to_string())
+            .map(|listen_address| listen_address.or_port(80).to_string())
             .collect();
         assert_eq!(
             addresses,
             ["0.0.0.0:80", "[::1]:81", "[::]:80", "127.0.0.1:82"]
         );
         assert_eq!(
-            DoorList(&mut doors).write(),
+            ListenAddressList(&mut listen_addresses).write(),
             "0.0.0.0 [::1]:81 :: 127.0.0.1:82"
         );
-        DoorList(&mut doors).read("localhost").unwrap();
-        assert_eq!(doors.len(), 2);
+        ListenAddressList(&mut listen_addresses)
+            .read("localhost")
+            .unwrap();
+        assert_eq!(listen_addresses.len(), 2);
         for text in [
             "0.0.0.0:99999",
             "tracker.local",
@@ -412,14 +421,17 @@ mod tests {
             "fe80::1",
             "[fe80::1%2]:80",
         ] {
-            assert!(DoorList(&mut doors).read(text).is_err(), "{text}");
+            assert!(
+                ListenAddressList(&mut listen_addresses).read(text).is_err(),
+                "{text}"
+            );
         }
-        assert_eq!(doors.len(), 2, "a bad value changes nothing");
-        DoorList(&mut doors)
+        assert_eq!(listen_addresses.len(), 2, "a bad value changes nothing");
+        ListenAddressList(&mut listen_addresses)
             .read("::ffff:127.0.0.1 [::ffff:127.0.0.2]:80 [::ffff:0.0.0.0]")
             .unwrap();
         assert_eq!(
-            DoorList(&mut doors).write(),
+            ListenAddressList(&mut listen_addresses).write(),
             "127.0.0.1 127.0.0.2:80 0.0.0.0"
         );
     }
@@ -457,7 +469,7 @@ mod tests {
         let text = "100.64.0.0/16=198.51.100.0/24 10.0.0.5=2001:db8::5";
         PairList(&mut pairs).read(text).unwrap();
         assert_eq!(PairList(&mut pairs).write(), text);
-        assert_eq!(pairs[0].external.to_string(), "198.51.100.0/24");
+        assert_eq!(pairs[0].outside.to_string(), "198.51.100.0/24");
         assert!(PairList(&mut pairs).read("10.0.0.0/8").is_err());
         assert!(PairList(&mut pairs).read("10.0.0.0/8=x").is_err());
     }

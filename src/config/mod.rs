@@ -23,21 +23,21 @@ use std::{env, io};
 
 pub use key::{Key, Section};
 pub use keys::SECTIONS;
-pub use list::Door;
-pub use print::Row;
-pub use print::sample;
-pub use problem::{Place, Problem, Problems};
+pub use list::ListenAddress;
+pub use print::{Row, printed, rows, sample};
+pub use problem::{Location, Problem, Problems};
 pub use sources::{Loaded, Override, Sources};
 pub use zones::Zoning;
 
-use crate::tracker::{ClientRule, Networks, Realm, ZoneRule};
+use crate::net::{AddressPair, Networks};
+use crate::tracker::{ClientRule, ZoneRule};
 use crate::{http, logging, regular_file, snapshot, tracker, udp, web};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen (`host`); empty for everywhere.
-    pub hosts: Vec<Door>,
+    pub hosts: Vec<ListenAddress>,
     /// The port of those that have none (`port`). Default 8080.
     pub port: u16,
     /// The core.
@@ -60,8 +60,8 @@ pub struct Config {
     pub zoning: Zoning,
     /// The zones.
     pub zones: Vec<ZoneRule>,
-    /// Realms with addresses inside and outside (`address_pairs`).
-    pub realms: Vec<Realm>,
+    /// Networks whose hosts have an address inside and one outside (`address_pairs`).
+    pub address_pairs: Vec<AddressPair>,
     /// The snapshots.
     pub snapshot: snapshot::Settings,
     /// The log.
@@ -83,7 +83,7 @@ impl Default for Config {
             web: web::Settings::default(),
             zoning: Zoning::default(),
             zones: Vec::new(),
-            realms: Vec::new(),
+            address_pairs: Vec::new(),
             snapshot: snapshot::Settings::default(),
             logging: logging::Settings::default(),
         }
@@ -93,18 +93,18 @@ impl Default for Config {
 impl Config {
     /// Gives each component what several keys together decide.
     fn settle(&mut self) {
-        let doors: &[Door] = if self.hosts.is_empty() {
-            &Door::ALL
+        let listen_addresses: &[ListenAddress] = if self.hosts.is_empty() {
+            &ListenAddress::ALL
         } else {
             &self.hosts
         };
-        let at = |port_of: &dyn Fn(&Door) -> SocketAddr| {
-            let addresses: Vec<SocketAddr> = doors.iter().map(port_of).collect();
+        let at = |port_of: &dyn Fn(&ListenAddress) -> SocketAddr| {
+            let addresses: Vec<SocketAddr> = listen_addresses.iter().map(port_of).collect();
             list::distinct(&addresses)
         };
-        self.http.listen = at(&|door| door.or_port(self.port));
+        self.http.listen = at(&|listen_address| listen_address.or_port(self.port));
         self.udp.listen = match self.udp_port {
-            Some(port) => at(&|door| SocketAddr::new(door.ip, port.get())),
+            Some(port) => at(&|listen_address| SocketAddr::new(listen_address.ip, port.get())),
             None => self.http.listen.clone(),
         };
         self.udp.free_bind = self.http.free_bind;
@@ -113,13 +113,7 @@ impl Config {
         if let Some(folder) = self.snapshot.file.parent() {
             self.web.state_folder = folder.to_owned();
         }
-        let pairs = self.http.reported.pairs.iter();
-        self.realms = pairs
-            .map(|pair| Realm {
-                inside: pair.internal,
-                outside: pair.external,
-            })
-            .collect();
+        self.address_pairs = self.http.reported.pairs.clone();
     }
 }
 
@@ -127,10 +121,10 @@ impl Config {
 const STANDARD_FILES: [&str; 2] = ["/config/config.ini", "config/config.ini"];
 
 /// What is read of a configuration file and of `.env` at most: a thousand times what anybody writes by hand.
-const MOST_CONFIG_BYTES: u64 = 4 << 20;
+const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
 /// What is read of a file of prefixes at most: a million lines.
-const MOST_ZONES_BYTES: u64 = 32 << 20;
+const MAX_ZONES_BYTES: u64 = 32 << 20;
 
 /// Knows where this process's configuration comes from, and reads it as often as asked: at the start and on SIGHUP.
 #[derive(Clone, Debug, Default)]
@@ -159,11 +153,11 @@ impl Loader {
             .into_iter()
             .find(|path| path.exists());
         if let Some(path) = self.file.as_deref().or(standard) {
-            let text = regular_file::read(path, MOST_CONFIG_BYTES);
+            let text = regular_file::read(path, MAX_CONFIG_BYTES);
             let text = text.map_err(|error| unreadable(path, &error))?;
             sources.file = Some((path.display().to_string(), text));
         }
-        match regular_file::read(Path::new(".env"), MOST_CONFIG_BYTES) {
+        match regular_file::read(Path::new(".env"), MAX_CONFIG_BYTES) {
             Ok(text) => sources.env_file = text,
             // A folder of that name is somebody's Python.
             Err(error)
@@ -177,7 +171,7 @@ impl Loader {
         sources.environment = variables
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        sources.resolve(&|path| regular_file::read(path, MOST_ZONES_BYTES))
+        sources.resolve(&|path| regular_file::read(path, MAX_ZONES_BYTES))
     }
 }
 

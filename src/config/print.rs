@@ -18,66 +18,64 @@ pub struct Row {
     /// The value as a file takes it; `(hidden)` for a secret that is set.
     pub value: String,
     /// Where it was given; nothing else than `default` when it was not.
-    pub place: String,
+    pub location: String,
 }
 
-impl Loaded {
-    /// Every value with its place.
-    pub fn rows(&self) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for section in keys::SECTIONS {
-            rows.extend(self.section_rows(section));
-        }
-        rows
+/// Every value with its place.
+pub fn rows(loaded: &Loaded) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for section in keys::SECTIONS {
+        rows.extend(section_rows(loaded, section));
     }
+    rows
+}
 
-    fn section_rows(&self, section: &'static Section) -> impl Iterator<Item = Row> {
-        let mut config = self.config.clone();
-        let free = section
-            .free
-            .map(|free| (free.write)(&config))
-            .unwrap_or_default();
-        let free = free.into_iter().map(|(key, value, place)| Row {
+fn section_rows(loaded: &Loaded, section: &'static Section) -> impl Iterator<Item = Row> {
+    let mut config = loaded.config.clone();
+    let free = section
+        .free
+        .map(|free| (free.write)(&config))
+        .unwrap_or_default();
+    let free = free.into_iter().map(|(key, value, location)| Row {
+        section: section.name,
+        key,
+        value,
+        location: location.to_string(),
+    });
+    let keys = section.keys.iter().map(move |key| {
+        let location = loaded.locations.get(&(section.name, key.name));
+        let value = key.text(&mut config);
+        Row {
             section: section.name,
-            key,
-            value,
-            place: place.to_string(),
-        });
-        let keys = section.keys.iter().map(move |key| {
-            let place = self.places.get(&(section.name, key.name));
-            let value = key.text(&mut config);
-            Row {
-                section: section.name,
-                key: key.name.to_owned(),
-                value: if key.is_secret && !value.is_empty() {
-                    HIDDEN.to_owned()
-                } else {
-                    value
-                },
-                place: place.cloned().unwrap_or_default().to_string(),
-            }
-        });
-        keys.chain(free)
-    }
-
-    /// Every value with its place, as a file that may be used again but for its secrets.
-    pub fn print(&self) -> String {
-        let mut text = String::new();
-        for section in keys::SECTIONS {
-            text.push_str(&format!("[{}]\n", section.name));
-            for row in self.section_rows(section) {
-                let blank = if row.value.is_empty() { "" } else { " " };
-                text.push_str(&format!(
-                    "{} ={blank}{}  # {}\n",
-                    row.key,
-                    escape(&row.value),
-                    row.place
-                ));
-            }
-            text.push('\n');
+            key: key.name.to_owned(),
+            value: if key.is_secret && !value.is_empty() {
+                HIDDEN.to_owned()
+            } else {
+                value
+            },
+            location: location.cloned().unwrap_or_default().to_string(),
         }
-        text
+    });
+    keys.chain(free)
+}
+
+/// Every value with its place, as a file that may be used again but for its secrets.
+pub fn printed(loaded: &Loaded) -> String {
+    let mut text = String::new();
+    for section in keys::SECTIONS {
+        text.push_str(&format!("[{}]\n", section.name));
+        for row in section_rows(loaded, section) {
+            let blank = if row.value.is_empty() { "" } else { " " };
+            text.push_str(&format!(
+                "{} ={blank}{}  # {}\n",
+                row.key,
+                escape(&row.value),
+                row.location
+            ));
+        }
+        text.push('\n');
     }
+    text
 }
 
 /// What stands for a secret.

@@ -1,12 +1,13 @@
 //! Where a value comes from, and what is wrong with it.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::shown::on_one_line;
 
 /// Where the value of a key was given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// Nowhere.
     #[default]
     Default,
@@ -30,14 +31,14 @@ pub enum Place {
     CommandLine(&'static str),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Default => f.write_str("default"),
-            Place::File { path, line } => write!(f, "{path}:{line}"),
-            Place::EnvFile { line, variable } => write!(f, ".env:{line} ({variable})"),
-            Place::Environment(variable) => write!(f, "environment variable {variable}"),
-            Place::CommandLine(option) => write!(f, "command line {option}"),
+            Location::Default => f.write_str("default"),
+            Location::File { path, line } => write!(f, "{path}:{line}"),
+            Location::EnvFile { line, variable } => write!(f, ".env:{line} ({variable})"),
+            Location::Environment(variable) => write!(f, "environment variable {variable}"),
+            Location::CommandLine(option) => write!(f, "command line {option}"),
         }
     }
 }
@@ -76,6 +77,15 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .filter(|(distance, known)| *distance <= name.len().max(known.len()).div_ceil(3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
+}
+
+/// Where the keys that are not at their defaults were given.
+pub(super) type Locations = HashMap<(&'static str, &'static str), Location>;
+
+/// A key with the place of its value, as problems and warnings begin.
+pub(super) fn named(locations: &Locations, section: &'static str, key: &'static str) -> String {
+    let location = locations.get(&(section, key)).cloned().unwrap_or_default();
+    format!("{location}: [{section}] {key}")
 }
 
 #[cfg(test)]

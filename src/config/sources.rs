@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::dialect::Entry;
 use super::key::{Free, Key, Section};
-use super::problem::{Place, Problem, Problems, nearest};
+use super::problem::{Location, Locations, Problem, Problems, named, nearest};
 use super::{Config, check, dialect, env_file, keys};
 
 /// Before every variable of ours: `RETRACKER_SECTION_KEY`.
@@ -47,16 +47,7 @@ pub struct Loaded {
     pub config: Config,
     /// What an operator should know about them; one line each, to be logged once.
     pub warnings: Vec<String>,
-    pub(super) places: Places,
-}
-
-/// Where the keys that are not at their defaults were given.
-pub(super) type Places = HashMap<(&'static str, &'static str), Place>;
-
-/// A key with the place of its value, as problems and warnings begin.
-pub(super) fn named(places: &Places, section: &'static str, key: &'static str) -> String {
-    let place = places.get(&(section, key)).cloned().unwrap_or_default();
-    format!("{place}: [{section}] {key}")
+    pub(super) locations: Locations,
 }
 
 impl Sources {
@@ -80,7 +71,7 @@ impl Sources {
             (
                 variable.name.as_str(),
                 value,
-                Place::EnvFile {
+                Location::EnvFile {
                     line,
                     variable: name,
                 },
@@ -91,22 +82,27 @@ impl Sources {
             (
                 name.as_str(),
                 value.as_str(),
-                Place::Environment(name.clone()),
+                Location::Environment(name.clone()),
             )
         }));
         for given in &self.overrides {
             if let Some((section, key)) = keys::find(given.section, given.key) {
-                reading.set(section, key, &given.value, Place::CommandLine(given.option));
+                reading.set(
+                    section,
+                    key,
+                    &given.value,
+                    Location::CommandLine(given.option),
+                );
             }
         }
         reading.zones(read_file);
         if reading.problems.is_empty() {
             reading.config.settle();
-            check::check(&reading.config, &reading.places, &mut reading.warnings);
+            check::check(&reading.config, &reading.locations, &mut reading.warnings);
             Ok(Loaded {
                 config: reading.config,
                 warnings: reading.warnings,
-                places: reading.places,
+                locations: reading.locations,
             })
         } else {
             Err(Problems(reading.problems))
@@ -136,7 +132,7 @@ struct Read {
 #[derive(Default)]
 struct Reading {
     config: Config,
-    places: Places,
+    locations: Locations,
     problems: Vec<Problem>,
     warnings: Vec<String>,
 }
@@ -180,7 +176,7 @@ impl Reading {
         match keys::find(section, key) {
             Some((section, key)) => {
                 let path = path.to_owned();
-                self.set(section, key, &entry.value, Place::File { path, line });
+                self.set(section, key, &entry.value, Location::File { path, line });
             }
             None => match keys::section(section).and_then(|section| section.free) {
                 Some(free) => self.set_free(free, path, entry),
@@ -191,11 +187,11 @@ impl Reading {
 
     fn set_free(&mut self, free: &Free, path: &str, entry: &Entry) {
         let (path, line) = (path.to_owned(), entry.line);
-        let place = Place::File { path, line };
-        if let Err(fault) = (free.read)(&mut self.config, &entry.key, &entry.value, &place) {
+        let location = Location::File { path, line };
+        if let Err(fault) = (free.read)(&mut self.config, &entry.key, &entry.value, &location) {
             let value = excerpt(&entry.value);
             self.problem(format!(
-                "{place}: [{}] {} = `{value}`: {fault}",
+                "{location}: [{}] {} = `{value}`: {fault}",
                 entry.section, entry.key
             ));
         }
@@ -210,12 +206,12 @@ impl Reading {
                 Ok(bytes) => zoning.read_file(&file, &bytes, &mut self.problems),
                 Err(error) => self.problems.push(Problem(format!(
                     "{} = `{file}`: cannot be read: {error}",
-                    named(&self.places, "TRACKER", "zones_file")
+                    named(&self.locations, "TRACKER", "zones_file")
                 ))),
             }
         }
-        let place = |key| named(&self.places, "TRACKER", key);
-        self.config.zones = zoning.rules(place, &mut self.problems);
+        let location = |key| named(&self.locations, "TRACKER", key);
+        self.config.zones = zoning.rules(location, &mut self.problems);
     }
 
     /// Warns of a section without meaning, and refuses one that is not known.
@@ -275,22 +271,22 @@ impl Reading {
         self.problem(format!("{path}:{line}: [{section}] has no key {key}{hint}"));
     }
 
-    fn variables<'a>(&mut self, variables: impl Iterator<Item = (&'a str, &'a str, Place)>) {
+    fn variables<'a>(&mut self, variables: impl Iterator<Item = (&'a str, &'a str, Location)>) {
         // In an order of its own: the environment has none, and of two names for a key ours wins.
         let mut variables: Vec<_> = variables.collect();
         variables.sort_by_key(|(name, ..)| (name.starts_with(PREFIX), *name));
-        for (name, value, place) in variables {
+        for (name, value, location) in variables {
             match by_variable(name) {
-                Some((section, key)) => self.set(section, key, value, place),
-                None => self.unknown_variable(name, &place),
+                Some((section, key)) => self.set(section, key, value, location),
+                None => self.unknown_variable(name, &location),
             }
         }
     }
 
     /// Other programs have variables too; only one that claims to be ours is worth a word.
-    fn unknown_variable(&mut self, name: &str, place: &Place) {
+    fn unknown_variable(&mut self, name: &str, location: &Location) {
         if keys::RETIRED_VARIABLES.contains(&name) {
-            let text = format!("{place} means nothing to this tracker and can go");
+            let text = format!("{location} means nothing to this tracker and can go");
             return self.warnings.push(text);
         }
         if !name.starts_with(PREFIX) {
@@ -303,12 +299,21 @@ impl Reading {
         let meant = meant
             .map(|meant| format!("; did you mean {meant}?"))
             .unwrap_or_default();
-        self.warnings.push(format!("{place} sets no key{meant}"));
+        self.warnings.push(format!("{location} sets no key{meant}"));
     }
 
-    fn set(&mut self, section: &'static Section, key: &'static Key, text: &str, place: Place) {
+    fn set(
+        &mut self,
+        section: &'static Section,
+        key: &'static Key,
+        text: &str,
+        location: Location,
+    ) {
         let mut slot = (key.slot)(&mut self.config);
-        let is_variable = matches!(place, Place::EnvFile { .. } | Place::Environment(_));
+        let is_variable = matches!(
+            location,
+            Location::EnvFile { .. } | Location::Environment(_)
+        );
         if text.is_empty() && is_variable && !slot.may_be_empty() {
             return; // As containers pass on what nobody has set.
         }
@@ -320,7 +325,7 @@ impl Reading {
         };
         drop(slot);
         match fault {
-            Ok(()) => drop(self.places.insert((section.name, key.name), place)),
+            Ok(()) => drop(self.locations.insert((section.name, key.name), location)),
             Err(fault) => {
                 let shown = if key.is_secret {
                     "(hidden)".to_owned()
@@ -334,7 +339,7 @@ impl Reading {
                 };
                 let (section, key) = (section.name, key.name);
                 self.problem(format!(
-                    "{place}: [{section}] {key} = {shown}: {fault}{hint}"
+                    "{location}: [{section}] {key} = {shown}: {fault}{hint}"
                 ));
             }
         }
@@ -343,20 +348,20 @@ impl Reading {
 
 /// Enough of a value to know it again.
 fn excerpt(text: &str) -> String {
-    const MOST: usize = 80;
+    const MAX: usize = 80;
     let mut shown: String = text
         .chars()
-        .take(MOST)
+        .take(MAX)
         .flat_map(char::escape_debug)
         .collect();
-    if text.chars().nth(MOST).is_some() {
+    if text.chars().nth(MAX).is_some() {
         shown.push('…');
     }
     shown
 }
 
 /// The variable of ours that sets a key.
-pub(super) fn variable(section: &Section, key: &Key) -> String {
+fn variable(section: &Section, key: &Key) -> String {
     format!("{PREFIX}{}_{}", section.name, key.name).to_ascii_uppercase()
 }
 

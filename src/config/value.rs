@@ -33,7 +33,7 @@ pub(super) trait Slot {
 }
 
 /// Yes or no.
-pub(super) struct Flag<'a>(pub(super) &'a mut bool);
+pub(super) struct Flag<'a>(pub &'a mut bool);
 
 impl Slot for Flag<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
@@ -119,7 +119,7 @@ impl Slot for Seconds<'_> {
 }
 
 /// Any text.
-pub(super) struct Text<'a>(pub(super) &'a mut String);
+pub(super) struct Text<'a>(pub &'a mut String);
 
 impl Slot for Text<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
@@ -141,7 +141,7 @@ impl Slot for Text<'_> {
 }
 
 /// A file or folder; relative ones count from the working directory.
-pub(super) struct File<'a>(pub(super) &'a mut PathBuf);
+pub(super) struct File<'a>(pub &'a mut PathBuf);
 
 impl Slot for File<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
@@ -198,7 +198,7 @@ impl<T: FromStr + Display> Slot for Optional<'_, T> {
 }
 
 /// A text that is never shown, or nothing. What [`Slot::write`] gives is for comparing and for hiding.
-pub(super) struct SecretText<'a>(pub(super) &'a mut Option<Secret>);
+pub(super) struct SecretText<'a>(pub &'a mut Option<Secret>);
 
 impl Slot for SecretText<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
@@ -223,7 +223,7 @@ impl Slot for SecretText<'_> {
 }
 
 /// A path that may be missing.
-pub(super) struct OptionalFile<'a>(pub(super) &'a mut Option<PathBuf>);
+pub(super) struct OptionalFile<'a>(pub &'a mut Option<PathBuf>);
 
 impl Slot for OptionalFile<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {

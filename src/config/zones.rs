@@ -9,30 +9,30 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::list;
-use super::problem::{Place, Problem, nearest};
+use super::problem::{Location, Problem, nearest};
 use super::value::Slot;
 use crate::shown::steers;
-use crate::tracker::{DEPTH_MOST, ZoneRule};
+use crate::tracker::{MAX_DEPTH, ZoneRule};
 
 /// Bad lines of a file of prefixes that are told one by one.
 const BAD_LINES_TOLD: usize = 20;
 
 /// Longest path of a zone, in bytes.
-const PATH_BYTES_MOST: usize = 400;
+const MAX_PATH_BYTES: usize = 400;
 
 /// Longest line of a file of prefixes, in bytes; one that is longer is of another kind of file.
-const LINE_BYTES_MOST: usize = 1_000;
+const MAX_LINE_BYTES: usize = 1_000;
 
 /// Prefixes of a file at most: ten times those of the largest provider, and a bound on what a wrong file takes.
-const PREFIXES_MOST: usize = 1_000_000;
+const MAX_PREFIXES: usize = 1_000_000;
 
 /// What is said of zones, with the places where it is said.
 #[derive(Clone, Debug, Default)]
 pub struct Zoning {
     /// Prefixes of zones, a line each, in order.
-    pub(super) lines: Vec<Line>,
+    lines: Vec<Line>,
     /// Warnings for the peers of zones.
-    pub(super) warnings: Vec<(String, String, Place)>,
+    pub(super) warnings: Vec<(String, String, Location)>,
     /// Zones whose peers see only their own (`strict_zones`).
     pub(super) strict: Vec<String>,
     /// Zones whose peers live behind one address (`nat_zones`).
@@ -43,11 +43,11 @@ pub struct Zoning {
 
 /// Prefixes of one zone.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
-    pub(super) path: String,
-    pub(super) prefixes: Vec<IpNet>,
-    pub(super) place: Place,
-    pub(super) is_from_file: bool,
+struct Line {
+    path: String,
+    prefixes: Vec<IpNet>,
+    location: Location,
+    is_from_file: bool,
 }
 
 /// A path as it is compared: without blanks around its parts.
@@ -55,7 +55,7 @@ pub(super) struct Line {
 /// # Errors
 /// When a part is empty, when there are too many, when the whole is long or holds what steers a terminal: names are shown in the
 /// log, on pages and by tools.
-pub(super) fn path(text: &str) -> Result<String, String> {
+fn path(text: &str) -> Result<String, String> {
     let parts: Vec<&str> = text.split('/').map(str::trim).collect();
     if parts.iter().any(|part| part.is_empty()) {
         return Err(format!("`{text}` is no zone: a part of the path is empty"));
@@ -65,25 +65,30 @@ pub(super) fn path(text: &str) -> Result<String, String> {
             "`{text}` is no zone: it holds a character that is not seen"
         ));
     }
-    if text.len() > PATH_BYTES_MOST {
+    if text.len() > MAX_PATH_BYTES {
         return Err(format!(
-            "a zone's path of {} bytes; {PATH_BYTES_MOST} are the most",
+            "a zone's path of {} bytes; {MAX_PATH_BYTES} are the most",
             text.len()
         ));
     }
-    if parts.len() > DEPTH_MOST {
-        return Err(format!("`{text}` has more than {DEPTH_MOST} parts"));
+    if parts.len() > MAX_DEPTH {
+        return Err(format!("`{text}` has more than {MAX_DEPTH} parts"));
     }
     Ok(parts.join("/"))
 }
 
 impl Zoning {
     /// Takes one key of `[ZONES]`.
-    pub(super) fn read(&mut self, name: &str, text: &str, place: &Place) -> Result<(), String> {
+    pub(super) fn read(
+        &mut self,
+        name: &str,
+        text: &str,
+        location: &Location,
+    ) -> Result<(), String> {
         self.lines.push(Line {
             path: path(name)?,
             prefixes: list::networks(text)?,
-            place: place.clone(),
+            location: location.clone(),
             is_from_file: false,
         });
         Ok(())
@@ -94,22 +99,22 @@ impl Zoning {
         &mut self,
         name: &str,
         text: &str,
-        place: &Place,
+        location: &Location,
     ) -> Result<(), String> {
         if text.is_empty() || text.len() > 200 {
             return Err("expected a text of 200 bytes at most".into());
         }
         self.warnings
-            .push((path(name)?, text.to_owned(), place.clone()));
+            .push((path(name)?, text.to_owned(), location.clone()));
         Ok(())
     }
 
     /// The keys of `[ZONES]`; those of the file are not among them.
-    pub(super) fn written(&self) -> Vec<(String, String, Place)> {
+    pub(super) fn written(&self) -> Vec<(String, String, Location)> {
         let own = self.lines.iter().filter(|line| !line.is_from_file);
         own.map(|line| {
             let prefixes = list::written(line.prefixes.iter().copied());
-            (line.path.clone(), prefixes, line.place.clone())
+            (line.path.clone(), prefixes, line.location.clone())
         })
         .collect()
     }
@@ -119,26 +124,26 @@ impl Zoning {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut bad = 0;
         for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            let place = Place::File {
+            let location = Location::File {
                 path: file.to_owned(),
                 line: at + 1,
             };
             match prefix(line) {
-                Ok(Some(_)) if self.lines.len() >= PREFIXES_MOST => {
-                    let text = format!("{place}: {PREFIXES_MOST} prefixes are the most");
+                Ok(Some(_)) if self.lines.len() >= MAX_PREFIXES => {
+                    let text = format!("{location}: {MAX_PREFIXES} prefixes are the most");
                     return problems.push(Problem(text));
                 }
                 Ok(Some((prefix, path))) => self.lines.push(Line {
                     path,
                     prefixes: vec![prefix],
-                    place,
+                    location,
                     is_from_file: true,
                 }),
                 Ok(None) => {}
                 Err(fault) => {
                     bad += 1;
                     if bad <= BAD_LINES_TOLD {
-                        problems.push(Problem(format!("{place}: {fault}")));
+                        problems.push(Problem(format!("{location}: {fault}")));
                     }
                 }
             }
@@ -149,20 +154,20 @@ impl Zoning {
         }
     }
 
-    /// One rule for each zone. Prefixes that stand twice and names of zones that do not exist become problems; `place` tells where
+    /// One rule for each zone. Prefixes that stand twice and names of zones that do not exist become problems; `location` tells where
     /// a key of `[TRACKER]` stands.
     pub(super) fn rules(
         &self,
-        place: impl Fn(&'static str) -> String,
+        location: impl Fn(&'static str) -> String,
         problems: &mut Vec<Problem>,
     ) -> Vec<ZoneRule> {
         let mut rules = Rules::default();
-        let mut places: HashMap<IpNet, &Place> = HashMap::new();
+        let mut locations: HashMap<IpNet, &Location> = HashMap::new();
         for line in &self.lines {
             let rule = rules.of(&line.path);
             for prefix in &line.prefixes {
                 rule.prefixes.push(*prefix);
-                if let Some(first) = places.insert(*prefix, &line.place) {
+                if let Some(first) = locations.insert(*prefix, &line.location) {
                     let key = if line.is_from_file {
                         String::new()
                     } else {
@@ -170,16 +175,18 @@ impl Zoning {
                     };
                     problems.push(Problem(format!(
                         "{}: {key}{prefix} stands twice, first in {first}",
-                        line.place
+                        line.location
                     )));
                 }
             }
         }
-        for (path, text, place) in &self.warnings {
+        for (path, text, location) in &self.warnings {
             match self.known(path) {
                 Ok(()) => rules.of(path).warning = Some(text.clone()),
                 Err(fault) => {
-                    problems.push(Problem(format!("{place}: [ZONE_WARNINGS] {path}: {fault}")));
+                    problems.push(Problem(format!(
+                        "{location}: [ZONE_WARNINGS] {path}: {fault}"
+                    )));
                 }
             }
         }
@@ -193,7 +200,7 @@ impl Zoning {
             for path in paths {
                 match self.known(path) {
                     Ok(()) => set(rules.of(path)),
-                    Err(fault) => problems.push(Problem(format!("{}: {fault}", place(key)))),
+                    Err(fault) => problems.push(Problem(format!("{}: {fault}", location(key)))),
                 }
             }
         }
@@ -218,7 +225,7 @@ impl Zoning {
 }
 
 /// Zones, separated by commas: their names may hold blanks.
-pub(super) struct PathList<'a>(pub(super) &'a mut Vec<String>);
+pub(super) struct PathList<'a>(pub &'a mut Vec<String>);
 
 impl Slot for PathList<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
@@ -267,10 +274,10 @@ impl Rules {
 
 /// Reads one line of the file of prefixes; nothing when it is blank or a comment.
 fn prefix(line: &[u8]) -> Result<Option<(IpNet, String)>, String> {
-    if line.len() > LINE_BYTES_MOST {
+    if line.len() > MAX_LINE_BYTES {
         let bytes = line.len();
         return Err(format!(
-            "a line of {bytes} bytes; {LINE_BYTES_MOST} are the most"
+            "a line of {bytes} bytes; {MAX_LINE_BYTES} are the most"
         ));
     }
     let line = str::from_utf8(line).map_err(|_| "not UTF-8".to_owned())?;
@@ -342,7 +349,7 @@ mod tests {
                 "{problem:?}"
             );
         }
-        assert!(path(&"x".repeat(PATH_BYTES_MOST + 1)).is_err());
+        assert!(path(&"x".repeat(MAX_PATH_BYTES + 1)).is_err());
     }
 
     #[test]
@@ -358,11 +365,11 @@ mod tests {
         let (mut zoning, _) = zoning("10.7.0.0/24 moscow/north\n");
         zoning.strict = vec!["moscow".into(), "moscow/nort".into()];
         zoning
-            .read_warning("moscow/north", "works tonight", &Place::Default)
+            .read_warning("moscow/north", "works tonight", &Location::Default)
             .unwrap();
         let mut problems = Vec::new();
-        let place = |key: &str| format!("r.ini:3: [TRACKER] {key}");
-        let rules = zoning.rules(place, &mut problems);
+        let location = |key: &str| format!("r.ini:3: [TRACKER] {key}");
+        let rules = zoning.rules(location, &mut problems);
         assert_eq!(problems.len(), 1);
         assert_eq!(
             problems[0].to_string(),
@@ -370,6 +377,6 @@ mod tests {
         );
         assert_eq!(rules[0].warning.as_deref(), Some("works tonight"));
         assert!(rules[1].is_strict && rules[1].path == "moscow");
-        assert!(zoning.read_warning("a", "", &Place::Default).is_err());
+        assert!(zoning.read_warning("a", "", &Location::Default).is_err());
     }
 }

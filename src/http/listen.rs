@@ -31,11 +31,11 @@ nix::setsockopt_impl!(
 #[derive(Debug)]
 pub(super) struct Listeners {
     /// Where they listen.
-    pub(super) address: SocketAddr,
+    pub address: SocketAddr,
     /// As many as there are workers.
-    pub(super) sockets: Vec<OwnedFd>,
+    pub sockets: Vec<OwnedFd>,
     /// Whether all of them are the same socket, so that a worker that wakes may find nothing.
-    pub(super) is_shared: bool,
+    pub is_shared: bool,
 }
 
 /// Opens `count` sockets on one address.

@@ -1,28 +1,20 @@
 //! The HTTP tracker (BEP 3, 7, 23, 48): a lean HTTP/1.x loop that answers announces and scrapes itself and hands every other
 //! request, with what it has read of it, to whoever serves the pages on the same port.
 //!
-//! - [`head`], [`query`] (with `percent`) and [`reply`] are the codecs: bytes in, values out, and back.
-//! - `desk` answers one request; `serve` a buffer of them; neither knows a socket.
-//! - `talk` is a connection without one, for tests and fuzzing.
-//! - `worker` is the loop on the sockets: `accept` at its doors, `advance` on its connections, with `wheel` (time limits) and
-//!   `holds` (bounds on connections).
-//! - [`routes`] mounts the same answers on actix-web, for requests that came another way.
+//! - [`codec`] reads request heads and queries and writes replies: bytes in, values out, and back.
+//! - `handler` answers one request, `pipeline` a buffer of them; neither knows a socket.
+//! - `socketless` is a connection without one, for tests and fuzzing.
+//! - `worker` is the loop on the sockets: `accept` on its listeners, `advance` on its connections, with `timers` (time limits) and
+//!   `permits` (bounds on connections). `listen` opens the sockets.
+//! - `actix` mounts the same answers on actix-web, for requests that came another way.
 
-mod accept;
-mod advance;
-mod connection;
-mod desk;
-pub mod head;
-mod holds;
+mod actix;
+pub mod codec;
+mod handler;
 mod listen;
-mod percent;
-pub mod query;
-pub mod reply;
-mod routes;
-mod serve;
+mod pipeline;
 mod settings;
-mod talk;
-mod wheel;
+mod socketless;
 mod worker;
 
 use std::io;
@@ -37,20 +29,21 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustix::event::{EventfdFlags, eventfd};
 
-use self::accept::Door;
-use self::desk::Desk;
-use self::holds::Holds;
-use self::listen::Listeners;
-use self::worker::Worker;
 use crate::clock::Clock;
 use crate::metrics::Gauge;
-use crate::parts::{self, End};
+use crate::supervise;
+use crate::supervise::Exit;
 use crate::tracker::Tracker;
+use handler::Handler;
+use listen::Listeners;
+use worker::Worker;
+use worker::accept::Listener;
+use worker::permits::ConnectionLimiter;
 
-pub use self::holds::Hold;
-pub use self::routes::Routes;
-pub use self::settings::Settings;
-pub use self::talk::{Ending, Talk};
+pub use actix::Routes;
+pub use settings::Settings;
+pub use socketless::{Ending, SocketlessConnection};
+pub use worker::permits::ConnectionPermit;
 
 /// A connection whose next request is not for the tracker.
 #[derive(Debug)]
@@ -62,7 +55,7 @@ pub struct Handover {
     /// The other end, as the socket has it.
     pub peer: SocketAddr,
     /// Its place among the connections held; to be kept as long as the connection.
-    pub hold: Option<Hold>,
+    pub hold: Option<ConnectionPermit>,
 }
 
 /// Takes over connections; called on a worker, so it must not block.
@@ -94,13 +87,13 @@ pub type Reports = Arc<dyn Fn(Question, bool) -> Option<Report> + Send + Sync>;
 #[derive(Debug)]
 struct Live {
     settings: Settings,
-    most_connections: usize,
+    max_connections: usize,
 }
 
 impl Live {
     fn new(settings: Settings) -> Live {
         Live {
-            most_connections: holds::connection_limit(settings.max_connections),
+            max_connections: worker::permits::connection_limit(settings.max_connections),
             settings,
         }
     }
@@ -109,7 +102,7 @@ impl Live {
 /// What the workers share.
 struct Shared {
     live: Arc<ArcSwap<Live>>,
-    holds: Arc<Holds>,
+    limiter: Arc<ConnectionLimiter>,
     pages: Option<Pages>,
     reports: Option<Reports>,
     grace_ms: AtomicU64,
@@ -185,7 +178,7 @@ impl Bound {
             .collect()
     }
 
-    /// How many workers there will be; they count on the first so many sheets.
+    /// How many workers there will be; they count on the first so many counters.
     pub fn workers(&self) -> usize {
         self.workers
     }
@@ -208,18 +201,18 @@ impl Bound {
         tracker: &Arc<Tracker>,
         clock: Clock,
         pages: Option<Pages>,
-        ends: &Sender<End>,
+        ends: &Sender<Exit>,
     ) -> io::Result<Running> {
         let addresses = self.addresses();
-        let mut doors: Vec<Vec<Door>> = (0..self.workers).map(|_| Vec::new()).collect();
+        let mut opened_at: Vec<Vec<Listener>> = (0..self.workers).map(|_| Vec::new()).collect();
         for listeners in self.listeners {
-            for (doors, socket) in doors.iter_mut().zip(listeners.sockets) {
-                doors.push(Door::new(socket, listeners.is_shared));
+            for (opened_at, socket) in opened_at.iter_mut().zip(listeners.sockets) {
+                opened_at.push(Listener::new(socket, listeners.is_shared));
             }
         }
         let shared = Arc::new(Shared {
             live: Arc::new(ArcSwap::from_pointee(Live::new(self.settings))),
-            holds: Arc::new(Holds::new(Arc::clone(tracker.metrics()))),
+            limiter: Arc::new(ConnectionLimiter::new(Arc::clone(tracker.metrics()))),
             pages,
             reports: self.reports,
             grace_ms: AtomicU64::new(0),
@@ -232,13 +225,13 @@ impl Bound {
             wakes: Vec::new(),
             threads: Vec::new(),
         };
-        for (index, doors) in doors.into_iter().enumerate() {
+        for (index, opened_at) in opened_at.into_iter().enumerate() {
             let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
             running.wakes.push(wake.try_clone()?);
-            let desk = Desk::new(Arc::clone(tracker), clock, index);
-            let worker = Worker::new(Arc::clone(&shared), clock, desk, doors, wake)?;
+            let handler = Handler::new(Arc::clone(tracker), clock, index);
+            let worker = Worker::new(Arc::clone(&shared), clock, handler, opened_at, wake)?;
             let thread =
-                parts::start(&format!("http-{index}"), ends.clone(), move || worker.run())?;
+                supervise::start(&format!("http-{index}"), ends.clone(), move || worker.run())?;
             running.threads.push(thread);
         }
         Ok(running)

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::origin::Origin;
-use crate::reported::Rules;
+use crate::net::client_address::Origin;
+use crate::net::reported_address::Rules;
 
 /// Settings of the HTTP tracker. `listen`, `free_bind` and `workers` are taken at the start only; a reload changes the rest.
 #[derive(Clone, Debug)]

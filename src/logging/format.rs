@@ -212,7 +212,7 @@ impl Field {
 }
 
 /// Python's name of a level.
-pub(super) const fn level_name(level: Level) -> &'static str {
+const fn level_name(level: Level) -> &'static str {
     match level {
         Level::Error => "ERROR",
         Level::Warn => "WARNING",

@@ -14,7 +14,7 @@ use super::rotated_file::RotatedFile;
 use crate::shown::on_one_line;
 
 /// Warnings and errors from one place in the code that are written in one second; the rest are counted.
-const MOST_PER_SECOND: u32 = 10;
+const MAX_PER_SECOND: u32 = 10;
 
 /// The writer under `flexi_logger`.
 pub(super) struct Output {
@@ -177,7 +177,7 @@ impl Limit {
             spell.second = second;
             spell.written = 0;
         }
-        if spell.written >= MOST_PER_SECOND {
+        if spell.written >= MAX_PER_SECOND {
             spell.suppressed = spell.suppressed.saturating_add(1);
             return None;
         }

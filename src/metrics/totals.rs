@@ -3,9 +3,12 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Action, Failure, Family, Fate, Full, LATENCY_BOUNDS_US, Sheet, Told, Transport};
+use super::{
+    Action, AnnounceEvent, AnnounceOutcome, Failure, Family, Full, LATENCY_BOUNDS_US, Transport,
+    WorkerCounters,
+};
 
-/// The sums over all sheets at one moment.
+/// The sums over all counters at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// By transport, family, action.
@@ -13,9 +16,9 @@ pub struct Totals {
     /// By transport and reason.
     pub failures: [[u64; Failure::COUNT]; Transport::COUNT],
     /// Announces by event.
-    pub told: [u64; Told::COUNT],
-    /// Announces by fate.
-    pub fates: [u64; Fate::COUNT],
+    pub told: [u64; AnnounceEvent::COUNT],
+    /// Announces by outcome.
+    pub outcomes: [u64; AnnounceOutcome::COUNT],
     /// Peers that left for newcomers, by bound.
     pub evicted: [u64; Full::COUNT],
     /// By transport.
@@ -31,33 +34,33 @@ pub struct Totals {
 }
 
 impl Totals {
-    pub(super) fn of<'a>(sheets: impl Iterator<Item = &'a Sheet>) -> Totals {
+    pub(super) fn of<'a>(sheets: impl Iterator<Item = &'a WorkerCounters>) -> Totals {
         let mut totals = Totals::default();
-        for sheet in sheets {
+        for counters in sheets {
             for (sums, counters) in totals
                 .answered
                 .iter_mut()
                 .flatten()
-                .zip(sheet.answered.iter().flatten())
+                .zip(counters.answered.iter().flatten())
             {
                 gather(sums, counters);
             }
-            for (sums, counters) in totals.failures.iter_mut().zip(&sheet.failures) {
+            for (sums, counters) in totals.failures.iter_mut().zip(&counters.failures) {
                 gather(sums, counters);
             }
-            gather(&mut totals.told, &sheet.told);
-            gather(&mut totals.fates, &sheet.fates);
-            gather(&mut totals.evicted, &sheet.evicted);
-            gather(&mut totals.received_bytes, &sheet.received_bytes);
-            gather(&mut totals.sent_bytes, &sheet.sent_bytes);
+            gather(&mut totals.told, &counters.told);
+            gather(&mut totals.outcomes, &counters.outcomes);
+            gather(&mut totals.evicted, &counters.evicted);
+            gather(&mut totals.received_bytes, &counters.received_bytes);
+            gather(&mut totals.sent_bytes, &counters.sent_bytes);
             gather(
                 std::slice::from_mut(&mut totals.handed_out),
-                std::slice::from_ref(&sheet.handed_out),
+                std::slice::from_ref(&counters.handed_out),
             );
-            gather(&mut totals.latency, &sheet.latency);
+            gather(&mut totals.latency, &counters.latency);
             gather(
                 std::slice::from_mut(&mut totals.latency_sum_us),
-                std::slice::from_ref(&sheet.latency_sum_us),
+                std::slice::from_ref(&counters.latency_sum_us),
             );
         }
         totals
@@ -79,9 +82,9 @@ impl Totals {
             .sum()
     }
 
-    /// Announces that met one fate.
-    pub fn fates(&self, fate: Fate) -> u64 {
-        self.fates.get(fate as usize).copied().unwrap_or(0)
+    /// Announces that met one outcome.
+    pub fn outcomes(&self, outcome: AnnounceOutcome) -> u64 {
+        self.outcomes.get(outcome as usize).copied().unwrap_or(0)
     }
 
     /// Peers that left for newcomers at one bound.

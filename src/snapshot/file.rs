@@ -165,9 +165,9 @@ pub(super) fn has_orphans(path: &Path) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
     /// `PRAGMA user_version`.
-    pub(super) version: u32,
+    pub version: u32,
     /// `PRAGMA application_id`.
-    pub(super) application: u32,
+    pub application: u32,
 }
 
 /// Reads the first 100 bytes; `None` when they are not those of a SQLite database.

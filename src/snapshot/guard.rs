@@ -13,16 +13,16 @@ use crate::clock::Clock;
 use crate::regular_file;
 
 /// Longest value of a database of ours: the record of a million v6 peers.
-pub(super) const MOST_VALUE_BYTES: i32 = 64 << 20;
+pub(super) const MAX_VALUE_BYTES: i32 = 64 << 20;
 
 /// Longest value that is read of a foreign database, where the longest is the reason of a block.
-pub(super) const MOST_FOREIGN_BYTES: i32 = 1 << 20;
+pub(super) const MAX_FOREIGN_BYTES: i32 = 1 << 20;
 
 /// Longest statement of a schema.
-const MOST_SQL_BYTES: i32 = 256 << 10;
+const MAX_SQL_BYTES: i32 = 256 << 10;
 
 /// Memory that the library may have, in all connections of the process.
-const MOST_HEAP_BYTES: u32 = 512 << 20;
+const MAX_HEAP_BYTES: u32 = 512 << 20;
 
 /// Steps of the library between two looks at the time.
 const STEPS: i32 = 10_000;
@@ -48,8 +48,8 @@ pub fn open_read_only(path: &Path, owner: Owner, most: Duration) -> Result<Conne
         source,
     })?;
     let value_bytes = match owner {
-        Owner::Us => MOST_VALUE_BYTES,
-        Owner::Another => MOST_FOREIGN_BYTES,
+        Owner::Us => MAX_VALUE_BYTES,
+        Owner::Another => MAX_FOREIGN_BYTES,
     };
     read_only(path, value_bytes, most).map_err(|source| Error::of(path, most, source))
 }
@@ -78,10 +78,10 @@ fn read_only(path: &Path, value_bytes: i32, most: Duration) -> rusqlite::Result<
 }
 
 /// Makes a connection that has not read anything yet safe to read with.
-pub(super) fn harden(connection: &Connection, most_value_bytes: i32) -> rusqlite::Result<()> {
+pub(super) fn harden(connection: &Connection, max_value_bytes: i32) -> rusqlite::Result<()> {
     for (limit, most) in [
-        (Limit::SQLITE_LIMIT_LENGTH, most_value_bytes),
-        (Limit::SQLITE_LIMIT_SQL_LENGTH, MOST_SQL_BYTES),
+        (Limit::SQLITE_LIMIT_LENGTH, max_value_bytes),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL_BYTES),
         (Limit::SQLITE_LIMIT_COLUMN, 100),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 50),
         (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 10),
@@ -101,7 +101,7 @@ pub(super) fn harden(connection: &Connection, most_value_bytes: i32) -> rusqlite
         connection.set_db_config(switch, is_on)?;
     }
     connection.execute_batch(&format!(
-        "PRAGMA hard_heap_limit = {MOST_HEAP_BYTES}; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0"
+        "PRAGMA hard_heap_limit = {MAX_HEAP_BYTES}; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0"
     ))
 }
 
@@ -140,6 +140,6 @@ pub fn has_plain_table(connection: &Connection, name: &str) -> rusqlite::Result<
 }
 
 /// An error like those of the library, for what it would have taken.
-pub(super) fn refused(why: String) -> rusqlite::Error {
+fn refused(why: String) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_NOTADB), Some(why))
 }

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::database::tables::{self, SwarmRow};
 use super::database::{Database, Found};
 use super::mailbox::MAX_BLOCKS;
-use super::original::{BadRow, OldBlock, OldPeer, Original, READ_MOST};
-use super::tables::{self, SwarmRow};
+use super::original::{BadRow, MAX_READ, OldBlock, OldPeer, Original};
 use super::timeline::{Finished, Moment, Timeline};
 use super::{Error, record};
 use crate::clock::Seconds;
@@ -61,7 +61,7 @@ pub fn import(from: &Path, into: &Path, moment: Moment) -> Result<Imported, Erro
     if let Err(source) = import.run(&original) {
         database.rollback();
         if source.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
-            return Err(Error::of(from, READ_MOST, source));
+            return Err(Error::of(from, MAX_READ, source));
         }
         return Err(fail(source));
     }
@@ -137,7 +137,7 @@ impl Import<'_> {
         let swarm = self
             .swarm
             .get_or_insert_with(|| (old.info_hash, Vec::new()));
-        if swarm.1.len() < record::MOST_PEERS {
+        if swarm.1.len() < record::MAX_PEERS {
             swarm.1.push(peer);
             return Ok(());
         }

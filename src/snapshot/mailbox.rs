@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest reason of a block, in characters.
 pub const MAX_REASON: usize = 500;
 
-/// Most bytes of one ring.
-pub const MAX_RING_BYTES: usize = 4 << 20;
+/// Most bytes of one saved state.
+pub const MAX_SAVED_STATE_BYTES: usize = 4 << 20;
 
 /// Most entries of the blocklist.
 pub const MAX_BLOCKS: u64 = 100_000;
@@ -44,7 +44,7 @@ pub enum Refused {
     /// The blocklist has all the entries it may have.
     #[error("the blocklist is full")]
     ListFull,
-    /// A reason or a ring is longer than may be kept.
+    /// A reason or a saved state is longer than may be kept.
     #[error("too long")]
     TooLong,
 }
@@ -81,12 +81,12 @@ pub(super) enum Message {
         number: i64,
         reply: Reply<bool>,
     },
-    PutRing {
+    PutSavedState {
         name: String,
         data: Vec<u8>,
         reply: Reply<()>,
     },
-    Ring {
+    SavedState {
         name: String,
         reply: Reply<Option<Vec<u8>>>,
     },
@@ -155,22 +155,22 @@ impl Mailbox {
     /// Keeps a blob under a name for another part (samples of the graphs, savings), over what was there.
     ///
     /// # Errors
-    /// [`Refused::TooLong`] over [`MAX_RING_BYTES`], or see [`Refused`].
-    pub fn put_ring(&self, name: &str, data: Vec<u8>) -> Result<(), Refused> {
-        if data.len() > MAX_RING_BYTES {
+    /// [`Refused::TooLong`] over [`MAX_SAVED_STATE_BYTES`], or see [`Refused`].
+    pub fn put_saved_state(&self, name: &str, data: Vec<u8>) -> Result<(), Refused> {
+        if data.len() > MAX_SAVED_STATE_BYTES {
             return Err(Refused::TooLong);
         }
         let name = name.to_owned();
-        self.ask(|reply| Message::PutRing { name, data, reply })
+        self.ask(|reply| Message::PutSavedState { name, data, reply })
     }
 
     /// The blob kept under a name.
     ///
     /// # Errors
     /// See [`Refused`].
-    pub fn ring(&self, name: &str) -> Result<Option<Vec<u8>>, Refused> {
+    pub fn saved_state(&self, name: &str) -> Result<Option<Vec<u8>>, Refused> {
         let name = name.to_owned();
-        self.ask(|reply| Message::Ring { name, reply })
+        self.ask(|reply| Message::SavedState { name, reply })
     }
 
     /// Tells the thread to do what still waits, take the last snapshot and end. Returns at once; the end is waited for on the

@@ -19,7 +19,7 @@ mod mailbox;
 mod original;
 mod record;
 mod restore;
-mod tables;
+
 mod timeline;
 mod writer;
 
@@ -35,7 +35,7 @@ use rusqlite::ErrorCode;
 pub use database::{APPLICATION, Found};
 pub use guard::{Owner, has_plain_table, open_read_only};
 pub use import::{Imported, import};
-pub use mailbox::{MAX_BLOCKS, MAX_REASON, MAX_RING_BYTES, Mailbox, Refused, Saved};
+pub use mailbox::{MAX_BLOCKS, MAX_REASON, MAX_SAVED_STATE_BYTES, Mailbox, Refused, Saved};
 pub use original::BadRow;
 pub use record::{RecordError, read as read_record, write as write_record};
 pub use restore::Summary;
@@ -43,7 +43,8 @@ pub use timeline::Moment;
 
 use crate::clock::{Clock, Seconds, Wall};
 use crate::metrics::Gauge;
-use crate::parts::{self, End};
+use crate::supervise;
+use crate::supervise::Exit;
 use crate::tracker::Tracker;
 use database::Database;
 use timeline::{Finished, Timeline};
@@ -189,7 +190,7 @@ pub fn open(settings: &Settings, wall: Wall) -> Result<Opened, Error> {
             log::error!(
                 "the tracker starts without snapshots, and tries again at every interval: {error}"
             );
-            let readable = open_read_only(&settings.file, Owner::Us, database::CHECK_MOST);
+            let readable = open_read_only(&settings.file, Owner::Us, database::MAX_CHECK);
             Source::Disk(error, readable.ok())
         }
         Err(error) => return Err(error),
@@ -215,7 +216,7 @@ impl Opened {
                 (readable.as_ref(), never_was || readable.is_some())
             }
         };
-        let last = connection.map(tables::finished).and_then(|last| {
+        let last = connection.map(database::tables::finished).and_then(|last| {
             last.inspect_err(|error| log::error!("reading the last snapshot's time: {error}"))
                 .unwrap_or_default()
         });
@@ -288,7 +289,7 @@ impl Restored {
         self,
         tracker: Arc<Tracker>,
         clock: Clock,
-        ends: Sender<End>,
+        ends: Sender<Exit>,
     ) -> io::Result<(Mailbox, JoinHandle<()>)> {
         if !self.timeline.goes_on() {
             self.begin_time(Moment::of(&clock));
@@ -309,7 +310,7 @@ impl Restored {
             waiting: Vec::new(),
             complained: None,
         };
-        let thread = parts::start("snapshot", ends, move || writer.run())?;
+        let thread = supervise::start("snapshot", ends, move || writer.run())?;
         Ok((mailbox, thread))
     }
 

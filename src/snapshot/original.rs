@@ -9,27 +9,28 @@ use ipnet::IpNet;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-use super::Error;
-use super::guard::{self, Owner};
+use super::guard::Owner;
+use super::{Error, guard};
 use crate::clock::Wall;
-use crate::tracker::{InfoHash, Target, is_reachable};
+use crate::net::is_reachable;
+use crate::tracker::{InfoHash, Target};
 
 /// A peer of the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OldPeer {
-    pub(super) info_hash: InfoHash,
-    pub(super) ip: IpAddr,
-    pub(super) port: u16,
-    pub(super) is_seeder: bool,
-    pub(super) updated: Wall,
+    pub info_hash: InfoHash,
+    pub ip: IpAddr,
+    pub port: u16,
+    pub is_seeder: bool,
+    pub updated: Wall,
 }
 
 /// An entry of the original's blocklist; what names an address and a torrent blocked either.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OldBlock {
-    pub(super) targets: Vec<Target>,
-    pub(super) reason: String,
-    pub(super) created: Option<Wall>,
+    pub targets: Vec<Target>,
+    pub reason: String,
+    pub created: Option<Wall>,
 }
 
 /// A row that does not parse.
@@ -64,7 +65,7 @@ const BLOCKS: &str = "SELECT rowid, CASE WHEN octet_length(ip) > 100 THEN 'long'
     ELSE CAST(created_at AS INTEGER) END FROM blocklist ORDER BY rowid";
 
 /// How long reading may take in all.
-pub(super) const READ_MOST: Duration = Duration::from_secs(600);
+pub(super) const MAX_READ: Duration = Duration::from_secs(600);
 
 impl Original {
     /// Opens a file that is there; nothing in it is changed.
@@ -72,8 +73,8 @@ impl Original {
     /// # Errors
     /// It cannot be read, or has no table `tracker` of that shape.
     pub(super) fn open(path: &Path) -> Result<Original, Error> {
-        let fail = |source| Error::of(path, READ_MOST, source);
-        let connection = guard::open_read_only(path, Owner::Another, READ_MOST)?;
+        let fail = |source| Error::of(path, MAX_READ, source);
+        let connection = guard::open_read_only(path, Owner::Another, MAX_READ)?;
         if guard::has_plain_table(&connection, "tracker").map_err(fail)? {
             guard::has_plain_table(&connection, "blocklist").map_err(fail)?;
         }

@@ -30,7 +30,7 @@ const MAX_PEER_BYTES: usize = 128;
 
 /// Peers of a record at most, so that it fits into a value of the database and its reader into the memory. A swarm that is larger
 /// is kept so far.
-pub(super) const MOST_PEERS: usize = 1_000_000;
+pub(super) const MAX_PEERS: usize = 1_000_000;
 
 /// What the smallest peer takes: flags, v4 address and port, age, downloaded.
 const MIN_PEER_BYTES: usize = 9;
@@ -158,7 +158,7 @@ pub fn write(peers: &[StoredPeer], now: Seconds, record: &mut Vec<u8>) {
     record.extend([0; 8]);
     let config = bincode::config::standard();
     let mut count = 0_u32;
-    for peer in peers.iter().take(MOST_PEERS) {
+    for peer in peers.iter().take(MAX_PEERS) {
         let row = Row {
             peer: *peer,
             age: now.since(peer.last_seen),
@@ -200,7 +200,7 @@ pub fn read(record: &[u8], saved: Seconds) -> Result<Vec<StoredPeer>, RecordErro
     }
     let count = u32::from_le_bytes([c0, c1, c2, c3]);
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    if count > MOST_PEERS || count > body.len() / MIN_PEER_BYTES {
+    if count > MAX_PEERS || count > body.len() / MIN_PEER_BYTES {
         return Err(RecordError::Length);
     }
     let config = bincode::config::standard().with_limit::<MAX_PEER_BYTES>();
@@ -225,15 +225,15 @@ pub fn read(record: &[u8], saved: Seconds) -> Result<Vec<StoredPeer>, RecordErro
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 
     /// When the records of these tests are written.
-    pub(in crate::snapshot) const SAVED: Seconds = Seconds::START;
+    const SAVED: Seconds = Seconds::START;
 
     /// Any peer that the core may hand over.
-    pub(in crate::snapshot) fn any_peer() -> impl Strategy<Value = StoredPeer> {
+    fn any_peer() -> impl Strategy<Value = StoredPeer> {
         let flags = any::<(bool, bool, bool, bool)>();
         let id = prop::option::of(any::<[u8; 20]>());
         let rest = (1..=u16::MAX, 0..1_u32 << 24, 0..100_000_u32);

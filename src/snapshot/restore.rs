@@ -10,8 +10,8 @@ use std::thread;
 
 use rusqlite::Connection;
 
+use super::database::tables::{self, SwarmRow};
 use super::record;
-use super::tables::{self, SwarmRow};
 use super::timeline::{Moment, Timeline};
 use crate::clock::Seconds;
 use crate::tracker::{InfoHash, StoredSwarm, Tracker};

@@ -32,9 +32,9 @@ impl Moment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Finished {
     /// The database's time.
-    pub(super) stamp: u64,
-    pub(super) wall: Wall,
-    pub(super) boot: Option<Boot>,
+    pub stamp: u64,
+    pub wall: Wall,
+    pub boot: Option<Boot>,
 }
 
 /// Converts between monotonic seconds of this run and the database's time.

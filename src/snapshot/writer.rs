@@ -10,8 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::database::Database;
+use super::database::tables::{self, SwarmRow};
 use super::mailbox::{MAX_BLOCKS, Message, Refused, Reply, Saved};
-use super::tables::{self, SwarmRow};
 use super::timeline::{Finished, Moment, Timeline};
 use super::{Error, file, record};
 use crate::clock::{Clock, Seconds, Wall};
@@ -33,18 +33,18 @@ const KEEP_ENDED_SECONDS: u64 = 30 * 86_400;
 
 /// Everything the thread has to itself.
 pub(super) struct Writer {
-    pub(super) file: PathBuf,
-    pub(super) interval: Duration,
+    pub file: PathBuf,
+    pub interval: Duration,
     /// `None` while the disk does not let it be opened.
-    pub(super) database: Option<Database>,
-    pub(super) tracker: Arc<Tracker>,
-    pub(super) clock: Clock,
-    pub(super) timeline: Timeline,
-    pub(super) mailbox: Receiver<Message>,
-    pub(super) stopping: Arc<AtomicBool>,
+    pub database: Option<Database>,
+    pub tracker: Arc<Tracker>,
+    pub clock: Clock,
+    pub timeline: Timeline,
+    pub mailbox: Receiver<Message>,
+    pub stopping: Arc<AtomicBool>,
     /// Who waits for the next snapshot.
-    pub(super) waiting: Vec<Reply<Saved>>,
-    pub(super) complained: Option<Seconds>,
+    pub waiting: Vec<Reply<Saved>>,
+    pub complained: Option<Seconds>,
 }
 
 impl Writer {
@@ -114,8 +114,8 @@ impl Writer {
                     Message::Save(reply) => self.waiting.push(reply),
                     Message::Block { reply, .. } => answer(&reply, Err(Refused::Failed)),
                     Message::Unblock { reply, .. } => answer(&reply, Err(Refused::Failed)),
-                    Message::PutRing { reply, .. } => answer(&reply, Err(Refused::Failed)),
-                    Message::Ring { reply, .. } => answer(&reply, Err(Refused::Failed)),
+                    Message::PutSavedState { reply, .. } => answer(&reply, Err(Refused::Failed)),
+                    Message::SavedState { reply, .. } => answer(&reply, Err(Refused::Failed)),
                     Message::Wake => {}
                 }
             }
@@ -175,12 +175,12 @@ impl Writer {
                 let removed = removed.and_then(|removed| self.enforce(database).map(|()| removed));
                 answer(&reply, removed);
             }
-            Message::PutRing { name, data, reply } => {
-                let put = database.put_ring(&name, &data);
+            Message::PutSavedState { name, data, reply } => {
+                let put = database.put_saved_state(&name, &data);
                 answer(&reply, self.judge(database, put));
             }
-            Message::Ring { name, reply } => {
-                answer(&reply, self.judge(database, database.ring(&name)));
+            Message::SavedState { name, reply } => {
+                answer(&reply, self.judge(database, database.saved_state(&name)));
             }
         }
     }

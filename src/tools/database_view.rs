@@ -19,14 +19,14 @@ use crate::tracker::{InfoHash, StoredPeer};
 const LATEST: usize = 10;
 
 /// How long may be read.
-const READ_MOST: Duration = Duration::from_secs(60);
+const MAX_READ: Duration = Duration::from_secs(60);
 
 /// Distinct addresses counted at most.
-const MOST_ADDRESSES: usize = 10_000_000;
+const MAX_ADDRESSES: usize = 10_000_000;
 
 /// Statements of the schema shown at most, and characters of each.
-const MOST_STATEMENTS: u32 = 100;
-const MOST_CHARACTERS: u32 = 2_000;
+const MAX_STATEMENTS: u32 = 100;
+const MAX_CHARACTERS: u32 = 2_000;
 
 /// What is shown.
 #[derive(Debug, clap::Args)]
@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .len();
     let view = || -> anyhow::Result<View> {
         // The record of a swarm of ours is the longest value there is.
-        let connection = open_read_only(&arguments.file, Owner::Us, READ_MOST)?;
+        let connection = open_read_only(&arguments.file, Owner::Us, MAX_READ)?;
         let view = if pragma(&connection, "application_id")? == i64::from(APPLICATION) {
             of_ours(&connection)?
         } else if has_plain_table(&connection, "tracker")? {
@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let view = view().map_err(|error| {
         if is_interrupted(&error) {
-            let seconds = READ_MOST.as_secs();
+            let seconds = MAX_READ.as_secs();
             error.context(format!("it cannot be read within {seconds} s"))
         } else {
             error
@@ -112,7 +112,7 @@ fn is_interrupted(error: &anyhow::Error) -> bool {
 
 fn schema(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT substr(sql, 1, ?1) FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid LIMIT ?2";
-    let bounds = [MOST_CHARACTERS, MOST_STATEMENTS];
+    let bounds = [MAX_CHARACTERS, MAX_STATEMENTS];
     connection
         .prepare(sql)?
         .query_map(bounds, |row| row.get(0))?
@@ -233,7 +233,7 @@ fn read_swarms(connection: &Connection, ahead: i64) -> rusqlite::Result<Seen> {
         for peer in peers {
             let age = i64::from(Seconds::START.since(peer.last_seen));
             let seen = saved.saturating_add(ahead).saturating_sub(age);
-            if addresses.len() < MOST_ADDRESSES {
+            if addresses.len() < MAX_ADDRESSES {
                 addresses.insert(peer.ip);
             }
             *oldest = Some(oldest.map_or(seen, |oldest: i64| oldest.min(seen)));

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use crate::web;
 
 /// Passwords are never longer, in bytes.
-const MOST_BYTES: u64 = 1_024;
+const MAX_BYTES: u64 = 1_024;
 
 /// Takes the password from standard input, so that it stands in no history of commands and no list of processes.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub fn run(_: &Arguments) -> anyhow::Result<()> {
 
 fn read_and_hash(input: &mut impl BufRead) -> anyhow::Result<String> {
     let mut line = String::new();
-    io::Read::take(input, MOST_BYTES).read_line(&mut line)?;
+    io::Read::take(input, MAX_BYTES).read_line(&mut line)?;
     let password = line.trim_end_matches(['\r', '\n']);
     if password.chars().count() < 8 {
         bail!("a password has at least 8 characters");

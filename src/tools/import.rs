@@ -7,7 +7,8 @@ use anyhow::Context;
 
 use crate::clock::Clock;
 use crate::config::Loader;
-use crate::snapshot::{self, Error, Found, Imported, Moment};
+use crate::snapshot;
+use crate::snapshot::{Error, Found, Imported, Moment};
 
 /// What is imported, and into what.
 #[derive(Debug, clap::Args)]

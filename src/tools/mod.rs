@@ -1,10 +1,8 @@
 //! Helper tools of the command line: each is a module with `Arguments` and `run`.
 
-pub mod bench;
 pub mod check;
 pub mod database_view;
 pub mod hash_password;
 pub mod import;
-pub mod simulate;
 pub mod token;
 pub mod zones;

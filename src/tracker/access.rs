@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use prefix_trie::PrefixMap;
 
 use super::Tracker;
 use super::announce::{Announce, Refusal};
 use super::id::{InfoHash, PeerId};
 use crate::clock::Wall;
+use crate::net::Networks;
 
 /// What one entry of the blocklist blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,50 +46,6 @@ pub struct ClientRule {
     pub prefix: Vec<u8>,
     /// Whether such clients are served.
     pub is_allowed: bool,
-}
-
-/// A set of networks, v4 and v6, that answers whether it covers an address.
-#[derive(Clone, Debug, Default)]
-pub struct Networks {
-    v4: PrefixMap<ipnet::Ipv4Net, ()>,
-    v6: PrefixMap<ipnet::Ipv6Net, ()>,
-}
-
-impl Networks {
-    /// Whether any network of the set covers the canonical address `ip`.
-    pub fn covers(&self, ip: IpAddr) -> bool {
-        match ip {
-            IpAddr::V4(ip) => !self.v4.is_empty() && self.v4.get_lpm(&ip.into()).is_some(),
-            IpAddr::V6(ip) => !self.v6.is_empty() && self.v6.get_lpm(&ip.into()).is_some(),
-        }
-    }
-
-    /// Adds a network; what lies inside one that is there already changes nothing.
-    pub fn add(&mut self, network: IpNet) {
-        match network {
-            IpNet::V4(network) => drop(self.v4.insert(network.trunc(), ())),
-            IpNet::V6(network) => drop(self.v6.insert(network.trunc(), ())),
-        }
-    }
-
-    /// Whether the set is empty.
-    pub fn is_empty(&self) -> bool {
-        self.v4.is_empty() && self.v6.is_empty()
-    }
-
-    /// The networks in order of their addresses, v4 first.
-    pub fn iter(&self) -> impl Iterator<Item = IpNet> {
-        let v4 = self.v4.keys().map(IpNet::V4);
-        v4.chain(self.v6.keys().map(IpNet::V6))
-    }
-}
-
-impl FromIterator<IpNet> for Networks {
-    fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Networks {
-        let mut set = Networks::default();
-        networks.into_iter().for_each(|network| set.add(network));
-        set
-    }
 }
 
 /// The blocklist as announces look at it.
@@ -140,19 +96,19 @@ fn is_in_force(block: &Block, now: Wall) -> bool {
 #[derive(Debug, Default)]
 pub struct Access {
     lists: ArcSwap<Lists>,
-    /// The [`Edition`] in force: another after each change of the lists and before stored peers are removed by them.
-    edition: AtomicU64,
+    /// The [`Revision`] in force: another after each change of the lists and before stored peers are removed by them.
+    revision: AtomicU64,
     /// Held while the lists change, so that lists and edition go together.
     changing: Mutex<()>,
 }
 
 /// Which lists are in force, and whether anything is listed at all: the lowest bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Edition(u64);
+pub(super) struct Revision(u64);
 
-impl Edition {
-    fn after(self, lists: &Lists) -> Edition {
-        Edition((self.0 | 1).wrapping_add(1) | u64::from(!lists.is_empty()))
+impl Revision {
+    fn after(self, lists: &Lists) -> Revision {
+        Revision((self.0 | 1).wrapping_add(1) | u64::from(!lists.is_empty()))
     }
 
     fn lists_anything(self) -> bool {
@@ -205,9 +161,9 @@ impl Access {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.lists.load_full();
         let lists = make(&before);
-        let Edition(edition) = self.edition().after(&lists);
+        let Revision(revision) = self.revision().after(&lists);
         self.lists.store(Arc::new(lists));
-        self.edition.store(edition, Ordering::Release);
+        self.revision.store(revision, Ordering::Release);
         before
     }
 
@@ -250,26 +206,30 @@ impl Access {
 
     /// Which edition of the lists is in force; read before they are asked.
     #[inline]
-    pub(super) fn edition(&self) -> Edition {
-        Edition(self.edition.load(Ordering::Acquire))
+    pub(super) fn revision(&self) -> Revision {
+        Revision(self.revision.load(Ordering::Acquire))
     }
 
-    /// Asks again under the lock of the announcer's shard, when the lists have changed since `edition` was read. Whoever
+    /// Asks again under the lock of the announcer's shard, when the lists have changed since `revision` was read. Whoever
     /// changes them takes every shard's lock afterwards to remove whom they cover: if that has come by this shard already, the
     /// new edition is seen here; if not, it removes what the announce stores.
     ///
     /// # Errors
     /// The refusal that the client is to read.
     #[inline]
-    pub(super) fn admit_still(&self, announce: &Announce, edition: Edition) -> Result<(), Refusal> {
-        let now = self.edition();
-        if now == edition {
+    pub(super) fn admit_still(
+        &self,
+        announce: &Announce,
+        revision: Revision,
+    ) -> Result<(), Refusal> {
+        let now = self.revision();
+        if now == revision {
             return Ok(());
         }
         self.admit_announce(announce, now)
     }
 
-    /// Everything that is asked before an announce, with each list looked at once. Where the `edition` in force lists nothing, not
+    /// Everything that is asked before an announce, with each list looked at once. Where the `revision` in force lists nothing, not
     /// even the lists are fetched.
     ///
     /// # Errors
@@ -278,9 +238,9 @@ impl Access {
     pub(super) fn admit_announce(
         &self,
         announce: &Announce,
-        edition: Edition,
+        revision: Revision,
     ) -> Result<(), Refusal> {
-        if edition.lists_anything() {
+        if revision.lists_anything() {
             self.ask_lists(announce)
         } else {
             Ok(())
@@ -419,12 +379,12 @@ mod tests {
             (&|| access.block(Vec::new(), Wall(9)), Ok(())),
         ];
         for (number, (step, expected)) in steps.into_iter().enumerate() {
-            let before = access.edition();
+            let before = access.revision();
             step();
-            let edition = access.edition();
-            assert_eq!(before != edition, number > 0, "{number}");
-            assert_eq!(edition.lists_anything(), expected.is_err(), "{number}");
-            assert_eq!(access.admit_announce(&announce(), edition), expected);
+            let revision = access.revision();
+            assert_eq!(before != revision, number > 0, "{number}");
+            assert_eq!(revision.lists_anything(), expected.is_err(), "{number}");
+            assert_eq!(access.admit_announce(&announce(), revision), expected);
         }
     }
 
@@ -503,14 +463,14 @@ mod tests {
     fn who_was_admitted_by_lists_that_have_changed_is_asked_for_again() {
         let access = Access::default();
         let announce = announce();
-        let edition = access.edition();
-        assert_eq!(access.admit_announce(&announce, edition), Ok(()));
-        assert_eq!(access.admit_still(&announce, edition), Ok(()));
+        let revision = access.revision();
+        assert_eq!(access.admit_announce(&announce, revision), Ok(()));
+        assert_eq!(access.admit_still(&announce, revision), Ok(()));
         access.block(vec![block(network("192.0.2.8/32"), None)], Wall(0));
-        assert_eq!(access.admit_still(&announce, edition), Ok(()));
+        assert_eq!(access.admit_still(&announce, revision), Ok(()));
         access.block(vec![block(network("192.0.2.7/32"), None)], Wall(0));
         let refused = Err(Refusal::AddressBlocked);
-        assert_eq!(access.admit_still(&announce, edition), refused);
+        assert_eq!(access.admit_still(&announce, revision), refused);
     }
 
     /// O8

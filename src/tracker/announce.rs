@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::id::{ClientKey, InfoHash, PeerId};
-use crate::metrics::Told;
+use crate::metrics::AnnounceEvent;
 
 /// What the client says has happened (BEP 3, BEP 21). Unknown words are [`Event::None`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,14 +21,14 @@ pub enum Event {
     Paused,
 }
 
-impl From<Event> for Told {
-    fn from(event: Event) -> Told {
+impl From<Event> for AnnounceEvent {
+    fn from(event: Event) -> AnnounceEvent {
         match event {
-            Event::None => Told::None,
-            Event::Started => Told::Started,
-            Event::Completed => Told::Completed,
-            Event::Stopped => Told::Stopped,
-            Event::Paused => Told::Paused,
+            Event::None => AnnounceEvent::None,
+            Event::Started => AnnounceEvent::Started,
+            Event::Completed => AnnounceEvent::Completed,
+            Event::Stopped => AnnounceEvent::Stopped,
+            Event::Paused => AnnounceEvent::Paused,
         }
     }
 }
@@ -44,7 +44,7 @@ pub struct Announce {
     pub key: Option<ClientKey>,
     /// Where others reach it; canonical (a v4-mapped address is v4).
     pub ip: IpAddr,
-    /// A second address of the same client inside a realm (S10), already checked against the rules for reported addresses.
+    /// A second address of the same client inside a pair of networks (S10), already checked against the rules for reported addresses.
     pub inner_ip: Option<IpAddr>,
     /// Whether `ip` is what the client says and not where the announce came from: such a peer never replaces or removes one that
     /// came from its own address.
@@ -164,13 +164,13 @@ impl Refusal {
     }
 }
 
-/// What an announce needs beside itself: the time, a source of chance, and the caller's sheet to count on.
+/// What an announce needs beside itself: the time, a source of chance, and the caller's counters to count on.
 #[derive(Debug)]
-pub struct Turn<'a> {
+pub struct AnnounceContext<'a> {
     /// Monotonic time.
     pub now: crate::clock::Seconds,
     /// Decides which peers are handed out and how the interval is jittered.
     pub rng: &'a mut fastrand::Rng,
     /// Where the outcome is counted.
-    pub sheet: &'a crate::metrics::Sheet,
+    pub counters: &'a crate::metrics::WorkerCounters,
 }

@@ -1,59 +1,17 @@
-//! The core: which peers are in which swarm, and which of them to hand out. [`Tracker`] is the only door.
+//! The core: which peers are in which swarm, and which of them to hand out. [`Tracker`] is the only way in.
 //!
 //! No protocol, no socket, no file, no clock: front ends decode requests into [`Announce`]s and encode the replies; time
 //! and chance are arguments. Imports only `metrics` and `clock`.
 
+mod abuse;
 mod access;
-mod address;
 mod announce;
-mod around;
-mod callers;
-pub mod census;
-mod chunk;
-mod crowd;
-mod cut;
-mod displace;
-mod draw;
-mod dual_stack;
-mod everybody;
-mod evict;
-mod fill;
-mod hand_out;
-mod heavy;
 mod id;
-mod ledger;
-mod link;
-mod loads;
-mod marks;
-mod others;
-mod owner;
-mod pages;
-mod peer;
 mod peers;
-mod prefixes;
-mod purge;
-mod reach;
-mod realm;
-mod recent_clients;
-mod region;
-mod reporters;
-mod rest;
-mod roll;
-mod rounding;
-mod selection;
+pub mod report;
+mod select;
 mod settings;
-mod span;
-mod standing;
-mod stored;
-mod subscriber;
 mod swarm;
-mod swarms;
-mod tally;
-mod trim;
-mod view;
-mod views;
-mod visit;
-mod wish;
 mod zones;
 
 use std::net::IpAddr;
@@ -61,28 +19,28 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-pub use access::{Access, Block, ClientRule, Networks, Target};
-pub use announce::{Announce, AnnounceReply, Event, PeerList, Refusal, ScrapeReply, Turn};
+pub use access::{Access, Block, ClientRule, Target};
+pub use announce::{
+    Announce, AnnounceContext, AnnounceReply, Event, PeerList, Refusal, ScrapeReply,
+};
 pub use id::{ClientKey, InfoHash, PeerId};
-pub use ledger::{HOURS_KEPT, LedgerRow};
-pub use reach::{is_link_local, is_reachable};
-pub use realm::Realm;
 pub use settings::Settings;
-pub use stored::{StoredPeer, StoredSwarm};
-pub use subscriber::subscriber;
-pub use zones::{DEPTH_MOST, ZoneRule, Zones, ZonesError};
+pub use swarm::stored::{StoredPeer, StoredSwarm};
+pub use zones::statistics::{HOURS_KEPT, ZoneStatisticsRow};
+pub use zones::{MAX_DEPTH, ZoneRule, Zones, ZonesError};
 
-use callers::Callers;
-use ledger::Ledger;
-use loads::Loads;
-use owner::IdDigest;
-use recent_clients::RecentClients;
-use reporters::Reporters;
-use swarms::Swarms;
-use visit::{Outcome, Rules};
+use abuse::address_counts::AddressCounts;
+use abuse::frequent_announcers::FrequentAnnouncers;
+use abuse::reporters::Reporters;
+use peers::owner::IdDigest;
+use swarm::dual_stack::recent_clients::RecentClients;
+use swarm::map::Swarms;
+use swarm::upsert::{AnnounceEffect, Rules};
+use zones::statistics::ZoneStatistics;
 
 use crate::clock::{Seconds, Wall};
-use crate::metrics::{Fate, Metrics};
+use crate::metrics::{AnnounceOutcome, Metrics};
+use crate::net::AddressPair;
 
 /// What one sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,29 +53,29 @@ pub struct Swept {
 
 /// What is in force, swapped as one, so that a swarm never sees zones of one reload and settings of another.
 #[derive(Debug)]
-struct Charter {
+struct Policy {
     settings: Arc<Settings>,
     zones: Arc<Zones>,
-    ledger: Arc<Ledger>,
+    zone_statistics: Arc<ZoneStatistics>,
     /// [`Settings::lifetime`]
     lifetime: u32,
     /// Changes with the zones.
-    edition: u16,
+    revision: u16,
 }
 
 /// The swarms, with whole peer ids or with digests of them.
 #[derive(Debug)]
-enum Kept {
-    Whole(Swarms<PeerId>),
-    Bare(Swarms<IdDigest>),
+enum AllSwarms {
+    WithId(Swarms<PeerId>),
+    WithoutId(Swarms<IdDigest>),
 }
 
 /// Does the same with the swarms, whichever they are.
 macro_rules! with {
     ($tracker:expr, $swarms:ident => $work:expr) => {
         match &$tracker.swarms {
-            Kept::Whole($swarms) => $work,
-            Kept::Bare($swarms) => $work,
+            AllSwarms::WithId($swarms) => $work,
+            AllSwarms::WithoutId($swarms) => $work,
         }
     };
 }
@@ -127,96 +85,96 @@ use with;
 /// All swarms and the rules for them. Every method may be called from any thread.
 #[derive(Debug)]
 pub struct Tracker {
-    charter: ArcSwap<Charter>,
+    policy: ArcSwap<Policy>,
     access: Access,
     metrics: Arc<Metrics>,
-    loads: Loads,
+    address_counts: AddressCounts,
     clients: RecentClients,
-    callers: Callers,
+    frequent_announcers: FrequentAnnouncers,
     reporters: Reporters,
-    swarms: Kept,
+    swarms: AllSwarms,
 }
 
 impl Tracker {
     /// Makes an empty tracker without zones.
     pub fn new(settings: Settings, metrics: Arc<Metrics>) -> Tracker {
         let swarms = if settings.keep_peer_ids {
-            Kept::Whole(Swarms::new())
+            AllSwarms::WithId(Swarms::new())
         } else {
-            Kept::Bare(Swarms::new())
+            AllSwarms::WithoutId(Swarms::new())
         };
         let zones = Arc::new(Zones::default());
-        let ledger = Arc::new(Ledger::new(&zones, metrics.workers()));
-        let charter = Charter {
+        let zone_statistics = Arc::new(ZoneStatistics::new(&zones, metrics.workers()));
+        let policy = Policy {
             lifetime: settings.lifetime(),
             settings: Arc::new(settings),
             zones,
-            ledger,
-            edition: 0,
+            zone_statistics,
+            revision: 0,
         };
         Tracker {
-            charter: ArcSwap::from_pointee(charter),
+            policy: ArcSwap::from_pointee(policy),
             access: Access::default(),
             metrics,
-            loads: Loads::new(),
+            address_counts: AddressCounts::new(),
             clients: RecentClients::new(),
-            callers: Callers::default(),
+            frequent_announcers: FrequentAnnouncers::default(),
             reporters: Reporters::default(),
             swarms,
         }
     }
 
-    fn rules<'a>(&'a self, charter: &'a Charter, now: Seconds) -> Rules<'a> {
+    fn rules<'a>(&'a self, policy: &'a Policy, now: Seconds) -> Rules<'a> {
         Rules {
-            settings: &charter.settings,
-            zones: &charter.zones,
-            edition: charter.edition,
-            loads: &self.loads,
+            settings: &policy.settings,
+            zones: &policy.zones,
+            revision: policy.revision,
+            address_counts: &self.address_counts,
             clients: &self.clients,
-            lifetime: charter.lifetime,
+            lifetime: policy.lifetime,
             now,
         }
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
-        Arc::clone(&self.charter.load().settings)
+        Arc::clone(&self.policy.load().settings)
     }
 
     /// Replaces the settings; `keep_peer_ids` stays as it was at the start.
     pub fn configure(&self, settings: Settings) {
-        let old = self.charter.load();
-        let (zones, ledger) = (Arc::clone(&old.zones), Arc::clone(&old.ledger));
+        let old = self.policy.load();
+        let (zones, zone_statistics) = (Arc::clone(&old.zones), Arc::clone(&old.zone_statistics));
         let settings = Arc::new(settings);
-        self.charter.store(Arc::new(Charter {
+        self.policy.store(Arc::new(Policy {
             lifetime: settings.lifetime(),
             settings,
             zones,
-            ledger,
-            edition: old.edition,
+            zone_statistics,
+            revision: old.revision,
         }));
     }
 
     /// The zones in force.
     pub fn zones(&self) -> Arc<Zones> {
-        Arc::clone(&self.charter.load().zones)
+        Arc::clone(&self.policy.load().zones)
     }
 
     /// Replaces the zones and places every peer anew, one swarm at a time, while announces go on (S7). Not to be called by two
     /// threads at once.
     pub fn set_zones(&self, zones: Zones, now: Seconds) {
-        let old = self.charter.load_full();
-        let ledger = Ledger::new(&zones, self.metrics.workers());
-        ledger.restore(&old.ledger.rows(&old.zones), &zones);
-        let charter = Arc::new(Charter {
+        let old = self.policy.load_full();
+        let zone_statistics = ZoneStatistics::new(&zones, self.metrics.workers());
+        zone_statistics.restore(&old.zone_statistics.rows(&old.zones), &zones);
+        let policy = Arc::new(Policy {
             lifetime: old.lifetime,
             settings: Arc::clone(&old.settings),
             zones: Arc::new(zones),
-            ledger: Arc::new(ledger),
-            edition: old.edition.wrapping_add(1),
+            zone_statistics: Arc::new(zone_statistics),
+            revision: old.revision.wrapping_add(1),
         });
-        self.charter.store(Arc::clone(&charter));
-        with!(self, swarms => swarms.refresh(&self.rules(&charter, now)));
+        self.policy.store(Arc::clone(&policy));
+        with!(self, swarms => swarms.refresh(&self.rules(&policy, now)));
     }
 
     /// The lists that decide who is served.
@@ -230,65 +188,70 @@ impl Tracker {
     }
 
     /// Answers an announce: joins, refreshes or removes the announcer and fills `list` with peers for it. Counts the outcome
-    /// on the turn's sheet; the caller counts the request itself and a refusal. Takes one shard's lock, once; at a bound a few.
+    /// on the context's counters; the caller counts the request itself and a refusal. Takes one shard's lock, once; at a bound a few.
     ///
     /// # Errors
     /// The refusal that the client is to read; nothing has changed then.
     pub fn announce(
         &self,
         announce: &Announce,
-        turn: &mut Turn<'_>,
+        context: &mut AnnounceContext<'_>,
         list: &mut PeerList,
     ) -> Result<AnnounceReply, Refusal> {
         list.clear();
-        let edition = self.access.edition();
-        self.access.admit_announce(announce, edition)?;
-        let admit = || self.access.admit_still(announce, edition);
-        let charter = self.charter.load();
-        let settings = &charter.settings;
-        let rules = self.rules(&charter, turn.now);
+        let revision = self.access.revision();
+        self.access.admit_announce(announce, revision)?;
+        let admit = || self.access.admit_still(announce, revision);
+        let policy = self.policy.load();
+        let settings = &policy.settings;
+        let rules = self.rules(&policy, context.now);
         let outside;
-        let announce = if charter.zones.realms().is_empty() {
+        let announce = if policy.zones.address_pairs().is_empty() {
             announce
         } else {
-            outside = self.outside(announce, charter.zones.realms())?;
+            outside = self.outside(announce, policy.zones.address_pairs())?;
             &outside
         };
-        let mut outcome = Outcome::nothing();
-        with!(self, swarms => swarms.announce(announce, &rules, &admit, turn.rng, list, &mut outcome))?;
-        turn.sheet
-            .announced(announce.event.into(), outcome.fate, list.len());
-        if let Some((bound, peers)) = outcome.evicted {
-            turn.sheet.evicted(bound, peers.into());
+        let mut effect = AnnounceEffect::nothing();
+        with!(self, swarms => swarms.announce(announce, &rules, &admit, context.rng, list, &mut effect))?;
+        context
+            .counters
+            .announced(announce.event.into(), effect.outcome, list.len());
+        if let Some((bound, peers)) = effect.evicted {
+            context.counters.evicted(bound, peers.into());
         }
-        if !charter.zones.is_empty() {
-            let (ledger, worker) = (&charter.ledger, turn.sheet.worker());
+        if !policy.zones.is_empty() {
+            let (zone_statistics, worker) = (&policy.zone_statistics, context.counters.worker());
             if announce.event != Event::Stopped {
-                ledger.note_list(&outcome, worker);
+                zone_statistics.note_list(&effect, worker);
             }
-            ledger.note_savings(&outcome, settings.line_mib, worker);
+            zone_statistics.note_savings(&effect, settings.line_mib, worker);
         }
-        if outcome.fate == Fate::Early {
-            self.callers.note(announce.ip, turn.now);
+        if effect.outcome == AnnounceOutcome::Early {
+            self.frequent_announcers.note(announce.ip, context.now);
         }
-        let interval = match outcome.fate {
-            Fate::Foreign => settings.interval_behind(outcome.since),
-            _ => settings.interval(turn.rng),
+        let interval = match effect.outcome {
+            AnnounceOutcome::Foreign => settings.interval_behind(effect.since),
+            _ => settings.interval(context.rng),
         };
         Ok(AnnounceReply {
-            complete: outcome.counts.complete,
-            incomplete: outcome.counts.incomplete,
-            downloaded: outcome.counts.downloaded,
+            complete: effect.counts.complete,
+            incomplete: effect.counts.incomplete,
+            downloaded: effect.counts.downloaded,
             interval,
             min_interval: settings.min_interval(interval),
-            warning: charter.zones.warned_by(outcome.zone),
+            warning: policy.zones.warned_by(effect.zone),
         })
     }
 
-    /// The announce as others see its host, when a realm tells another address of it (S10).
+    /// The announce as others see its host, when a pair of networks tells another address of it (S10).
     #[cold]
-    fn outside(&self, announce: &Announce, realms: &[Realm]) -> Result<Announce, Refusal> {
-        let Some(ip) = realm::outside_of(realms, announce.ip) else {
+    fn outside(
+        &self,
+        announce: &Announce,
+        address_pairs: &[AddressPair],
+    ) -> Result<Announce, Refusal> {
+        let Some(ip) = crate::net::address_pair::outside_of(address_pairs, announce.ip) else {
             return Ok(*announce);
         };
         self.access.admit(ip)?;
@@ -310,7 +273,7 @@ impl Tracker {
         let source = announce.ip;
         if ip != source {
             self.access.admit(source)?;
-            let lifetime = self.charter.load().settings.lifetime();
+            let lifetime = self.policy.load().settings.lifetime();
             if !self.reporters.admit(source, ip, now, lifetime) {
                 return Ok(false);
             }
@@ -325,8 +288,8 @@ impl Tracker {
         if self.access.admit_torrent(hash).is_err() {
             return ScrapeReply::default();
         }
-        let charter = self.charter.load();
-        with!(self, swarms => swarms.scrape(hash, &self.rules(&charter, now)))
+        let policy = self.policy.load();
+        with!(self, swarms => swarms.scrape(hash, &self.rules(&policy, now)))
     }
 
     /// The warning that a reply with this number carries (P19).
@@ -334,21 +297,21 @@ impl Tracker {
         if number == 0 {
             None
         } else {
-            self.charter.load().zones.warning(number).map(str::to_owned)
+            self.policy.load().zones.warning(number).map(str::to_owned)
         }
     }
 
     /// Frees the dead and the torrents without peers, one shard at a time.
     pub fn sweep(&self, now: Seconds) -> Swept {
-        let charter = self.charter.load_full();
-        self.callers.sweep(now);
-        self.reporters.sweep(now, charter.settings.lifetime());
-        with!(self, swarms => swarms.sweep(&self.rules(&charter, now)))
+        let policy = self.policy.load_full();
+        self.frequent_announcers.sweep(now);
+        self.reporters.sweep(now, policy.settings.lifetime());
+        with!(self, swarms => swarms.sweep(&self.rules(&policy, now)))
     }
 
     /// Whether torrents without peers are so many that a sweep is due before its time (S5).
     pub fn has_surplus(&self) -> bool {
-        with!(self, swarms => swarms.fill.has_surplus(&self.charter.load().settings))
+        with!(self, swarms => swarms.usage.has_surplus(&self.policy.load().settings))
     }
 
     /// Living peers, up to the dead that no sweep has met yet. Costs nothing.
@@ -363,22 +326,22 @@ impl Tracker {
     }
 
     fn remove_blocked(&self) {
-        let charter = self.charter.load_full();
+        let policy = self.policy.load_full();
         let is_hash_gone = |hash: &InfoHash| self.access.admit_torrent(hash).is_err();
         let is_ip_gone = |ip| self.access.is_blocked(ip);
-        with!(self, swarms => swarms.remove_where(&self.rules(&charter, Seconds::default()), is_hash_gone, is_ip_gone));
+        with!(self, swarms => swarms.remove_where(&self.rules(&policy, Seconds::default()), is_hash_gone, is_ip_gone));
     }
 
     /// The zones' counters, to be kept across restarts.
-    pub fn ledger(&self) -> Vec<LedgerRow> {
-        let charter = self.charter.load_full();
-        charter.ledger.rows(&charter.zones)
+    pub fn zone_statistics(&self) -> Vec<ZoneStatisticsRow> {
+        let policy = self.policy.load_full();
+        policy.zone_statistics.rows(&policy.zones)
     }
 
     /// Puts kept counters back, before the first announce.
-    pub fn restore_ledger(&self, rows: &[LedgerRow]) {
-        let charter = self.charter.load_full();
-        charter.ledger.restore(rows, &charter.zones);
+    pub fn restore_zone_statistics(&self, rows: &[ZoneStatisticsRow]) {
+        let policy = self.policy.load_full();
+        policy.zone_statistics.restore(rows, &policy.zones);
     }
 }
 

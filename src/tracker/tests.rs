@@ -1,4 +1,4 @@
-//! The core as its callers see it: promises of behaviour.md, and agreement with a naive model.
+//! The core as its callers see it: the promises of docs/BEHAVIOUR.md, and agreement with a naive model.
 
 mod bounds;
 mod choice;
@@ -12,7 +12,9 @@ mod promises;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::{Announce, AnnounceReply, Event, InfoHash, PeerId, PeerList, Settings, Tracker, Turn};
+use super::{
+    Announce, AnnounceContext, AnnounceReply, Event, InfoHash, PeerId, PeerList, Settings, Tracker,
+};
 use crate::clock::Seconds;
 use crate::metrics::Metrics;
 
@@ -72,13 +74,13 @@ fn seeder(ip: IpAddr, port: u16) -> Announce {
 impl Bench {
     fn announce(&mut self, announce: &Announce, now: Seconds) -> AnnounceReply {
         let metrics = Arc::clone(self.tracker.metrics());
-        let mut turn = Turn {
+        let mut context = AnnounceContext {
             now,
             rng: &mut self.rng,
-            sheet: metrics.sheet(0),
+            counters: metrics.counters(0),
         };
         self.tracker
-            .announce(announce, &mut turn, &mut self.list)
+            .announce(announce, &mut context, &mut self.list)
             .unwrap()
     }
 

@@ -11,10 +11,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::connection_id::ConnectionIds;
-use super::packet::{self, Action, Announced, Head, Reply};
-use crate::metrics::{Action as Counted, Failure, Family, Sheet, Transport};
-use crate::reported::Rules;
-use crate::tracker::{InfoHash, PeerList, Refusal, Tracker, Turn, is_reachable};
+use super::packet;
+use super::packet::{Action, Announced, Head, Reply};
+use crate::metrics::{Action as Counted, Failure, Family, Transport, WorkerCounters};
+use crate::net::is_reachable;
+use crate::net::reported_address::Rules;
+use crate::tracker::{AnnounceContext, InfoHash, PeerList, Refusal, Tracker};
 
 /// Clients that know this text (BiglyBT, anacrolix/torrent) connect anew at once; its spelling and its closing zero are those
 /// that the first trackers sent.
@@ -58,10 +60,10 @@ impl Handler {
         &mut self,
         datagram: &[u8],
         source: SocketAddr,
-        turn: &mut Turn<'_>,
+        context: &mut AnnounceContext<'_>,
         out: &mut [u8],
     ) -> Option<usize> {
-        let length = self.decide(datagram, source, turn, out)?;
+        let length = self.decide(datagram, source, context, out)?;
         debug_assert!(
             out.get(..length)
                 .and_then(Head::split)
@@ -75,23 +77,25 @@ impl Handler {
         &mut self,
         datagram: &[u8],
         source: SocketAddr,
-        turn: &mut Turn<'_>,
+        context: &mut AnnounceContext<'_>,
         out: &mut [u8],
     ) -> Option<usize> {
         let ip = source.ip().to_canonical();
         let Some((head, body)) = Head::split(datagram).filter(|(head, _)| !head.is_reply()) else {
-            return drop_as(Failure::Malformed, turn.sheet);
+            return drop_as(Failure::Malformed, context.counters);
         };
         if source.port() == 0 || !is_reachable(ip) {
             // No reply would arrive; and such a source is forged.
-            return drop_as(Failure::InvalidAddress, turn.sheet);
+            return drop_as(Failure::InvalidAddress, context.counters);
         }
         if head.is_connect() {
-            count(Counted::Connect, ip, turn.sheet);
-            return Reply::connected(out, head.transaction, self.ids.issue(ip, turn.now));
+            count(Counted::Connect, ip, context.counters);
+            return Reply::connected(out, head.transaction, self.ids.issue(ip, context.now));
         }
-        if !self.ids.verify(head.connection_id, ip, turn.now) {
-            turn.sheet.failed(Transport::Udp, Failure::ConnectionId);
+        if !self.ids.verify(head.connection_id, ip, context.now) {
+            context
+                .counters
+                .failed(Transport::Udp, Failure::ConnectionId);
             if !head.is_whole(body) || self.tracker.access().admit(ip).is_err() {
                 return None;
             }
@@ -100,12 +104,12 @@ impl Handler {
             return Some(length);
         }
         let answered = match head.action {
-            Action::Announce => self.announce(head, body, ip, turn, out),
-            Action::Scrape => self.scrape(head, body, ip, turn, out),
+            Action::Announce => self.announce(head, body, ip, context, out),
+            Action::Scrape => self.scrape(head, body, ip, context, out),
             Action::Connect | Action::Unknown => Err(Fault::UnknownAction),
         };
         answered.unwrap_or_else(|fault| {
-            turn.sheet.failed(Transport::Udp, fault.failure());
+            context.counters.failed(Transport::Udp, fault.failure());
             Reply::refused(out, head.transaction, fault)
         })
     }
@@ -115,7 +119,7 @@ impl Handler {
         head: Head,
         body: &[u8],
         ip: IpAddr,
-        turn: &mut Turn<'_>,
+        context: &mut AnnounceContext<'_>,
         out: &mut [u8],
     ) -> Result<Option<usize>, Fault> {
         let announced = Announced::read(body, ip).ok_or(Fault::ShortAnnounce)?;
@@ -125,17 +129,21 @@ impl Handler {
             let reports = std::iter::once(announced.reported);
             let addresses = self.reported.load().judge(ip, reports, |_| false);
             if addresses.has_refused {
-                turn.sheet.failed(Transport::Udp, Failure::ReportedAddress);
+                context
+                    .counters
+                    .failed(Transport::Udp, Failure::ReportedAddress);
             }
             let (reported, inner_ip) = (addresses.ip, addresses.inner_ip);
             let tracker = &self.tracker;
-            if !tracker.report(&mut announce, reported, inner_ip, turn.now)? {
-                turn.sheet.failed(Transport::Udp, Failure::ReportedAddress);
+            if !tracker.report(&mut announce, reported, inner_ip, context.now)? {
+                context
+                    .counters
+                    .failed(Transport::Udp, Failure::ReportedAddress);
             }
         }
-        self.peers.at_most = packet::most_peers(ip);
-        let answer = self.tracker.announce(&announce, turn, &mut self.peers)?;
-        count(Counted::Announce, ip, turn.sheet);
+        self.peers.at_most = packet::max_peers(ip);
+        let answer = self.tracker.announce(&announce, context, &mut self.peers)?;
+        count(Counted::Announce, ip, context.counters);
         Ok(Reply::announced(
             out,
             head.transaction,
@@ -150,7 +158,7 @@ impl Handler {
         head: Head,
         body: &[u8],
         ip: IpAddr,
-        turn: &mut Turn<'_>,
+        context: &mut AnnounceContext<'_>,
         out: &mut [u8],
     ) -> Result<Option<usize>, Fault> {
         let hashes = packet::scraped(body).ok_or(Fault::InvalidInfoHash)?;
@@ -161,20 +169,20 @@ impl Handler {
             return Err(Fault::TooManyInfoHashes);
         }
         self.tracker.access().admit(ip)?;
-        count(Counted::Scrape, ip, turn.sheet);
+        count(Counted::Scrape, ip, context.counters);
         let torrents = hashes
             .iter()
-            .map(|hash| self.tracker.scrape(&InfoHash(*hash), turn.now));
+            .map(|hash| self.tracker.scrape(&InfoHash(*hash), context.now));
         Ok(Reply::scraped(out, head.transaction, torrents))
     }
 }
 
-fn count(action: Counted, ip: IpAddr, sheet: &Sheet) {
-    sheet.answered(Transport::Udp, Family::of(ip), action);
+fn count(action: Counted, ip: IpAddr, counters: &WorkerCounters) {
+    counters.answered(Transport::Udp, Family::of(ip), action);
 }
 
-fn drop_as(failure: Failure, sheet: &Sheet) -> Option<usize> {
-    sheet.failed(Transport::Udp, failure);
+fn drop_as(failure: Failure, counters: &WorkerCounters) -> Option<usize> {
+    counters.failed(Transport::Udp, failure);
     None
 }
 
@@ -212,7 +220,8 @@ mod tests {
     use super::*;
     use crate::clock::{Seconds, Wall};
     use crate::metrics::{Metrics, Totals};
-    use crate::tracker::{Block, Networks, Settings, Target};
+    use crate::net::Networks;
+    use crate::tracker::{Block, Settings, Target};
     use proptest::prelude::{Just, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
     const NOW: Seconds = Seconds::START;
@@ -244,13 +253,15 @@ mod tests {
 
         fn send(&mut self, datagram: &[u8], source: &str) -> Option<Vec<u8>> {
             let mut out = [0; packet::MAX_REPLY_V4];
-            let mut turn = Turn {
+            let mut context = AnnounceContext {
                 now: NOW,
                 rng: &mut self.rng,
-                sheet: self.metrics.sheet(0),
+                counters: self.metrics.counters(0),
             };
             let source = source.parse().unwrap();
-            let length = self.handler.answer(datagram, source, &mut turn, &mut out)?;
+            let length = self
+                .handler
+                .answer(datagram, source, &mut context, &mut out)?;
             Some(out[..length].to_vec())
         }
 

@@ -21,8 +21,8 @@ use std::thread::{JoinHandle, available_parallelism};
 use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
-use crate::parts;
-use crate::reported::Rules;
+use crate::net::reported_address::Rules;
+use crate::supervise;
 use crate::tracker::Tracker;
 use connection_id::ConnectionIds;
 use handler::Handler;
@@ -139,12 +139,12 @@ impl Bound {
         &self.addresses
     }
 
-    /// How many threads there will be, each of which counts on a sheet of its own.
+    /// How many threads there will be, each of which counts on counters of its own.
     pub fn threads(&self) -> usize {
         self.sockets.len()
     }
 
-    /// Starts the threads; they count on the sheets from `first_sheet` on and report on `ends` if they end.
+    /// Starts the threads; they count on the counters from `first_worker` on and report on `ends` if they end.
     ///
     /// # Errors
     /// When the system gives no thread or no random bytes; what was started has been stopped then.
@@ -152,8 +152,8 @@ impl Bound {
         self,
         tracker: &Arc<Tracker>,
         clock: Clock,
-        first_sheet: usize,
-        ends: &Sender<parts::End>,
+        first_worker: usize,
+        ends: &Sender<supervise::Exit>,
     ) -> io::Result<Running> {
         let ids = match self.ids {
             Some(ids) => ids,
@@ -169,11 +169,12 @@ impl Bound {
                 opened,
                 handler: Handler::new(Arc::clone(tracker), ids, Arc::clone(&running.reported)),
                 metrics: Arc::clone(tracker.metrics()),
-                sheet: first_sheet + index,
+                counters: first_worker + index,
                 clock,
                 stop: Arc::clone(&running.stop),
             };
-            let thread = parts::start(&format!("udp-{index}"), ends.clone(), move || worker.run());
+            let thread =
+                supervise::start(&format!("udp-{index}"), ends.clone(), move || worker.run());
             match thread {
                 Ok(thread) => running.threads.push(thread),
                 Err(error) => {
@@ -223,7 +224,7 @@ mod tests {
         running: Running,
         metrics: Arc<Metrics>,
         addresses: Vec<SocketAddr>,
-        ends: Receiver<parts::End>,
+        ends: Receiver<supervise::Exit>,
     }
 
     fn serve(settings: &Settings, inherited: Vec<UdpSocket>) -> Served {

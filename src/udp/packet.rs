@@ -172,7 +172,7 @@ pub fn scraped(body: &[u8]) -> Option<&[[u8; 20]]> {
 }
 
 /// How many peers fit into a reply to `ip`.
-pub const fn most_peers(ip: IpAddr) -> usize {
+pub const fn max_peers(ip: IpAddr) -> usize {
     match ip {
         IpAddr::V4(_) => (MAX_REPLY_V4 - REPLY_HEAD) / 6,
         IpAddr::V6(_) => (MAX_REPLY_V6 - REPLY_HEAD) / 18,
@@ -349,9 +349,9 @@ mod tests {
     /// P15
     #[test]
     fn the_fullest_replies_fit_into_their_frames() {
-        assert_eq!(REPLY_HEAD + 6 * most_peers([0; 4].into()), MAX_REPLY_V4);
-        assert!(REPLY_HEAD + 18 * most_peers([0; 16].into()) <= MAX_REPLY_V6);
-        assert!(REPLY_HEAD + 18 * (most_peers([0; 16].into()) + 1) > MAX_REPLY_V6);
+        assert_eq!(REPLY_HEAD + 6 * max_peers([0; 4].into()), MAX_REPLY_V4);
+        assert!(REPLY_HEAD + 18 * max_peers([0; 16].into()) <= MAX_REPLY_V6);
+        assert!(REPLY_HEAD + 18 * (max_peers([0; 16].into()) + 1) > MAX_REPLY_V6);
         const { assert!(8 + 12 * MAX_SCRAPED <= MAX_REPLY_V6) };
     }
 

@@ -9,8 +9,36 @@ use std::os::fd::AsRawFd;
 use nix::libc;
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrLike, sendmmsg};
 
-use super::worker::{BATCH, Reply};
-use crate::metrics::{Failure, Sheet, Transport};
+use super::packet::MAX_REPLY_V4;
+use crate::metrics::{Failure, Transport, WorkerCounters};
+
+/// Datagrams in one batch at most.
+pub(super) const BATCH: usize = 32;
+
+/// One reply, in the buffer that it is sent from.
+#[derive(Debug)]
+pub(super) struct Outgoing<S> {
+    pub bytes: [u8; MAX_REPLY_V4],
+    pub length: usize,
+    pub to: Option<S>,
+    pub from: Option<Source>,
+}
+
+impl<S> Outgoing<S> {
+    pub(super) fn empty() -> Outgoing<S> {
+        Outgoing {
+            bytes: [0; MAX_REPLY_V4],
+            length: 0,
+            to: None,
+            from: None,
+        }
+    }
+
+    /// What is sent.
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
 
 /// The local address that a reply leaves from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +76,8 @@ impl<S: SockaddrLike + Copy> Sender<S> {
     pub(super) fn send(
         &mut self,
         socket: &UdpSocket,
-        replies: &[Reply<S>],
-        sheet: &Sheet,
+        replies: &[Outgoing<S>],
+        counters: &WorkerCounters,
     ) -> usize {
         let mut sent_bytes = 0;
         for (index, first) in replies.iter().enumerate() {
@@ -57,7 +85,7 @@ impl<S: SockaddrLike + Copy> Sender<S> {
             if earlier.all(|earlier| earlier.from != first.from) {
                 let rest = replies.iter().skip(index);
                 let group = rest.filter(|reply| reply.from == first.from);
-                sent_bytes += self.send_group(socket, first.from, group, sheet);
+                sent_bytes += self.send_group(socket, first.from, group, counters);
             }
         }
         sent_bytes
@@ -68,8 +96,8 @@ impl<S: SockaddrLike + Copy> Sender<S> {
         &mut self,
         socket: &UdpSocket,
         source: Option<Source>,
-        group: impl Iterator<Item = &'a Reply<S>>,
-        sheet: &Sheet,
+        group: impl Iterator<Item = &'a Outgoing<S>>,
+        counters: &WorkerCounters,
     ) -> usize
     where
         S: 'a,
@@ -108,7 +136,7 @@ impl<S: SockaddrLike + Copy> Sender<S> {
             let done = match sendmmsg(fd, headers, slices, addresses, control.as_slice(), flags) {
                 Ok(sent) => sent.map(|message| sent_bytes += message.bytes).count(),
                 Err(_) => {
-                    sheet.failed(Transport::Udp, Failure::Socket);
+                    counters.failed(Transport::Udp, Failure::Socket);
                     1
                 }
             };
@@ -189,9 +217,9 @@ mod tests {
         let metrics = Metrics::new(1);
         let mut sender = Sender::new(control);
         let sources = [Some(here), Some(there), None, Some(gone)];
-        let replies: Vec<Reply<S>> = (0..BATCH)
+        let replies: Vec<Outgoing<S>> = (0..BATCH)
             .map(|index| {
-                let mut reply = Reply::empty();
+                let mut reply = Outgoing::empty();
                 reply.bytes[0] = u8::try_from(index).unwrap();
                 reply.length = 1 + index;
                 reply.to = Some(to(if index % 8 == 5 { 0 } else { port }));
@@ -200,7 +228,7 @@ mod tests {
             })
             .collect();
         for _ in 0..3 {
-            let sent_bytes = sender.send(&socket, &replies, metrics.sheet(0));
+            let sent_bytes = sender.send(&socket, &replies, metrics.counters(0));
             let mut received = vec![None; BATCH];
             let sendable = (0..BATCH).filter(|index| index % 4 != 3 && index % 8 != 5);
             for _ in sendable.clone() {

@@ -2,19 +2,22 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::Settings;
-use super::worker::PATIENCE;
+
+/// How long a worker waits for a datagram before it looks whether it shall stop.
+pub(super) const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A socket, ready for its worker.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) socket: UdpSocket,
+    pub socket: UdpSocket,
     /// Whether each reply must be told to leave from the address that its request came to.
-    pub(super) pins_source: bool,
+    pub pins_source: bool,
 }
 
 /// Opens one socket for each worker on `address`; with port 0 all share the port that the system gives to the first.

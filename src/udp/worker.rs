@@ -21,17 +21,12 @@ use nix::sys::socket::{
 };
 
 use super::handler::Handler;
-use super::packet::MAX_REPLY_V4;
-use super::sender::{Sender, Source};
+use super::sender::{BATCH, Outgoing, Sender, Source};
 use super::socket::Opened;
 use crate::clock::Clock;
-use crate::metrics::{Failure, Metrics, Sheet, Transport};
-use crate::tracker::Turn;
+use crate::metrics::{Failure, Metrics, Transport, WorkerCounters};
+use crate::tracker::AnnounceContext;
 
-/// How long a worker waits for a datagram before it looks whether it shall stop.
-pub(super) const PATIENCE: Duration = Duration::from_millis(250);
-/// Datagrams in one batch at most.
-pub(super) const BATCH: usize = 32;
 /// The longest datagram that is read whole: a scrape of more than the 74 hashes that are taken must be seen to be too long.
 const MAX_REQUEST: usize = 2_048;
 /// One in so many batches is timed for the latency histogram; the clock costs as much as a good part of an announce.
@@ -42,21 +37,12 @@ const FAULTS_IN_A_ROW: u32 = 16;
 /// A socket's worker.
 #[derive(Debug)]
 pub(super) struct Worker {
-    pub(super) opened: Opened,
-    pub(super) handler: Handler,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) sheet: usize,
-    pub(super) clock: Clock,
-    pub(super) stop: Arc<AtomicBool>,
-}
-
-/// One reply, in the buffer that it is sent from.
-#[derive(Debug)]
-pub(super) struct Reply<S> {
-    pub(super) bytes: [u8; MAX_REPLY_V4],
-    pub(super) length: usize,
-    pub(super) to: Option<S>,
-    pub(super) from: Option<Source>,
+    pub opened: Opened,
+    pub handler: Handler,
+    pub metrics: Arc<Metrics>,
+    pub counters: usize,
+    pub clock: Clock,
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -73,13 +59,13 @@ impl Worker {
     /// Serves with `control` as the room for the control message that names the local address of a datagram.
     fn serve<S: SockaddrLike + Copy + Into<SocketAddr>>(&mut self, control: Vec<u8>) {
         let metrics = Arc::clone(&self.metrics);
-        let sheet = metrics.sheet(self.sheet);
+        let counters = metrics.counters(self.counters);
         let fd = self.opened.socket.as_raw_fd();
         let mut sender = Sender::<S>::new(control.clone());
         let control = self.opened.pins_source.then_some(control);
         let mut headers = MultiHeaders::<S>::preallocate(BATCH, control);
         let mut requests = Box::new([[0_u8; MAX_REQUEST]; BATCH]);
-        let mut replies: Box<[Reply<S>]> = (0..BATCH).map(|_| Reply::empty()).collect();
+        let mut replies: Box<[Outgoing<S>]> = (0..BATCH).map(|_| Outgoing::empty()).collect();
         let mut rng = fastrand::Rng::new();
         let mut size = 1;
         let mut faults = 0;
@@ -94,28 +80,28 @@ impl Worker {
             match recvmmsg(fd, &mut headers, slots, MsgFlags::MSG_WAITFORONE, None) {
                 Ok(received) => {
                     faults = 0;
-                    let mut turn = Turn {
+                    let mut context = AnnounceContext {
                         now: self.clock.now(),
                         rng: &mut rng,
-                        sheet,
+                        counters,
                     };
                     let begun = batch
                         .is_multiple_of(TIMED_EVERY)
                         .then(|| self.clock.elapsed());
-                    let done = self.answer(received, &mut turn, &mut replies);
+                    let done = self.answer(received, &mut context, &mut replies);
                     if let Some(begun) = begun {
                         let share = u32::try_from(done.requests).unwrap_or(1).max(1);
-                        sheet.took(self.clock.elapsed().saturating_sub(begun) / share);
+                        counters.took(self.clock.elapsed().saturating_sub(begun) / share);
                     }
                     let sent = replies.get(..done.replies).unwrap_or_default();
-                    let sent_bytes = sender.send(&self.opened.socket, sent, sheet);
-                    sheet.moved(Transport::Udp, done.received_bytes, sent_bytes);
+                    let sent_bytes = sender.send(&self.opened.socket, sent, counters);
+                    counters.moved(Transport::Udp, done.received_bytes, sent_bytes);
                     size = next_size(size, done.requests);
                 }
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
                 Err(_) => {
                     faults += 1;
-                    pause_after(faults, sheet);
+                    pause_after(faults, counters);
                 }
             }
         }
@@ -124,8 +110,8 @@ impl Worker {
     fn answer<'a, S: SockaddrLike + Copy + Into<SocketAddr> + 'a>(
         &mut self,
         received: impl Iterator<Item = RecvMsg<'a, 'a, S>>,
-        turn: &mut Turn<'_>,
-        replies: &mut [Reply<S>],
+        context: &mut AnnounceContext<'_>,
+        replies: &mut [Outgoing<S>],
     ) -> Done {
         let mut done = Done::default();
         for message in received {
@@ -138,7 +124,7 @@ impl Worker {
             let request = message.iovs().next().unwrap_or_default();
             let length = self
                 .handler
-                .answer(request, source.into(), turn, &mut reply.bytes);
+                .answer(request, source.into(), context, &mut reply.bytes);
             if let Some(length) = length {
                 reply.length = length;
                 reply.to = Some(source);
@@ -162,22 +148,6 @@ struct Done {
     replies: usize,
 }
 
-impl<S> Reply<S> {
-    pub(super) fn empty() -> Reply<S> {
-        Reply {
-            bytes: [0; MAX_REPLY_V4],
-            length: 0,
-            to: None,
-            from: None,
-        }
-    }
-
-    /// What is sent.
-    pub(super) fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
-}
-
 /// Twice as many while a batch is full, else a little more than came.
 fn next_size(size: usize, received: usize) -> usize {
     if received >= size {
@@ -187,8 +157,8 @@ fn next_size(size: usize, received: usize) -> usize {
     }
 }
 
-fn pause_after(faults: u32, sheet: &Sheet) {
-    sheet.failed(Transport::Udp, Failure::Socket);
+fn pause_after(faults: u32, counters: &WorkerCounters) {
+    counters.failed(Transport::Udp, Failure::Socket);
     if faults >= FAULTS_IN_A_ROW {
         std::thread::sleep(Duration::from_millis(10));
     }

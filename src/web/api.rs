@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::State;
-use super::blocklist::{block_row, rows, wanted};
-use super::clients::client_rows;
-use super::history::Range;
-use super::overview::{Figures, figures};
-use super::params::Params;
-use super::peers::view;
-use super::request::MOST_BODY;
-use super::torrents::{TorrentRow, query, torrent_row};
-use super::zones::{Found, HOUR_SECONDS, ZoneRow, saved, zone_row};
+use super::monitor::history::Range;
+use super::pages::blocklist::{block_row, rows, wanted};
+use super::pages::clients::client_rows;
+use super::pages::overview::{Figures, figures};
+use super::pages::peers::view;
+use super::pages::torrents::{TorrentRow, query, torrent_row};
+use super::pages::zones::{Found, HOUR_SECONDS, ZoneRow, saved, zone_row};
+use super::server::reader::MAX_BODY;
+use super::view::parameters::Params;
 
 /// How JSON in bodies is read.
 pub(super) fn json_config() -> JsonConfig {
     JsonConfig::default()
-        .limit(MOST_BODY)
+        .limit(MAX_BODY)
         .error_handler(|error, _| bad_json(error).into())
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn zones(state: Data<State>) -> HttpResponse {
 }
 
 fn zone_rows(state: &State) -> Vec<ZoneRow> {
-    let census = state.doors.census.load_full();
+    let census = state.backend.census.load_full();
     census.zones.iter().map(zone_row).collect()
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn savings(state: Data<State>, request: HttpRequest) -> HttpRes
 }
 
 pub(super) async fn clients(state: Data<State>) -> HttpResponse {
-    let census = state.doors.census.load_full();
+    let census = state.backend.census.load_full();
     HttpResponse::Ok().json(json!({ "clients": client_rows(&census.clients, true) }))
 }
 
@@ -151,7 +151,7 @@ pub(super) async fn block(state: Data<State>, body: Json<Wanted>) -> HttpRespons
         Err(mistake) => return error(StatusCode::BAD_REQUEST, mistake.name()),
     };
     let own = Data::clone(&state);
-    match state.writes.run(move || (own.doors.block)(block)).await {
+    match state.writes.run(move || (own.backend.block)(block)).await {
         Ok(Ok(block)) => HttpResponse::Created().json(block_row(&block)),
         Ok(Err(fault)) => {
             log::error!("the blocklist cannot be written: {fault}");
@@ -169,7 +169,11 @@ pub(super) async fn unblock(state: Data<State>, number: Path<String>) -> HttpRes
         return error(StatusCode::NOT_FOUND, "no such entry");
     };
     let own = Data::clone(&state);
-    match state.writes.run(move || (own.doors.unblock)(number)).await {
+    match state
+        .writes
+        .run(move || (own.backend.unblock)(number))
+        .await
+    {
         Ok(Ok(true)) => HttpResponse::NoContent().finish(),
         Ok(Ok(false)) => error(StatusCode::NOT_FOUND, "no such entry"),
         _ => error(
@@ -181,7 +185,7 @@ pub(super) async fn unblock(state: Data<State>, number: Path<String>) -> HttpRes
 
 pub(super) async fn snapshot(state: Data<State>) -> HttpResponse {
     let own = Data::clone(&state);
-    match state.saves.run(move || (own.doors.save)(())).await {
+    match state.saves.run(move || (own.backend.save)(())).await {
         Ok(Ok(())) => HttpResponse::NoContent().finish(),
         _ => error(StatusCode::SERVICE_UNAVAILABLE, "the snapshot failed"),
     }

@@ -4,65 +4,38 @@
 //! The component runs actix-web's application on one thread of its own. It owns no listener: connections come from whoever
 //! accepted them, with the bytes that were read already; each is read for one request and answered once.
 
-mod about;
 mod api;
-mod assets;
-mod blocklist;
-mod caller;
-mod callers;
-mod client_name;
-mod clients;
-mod connection;
-mod doors;
-mod feed;
-mod form;
-mod guard;
-mod health;
-mod history;
-mod language;
-mod login;
-mod overview;
-mod page;
-mod params;
-mod password;
-mod peers;
-mod places;
-mod prometheus;
-mod reply;
-mod request;
+mod auth;
+mod backend;
+mod client;
+mod jobs;
+mod monitor;
+mod pages;
 mod routes;
-mod sampler;
-mod secrets;
 mod server;
-mod sessions;
 mod settings;
-mod templates;
-mod throttle;
-mod tokens;
-mod torrents;
-mod work;
-mod zones;
+mod view;
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
-pub use connection::Handed;
-pub use doors::{ConfigurationRow, Doors, NewBlock, Routes};
-pub use password::{PasswordError, hash as hash_password};
+pub use auth::password::{PasswordError, hash as hash_password};
+pub use auth::tokens::{MAX_TOKENS, NAME_CHARACTERS, Token, Tokens};
+pub use backend::{Backend, ConfigurationRow, NewBlock, Routes};
+pub use server::connection::HandedOver;
 pub use server::{Running, start};
 pub use settings::{Secret, Settings};
-pub use tokens::{MOST_TOKENS, NAME_CHARACTERS, Token, Tokens};
 
 use crate::clock::{Clock, Wall};
 use crate::metrics::Metrics;
 use crate::tracker::Tracker;
-use history::History;
-use password::Credentials;
-use sampler::Rates;
-use sessions::Store;
-use templates::Templates;
-use throttle::Throttle;
-use work::Work;
+use auth::password::Credentials;
+use auth::sessions::Store;
+use auth::throttle::Throttle;
+use jobs::Jobs;
+use monitor::history::History;
+use monitor::sampler::Rates;
+use view::templates::Templates;
 
 /// Views of peers and torrents counted at a time: each takes a thread for some 100 ms at a million peers.
 const VIEWS_AT_A_TIME: usize = 1;
@@ -78,24 +51,24 @@ struct State {
     metrics: Arc<Metrics>,
     clock: Clock,
     started: Wall,
-    doors: Doors,
+    backend: Backend,
     templates: Templates,
     key: Vec<u8>,
     credentials: Credentials,
     throttle: Throttle,
     tokens: Tokens,
     sessions: Store,
-    hashes: Work,
-    views: Work,
-    writes: Work,
-    saves: Work,
+    hashes: Jobs,
+    views: Jobs,
+    writes: Jobs,
+    saves: Jobs,
     history: Mutex<History>,
     rates: Mutex<Rates>,
 }
 
-/// What the pages are given by the composition root beside their settings and doors.
+/// What the pages are given by the composition root beside their settings and their backend.
 #[derive(Clone, Debug)]
-pub struct House {
+pub struct Dependencies {
     /// The core.
     pub tracker: Arc<Tracker>,
     /// The clock of the process.
@@ -103,9 +76,9 @@ pub struct House {
 }
 
 impl State {
-    fn new(settings: Settings, house: House, doors: Doors) -> io::Result<State> {
-        let metrics = Arc::clone(house.tracker.metrics());
-        let password = secrets::login_password(&settings, &mut io::stderr())?;
+    fn new(settings: Settings, dependencies: Dependencies, backend: Backend) -> io::Result<State> {
+        let metrics = Arc::clone(dependencies.tracker.metrics());
+        let password = auth::secrets::login_password(&settings, &mut io::stderr())?;
         let credentials = Credentials::new(&settings.username, &password)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         if credentials.is_known() {
@@ -119,24 +92,28 @@ impl State {
             );
         }
         Ok(State {
-            key: secrets::session_key(&settings)?,
+            key: auth::secrets::session_key(&settings)?,
             credentials,
             templates: Templates::load(settings.templates.as_deref())?,
             throttle: Throttle::new(settings.login_failures, settings.login_window),
             tokens: Tokens::new(&settings.state_folder),
-            sessions: Store::new(house.clock, settings.session_idle, settings.session_limit),
-            hashes: Work::new("web-hash", login::HASHES_AT_A_TIME),
-            views: Work::new("web-view", VIEWS_AT_A_TIME),
-            writes: Work::new("web-write", WRITES_AT_A_TIME),
-            saves: Work::new("web-save", SAVES_AT_A_TIME),
-            history: Mutex::new(sampler::restore(&doors)),
+            sessions: Store::new(
+                dependencies.clock,
+                settings.session_idle,
+                settings.session_limit,
+            ),
+            hashes: Jobs::new("web-hash", pages::login::HASHES_AT_A_TIME),
+            views: Jobs::new("web-view", VIEWS_AT_A_TIME),
+            writes: Jobs::new("web-write", WRITES_AT_A_TIME),
+            saves: Jobs::new("web-save", SAVES_AT_A_TIME),
+            history: Mutex::new(monitor::sampler::restore(&backend)),
             rates: Mutex::default(),
-            started: house.clock.wall(),
-            clock: house.clock,
-            tracker: house.tracker,
+            started: dependencies.clock.wall(),
+            clock: dependencies.clock,
+            tracker: dependencies.tracker,
             metrics,
             settings,
-            doors,
+            backend,
         })
     }
 }

@@ -8,17 +8,19 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, PayloadConfig, ServiceConfig, delete, post, resource};
 use actix_web::{HttpResponse, Route, guard as guards};
 
-use super::guard::{Access, admit};
-use super::request::MOST_BODY;
-use super::{
-    State, about, api, assets, blocklist, callers, clients, health, login, overview, page, peers,
-    prometheus, torrents, zones,
+use super::auth::guard::{Access, admit};
+use super::monitor::{health, prometheus};
+use super::pages::{
+    about, blocklist, clients, frequent_announcers, login, overview, peers, torrents, zones,
 };
+use super::server::reader::MAX_BODY;
+use super::view::{assets, page};
+use super::{State, api};
 
 /// One path with what answers it.
-pub(super) struct Row {
-    pub(super) path: &'static str,
-    pub(super) access: Access,
+struct Row {
+    path: &'static str,
+    access: Access,
     routes: Vec<Route>,
 }
 
@@ -33,11 +35,11 @@ fn row<const N: usize>(path: &'static str, access: Access, routes: [Route; N]) -
 
 /// Adds every route to the app. Those of other components come first.
 pub(super) fn configure(config: &mut ServiceConfig, state: &Arc<State>) {
-    for routes in &state.doors.routes {
+    for routes in &state.backend.routes {
         routes(config);
     }
     config
-        .app_data(PayloadConfig::new(MOST_BODY))
+        .app_data(PayloadConfig::new(MAX_BODY))
         .app_data(api::json_config());
     let rows = if state.settings.is_enabled {
         let rows = [monitoring(), pages(), programs()];
@@ -55,7 +57,7 @@ pub(super) fn configure(config: &mut ServiceConfig, state: &Arc<State>) {
 }
 
 /// What is there without the pages as well.
-pub(super) fn monitoring() -> Vec<Row> {
+fn monitoring() -> Vec<Row> {
     use Access::{Admins, Open};
     vec![
         row("/health", Open, [get().to(health::health)]),
@@ -67,7 +69,7 @@ pub(super) fn monitoring() -> Vec<Row> {
 }
 
 /// What people see.
-pub(super) fn pages() -> Vec<Row> {
+fn pages() -> Vec<Row> {
     use Access::{Login, Open, Page};
     vec![
         row("/static/{name}", Open, [get().to(assets::asset)]),
@@ -87,7 +89,7 @@ pub(super) fn pages() -> Vec<Row> {
         row("/all_peers", Page, [get().to(peers::list)]),
         row("/zones", Page, [get().to(zones::zones)]),
         row("/clients", Page, [get().to(clients::clients)]),
-        row("/callers", Page, [get().to(callers::callers)]),
+        row("/callers", Page, [get().to(frequent_announcers::callers)]),
         row(
             "/blocklist",
             Page,
@@ -110,7 +112,7 @@ pub(super) fn pages() -> Vec<Row> {
 }
 
 /// What programs ask.
-pub(super) fn programs() -> Vec<Row> {
+fn programs() -> Vec<Row> {
     use Access::Api;
     vec![
         row("/stats.json", Api, [get().to(api::everything)]),

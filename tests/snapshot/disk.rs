@@ -85,7 +85,7 @@ fn a_full_disk_costs_no_announce_and_no_peer_and_mends_by_itself() {
         assert_eq!(node.gauge(Gauge::SnapshotFailures), failures);
     }
     assert_eq!(node.scrape(hash(299)).complete, 10);
-    let big = node.mailbox.put_ring("hour", vec![0; 1 << 20]);
+    let big = node.mailbox.put_saved_state("hour", vec![0; 1 << 20]);
     assert_eq!(big, Err(Refused::Failed));
 
     // What a kill would leave on the full disk.

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use retracker::clock::{Clock, Seconds, Wall};
 use retracker::metrics::{Gauge, Metrics};
-use retracker::parts::End;
-use retracker::snapshot::{self, Found, Mailbox, Moment, Summary};
+use retracker::snapshot;
+use retracker::snapshot::{Found, Mailbox, Moment, Summary};
+use retracker::supervise::Exit;
 use retracker::tracker::{
-    Announce, Event, InfoHash, PeerId, PeerList, Refusal, ScrapeReply, Settings, Tracker, Turn,
+    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Refusal, ScrapeReply, Settings,
+    Tracker,
 };
 
 /// A running tracker.
@@ -22,7 +24,7 @@ pub(crate) struct Node {
     pub(crate) clock: Clock,
     pub(crate) summary: Summary,
     pub(crate) found: Option<Found>,
-    pub(crate) ends: Receiver<End>,
+    pub(crate) ends: Receiver<Exit>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -75,7 +77,7 @@ impl Node {
     }
 
     /// Stops in order: last snapshot, end of the thread.
-    pub(crate) fn stop(mut self) -> End {
+    pub(crate) fn stop(mut self) -> Exit {
         self.mailbox.stop();
         self.thread.take().unwrap().join().unwrap();
         self.ends.recv().unwrap()
@@ -108,10 +110,10 @@ impl Node {
             num_want: Some(0),
         };
         let mut rng = fastrand::Rng::with_seed(1);
-        let mut turn = Turn {
+        let mut turn = AnnounceContext {
             now: self.clock.now(),
             rng: &mut rng,
-            sheet: self.tracker.metrics().sheet(0),
+            counters: self.tracker.metrics().counters(0),
         };
         let mut list = PeerList::default();
         self.tracker

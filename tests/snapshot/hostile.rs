@@ -273,7 +273,7 @@ fn a_record_that_no_tracker_writes_is_a_damaged_row() {
         ),
         (10, 1, 1)
     );
-    assert_eq!(node.mailbox.ring("zones"), Ok(None));
+    assert_eq!(node.mailbox.saved_state("zones"), Ok(None));
     node.announce(1).unwrap();
     assert_eq!(node.stop().fault, None);
     let viewed = run(&["db", file.to_str().unwrap()]);

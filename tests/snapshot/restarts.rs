@@ -1,9 +1,9 @@
-//! What a restart keeps: peers, counts, rings; and that two processes never share a database.
+//! What a restart keeps: peers, counts, saved states; and that two processes never share a database.
 
 use std::time::Duration;
 
 use retracker::metrics::Gauge;
-use retracker::snapshot::{Error, Found, MAX_RING_BYTES, Refused, Settings};
+use retracker::snapshot::{Error, Found, MAX_SAVED_STATE_BYTES, Refused, Settings};
 use retracker::tracker::Event;
 
 use crate::harness::{Node, address, file_in, hash, is_sound, on_demand, peer_id};
@@ -158,17 +158,19 @@ fn rings_are_kept_across_restarts_and_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let settings = on_demand(&file_in(&folder));
     let node = Node::start(&settings).unwrap();
-    assert_eq!(node.mailbox.ring("hour"), Ok(None));
-    node.mailbox.put_ring("hour", vec![1, 2, 3]).unwrap();
-    node.mailbox.put_ring("hour", vec![0, 255]).unwrap();
-    node.mailbox.put_ring("day", Vec::new()).unwrap();
-    let too_long = node.mailbox.put_ring("month", vec![0; MAX_RING_BYTES + 1]);
+    assert_eq!(node.mailbox.saved_state("hour"), Ok(None));
+    node.mailbox.put_saved_state("hour", vec![1, 2, 3]).unwrap();
+    node.mailbox.put_saved_state("hour", vec![0, 255]).unwrap();
+    node.mailbox.put_saved_state("day", Vec::new()).unwrap();
+    let too_long = node
+        .mailbox
+        .put_saved_state("month", vec![0; MAX_SAVED_STATE_BYTES + 1]);
     assert_eq!(too_long, Err(Refused::TooLong));
     let mailbox = node.mailbox.clone();
     node.stop();
-    assert_eq!(mailbox.ring("hour"), Err(Refused::Closed));
+    assert_eq!(mailbox.saved_state("hour"), Err(Refused::Closed));
     let node = Node::start(&settings).unwrap();
-    assert_eq!(node.mailbox.ring("hour"), Ok(Some(vec![0, 255])));
-    assert_eq!(node.mailbox.ring("day"), Ok(Some(Vec::new())));
-    assert_eq!(node.mailbox.ring("month"), Ok(None));
+    assert_eq!(node.mailbox.saved_state("hour"), Ok(Some(vec![0, 255])));
+    assert_eq!(node.mailbox.saved_state("day"), Ok(Some(Vec::new())));
+    assert_eq!(node.mailbox.saved_state("month"), Ok(None));
 }

@@ -55,7 +55,10 @@ fn a_database_of_version_1_loads_whole() {
         (blocks[0].reason.as_str(), blocks[0].expires),
         ("network", Some(Wall(9_000_000_000)))
     );
-    assert_eq!(node.mailbox.ring("hour"), Ok(Some(b"samples".to_vec())));
+    assert_eq!(
+        node.mailbox.saved_state("hour"),
+        Ok(Some(b"samples".to_vec()))
+    );
     let lifetime = Settings::default().lifetime();
     let later = node.tracker.scrape(&hash(0), started.now.plus(lifetime));
     assert_eq!(later.complete, 0);
@@ -92,7 +95,9 @@ fn write_the_fixture() {
     node.mailbox
         .block(Target::Torrent(InfoHash([9; 20])), "торрент", None)
         .unwrap();
-    node.mailbox.put_ring("hour", b"samples".to_vec()).unwrap();
+    node.mailbox
+        .put_saved_state("hour", b"samples".to_vec())
+        .unwrap();
     node.stop();
     let connection = rusqlite::Connection::open(&settings.file).unwrap();
     // The thread reads the real clocks; the fixture must not depend on the day it was made, nor on the machine.

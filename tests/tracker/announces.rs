@@ -3,7 +3,8 @@
 use bt_bencode::Value;
 use retracker::clock::Wall;
 use retracker::metrics::{Action, Failure, Transport};
-use retracker::tracker::{Block, ClientRule, InfoHash, Networks, Target};
+use retracker::net::Networks;
+use retracker::tracker::{Block, ClientRule, InfoHash, Target};
 
 use crate::harness::{HASH, HASH_BYTES, announce, peers, start, start_with};
 

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use bt_bencode::Value;
 use retracker::clock::Clock;
-use retracker::http::{self, Pages, Running};
+use retracker::http;
+use retracker::http::{Pages, Running};
 use retracker::metrics::{Failure, Gauge, Metrics};
-use retracker::parts::End;
-use retracker::tracker::{self, Tracker};
+use retracker::supervise::Exit;
+use retracker::tracker;
+use retracker::tracker::Tracker;
 use socket2::{Domain, Socket, Type};
 
 /// Longest wait for something that must happen; a test that waits so long has failed, however busy the machine is.
@@ -25,7 +27,7 @@ const UNHURRIED: Duration = Duration::from_secs(120);
 pub(crate) struct Server {
     pub(crate) core: Arc<Tracker>,
     pub(crate) running: Running,
-    pub(crate) ends: Receiver<End>,
+    pub(crate) ends: Receiver<Exit>,
 }
 
 /// Settings for a test: both loopbacks, free ports, two workers.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use retracker::clock::{Clock, Seconds};
 use retracker::http;
 use retracker::metrics::Metrics;
-use retracker::origin::Mode;
-use retracker::parts::End;
+use retracker::net::client_address::Mode;
+use retracker::supervise::Exit;
 use retracker::tracker::{InfoHash, PeerId, Settings, StoredPeer, StoredSwarm, Tracker};
 
 use crate::harness::{
@@ -254,7 +254,7 @@ fn a_stop_lets_requests_under_way_finish_and_closes_the_idle() {
     stopping.join().unwrap();
     assert!(std::net::TcpStream::connect(v4).is_err());
     for _ in 0..2 {
-        let End { part, fault } = server.ends.recv().unwrap();
+        let Exit { part, fault } = server.ends.recv().unwrap();
         assert!(part.starts_with("http-") && fault.is_none());
     }
 }

@@ -2,8 +2,8 @@
 
 use retracker::http;
 use retracker::metrics::{Failure, Gauge};
-use retracker::origin::Mode;
-use retracker::reported::Pair;
+use retracker::net::AddressPair;
+use retracker::net::client_address::Mode;
 
 use crate::harness::{HASH, Server, announce, peers, start, start_with};
 
@@ -290,9 +290,9 @@ fn loopback_peers_are_not_handed_to_clients_behind_a_proxy() {
 fn a_report_within_a_pair_of_prefixes_makes_the_external_address_known() {
     let server = start_with(|settings| {
         settings.reported.ignore = false;
-        settings.reported.pairs = vec![Pair {
-            internal: "127.5.0.0/16".parse().unwrap(),
-            external: "198.51.100.0/24".parse().unwrap(),
+        settings.reported.pairs = vec![AddressPair {
+            inside: "127.5.0.0/16".parse().unwrap(),
+            outside: "198.51.100.0/24".parse().unwrap(),
         }];
     });
     assert_eq!(

@@ -12,10 +12,12 @@ use actix_web::App;
 use actix_web::dev::AppConfig;
 use bt_bencode::Value;
 use retracker::clock::Clock;
-use retracker::http::{self, Ending, Talk};
+use retracker::http;
+use retracker::http::{Ending, SocketlessConnection};
 use retracker::metrics::Metrics;
-use retracker::origin::Mode;
-use retracker::tracker::{self, Tracker};
+use retracker::net::client_address::Mode;
+use retracker::tracker;
+use retracker::tracker::Tracker;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 /// Pipelines in a common run.
@@ -434,7 +436,7 @@ async fn compare(mode: Mode, seed: u64, pipelines: u64) {
             .flat_map(|sent| sent.bytes.clone())
             .collect();
         let socket: IpAddr = SOCKET.parse().unwrap();
-        let mut talk = Talk::new(&lean, settings(mode), socket, number);
+        let mut talk = SocketlessConnection::new(&lean, settings(mode), socket, number);
         let mut out = Vec::new();
         for piece in pieces(&whole, &mut maker.0) {
             talk.hear(&piece, &mut out);
@@ -511,7 +513,7 @@ fn answers_do_not_hang_on_how_the_bytes_were_cut() {
         short.max_request_bytes = [512, 8_192][maker.0.usize(..2)];
         let cuts = [vec![bytes.clone()], pieces(&bytes, &mut maker.0)];
         let [whole, cut] = cuts.map(|pieces| {
-            let mut talk = Talk::new(&tracker(), short.clone(), socket, number);
+            let mut talk = SocketlessConnection::new(&tracker(), short.clone(), socket, number);
             let mut out = Vec::new();
             for piece in pieces {
                 talk.hear(&piece, &mut out);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use retracker::clock::Clock;
-use retracker::{parts, udp};
+use retracker::{supervise, udp};
 
 use crate::harness::{PATIENCE, Server, connect, peers, start};
 
@@ -105,7 +105,7 @@ fn replay(server: &Server, connect: &Recorded, asked: &Recorded) {
     };
     let bound = udp::bind(&settings, Vec::new()).unwrap();
     let tracker = asked.of(bound.addresses()[0], bound.addresses()[1]);
-    let (ends, _ends) = channel::<parts::End>();
+    let (ends, _ends) = channel::<supervise::Exit>();
     let running = bound
         .start(&Arc::clone(&server.core), Clock::start(), 0, &ends)
         .unwrap();

@@ -7,7 +7,8 @@ use std::sync::mpsc::channel;
 use retracker::clock::{Clock, Wall};
 use retracker::metrics::Failure;
 use retracker::tracker::{Block, InfoHash, Target};
-use retracker::udp::{self, Running};
+use retracker::udp;
+use retracker::udp::Running;
 
 use crate::harness::{self, HASH_BYTES, PATIENCE, Server, peers};
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use retracker::hosts::Hosts;
 use retracker::metrics::{Action, Family, Gauge, Transport};
-use retracker::origin::Origin;
+use retracker::net::client_address::Origin;
+use retracker::net::hosts::Hosts;
 
 use crate::harness::{Site, Visitor, start};
 
@@ -45,8 +45,8 @@ fn figures_and_torrents_are_told() {
     let site = start();
     assert!(site.announce("192.0.2.1", [7; 20], true));
     site.count();
-    let sheet = site.tracker.metrics().sheet(0);
-    sheet.answered(Transport::Udp, Family::V4, Action::Announce);
+    let counters = site.tracker.metrics().counters(0);
+    counters.answered(Transport::Udp, Family::V4, Action::Announce);
     site.tracker.metrics().set(Gauge::SeedersV4, 1);
     let mut program = program(&site);
     let stats = program.get("/api/v1/stats").json();
@@ -130,8 +130,8 @@ fn the_blocklist_is_changed_with_a_token_only() {
 #[test]
 fn metrics_are_for_admin_networks_and_well_formed() {
     let site = start();
-    let sheet = site.tracker.metrics().sheet(0);
-    sheet.answered(Transport::Http, Family::V6, Action::Scrape);
+    let counters = site.tracker.metrics().counters(0);
+    counters.answered(Transport::Http, Family::V6, Action::Scrape);
     let reply = site.visitor().get("/metrics");
     assert_eq!(reply.status, 200);
     assert!(

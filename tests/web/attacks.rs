@@ -415,7 +415,7 @@ fn what_strangers_and_operators_write_is_escaped_everywhere() {
 }
 
 fn announce_with_hostile_ids(site: &Site) {
-    use retracker::tracker::{Announce, Event, InfoHash, PeerId, PeerList, Turn};
+    use retracker::tracker::{Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList};
     for (port, id) in [
         (1, b"<script>alert(1)</sc"),
         (2, b"-<i>1234-onload=x()>"),
@@ -434,10 +434,10 @@ fn announce_with_hostile_ids(site: &Site) {
             event: Event::None,
             num_want: None,
         };
-        let mut turn = Turn {
+        let mut turn = AnnounceContext {
             now: site.clock.now(),
             rng: &mut fastrand::Rng::with_seed(1),
-            sheet: site.tracker.metrics().sheet(0),
+            counters: site.tracker.metrics().counters(0),
         };
         let mut list = PeerList::default();
         assert!(

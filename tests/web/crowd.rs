@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use retracker::tracker::{
-    Announce, Event, InfoHash, PeerId, PeerList, StoredPeer, StoredSwarm, Turn,
+    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, StoredPeer, StoredSwarm,
 };
 
 use crate::harness::{Site, start};
@@ -132,10 +132,10 @@ fn p99(site: &Site, is_over: impl Fn() -> bool) -> f64 {
         };
         #[expect(clippy::disallowed_methods, reason = "the test measures")]
         let begun = Instant::now();
-        let mut turn = Turn {
+        let mut turn = AnnounceContext {
             now: site.clock.now(),
             rng: &mut rng,
-            sheet: site.tracker.metrics().sheet(0),
+            counters: site.tracker.metrics().counters(0),
         };
         site.tracker
             .announce(&announce, &mut turn, &mut list)

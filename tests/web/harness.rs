@@ -11,14 +11,18 @@ use argon2::password_hash::SaltString;
 use argon2::{Argon2, PasswordHasher};
 use retracker::clock::{Clock, Wall};
 use retracker::metrics::{Gauge, Metrics};
-use retracker::origin::Origin;
-use retracker::tracker::census::Census;
-use retracker::tracker::{Announce, Block, Event, InfoHash, PeerId, PeerList, Tracker, Turn};
-use retracker::web::{ConfigurationRow, Doors, Handed, House, NewBlock, Running, Secret, Settings};
+use retracker::net::client_address::Origin;
+use retracker::tracker::report::census::Census;
+use retracker::tracker::{
+    Announce, AnnounceContext, Block, Event, InfoHash, PeerId, PeerList, Tracker,
+};
+use retracker::web::{
+    Backend, ConfigurationRow, Dependencies, HandedOver, NewBlock, Running, Secret, Settings,
+};
 
 pub(crate) const PASSWORD: &str = "gutes-wort";
 
-/// A running site and what lies behind its doors.
+/// A running site and what its backend keeps.
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     pub(crate) tracker: Arc<Tracker>,
@@ -62,13 +66,13 @@ pub(crate) fn start_with(change: impl FnOnce(&mut Settings)) -> Site {
     let census = Arc::new(ArcSwap::from_pointee(Census::default()));
     let origin = Arc::new(ArcSwap::from_pointee(Origin::default()));
     let blobs = Arc::new(Mutex::new(HashMap::new()));
-    let doors = doors(&tracker, clock, &census, &origin, &blobs);
-    let house = House {
+    let backend = backend(&tracker, clock, &census, &origin, &blobs);
+    let dependencies = Dependencies {
         tracker: Arc::clone(&tracker),
         clock,
     };
     let (ends, _) = std::sync::mpsc::channel();
-    let running = retracker::web::start(settings, house, doors, ends).unwrap();
+    let running = retracker::web::start(settings, dependencies, backend, ends).unwrap();
     let address = listen(running.acceptor());
     Site {
         address,
@@ -82,16 +86,16 @@ pub(crate) fn start_with(change: impl FnOnce(&mut Settings)) -> Site {
     }
 }
 
-fn doors(
+fn backend(
     tracker: &Arc<Tracker>,
     clock: Clock,
     census: &Arc<ArcSwap<Census>>,
     origin: &Arc<ArcSwap<Origin>>,
     blobs: &Arc<Mutex<HashMap<String, Vec<u8>>>>,
-) -> Doors {
+) -> Backend {
     let (blocking, unblocking) = (Arc::clone(tracker), Arc::clone(tracker));
     let (put, get) = (Arc::clone(blobs), Arc::clone(blobs));
-    Doors {
+    Backend {
         block: Box::new(move |new: NewBlock| {
             let mut blocks = blocking.access().blocks();
             let block = Block {
@@ -133,7 +137,7 @@ fn doors(
 }
 
 /// Accepts connections as the tracker's listener does: reads the first bytes, then hands over.
-fn listen(accept: Arc<dyn Fn(Handed) + Send + Sync>) -> SocketAddr {
+fn listen(accept: Arc<dyn Fn(HandedOver) + Send + Sync>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::Builder::new()
@@ -147,7 +151,7 @@ fn listen(accept: Arc<dyn Fn(Handed) + Send + Sync>) -> SocketAddr {
                 let Ok(peer) = stream.peer_addr() else {
                     continue;
                 };
-                accept(Handed {
+                accept(HandedOver {
                     stream,
                     read,
                     peer,
@@ -193,10 +197,10 @@ impl Site {
             num_want: None,
         };
         let mut rng = fastrand::Rng::with_seed(7);
-        let mut turn = Turn {
+        let mut turn = AnnounceContext {
             now: self.clock.now(),
             rng: &mut rng,
-            sheet: self.tracker.metrics().sheet(0),
+            counters: self.tracker.metrics().counters(0),
         };
         self.tracker
             .announce(&announce, &mut turn, &mut PeerList::default())

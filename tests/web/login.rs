@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use retracker::origin::{Mode, Origin};
+use retracker::net::client_address::{Mode, Origin};
 use retracker::web::Secret;
 
 use crate::harness::{PASSWORD, start, start_with};

@@ -1,4 +1,4 @@
-//! The pages and the API over real sockets: each test starts them on a port of its own, with doors that lead into memory.
+//! The pages and the API over real sockets: each test starts them on a port of its own, over a backend in memory.
 
 #![expect(
     clippy::unwrap_used,

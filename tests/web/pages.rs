@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use retracker::clock::Wall;
 use retracker::metrics::Gauge;
-use retracker::tracker::census::{Caller, HandedOut, Roles, ZoneCount};
-use retracker::tracker::{InfoHash, LedgerRow, ZoneRule, Zones};
+use retracker::tracker::report::census::{FrequentAnnouncer, HandedOut, Roles, ZoneCount};
+use retracker::tracker::{InfoHash, ZoneRule, ZoneStatisticsRow, Zones};
 
 use crate::harness::{Site, start};
 
@@ -22,7 +22,7 @@ const PAGES: [&str; 10] = [
     "/about",
 ];
 
-/// A site with two peers in one torrent, a zone and a caller.
+/// A site with two peers in one torrent, a zone and a frequent announcer.
 fn furnished() -> Site {
     let site = start();
     assert!(site.announce("192.0.2.1", [7; 20], true));
@@ -46,7 +46,7 @@ fn furnished() -> Site {
         announces_per_second: 2.5,
         ..ZoneCount::default()
     });
-    census.callers.push(Caller {
+    census.callers.push(FrequentAnnouncer {
         network: "192.0.2.9/32".parse().unwrap(),
         early: 1_234,
         limited: 5,
@@ -251,12 +251,12 @@ fn savings_are_shown_by_hour_for_a_zone_with_all_below_it() {
     site.tracker
         .set_zones(Zones::new(&rules, &[]).unwrap(), now);
     let hour = site.clock.wall().0 / 3_600;
-    let row = |path: &str, hours: &[(u64, u64)]| LedgerRow {
+    let row = |path: &str, hours: &[(u64, u64)]| ZoneStatisticsRow {
         path: path.into(),
         hours: hours.to_vec(),
-        ..LedgerRow::default()
+        ..ZoneStatisticsRow::default()
     };
-    site.tracker.restore_ledger(&[
+    site.tracker.restore_zone_statistics(&[
         row("town/north", &[(hour - 100, 512), (hour - 1, 1_024)]),
         row("town/south & west", &[(hour - 1, 2_048), (hour, 3)]),
         row("village", &[(hour, 5_000)]),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retracker::metrics::Failure;
-use retracker::origin::Origin;
+use retracker::net::client_address::Origin;
 
 use crate::harness::{Site, connect, exchange, parse, start, start_with};
 

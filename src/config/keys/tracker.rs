@@ -1,10 +1,10 @@
 //! `[TRACKER]`: where it listens, what it hands out, whom it serves.
 
 use crate::config::key::{Key, Section, key};
-use crate::config::list::{ClientList, DoorList, NetworkList, PairList};
+use crate::config::list::{ClientList, ListenAddressList, NetworkList, PairList};
 use crate::config::value::{Flag, OptionalFile, Text, choice, number, seconds};
 use crate::config::zones::PathList;
-use crate::origin::Mode;
+use crate::net::client_address::Mode;
 
 const DAY: u32 = 86_400;
 
@@ -26,7 +26,7 @@ const KEYS: &[Key] = &[
         "host",
         "Addresses to listen at, each with its own port if one is given. Nothing: all addresses, IPv4 and IPv6; 0.0.0.0 means \
          all of IPv4 only, :: all of IPv6 only.",
-        |c| Box::new(DoorList(&mut c.hosts)),
+        |c| Box::new(ListenAddressList(&mut c.hosts)),
     )
     .plain()
     .fixed(),

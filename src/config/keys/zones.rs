@@ -10,7 +10,7 @@ pub(super) const ZONES: Section = Section {
     keys: &[],
     free: Some(&Free {
         example: "moscow/north/building-7 = 10.7.0.0/24 2001:db8:7::/48",
-        read: |c, name, text, place| c.zoning.read(name, text, place),
+        read: |c, name, text, location| c.zoning.read(name, text, location),
         write: |c| c.zoning.written(),
     }),
 };
@@ -21,7 +21,7 @@ pub(super) const WARNINGS: Section = Section {
     keys: &[],
     free: Some(&Free {
         example: "moscow/north = The backbone is under repair tonight",
-        read: |c, name, text, place| c.zoning.read_warning(name, text, place),
+        read: |c, name, text, location| c.zoning.read_warning(name, text, location),
         write: |c| c.zoning.warnings.clone(),
     }),
 };

@@ -163,13 +163,13 @@ fn a_name_that_stands_twice_is_refused_with_both_lines() {
 fn what_lost_its_meaning_is_accepted_with_one_warning() {
     let text = "[TRACKER]\ndebug = True\n[CACHE]\ntype = sqlite\n[DB.sqlite]\nfile = x\nschema = CREATE TABLE a (\n  b INT\n  )";
     let loaded = resolve(text).unwrap();
-    let places: Vec<&str> = loaded
+    let locations: Vec<&str> = loaded
         .warnings
         .iter()
         .filter_map(|text| text.split(" means").next())
         .collect();
     assert_eq!(
-        places,
+        locations,
         [
             "c.ini:2: [TRACKER] debug",
             "c.ini:3: [CACHE]",
@@ -303,7 +303,7 @@ fn zones_come_from_their_section_and_from_a_file() {
     assert!(loaded.config.zones[1].is_strict);
     let behind_nat = loaded.config.zones.iter().map(|zone| zone.is_behind_nat);
     assert_eq!(behind_nat.collect::<Vec<_>>(), [false, false, true]);
-    let printed = loaded.print();
+    let printed = printed(&loaded);
     assert!(
         printed.contains("moscow/north/building-7 = 10.7.0.0/24 2001:db8:7::/48  # c.ini:6\n"),
         "{printed}"

@@ -20,7 +20,7 @@ fn the_sample_file_is_the_table_and_equals_the_defaults() {
     assert_eq!(loaded.warnings, Vec::<String>::new());
     for (section, key) in keys::all() {
         assert!(
-            loaded.places.contains_key(&(section.name, key.name)),
+            loaded.locations.contains_key(&(section.name, key.name)),
             "{}",
             key.name
         );
@@ -33,7 +33,7 @@ fn what_is_printed_may_be_used_again() {
     let text = "[TRACKER]\nhost = ::1 127.0.0.1:81\nignore_ip = 192.0.2.0/24\ndeny_clients = -XL, *\n\
         peer_expire_factor = 2.5\n[LOGGING]\nformat = 100%% %(message)s\nlevel = debug\n";
     let loaded = resolve(text).unwrap();
-    let printed = loaded.print();
+    let printed = printed(&loaded);
     assert!(printed.contains("numwant = 50  # default\n"), "{printed}");
     assert!(printed.contains("level = DEBUG  # c.ini:8\n"), "{printed}");
     assert_eq!(
@@ -48,7 +48,7 @@ fn secrets_are_never_shown() {
     let text = "[FLASK]\nsecret_key = hush-hush\n[STATS]\naccess_password = hush-hush\n";
     let loaded = resolve(text).unwrap();
     assert_eq!(loaded.config.web.password.as_ref().unwrap().0, "hush-hush");
-    let shown = format!("{} {:?} {loaded:?}", loaded.print(), loaded.rows());
+    let shown = format!("{} {:?} {loaded:?}", printed(&loaded), rows(&loaded));
     assert!(!shown.contains("hush"), "{shown}");
     assert_eq!(shown.matches("= (hidden)  # c.ini:").count(), 2);
     let bad = with_environment("", &[("FLASK_SECRET_KEY", "hush\u{7}")])
@@ -87,7 +87,7 @@ proptest! {
             }
         }
         if let Ok(loaded) = resolve(&text) {
-            let again = resolve(&loaded.print()).unwrap();
+            let again = resolve(&printed(&loaded)).unwrap();
             prop_assert_eq!(values(&again.config), values(&loaded.config));
         }
     }

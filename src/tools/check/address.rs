@@ -14,12 +14,12 @@ pub(super) enum Protocol {
 /// An announce URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
-    pub(super) protocol: Protocol,
+    pub protocol: Protocol,
     /// Host without the brackets of a v6 address.
     host: String,
     port: u16,
     /// Path and query as they are written, `/` at least.
-    pub(super) target: String,
+    pub target: String,
 }
 
 impl Address {

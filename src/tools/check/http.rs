@@ -19,9 +19,9 @@ const MAX_HEADERS: usize = 64;
 /// A tracker at one of its addresses.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) url: Address,
-    pub(super) address: SocketAddr,
-    pub(super) patience: Duration,
+    pub url: Address,
+    pub address: SocketAddr,
+    pub patience: Duration,
 }
 
 impl Client {

@@ -250,8 +250,8 @@ fn own_address(other: SocketAddr) -> std::io::Result<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{self, Metrics};
-    use crate::{http as web, tracker, udp as server};
+    use crate::metrics::Metrics;
+    use crate::{http as web, metrics, tracker, udp as server};
     use std::io::Read;
     use std::net::TcpListener;
     use std::sync::Arc;
@@ -323,8 +323,8 @@ mod tests {
         assert!(text.contains("peers 1 (1 of them v6): [::1]:"), "{text}");
         running.stop();
         let totals = metrics.totals();
-        assert_eq!(totals.fates(metrics::Fate::Joined), 4);
-        assert_eq!(totals.fates(metrics::Fate::Left), 4);
+        assert_eq!(totals.outcomes(metrics::AnnounceOutcome::Joined), 4);
+        assert_eq!(totals.outcomes(metrics::AnnounceOutcome::Left), 4);
     }
 
     /// C9
@@ -356,8 +356,11 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("peers 1 (1 of them v6): [::1]:"), "{text}");
-        assert_eq!(metrics.totals().fates(metrics::Fate::Joined), 4);
-        assert_eq!(metrics.totals().fates(metrics::Fate::Left), 4);
+        assert_eq!(
+            metrics.totals().outcomes(metrics::AnnounceOutcome::Joined),
+            4
+        );
+        assert_eq!(metrics.totals().outcomes(metrics::AnnounceOutcome::Left), 4);
         running.stop(Duration::ZERO);
     }
 

@@ -32,32 +32,32 @@ impl Event {
 /// One announce.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
-    pub(super) info_hash: InfoHash,
-    pub(super) peer_id: PeerId,
-    pub(super) port: u16,
-    pub(super) left: u64,
-    pub(super) event: Event,
-    pub(super) key: u32,
-    pub(super) num_want: u16,
+    pub info_hash: InfoHash,
+    pub peer_id: PeerId,
+    pub port: u16,
+    pub left: u64,
+    pub event: Event,
+    pub key: u32,
+    pub num_want: u16,
 }
 
 /// How many peers a tracker counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    pub(super) seeders: Option<i64>,
-    pub(super) leechers: Option<i64>,
-    pub(super) downloaded: Option<i64>,
+    pub seeders: Option<i64>,
+    pub leechers: Option<i64>,
+    pub downloaded: Option<i64>,
 }
 
 /// A reply to an announce.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    pub(super) interval: Option<i64>,
-    pub(super) min_interval: Option<i64>,
-    pub(super) counts: Counts,
-    pub(super) peers: Vec<SocketAddr>,
-    pub(super) external_ip: Option<IpAddr>,
-    pub(super) warning: Option<String>,
+    pub interval: Option<i64>,
+    pub min_interval: Option<i64>,
+    pub counts: Counts,
+    pub peers: Vec<SocketAddr>,
+    pub external_ip: Option<IpAddr>,
+    pub warning: Option<String>,
 }
 
 impl fmt::Display for Counts {

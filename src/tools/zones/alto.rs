@@ -24,7 +24,7 @@ const NAME_BYTES: usize = 64;
 /// Digits of a digest that keep apart names which look alike.
 const DIGEST_DIGITS: usize = 12;
 /// A cost map has the square of this many values.
-const MOST_PIDS: usize = 2_000;
+const MAX_PIDS: usize = 2_000;
 
 /// Which resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -55,8 +55,8 @@ impl Arguments {
         let depth = self.depth.map_or(usize::MAX, usize::from);
         let pids = pids(&config.zones, depth);
         ensure!(
-            pids.len() <= MOST_PIDS,
-            "{} PIDs are more than {MOST_PIDS}; see --depth",
+            pids.len() <= MAX_PIDS,
+            "{} PIDs are more than {MAX_PIDS}; see --depth",
             pids.len()
         );
         let resource = match self.resource {

@@ -16,7 +16,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::tracker::{
-    Announce, Event, InfoHash, PeerId, PeerList, StoredPeer, StoredSwarm, Tracker, Turn, Zones,
+    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, StoredPeer, StoredSwarm, Tracker,
+    Zones,
 };
 
 /// Whom to explain.
@@ -116,13 +117,13 @@ impl Arguments {
             num_want: None,
         };
         let mut list = PeerList::default();
-        let mut turn = Turn {
+        let mut context = AnnounceContext {
             now: THEN,
             rng: &mut fastrand::Rng::new(),
-            sheet: tracker.metrics().sheet(0),
+            counters: tracker.metrics().counters(0),
         };
         let role = if is_seeder { "seeder" } else { "leecher" };
-        let answer = match tracker.announce(&announce, &mut turn, &mut list) {
+        let answer = match tracker.announce(&announce, &mut context, &mut list) {
             Ok(answer) => answer,
             Err(refusal) => {
                 writeln!(out, "torrent {hash}: refused, {refusal}")?;
@@ -190,7 +191,7 @@ impl Handed {
 /// A tracker in memory under this configuration, without swarms.
 fn tracker(config: &Config, kept: Option<&Kept>) -> anyhow::Result<Tracker> {
     let tracker = Tracker::new(config.tracker.clone(), Arc::new(Metrics::new(1)));
-    tracker.set_zones(Zones::new(&config.zones, &config.realms)?, THEN);
+    tracker.set_zones(Zones::new(&config.zones, &config.address_pairs)?, THEN);
     tracker
         .access()
         .configure(config.ignore_ip.clone(), config.clients.clone());
@@ -206,7 +207,7 @@ fn line(out: &mut String, name: &str, value: &str) -> std::fmt::Result {
     writeln!(out, "  {name:<14}{value}")
 }
 
-/// Zone, prefix, strictness, warning, realms.
+/// Zone, prefix, strictness, warning, address pairs.
 fn place(out: &mut String, config: &Config, zones: &Zones, ip: IpAddr) -> std::fmt::Result {
     let zone = zones.of(ip);
     if zone == 0 {
@@ -234,10 +235,10 @@ fn place(out: &mut String, config: &Config, zones: &Zones, ip: IpAddr) -> std::f
             line(out, "warning", &warning)?;
         }
     }
-    for realm in zones.realms() {
-        let sides = [("inside", realm.inside), ("outside", realm.outside)];
+    for pair in zones.address_pairs() {
+        let sides = [("inside", pair.inside), ("outside", pair.outside)];
         for (side, net) in sides.iter().filter(|(_, net)| net.contains(&ip)) {
-            let pair = format!("{side} ({net}) of {} = {}", realm.inside, realm.outside);
+            let pair = format!("{side} ({net}) of {} = {}", pair.inside, pair.outside);
             line(out, "address pair", &pair)?;
         }
     }
@@ -341,8 +342,10 @@ fn why(
 mod tests {
     use super::super::tests::sample;
     use super::*;
-    use crate::snapshot::{self, Moment};
-    use crate::tracker::{Realm, Target};
+    use crate::net::AddressPair;
+    use crate::snapshot;
+    use crate::snapshot::Moment;
+    use crate::tracker::Target;
     use std::sync::mpsc::channel;
 
     const HASH: InfoHash = InfoHash([7; 20]);
@@ -421,7 +424,7 @@ mod tests {
         };
         config.zones[1].warning = Some("works tonight".into());
         config.zones[1].is_strict = true;
-        config.realms = vec![Realm {
+        config.address_pairs = vec![AddressPair {
             inside: "10.1.0.0/16".parse().unwrap(),
             outside: "198.51.100.0/24".parse().unwrap(),
         }];

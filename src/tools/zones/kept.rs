@@ -14,7 +14,7 @@ use crate::tracker::{Block, InfoHash, StoredSwarm, Target};
 pub(super) const THEN: Seconds = Seconds::START;
 
 /// How long may be read.
-const READ_MOST: Duration = Duration::from_secs(60);
+const MAX_READ: Duration = Duration::from_secs(60);
 
 /// An open database.
 pub(super) struct Kept {
@@ -30,7 +30,7 @@ impl Kept {
         if !path.exists() {
             return Ok(None);
         }
-        let connection = open_read_only(path, Owner::Us, READ_MOST)?;
+        let connection = open_read_only(path, Owner::Us, MAX_READ)?;
         let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
         if id != i64::from(APPLICATION) {
             bail!("no database of this tracker");

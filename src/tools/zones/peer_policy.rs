@@ -15,7 +15,7 @@ use crate::tracker::{ZoneRule, Zones};
 
 /// What every address weighs that is not named.
 const NEUTRAL: usize = 5;
-const MOST: usize = 10;
+const MAX: usize = 10;
 
 /// For whom the policy is.
 #[derive(Debug, clap::Args)]
@@ -77,13 +77,13 @@ struct Range {
 /// What peers of `zone` weigh for clients of `own`.
 fn weight(zones: &Zones, own: Option<u32>, zone: u32) -> usize {
     let Some(own) = own else {
-        return if zone == 0 { NEUTRAL } else { MOST };
+        return if zone == 0 { NEUTRAL } else { MAX };
     };
     let (shared, depth) = (zones.shared_parts(own, zone), zones.shared_parts(own, own));
     match shared {
         0 => NEUTRAL,
-        _ if shared == depth => MOST,
-        _ => NEUTRAL + 1 + (MOST - NEUTRAL - 2) * shared / depth,
+        _ if shared == depth => MAX,
+        _ => NEUTRAL + 1 + (MAX - NEUTRAL - 2) * shared / depth,
     }
 }
 
@@ -204,9 +204,9 @@ mod tests {
         let whole = Range {
             first: Ipv4Addr::UNSPECIFIED,
             last: Ipv4Addr::BROADCAST,
-            weight: MOST,
+            weight: MAX,
         };
-        assert_eq!(ranges(&zones, |_| MOST), [whole]);
+        assert_eq!(ranges(&zones, |_| MAX), [whole]);
     }
 
     proptest! {

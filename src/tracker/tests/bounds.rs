@@ -3,13 +3,13 @@
 
 #[cfg(test)]
 use super::*;
-use crate::metrics::{Fate, Full};
+use crate::metrics::{AnnounceOutcome, Full};
 use crate::tracker::{StoredPeer, StoredSwarm};
 
 const BOUND: u32 = 400;
 
-fn fates(bench: &Bench, fate: Fate) -> u64 {
-    bench.tracker.metrics().totals().fates(fate)
+fn outcomes(bench: &Bench, outcome: AnnounceOutcome) -> u64 {
+    bench.tracker.metrics().totals().outcomes(outcome)
 }
 
 fn evicted(bench: &Bench, bound: Full) -> u64 {
@@ -184,11 +184,15 @@ fn honest_pairs_meet_at_every_bound_whoever_has_filled_it() {
                 assert!(is_stored(&bench, announce, at(3)), "{case}");
             }
             // What is stored is refreshed as ever.
-            let refreshed = fates(&bench, Fate::Refreshed);
+            let refreshed = outcomes(&bench, AnnounceOutcome::Refreshed);
             for announce in before.iter().chain(&new).flatten() {
                 bench.announce(announce, at(1_000));
             }
-            assert_eq!(fates(&bench, Fate::Refreshed) - refreshed, 70, "{case}");
+            assert_eq!(
+                outcomes(&bench, AnnounceOutcome::Refreshed) - refreshed,
+                70,
+                "{case}"
+            );
         }
     }
 }
@@ -286,7 +290,7 @@ fn nobody_elses_downloads_are_lost_to_who_completes_everything() {
                 "{name}"
             );
         }
-        assert_eq!(fates(&bench, Fate::FullTorrents), 0);
+        assert_eq!(outcomes(&bench, AnnounceOutcome::FullTorrents), 0);
     }
 }
 
@@ -314,8 +318,8 @@ fn counts_that_an_address_leaves_behind_are_of_its_torrents() {
     }
     assert_eq!(
         (
-            fates(&bench, Fate::Joined),
-            fates(&bench, Fate::FullAddress)
+            outcomes(&bench, AnnounceOutcome::Joined),
+            outcomes(&bench, AnnounceOutcome::FullAddress)
         ),
         (10, 20)
     );
@@ -329,8 +333,8 @@ fn counts_that_an_address_leaves_behind_are_of_its_torrents() {
     bench.announce(&done(50), at(1));
     assert_eq!(
         (
-            fates(&bench, Fate::Joined),
-            fates(&bench, Fate::FullAddress)
+            outcomes(&bench, AnnounceOutcome::Joined),
+            outcomes(&bench, AnnounceOutcome::FullAddress)
         ),
         (12, 20)
     );
@@ -345,7 +349,7 @@ fn counts_that_an_address_leaves_behind_are_of_its_torrents() {
     for number in 100..109 {
         bench.announce(&done(number), at(1_003));
     }
-    assert_eq!(fates(&bench, Fate::FullAddress), 20);
+    assert_eq!(outcomes(&bench, AnnounceOutcome::FullAddress), 20);
 }
 
 /// S5: a torrent that died unnoticed and uncounted is nobody's charge, whoever completes it then.
@@ -370,8 +374,8 @@ fn nobody_is_discharged_of_what_he_was_not_charged_with() {
     }
     assert_eq!(
         (
-            fates(&bench, Fate::Joined),
-            fates(&bench, Fate::FullAddress)
+            outcomes(&bench, AnnounceOutcome::Joined),
+            outcomes(&bench, AnnounceOutcome::FullAddress)
         ),
         (3, 2)
     );
@@ -405,7 +409,7 @@ fn ports_of_a_64_count_together() {
         }
     }
     assert_eq!(bench.tracker.peers(), 50);
-    assert_eq!(fates(&bench, Fate::FullPorts), 1_450);
+    assert_eq!(outcomes(&bench, AnnounceOutcome::FullPorts), 1_450);
     bench.announce(&leecher(v6(2, 1), 1), at(0));
     assert_eq!(bench.tracker.peers(), 51);
 }
@@ -659,12 +663,14 @@ fn workers_that_displace_at_once_keep_count() {
         let metrics = Arc::clone(tracker.metrics());
         let (mut rng, mut list) = (fastrand::Rng::with_seed(worker.into()), PeerList::default());
         for announce in announces {
-            let mut turn = Turn {
+            let mut context = AnnounceContext {
                 now: at(0),
                 rng: &mut rng,
-                sheet: metrics.sheet(worker as usize),
+                counters: metrics.counters(worker as usize),
             };
-            tracker.announce(&announce, &mut turn, &mut list).unwrap();
+            tracker
+                .announce(&announce, &mut context, &mut list)
+                .unwrap();
             // Each may have seen the last room, and holds a place while it makes one.
             assert!(tracker.peers() <= u64::from(BOUND + 2 * WORKERS));
         }
@@ -706,7 +712,7 @@ fn workers_that_displace_at_once_keep_count() {
         .sum();
     assert!(evicted > 0);
     assert_eq!(
-        totals.fates(Fate::Joined) - totals.fates(Fate::Left) - evicted,
+        totals.outcomes(AnnounceOutcome::Joined) - totals.outcomes(AnnounceOutcome::Left) - evicted,
         stored as u64
     );
 }

@@ -491,11 +491,11 @@ proptest! {
         // The share of seeds may stand against it when too many strangers are seeds.
         let leeching = |peer: &SocketAddr| !roles[peer];
         let leeching_strangers = visible.iter().filter(|peer| stranger(peer) && leeching(peer)).count();
-        let seeds_most = (want / 2).max(want.saturating_sub(leechers));
+        let max_seeds = (want / 2).max(want.saturating_sub(leechers));
         // Of a list too short for it, strangers have their share on average only (S12).
         let least = if min_external as usize <= want / 3 { min_external as usize } else { 0 };
         let owed = least.min(want).min(strangers);
-        prop_assert!(handed_strangers >= owed.min(leeching_strangers + seeds_most), "{} < {}", handed_strangers, owed);
+        prop_assert!(handed_strangers >= owed.min(leeching_strangers + max_seeds), "{} < {}", handed_strangers, owed);
         // What could fill its lists alone still knows of what is around it: its network, its zone.
         let near = (want * local_share as usize / 100).min(want.saturating_sub(least));
         if zone != 0 && least.min(near / 2) > 0 {

@@ -33,7 +33,7 @@ fn crowding(
         let mut entries: HashMap<_, usize> = HashMap::new();
         for peer in &handed {
             *entries
-                .entry(crate::tracker::subscriber::network(peer.ip()))
+                .entry(crate::net::subscriber::network(peer.ip()))
                 .or_default() += 1;
         }
         most = entries.into_values().max().unwrap_or(0).max(most);

@@ -3,7 +3,7 @@
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert_eq, proptest};
 
 use super::*;
-use crate::tracker::census::{
+use crate::tracker::report::census::{
     PAGE_ROWS, PeerOrder, PeerView, PeersQuery, TorrentOrder, TorrentView, TorrentsQuery,
 };
 use crate::tracker::{StoredPeer, StoredSwarm};

@@ -67,16 +67,16 @@ struct Known {
     seen: Seconds,
 }
 
-fn zones(edition: u32) -> Zones {
+fn zones(revision: u32) -> Zones {
     let rule = |path: &str, prefix: String| crate::tracker::ZoneRule {
         path: path.into(),
         prefixes: vec![prefix.parse().unwrap()],
         ..Default::default()
     };
     let rules = [
-        rule("a/x", format!("10.0.{}.0/25", edition % 3)),
+        rule("a/x", format!("10.0.{}.0/25", revision % 3)),
         rule("a/y", "10.0.1.128/25".to_owned()),
-        rule("b", format!("2001:db8::{}00/120", edition % 3)),
+        rule("b", format!("2001:db8::{}00/120", revision % 3)),
     ];
     Zones::new(&rules, &[]).unwrap()
 }
@@ -95,7 +95,7 @@ proptest! {
         let mut bench = bench(settings.clone());
         let mut model: HashMap<(u8, SocketAddr), Known> = HashMap::new();
         let mut downloaded: HashMap<u8, u32> = HashMap::new();
-        let (mut now, mut edition) = (at(0), 0);
+        let (mut now, mut revision) = (at(0), 0);
         for step in steps {
             match step {
                 Step::Wait(seconds) => now = now.plus(seconds),
@@ -103,8 +103,8 @@ proptest! {
  bench.tracker.sweep(now);
  }
                 Step::Reload => {
-                    edition += 1;
-                    bench.tracker.set_zones(zones(edition), now);
+                    revision += 1;
+                    bench.tracker.set_zones(zones(revision), now);
                 }
                 Step::Announce { who, client, torrent, is_seeder, event, is_v6, want } => {
                     let who = u32::from(who % most);

@@ -2,11 +2,11 @@
 
 #[cfg(test)]
 use super::*;
-use crate::metrics::Fate;
+use crate::metrics::AnnounceOutcome;
 use crate::tracker::ClientKey;
 
-fn fates(bench: &Bench, fate: Fate) -> u64 {
-    bench.tracker.metrics().totals().fates(fate)
+fn outcomes(bench: &Bench, outcome: AnnounceOutcome) -> u64 {
+    bench.tracker.metrics().totals().outcomes(outcome)
 }
 
 /// With whole peer ids and with digests of them.
@@ -61,7 +61,7 @@ fn another_client_at_the_same_address_and_port_changes_nothing() {
                 assert!(!bench.handed().contains(&SocketAddr::new(v4(77), 1)));
             }
         }
-        assert_eq!(fates(&bench, Fate::Foreign), 10);
+        assert_eq!(outcomes(&bench, AnnounceOutcome::Foreign), 10);
         assert_eq!(
             bench.tracker.export(&HASH, at(1_900)).unwrap().peers,
             before.peers
@@ -123,7 +123,7 @@ fn a_restarted_client_is_the_same_peer_from_its_next_announce_on() {
         );
         let reply = bench.announce(&told(Event::Completed, restarted), at(next));
         assert_eq!((reply.incomplete, reply.downloaded), (2, 1), "{silent}");
-        assert_eq!(fates(&bench, Fate::Joined), 2);
+        assert_eq!(outcomes(&bench, AnnounceOutcome::Joined), 2);
         bench.list.wants_ids = true;
         bench.announce(&other, at(next));
         assert_eq!(bench.list.ids_v4, vec![PeerId([2; 20])]);
@@ -149,7 +149,10 @@ fn a_restored_peer_without_an_id_is_adopted_by_the_next_announce() {
             at(2),
         );
         assert_eq!(
-            (fates(&bench, Fate::Refreshed), bench.tracker.peers()),
+            (
+                outcomes(&bench, AnnounceOutcome::Refreshed),
+                bench.tracker.peers()
+            ),
             (1, 1)
         );
         bench.announce(
@@ -157,7 +160,10 @@ fn a_restored_peer_without_an_id_is_adopted_by_the_next_announce() {
             at(3),
         );
         assert_eq!(
-            (fates(&bench, Fate::Foreign), bench.tracker.peers()),
+            (
+                outcomes(&bench, AnnounceOutcome::Foreign),
+                bench.tracker.peers()
+            ),
             (1, 1)
         );
     }

@@ -3,12 +3,13 @@
 #[cfg(test)]
 use super::*;
 use crate::clock::Wall;
-use crate::metrics::Fate;
-use crate::tracker::census::Census;
-use crate::tracker::{Block, Realm, Refusal, Target, Zones};
+use crate::metrics::AnnounceOutcome;
+use crate::net::AddressPair;
+use crate::tracker::report::census::Census;
+use crate::tracker::{Block, Refusal, Target, Zones};
 
-fn fates(bench: &Bench, fate: Fate) -> u64 {
-    bench.tracker.metrics().totals().fates(fate)
+fn outcomes(bench: &Bench, outcome: AnnounceOutcome) -> u64 {
+    bench.tracker.metrics().totals().outcomes(outcome)
 }
 
 /// S4
@@ -244,9 +245,15 @@ fn bounded(set: impl FnOnce(&mut Settings)) -> Settings {
 }
 
 /// The 20 announces that run into `bound`: each from an address, to a torrent, or both, of its own.
-fn announces_into(bound: Fate) -> Vec<Announce> {
-    let one_address = matches!(bound, Fate::FullAddress | Fate::FullPorts);
-    let many_torrents = matches!(bound, Fate::FullTorrents | Fate::FullAddress);
+fn announces_into(bound: AnnounceOutcome) -> Vec<Announce> {
+    let one_address = matches!(
+        bound,
+        AnnounceOutcome::FullAddress | AnnounceOutcome::FullPorts
+    );
+    let many_torrents = matches!(
+        bound,
+        AnnounceOutcome::FullTorrents | AnnounceOutcome::FullAddress
+    );
     let announce = |number: u8| {
         let ip = v4(if one_address { 1 } else { number.into() });
         let info_hash = if many_torrents {
@@ -266,14 +273,23 @@ fn announces_into(bound: Fate) -> Vec<Announce> {
 #[test]
 fn at_a_bound_announces_are_answered_and_not_stored() {
     let cases = [
-        (bounded(|to| to.max_peers = 10), Fate::FullPeers),
-        (bounded(|to| to.max_torrents = 10), Fate::FullTorrents),
-        (bounded(|to| to.max_peers_per_torrent = 10), Fate::FullSwarm),
+        (bounded(|to| to.max_peers = 10), AnnounceOutcome::FullPeers),
+        (
+            bounded(|to| to.max_torrents = 10),
+            AnnounceOutcome::FullTorrents,
+        ),
+        (
+            bounded(|to| to.max_peers_per_torrent = 10),
+            AnnounceOutcome::FullSwarm,
+        ),
         (
             bounded(|to| to.max_torrents_per_address = 10),
-            Fate::FullAddress,
+            AnnounceOutcome::FullAddress,
         ),
-        (bounded(|to| to.max_ports_per_address = 10), Fate::FullPorts),
+        (
+            bounded(|to| to.max_ports_per_address = 10),
+            AnnounceOutcome::FullPorts,
+        ),
     ];
     for (settings, bound) in cases {
         let mut bench = bench(settings);
@@ -282,13 +298,13 @@ fn at_a_bound_announces_are_answered_and_not_stored() {
             bench.announce(announce, at(0));
         }
         assert_eq!(
-            (fates(&bench, bound), bench.tracker.peers()),
+            (outcomes(&bench, bound), bench.tracker.peers()),
             (10, 10),
             "{bound:?}"
         );
         // What is stored is refreshed as ever, and room that becomes free is used.
         bench.announce(&announces[0], at(1_000));
-        assert_eq!(fates(&bench, Fate::Refreshed), 1, "{bound:?}");
+        assert_eq!(outcomes(&bench, AnnounceOutcome::Refreshed), 1, "{bound:?}");
         let stopped = Announce {
             event: Event::Stopped,
             ..announces[0]
@@ -297,7 +313,7 @@ fn at_a_bound_announces_are_answered_and_not_stored() {
         bench.tracker.sweep(at(1_000));
         bench.announce(&announces[19], at(1_000));
         assert_eq!(
-            (fates(&bench, bound), bench.tracker.peers()),
+            (outcomes(&bench, bound), bench.tracker.peers()),
             (10, 10),
             "{bound:?}"
         );
@@ -329,7 +345,7 @@ fn kept_download_counts_give_way_when_torrents_near_their_bound() {
     };
     round(0, at(0));
     round(100, at(100));
-    assert_eq!(fates(&bench, Fate::FullTorrents), 0);
+    assert_eq!(outcomes(&bench, AnnounceOutcome::FullTorrents), 0);
 }
 
 /// S11
@@ -347,11 +363,17 @@ fn early_announces_are_answered_and_change_nothing() {
             .collect::<Vec<_>>(),
     );
     bench.announce(&leecher(v4(1), 1), at(809));
-    assert_eq!((fates(&bench, Fate::Early), bench.list.len()), (1, 1));
+    assert_eq!(
+        (outcomes(&bench, AnnounceOutcome::Early), bench.list.len()),
+        (1, 1)
+    );
     assert!(bench.tracker.changed().is_empty());
     bench.announce(&leecher(v4(1), 1), at(810));
     assert_eq!(
-        (fates(&bench, Fate::Early), fates(&bench, Fate::Refreshed)),
+        (
+            outcomes(&bench, AnnounceOutcome::Early),
+            outcomes(&bench, AnnounceOutcome::Refreshed)
+        ),
         (1, 1)
     );
     // An inner address that is told again is nothing new (S10); another one is.
@@ -362,7 +384,11 @@ fn early_announces_are_answered_and_change_nothing() {
             ..leecher(v4(1), 1)
         };
         bench.announce(&told, at(second));
-        assert_eq!(fates(&bench, Fate::Early), early, "at {second}");
+        assert_eq!(
+            outcomes(&bench, AnnounceOutcome::Early),
+            early,
+            "at {second}"
+        );
     }
     // Another state is never early.
     bench.announce(&seeder(v4(1), 1), at(831));
@@ -373,7 +399,13 @@ fn early_announces_are_answered_and_change_nothing() {
         },
         at(832),
     );
-    assert_eq!((fates(&bench, Fate::Early), bench.tracker.peers()), (3, 1));
+    assert_eq!(
+        (
+            outcomes(&bench, AnnounceOutcome::Early),
+            bench.tracker.peers()
+        ),
+        (3, 1)
+    );
 }
 
 /// W4, R12
@@ -412,21 +444,22 @@ fn a_block_acts_on_who_is_stored_and_on_who_comes() {
             .all(|peer| peer.ip() >= v4(0x0a00_0020))
     );
     assert_eq!(bench.tracker.scrape(&other, at(0)).incomplete, 0);
-    let mut turn = Turn {
+    let mut context = AnnounceContext {
         now: at(1),
         rng: &mut bench.rng,
-        sheet: bench.tracker.metrics().sheet(0),
+        counters: bench.tracker.metrics().counters(0),
     };
-    let refused = bench
-        .tracker
-        .announce(&leecher(v4(0x0a00_0001), 1), &mut turn, &mut bench.list);
+    let refused =
+        bench
+            .tracker
+            .announce(&leecher(v4(0x0a00_0001), 1), &mut context, &mut bench.list);
     assert_eq!(refused, Err(Refusal::AddressBlocked));
     let refused = bench.tracker.announce(
         &Announce {
             info_hash: other,
             ..leecher(v4(9), 1)
         },
-        &mut turn,
+        &mut context,
         &mut bench.list,
     );
     assert_eq!(refused, Err(Refusal::TorrentBlocked));
@@ -456,12 +489,12 @@ fn who_announces_while_being_blocked_does_not_stay_stored() {
                 event: Event::Started,
                 ..leecher(v4(0x0a00_0000 + thread), u16::from(number) + 1)
             };
-            let mut turn = Turn {
+            let mut context = AnnounceContext {
                 now: at(0),
                 rng: &mut rng,
-                sheet: metrics.sheet(9),
+                counters: metrics.counters(9),
             };
-            let _answered = tracker.announce(&announce, &mut turn, &mut list);
+            let _answered = tracker.announce(&announce, &mut context, &mut list);
         }
     };
     for round in 0..200 {
@@ -488,13 +521,13 @@ fn who_announces_while_being_blocked_does_not_stay_stored() {
 #[test]
 fn who_is_inside_is_handed_the_inside_address() {
     let mut bench = bench(Settings::default());
-    let realm = Realm {
+    let pair = AddressPair {
         inside: "10.7.0.0/16".parse().unwrap(),
         outside: "203.0.113.0/24".parse().unwrap(),
     };
     bench
         .tracker
-        .set_zones(Zones::new(&[], &[realm]).unwrap(), at(0));
+        .set_zones(Zones::new(&[], &[pair]).unwrap(), at(0));
     let ip = |text: &str| -> IpAddr { text.parse().unwrap() };
     let natted = Announce {
         inner_ip: Some(ip("10.7.0.5")),
@@ -535,17 +568,17 @@ fn who_is_inside_is_handed_the_inside_address() {
     assert!(bench.handed().contains(&"10.7.9.9:3".parse().unwrap()));
 }
 
-/// S10: where both sides of a realm are of one size, nobody has to tell its other address.
+/// S10: where both sides of a pair are of one size, nobody has to tell its other address.
 #[test]
 fn realms_of_one_size_need_no_telling() {
     let mut bench = bench(Settings::default());
-    let realm = Realm {
+    let pair = AddressPair {
         inside: "10.7.0.0/16".parse().unwrap(),
         outside: "198.18.0.0/16".parse().unwrap(),
     };
     bench
         .tracker
-        .set_zones(Zones::new(&[], &[realm]).unwrap(), at(0));
+        .set_zones(Zones::new(&[], &[pair]).unwrap(), at(0));
     let ip = |text: &str| -> IpAddr { text.parse().unwrap() };
     bench.announce(&leecher(ip("10.7.0.5"), 1), at(0));
     // The same host, seen from outside: it is the same peer.
@@ -570,7 +603,7 @@ fn realms_of_one_size_need_no_telling() {
     bench.announce(&leecher(ip("10.7.3.3"), 1), at(1));
     let handed = bench.handed();
     assert_eq!(handed.len(), 50);
-    assert!(handed.iter().all(|peer| realm.inside.contains(&peer.ip())));
+    assert!(handed.iter().all(|peer| pair.inside.contains(&peer.ip())));
 }
 
 /// O11
@@ -607,7 +640,7 @@ fn savings_are_what_was_loaded_times_the_local_share_of_the_list() {
         },
         at(2_000),
     );
-    let rows = bench.tracker.ledger();
+    let rows = bench.tracker.zone_statistics();
     let row = rows
         .iter()
         .find(|row| row.path == "a/x")
@@ -620,7 +653,7 @@ fn savings_are_what_was_loaded_times_the_local_share_of_the_list() {
     );
     // Kept across a reload and a restart.
     bench.tracker.set_zones(zones(), at(0));
-    assert_eq!(bench.tracker.ledger(), rows);
+    assert_eq!(bench.tracker.zone_statistics(), rows);
     let census = bench.tracker.census(at(2_000), Wall(7_200));
     let above = census.zones.iter().find(|zone| zone.path == "a").unwrap();
     assert_eq!(
@@ -631,7 +664,7 @@ fn savings_are_what_was_loaded_times_the_local_share_of_the_list() {
     assert_eq!(
         bench
             .tracker
-            .ledger()
+            .zone_statistics()
             .iter()
             .map(|row| row.hours.clone())
             .max(),
@@ -654,7 +687,7 @@ fn savings_go_on_over_empty_lists_to_the_last_announce() {
     bench.announce(&seeder(v4(0x0a00_0001), 1), at(0));
     let asker = leecher(v4(0x0a00_0002), 1);
     let saved = |bench: &Bench| {
-        let rows = bench.tracker.ledger();
+        let rows = bench.tracker.zone_statistics();
         rows.first().map_or(0, |row| row.handed_out.saved_mib)
     };
     let turns = [
@@ -663,17 +696,17 @@ fn savings_go_on_over_empty_lists_to_the_last_announce() {
         (90, Event::None, None, 90),
         (99, Event::Stopped, Some(0), 99),
     ];
-    for (turn, (mib, event, num_want, expected)) in (0..).zip(turns) {
+    for (context, (mib, event, num_want, expected)) in (0..).zip(turns) {
         let asker = Announce {
             downloaded: mib << 20,
             event,
             num_want,
             ..asker
         };
-        bench.announce(&asker, at(turn * 1_000));
+        bench.announce(&asker, at(context * 1_000));
         assert_eq!(saved(&bench), expected, "{mib} MiB");
     }
-    let announces = bench.tracker.ledger()[0].handed_out.announces;
+    let announces = bench.tracker.zone_statistics()[0].handed_out.announces;
     assert_eq!(announces, 4, "the one that stopped got no list");
 }
 
@@ -691,7 +724,7 @@ fn savings_are_booked_by_hour_and_announces_have_a_pace() {
         .tracker
         .set_zones(Zones::new(&rules, &[]).unwrap(), at(0));
     let askers = [v4(0x0a00_0001), v4(0x0a00_0101)].map(|ip| leecher(ip, 1));
-    let loads = |bench: &mut Bench, mib: u64, second: u32| {
+    let address_counts = |bench: &mut Bench, mib: u64, second: u32| {
         for asker in askers {
             let asker = Announce {
                 downloaded: mib << 20,
@@ -700,12 +733,12 @@ fn savings_are_booked_by_hour_and_announces_have_a_pace() {
             bench.announce(&asker, at(second));
         }
     };
-    loads(&mut bench, 0, 0);
-    loads(&mut bench, 0, 1_000);
+    address_counts(&mut bench, 0, 0);
+    address_counts(&mut bench, 0, 1_000);
     let first = bench.tracker.census(at(1_000), Wall(7_200));
-    loads(&mut bench, 510, 2_000);
+    address_counts(&mut bench, 510, 2_000);
     let mut second = bench.tracker.census(at(2_000), Wall(8_200));
-    loads(&mut bench, 765, 4_000);
+    address_counts(&mut bench, 765, 4_000);
     bench.tracker.census(at(4_000), Wall(10_800));
     second.pace(&first);
     let pace = |census: &Census, path: &str| {

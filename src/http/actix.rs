@@ -1,0 +1,165 @@
+//! The tracker's answers on actix-web: for requests that the lean loop does not serve itself (a body came with it) and for
+//! listeners that it does not have (TLS). Slower, and the same to the byte of the body.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use actix_web::guard::fn_guard;
+use actix_web::http::header::{HOST, HeaderValue};
+use actix_web::http::{Method, Uri};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use arc_swap::ArcSwap;
+
+use super::handler::{Client, Endpoint, Handler, endpoint};
+use super::{Live, handler};
+use crate::clock::Clock;
+use crate::metrics::{Failure, Transport};
+use crate::net::client_address::Forwarding;
+use crate::net::hosts::Browser;
+use crate::tracker::Tracker;
+
+/// The tracker's routes; cheap to clone into every application factory.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    tracker: Arc<Tracker>,
+    clock: Clock,
+    live: Arc<ArcSwap<Live>>,
+}
+
+/// Counted on the counters that threads without any of their own share.
+const SPARE_SHEET: usize = usize::MAX;
+
+impl Routes {
+    pub(super) fn new(tracker: Arc<Tracker>, clock: Clock, live: Arc<ArcSwap<Live>>) -> Routes {
+        Routes {
+            tracker,
+            clock,
+            live,
+        }
+    }
+
+    /// Mounts the tracker's paths (P1) before all others; whether a path is one, the handler decides, here as on the lean loop.
+    pub fn mount(&self, service: &mut ServiceConfig) {
+        let is_ours = fn_guard(|context| endpoint_of(&context.head().uri).is_some());
+        let paths = web::resource("/{path:.*}").guard(is_ours);
+        service.service(paths.app_data(Data::new(self.clone())).to(respond));
+    }
+}
+
+fn endpoint_of(uri: &Uri) -> Option<Endpoint> {
+    endpoint(uri.path().as_bytes(), query_of(uri)).filter(|endpoint| endpoint.is_trackers())
+}
+
+fn query_of(uri: &Uri) -> &[u8] {
+    uri.query().unwrap_or_default().as_bytes()
+}
+
+async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
+    let query = query_of(request.uri());
+    let mut handler = Handler::new(Arc::clone(&routes.tracker), routes.clock, SPARE_SHEET);
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        handler.counters().failed(Transport::Http, Failure::Method);
+        return HttpResponse::MethodNotAllowed()
+            .insert_header(("Allow", "GET, HEAD"))
+            .content_type("text/plain")
+            .body("method not allowed\n");
+    }
+    let Some(endpoint) = endpoint_of(request.uri()) else {
+        return HttpResponse::NotFound().finish();
+    };
+    let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let socket = request
+        .peer_addr()
+        .as_ref()
+        .map_or(unknown, SocketAddr::ip)
+        .to_canonical();
+    let headers = request.headers();
+    let fields = || {
+        let fields = headers.iter();
+        fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+    };
+    let forwarding = Some(Forwarding::of(fields()));
+    let browser = Browser::of(fields());
+    let live = routes.live.load();
+    let origin = &live.settings.origin;
+    let host = headers.get(HOST).map(HeaderValue::as_bytes);
+    let client = Client::new(origin, socket, forwarding, browser).to_host(host, origin);
+    let mut body = Vec::new();
+    let asked = handler::Request {
+        endpoint,
+        query,
+        client: &client,
+        settings: &live.settings,
+        now: routes.clock.now(),
+    };
+    handler.answer(&asked, &mut body);
+    HttpResponse::Ok().content_type("text/plain").body(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::tracker;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body};
+    use actix_web::{App, rt};
+
+    fn routes() -> Routes {
+        let metrics = Arc::new(Metrics::new(0));
+        let tracker = Arc::new(Tracker::new(tracker::Settings::default(), metrics));
+        let live = Live {
+            settings: Settings::default(),
+            max_connections: 0,
+        };
+        Routes::new(
+            tracker,
+            Clock::start(),
+            Arc::new(ArcSwap::from_pointee(live)),
+        )
+    }
+
+    /// P1
+    #[test]
+    fn actix_gives_the_same_answers() {
+        rt::System::new().block_on(async {
+            let routes = routes();
+            let app = init_service(App::new().configure(|service| routes.mount(service))).await;
+            let peer = SocketAddr::from(([192, 0, 2, 1], 5000));
+            let get = |uri: &str| TestRequest::get().uri(uri).peer_addr(peer).to_request();
+            let query = "info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1&left=0";
+            for path in [
+                "/announce",
+                "/ann",
+                "/announce.php",
+                "/x/y/announce",
+                "/bt/announce.php/",
+                "/%61nnounce",
+                "/",
+            ] {
+                let reply = call_service(&app, get(&format!("{path}?{query}"))).await;
+                assert_eq!(reply.headers().get("content-type").unwrap(), "text/plain");
+                let body = read_body(reply).await;
+                assert!(
+                    body.starts_with(b"d8:completei1e10:downloadedi0e10:incompletei0e"),
+                    "{path}: {body:?}"
+                );
+            }
+            let scraped = call_service(&app, get(&format!("/scrape?{query}"))).await;
+            assert!(
+                read_body(scraped)
+                    .await
+                    .starts_with(b"d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei1e")
+            );
+            let posted = TestRequest::post()
+                .uri("/announce")
+                .peer_addr(peer)
+                .to_request();
+            assert_eq!(call_service(&app, posted).await.status(), 405);
+            for path in ["/other", "/?info=hash", "/announcement"] {
+                assert_eq!(call_service(&app, get(path)).await.status(), 404, "{path}");
+            }
+        });
+    }
+}

@@ -1,0 +1,458 @@
+//! What the tracker says to one request: from path, query and address to the body of the reply. No socket here, so the lean
+//! loop and actix-web's routes answer alike.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Question;
+use super::codec::query::{Fault, Parameters};
+use super::codec::reply::{Form, Retry};
+use super::codec::{percent, query, reply};
+use super::settings::Settings;
+use crate::clock::{Clock, Seconds};
+use crate::metrics::{Action, Failure, Family, Transport, WorkerCounters};
+use crate::net::client_address;
+use crate::net::client_address::{Forwarding, Origin};
+use crate::net::hosts::Browser;
+use crate::net::reported_address::Addresses;
+use crate::tracker::{AnnounceContext, InfoHash, PeerList, Refusal, Tracker};
+
+/// One in so many requests is timed: looking at the clock costs as much as parsing a query.
+const TIMED_SHARE: u32 = 16;
+
+/// What a path of the tracker asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Announce,
+    Scrape,
+    Status,
+    Report(Question),
+}
+
+impl Endpoint {
+    /// Whether admins are told more.
+    pub(super) const fn knows_admins(self) -> bool {
+        matches!(self, Endpoint::Status | Endpoint::Report(_))
+    }
+
+    /// Whether it is the tracker's own; the rest are pages that the lean loop may answer in their stead.
+    pub(super) const fn is_trackers(self) -> bool {
+        !matches!(self, Endpoint::Report(_))
+    }
+}
+
+/// What a path and query ask the tracker for; `None` when they are none of its business (P1). The path counts as it is
+/// decoded, for the pages' router decodes it as well.
+#[inline]
+pub(super) fn endpoint(path: &[u8], query: &[u8]) -> Option<Endpoint> {
+    match path {
+        b"/announce" => Some(Endpoint::Announce),
+        _ => less_common_endpoint(path, query),
+    }
+}
+
+fn less_common_endpoint(path: &[u8], query: &[u8]) -> Option<Endpoint> {
+    if !path.starts_with(b"/") {
+        return None;
+    }
+    if path == b"/" {
+        return query::names_info_hash(query).then_some(Endpoint::Announce);
+    }
+    let decoded = percent::decode_path(path);
+    let path = decoded.strip_suffix(b"/").unwrap_or(&decoded);
+    let is_last = |name: &[u8]| {
+        let folder = path.strip_suffix(name);
+        folder.is_some_and(|folder| folder.ends_with(b"/"))
+    };
+    if is_last(b"announce") || is_last(b"announce.php") || path == b"/ann" {
+        Some(Endpoint::Announce)
+    } else if is_last(b"scrape") || is_last(b"scrape.php") || path == b"/scr" {
+        Some(Endpoint::Scrape)
+    } else {
+        match path {
+            b"/status" => Some(Endpoint::Status),
+            b"/health" => Some(Endpoint::Report(Question::Health)),
+            b"/ready" => Some(Endpoint::Report(Question::Ready)),
+            _ => None,
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client<'a> {
+    /// The socket's address, canonical.
+    socket: IpAddr,
+    /// What is known of the client.
+    found: client_address::Client,
+    /// The headers that name an origin, when there are any.
+    forwarding: Option<Forwarding<'a>>,
+    /// What is told of the client's browser.
+    browser: Browser,
+}
+
+impl<'a> Client<'a> {
+    /// Finds out who asks. `forwarding` may be left out when the request has no such headers.
+    pub(super) fn new(
+        origin: &Origin,
+        socket: IpAddr,
+        forwarding: Option<Forwarding<'a>>,
+        browser: Browser,
+    ) -> Client<'a> {
+        let none = Forwarding::default();
+        Client {
+            socket,
+            found: origin.decide(socket, forwarding.as_ref().unwrap_or(&none)),
+            forwarding,
+            browser,
+        }
+    }
+
+    /// The address of a client that may announce and scrape.
+    fn client_ip(&self) -> Result<IpAddr, Refused> {
+        if self.browser.may_ask_for_other_site() {
+            return Err(Refused::CrossSite);
+        }
+        self.found.address.known().ok_or(Refused::Address)
+    }
+
+    /// The client of a request that was sent to this `Host`. Before that is known it is no admin; nor is a foreign page in an
+    /// admin's browser.
+    pub(super) fn to_host(self, host: Option<&[u8]>, origin: &Origin) -> Client<'a> {
+        if self.browser.names_other_site() == Some(true) {
+            return self;
+        }
+        Client {
+            found: self.found.to_host(host, &origin.hosts),
+            ..self
+        }
+    }
+
+    /// Whether it is one of the people who run the tracker.
+    pub(super) fn is_admin(&self, origin: &Origin) -> bool {
+        origin.is_admin(&self.found)
+    }
+
+    /// Whether a trusted proxy's chain holds the address.
+    fn has_hop(&self, ip: IpAddr, origin: &Origin) -> bool {
+        let forwarding = self.forwarding.as_ref();
+        origin.believes(self.socket)
+            && forwarding.is_some_and(|forwarding| forwarding.hops().any(|hop| hop == ip))
+    }
+}
+
+/// One request, as it comes to the handler.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub endpoint: Endpoint,
+    pub query: &'a [u8],
+    pub client: &'a Client<'a>,
+    /// The settings in force.
+    pub settings: &'a Settings,
+    /// The time.
+    pub now: Seconds,
+}
+
+/// Answers requests, one at a time; keeps its buffers from one to the next.
+#[derive(Debug)]
+pub(super) struct Handler {
+    tracker: Arc<Tracker>,
+    clock: Clock,
+    counters: usize,
+    rng: fastrand::Rng,
+    list: PeerList,
+    hashes: Vec<InfoHash>,
+    untimed: u32,
+}
+
+impl Handler {
+    /// A handler that counts on the counters of the worker `index`.
+    pub(super) fn new(tracker: Arc<Tracker>, clock: Clock, counters: usize) -> Handler {
+        Handler {
+            tracker,
+            clock,
+            counters,
+            rng: fastrand::Rng::new(),
+            list: PeerList::default(),
+            hashes: Vec::new(),
+            untimed: 0,
+        }
+    }
+
+    /// Makes chance repeat itself.
+    pub(super) fn seed(&mut self, seed: u64) {
+        self.rng.seed(seed);
+    }
+
+    /// Where this handler counts.
+    pub(super) fn counters(&self) -> &WorkerCounters {
+        self.tracker.metrics().counters(self.counters)
+    }
+
+    /// Counts a report that was given, of how the process is.
+    pub(super) fn reported(&self, client: &Client<'_>, origin: &Origin) {
+        self.notice(client, origin);
+        self.count(client, Action::Page);
+    }
+
+    fn notice(&self, client: &Client<'_>, origin: &Origin) {
+        if client.forwarding.is_some() {
+            origin.notice(client.socket, &client.found, self.tracker.metrics());
+        }
+    }
+
+    fn count(&self, client: &Client<'_>, action: Action) {
+        let ip = client.found.address.known().unwrap_or(client.socket);
+        self.counters()
+            .answered(Transport::Http, Family::of(ip), action);
+    }
+
+    /// Writes the body of the reply behind what is in `out`, and counts.
+    pub(super) fn answer(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
+        let start = self
+            .untimed
+            .is_multiple_of(TIMED_SHARE)
+            .then(|| self.clock.elapsed());
+        self.untimed = self.untimed.wrapping_add(1);
+        let client = request.client;
+        self.notice(client, &request.settings.origin);
+        let action = match request.endpoint {
+            Endpoint::Announce => self.announce(request, out),
+            Endpoint::Scrape => self.scrape(request, out),
+            Endpoint::Status => {
+                let forwarding = client.forwarding.unwrap_or_default();
+                let origin = &request.settings.origin;
+                let text = origin.status(client.socket, &client.found, &forwarding);
+                out.extend_from_slice(text.as_bytes());
+                Ok(Action::Page)
+            }
+            // Answered without the handler, by whoever knows.
+            Endpoint::Report(_) => Ok(Action::Page),
+        };
+        let counters = self.counters();
+        match action {
+            Ok(action) => self.count(client, action),
+            Err(refused) => {
+                counters.failed(Transport::Http, refused.failure());
+                let tracker = self.tracker.settings();
+                let min_interval = tracker.min_interval(tracker.announce_interval);
+                refused.write(min_interval, out);
+            }
+        }
+        if let Some(start) = start {
+            counters.took(self.clock.elapsed().saturating_sub(start));
+        }
+    }
+
+    fn announce(&mut self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<Action, Refused> {
+        let Request {
+            query,
+            client,
+            settings,
+            now,
+            ..
+        } = *request;
+        let client_ip = client.client_ip()?;
+        let parameters = Parameters::read(query, settings.run_gc_key.as_bytes());
+        if parameters.asks_sweep && client.is_admin(&settings.origin) {
+            self.tracker.sweep(now);
+            out.extend_from_slice(b"OK");
+            return Ok(Action::Page);
+        }
+        let mut announce = parameters.announce(client_ip)?;
+        if !settings.reported.ignore {
+            let Addresses { ip, inner_ip, .. } = self.judge(client_ip, request, &parameters);
+            if !self.tracker.report(&mut announce, ip, inner_ip, now)? {
+                self.counters()
+                    .failed(Transport::Http, Failure::ReportedAddress);
+            }
+        }
+        if settings.origin.believes(announce.ip) {
+            // Where the proxy itself is reached there is no client: answered, and not stored (S13).
+            announce.port = 0;
+        }
+        let is_compact = parameters.is_compact().unwrap_or(settings.compact_default);
+        self.list.wants_ids = !is_compact && !parameters.spares_peer_ids();
+        let mut context = AnnounceContext {
+            now,
+            rng: &mut self.rng,
+            counters: self.tracker.metrics().counters(self.counters),
+        };
+        let replied = self
+            .tracker
+            .announce(&announce, &mut context, &mut self.list)?;
+        let form = Form {
+            is_compact,
+            wants_v6: client_ip.is_ipv6(),
+            external_ip: settings.external_ip.then_some(client_ip),
+        };
+        let warning = self.tracker.warning(replied.warning);
+        reply::announce(out, &replied, &self.list, form, warning.as_deref());
+        Ok(Action::Announce)
+    }
+
+    fn judge(
+        &self,
+        client_ip: IpAddr,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+    ) -> Addresses {
+        let Request {
+            client, settings, ..
+        } = *request;
+        let rules = &settings.reported;
+        let addresses = rules.judge(client_ip, parameters.reported(), |ip| {
+            client.has_hop(ip, &settings.origin)
+        });
+        if addresses.has_refused {
+            self.counters()
+                .failed(Transport::Http, Failure::ReportedAddress);
+        }
+        addresses
+    }
+
+    fn scrape(&mut self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<Action, Refused> {
+        let Request {
+            query,
+            client,
+            settings,
+            now,
+            ..
+        } = *request;
+        let client_ip = client.client_ip()?;
+        query::scrape(query, settings.max_scrape, &mut self.hashes)?;
+        self.tracker.access().admit(client_ip)?;
+        let tracker = &self.tracker;
+        let files = self
+            .hashes
+            .iter()
+            .map(|hash| (*hash, tracker.scrape(hash, now)));
+        reply::scrape(out, files);
+        Ok(Action::Scrape)
+    }
+}
+
+/// Why a request of the tracker is answered with a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    Query(Fault),
+    Core(Refusal),
+    Address,
+    CrossSite,
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Refused {
+        Refused::Query(fault)
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Refused {
+        Refused::Core(refusal)
+    }
+}
+
+impl Refused {
+    const fn failure(self) -> Failure {
+        match self {
+            Refused::Query(fault) => fault.failure(),
+            Refused::Core(refusal) => refusal.failure(),
+            Refused::Address => Failure::InvalidAddress,
+            Refused::CrossSite => Failure::CrossSite,
+        }
+    }
+
+    /// What cannot change by itself is not worth asking again; what an operator may lift is, after an hour.
+    const fn retry(self) -> Retry {
+        match self {
+            Refused::Query(_) => Retry::Unsaid,
+            Refused::CrossSite | Refused::Core(Refusal::AddressIgnored | Refusal::ClientDenied) => {
+                Retry::Never
+            }
+            Refused::Address | Refused::Core(Refusal::AddressBlocked | Refusal::TorrentBlocked) => {
+                Retry::Minutes(60)
+            }
+            Refused::Core(Refusal::TooMany) => Retry::Minutes(5),
+        }
+    }
+
+    fn write(self, min_interval: u32, out: &mut Vec<u8>) {
+        let mut write = |reason: &str| reply::failure(out, reason, min_interval, self.retry());
+        match self {
+            Refused::Query(fault) => write(&fault.to_string()),
+            Refused::Core(refusal) => write(&refusal.to_string()),
+            Refused::Address => write("client address unknown to the tracker"),
+            Refused::CrossSite => write("requests of web pages are not served"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P1
+    #[test]
+    fn paths_of_the_tracker_are_known() {
+        for path in [
+            "/announce",
+            "/announce.php",
+            "/ann",
+            "/x/announce",
+            "/a/b/announce",
+            "//announce",
+            "/bt/announce.php",
+            "/announce/",
+            "/announce.php/",
+            "/ann/",
+            "/%61nnounce",
+            "/bt%2Fannounce",
+            "/%zz/announc%65%2F",
+        ] {
+            assert_eq!(
+                endpoint(path.as_bytes(), b""),
+                Some(Endpoint::Announce),
+                "{path}"
+            );
+        }
+        for path in [
+            "/scrape",
+            "/scrape.php",
+            "/scr",
+            "/passkey/scrape",
+            "/passkey/scrape.php/",
+            "/%73crape",
+        ] {
+            assert_eq!(
+                endpoint(path.as_bytes(), b""),
+                Some(Endpoint::Scrape),
+                "{path}"
+            );
+        }
+        assert_eq!(endpoint(b"/", b"info_hash=x"), Some(Endpoint::Announce));
+        let health = Endpoint::Report(Question::Health);
+        for path in ["/health", "/health/", "/%68ealth"] {
+            assert_eq!(endpoint(path.as_bytes(), b""), Some(health), "{path}");
+        }
+        for path in [
+            "/",
+            "",
+            "*",
+            "/announcement",
+            "/announce//",
+            "/announce.phtml",
+            "/announce%",
+            "/%2561nnounce",
+            "announce",
+            "x/announce",
+            "/%2541nn",
+            "/x/ann",
+            "/Announce",
+            "/stat",
+            "/annannounce",
+        ] {
+            assert_eq!(endpoint(path.as_bytes(), b"x=info_hash"), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The life of a connection between two events: bytes are read, requests answered, replies sent, deadlines set.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::epoll;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+
+use super::Worker;
+use super::connection::{Connection, State};
+use super::permits::{Bounds, ConnectionPermit, Purpose};
+use super::timers::Tick;
+use crate::http::pipeline::{Next, PipelineContext, serve};
+use crate::http::{Handover, Live, Shared};
+use crate::metrics::{Failure, Transport};
+
+/// A request that begins when the connection has been silent for almost the time allowed has this much left at least.
+const IDLE_LEEWAY: Duration = Duration::from_secs(5);
+
+/// How long a client may take to notice that it was refused, and how much it may say meanwhile.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+const DRAIN_BYTES: usize = 256 * 1024;
+
+/// How far the last bytes have brought a connection.
+#[derive(Clone, Copy)]
+enum Progress {
+    /// A request was answered.
+    Answered,
+    /// A request has begun.
+    Begun,
+    /// A request that had begun before is still not whole.
+    UnderWay,
+}
+
+/// What becomes of a connection after work on it.
+pub(super) enum Disposition {
+    Stays,
+    Gone,
+    HandOver,
+}
+
+impl Worker {
+    /// Goes on with a connection that something has happened to.
+    pub(super) fn advance(&mut self, key: u64, happened: epoll::EventFlags) {
+        let Some(mut connection) = self.slots.take(key) else {
+            return;
+        };
+        let before = connection.state;
+        let disposition = match connection.state {
+            State::Reading if !has_place(&connection) => Disposition::Gone,
+            State::Reading => self.read(&mut connection),
+            State::Writing(next) => self.flush(&mut connection, next, happened),
+            State::Draining(left) => self.drain(&mut connection, left),
+        };
+        let is_watched = match disposition {
+            Disposition::Stays if flags(before) == flags(connection.state) => true,
+            Disposition::Stays => {
+                let data = epoll::EventData::new_u64(key);
+                epoll::modify(
+                    &self.epoll,
+                    &connection.socket,
+                    data,
+                    flags(connection.state),
+                )
+                .is_ok()
+            }
+            Disposition::Gone => false,
+            Disposition::HandOver => {
+                // The socket lives on elsewhere; closing it would have taken it out of the epoll.
+                let _ = epoll::delete(&self.epoll, &connection.socket);
+                self.slots.free(key);
+                self.hand_over(*connection);
+                return;
+            }
+        };
+        if !is_watched {
+            self.slots.free(key);
+            return;
+        }
+        connection.tell_rest(self.tick);
+        if !connection.wake.has_come(connection.deadline) {
+            connection.wake = self.timers.put(key, connection.deadline);
+        }
+        self.slots.put(key, connection);
+    }
+
+    /// Reads what has come, behind what is left of an earlier reading, and answers what is whole.
+    pub(super) fn read(&mut self, connection: &mut Connection) -> Disposition {
+        let kept = connection.pending.len();
+        if let Some(front) = self.input.get_mut(..kept) {
+            front.copy_from_slice(&connection.pending);
+        }
+        let room = self.input.get_mut(kept..).unwrap_or_default();
+        match rustix::net::recv(&connection.socket, room, RecvFlags::empty()) {
+            Ok((0, _)) => Disposition::Gone,
+            Ok((read, _)) => self.exchange(connection, kept + read),
+            Err(Errno::AGAIN | Errno::INTR) => Disposition::Stays,
+            Err(_) => Disposition::Gone,
+        }
+    }
+
+    /// Answers the requests among the first `filled` bytes of the input.
+    fn exchange(&mut self, connection: &mut Connection, filled: usize) -> Disposition {
+        let mut from = 0;
+        loop {
+            self.out.clear();
+            let live = &self.live;
+            let pipeline = PipelineContext {
+                settings: &live.settings,
+                has_pages: self.shared.pages.is_some(),
+                reports: self.shared.reports.as_ref(),
+                is_stopping: self.stop_at.is_some(),
+                now: self.now,
+            };
+            let input = self.input.get(from..filled).unwrap_or_default();
+            let socket = connection.peer.ip().to_canonical();
+            let answered = connection.requests;
+            let may_stay = || {
+                connection.hold.is_some() || may_hold(&self.shared, live, connection, Purpose::Rest)
+            };
+            let served = serve(
+                &mut self.handler,
+                pipeline,
+                socket,
+                answered,
+                may_stay,
+                input,
+                &mut self.out,
+            );
+            from += served.consumed;
+            connection.requests += served.requests;
+            let Ok(sent) = send(&connection.socket, &self.out) else {
+                return Disposition::Gone;
+            };
+            if let Some(unsent) = self.out.get(sent..).filter(|unsent| !unsent.is_empty()) {
+                connection.unsent = unsent.to_vec();
+                connection.state = State::Writing(served.next);
+                connection.deadline = self.tick.after(live.settings.write_timeout);
+                self.keep(connection, from, filled);
+                return Disposition::Stays;
+            }
+            if served.next != Next::Flush {
+                let progress = match (served.requests, connection.pending.is_empty()) {
+                    (0, true) => Progress::Begun,
+                    (0, false) => Progress::UnderWay,
+                    _ => Progress::Answered,
+                };
+                self.keep(connection, from, filled);
+                return self.turn(connection, served.next, progress);
+            }
+        }
+    }
+
+    /// Keeps the bytes that are left for later.
+    fn keep(&self, connection: &mut Connection, from: usize, filled: usize) {
+        let left = self.input.get(from..filled).unwrap_or_default();
+        if left.is_empty() {
+            connection.pending = Vec::new();
+        } else if connection.pending.len() != left.len() || from != 0 {
+            connection.pending = left.to_vec();
+        }
+    }
+
+    /// Turns to what a connection needs next, all replies being sent.
+    fn turn(&mut self, connection: &mut Connection, next: Next, progress: Progress) -> Disposition {
+        connection.state = State::Reading;
+        let settings = &self.live.settings;
+        match next {
+            Next::Close => Disposition::Gone,
+            Next::HandOver => Disposition::HandOver,
+            Next::Drain => {
+                connection.state = State::Draining(DRAIN_BYTES);
+                connection.pending = Vec::new();
+                connection.deadline = self.tick.after(DRAIN_TIME);
+                match rustix::net::shutdown(&connection.socket, Shutdown::Write) {
+                    Ok(()) => Disposition::Stays,
+                    Err(_) => Disposition::Gone,
+                }
+            }
+            Next::Read | Next::Flush => {
+                if !connection.pending.is_empty() {
+                    connection.deadline = self.request_deadline(connection, progress);
+                } else if self.stop_at.is_some() && connection.requests > 0 {
+                    return Disposition::Gone;
+                } else {
+                    connection.deadline = self.tick.after(settings.idle_timeout);
+                }
+                Disposition::Stays
+            }
+        }
+    }
+
+    /// When a request must be whole of which only a part has come. The time of the first one runs from accept; that of a
+    /// later one from its first byte, but not far beyond the time for which the connection might have been silent.
+    fn request_deadline(&self, connection: &Connection, progress: Progress) -> Tick {
+        let from_here = self.tick.after(self.live.settings.request_timeout);
+        match progress {
+            Progress::Answered => from_here,
+            Progress::Begun if connection.requests > 0 => {
+                from_here.min(connection.deadline.after(IDLE_LEEWAY))
+            }
+            Progress::Begun | Progress::UnderWay => connection.deadline,
+        }
+    }
+
+    /// Sends the rest of the replies, then goes on with what the client had sent meanwhile.
+    fn flush(
+        &mut self,
+        connection: &mut Connection,
+        next: Next,
+        happened: epoll::EventFlags,
+    ) -> Disposition {
+        if happened.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP) {
+            return Disposition::Gone;
+        }
+        let Ok(sent) = send(&connection.socket, &connection.unsent) else {
+            return Disposition::Gone;
+        };
+        connection.unsent.drain(..sent);
+        if !connection.unsent.is_empty() {
+            return Disposition::Stays;
+        }
+        connection.unsent = Vec::new();
+        if next != Next::Flush {
+            return self.turn(connection, next, Progress::Answered);
+        }
+        let kept = connection.pending.len();
+        if let Some(front) = self.input.get_mut(..kept) {
+            front.copy_from_slice(&connection.pending);
+        }
+        connection.state = State::Reading;
+        self.exchange(connection, kept)
+    }
+
+    /// Reads and forgets, so that the client sees why it was refused.
+    fn drain(&mut self, connection: &mut Connection, left: usize) -> Disposition {
+        match rustix::net::recv(
+            &connection.socket,
+            self.input.as_mut_slice(),
+            RecvFlags::empty(),
+        ) {
+            Ok((read, _)) if read > 0 && read < left => {
+                connection.state = State::Draining(left - read);
+                Disposition::Stays
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Disposition::Stays,
+            _ => Disposition::Gone,
+        }
+    }
+
+    /// Gives a connection to the pages, with the bytes of its request.
+    pub(super) fn hand_over(&mut self, mut connection: Connection) {
+        let Some(pages) = &self.shared.pages else {
+            return;
+        };
+        let is_held = connection.hold.is_some()
+            || may_hold(&self.shared, &self.live, &mut connection, Purpose::Work);
+        let counters = self.handler.counters();
+        if !is_held {
+            counters.failed(Transport::Http, Failure::Connections);
+            return;
+        }
+        let peer = connection.peer;
+        match connection.into_stream() {
+            Ok((stream, read, hold)) => pages(Handover {
+                stream,
+                read,
+                peer,
+                hold,
+            }),
+            Err(_) => counters.failed(Transport::Http, Failure::Socket),
+        }
+    }
+}
+
+/// Whether the connection still has the place that it rested in.
+fn has_place(connection: &Connection) -> bool {
+    connection.hold.as_ref().is_none_or(ConnectionPermit::works)
+}
+
+/// Takes a place for the connection, if there is one.
+pub(super) fn may_hold(
+    shared: &Arc<Shared>,
+    live: &Live,
+    connection: &mut Connection,
+    purpose: Purpose,
+) -> bool {
+    let ip = connection.peer.ip().to_canonical();
+    let most = live.settings.max_connections_per_address;
+    let origin = &live.settings.origin;
+    let is_bounded = most > 0 && !origin.believes(ip);
+    let bounds = Bounds {
+        total: live.max_connections,
+        per_address: is_bounded.then_some(most),
+        is_admin: origin.is_admin_socket(ip),
+    };
+    let held = shared.limiter.take(ip, &connection.socket, bounds, purpose);
+    connection.hold = held;
+    connection.hold.is_some()
+}
+
+pub(super) fn flags(state: State) -> epoll::EventFlags {
+    match state {
+        State::Reading | State::Draining(_) => epoll::EventFlags::IN,
+        State::Writing(_) => epoll::EventFlags::OUT,
+    }
+}
+
+/// Sends as much as there is room for.
+fn send(socket: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL) {
+        Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+        sent => sent,
+    }
+}

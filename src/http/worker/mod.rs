@@ -1,0 +1,226 @@
+//! The loop of one worker: an epoll of its own, listening sockets of its own, and the connections accepted from them.
+//!
+//! A connection that is answered and closed at once costs accept4, recv, send and close, and nothing else: it is never
+//! registered. Every time limit is kept here, by a timer wheel, at no cost per request. An error of a socket ends its connection and
+//! is counted; it never ends the loop.
+
+pub(super) mod accept;
+mod advance;
+mod connection;
+pub(super) mod permits;
+mod timers;
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Cache};
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+use super::handler::Handler;
+use super::{Live, Shared};
+use crate::clock::{Clock, Seconds};
+use crate::metrics::{Failure, Transport};
+use accept::{Listener, listener_flags};
+use connection::Slots;
+use timers::{TICK, Tick, Timers};
+
+/// Keys of listeners begin here; those of connections are smaller.
+const FIRST_DOOR: u64 = 1 << 63;
+
+/// The key of the descriptor that wakes the worker to stop.
+const WAKE: u64 = u64::MAX;
+
+/// Events taken per wake-up.
+const EVENTS: usize = 256;
+
+/// Batches accepted at most when the process is about to end.
+const STOP_BATCHES: u32 = 64;
+
+/// One worker.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    latest: Cache<Arc<ArcSwap<Live>>, Arc<Live>>,
+    /// The settings of this wake-up.
+    live: Arc<Live>,
+    clock: Clock,
+    epoll: OwnedFd,
+    wake: OwnedFd,
+    listeners: Vec<Listener>,
+    slots: Slots,
+    timers: Timers,
+    due: Vec<(u64, Tick)>,
+    handler: Handler,
+    /// What was received last, at the front.
+    input: Vec<u8>,
+    /// Replies that wait to be sent.
+    out: Vec<u8>,
+    tick: Tick,
+    now: Seconds,
+    stop_at: Option<Tick>,
+    may_log_at: Tick,
+}
+
+impl Worker {
+    /// Registers the listeners and the descriptor that wakes the worker.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        clock: Clock,
+        handler: Handler,
+        listeners: Vec<Listener>,
+        wake: OwnedFd,
+    ) -> std::io::Result<Worker> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(
+            &epoll,
+            &wake,
+            epoll::EventData::new_u64(WAKE),
+            epoll::EventFlags::IN,
+        )?;
+        for (listener, key) in listeners.iter().zip(FIRST_DOOR..) {
+            epoll::add(
+                &epoll,
+                &listener.socket,
+                epoll::EventData::new_u64(key),
+                listener_flags(listener),
+            )?;
+        }
+        let tick = Tick::at(clock.elapsed());
+        Ok(Worker {
+            latest: Cache::new(Arc::clone(&shared.live)),
+            live: shared.live.load_full(),
+            shared,
+            clock,
+            epoll,
+            wake,
+            listeners,
+            slots: Slots::default(),
+            timers: Timers::new(tick),
+            due: Vec::new(),
+            handler,
+            input: Vec::new(),
+            out: Vec::new(),
+            tick,
+            now: clock.now(),
+            stop_at: None,
+            may_log_at: tick,
+        })
+    }
+
+    /// Serves until told to stop and all requests under way are answered or the grace is over.
+    pub(super) fn run(mut self) -> Result<(), String> {
+        let mut events = Vec::with_capacity(EVENTS);
+        let tick = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(TICK.subsec_nanos()),
+        };
+        loop {
+            let is_waiting = !self.slots.is_empty()
+                || self
+                    .listeners
+                    .iter()
+                    .any(|listener| listener.paused.is_some());
+            let timeout = is_waiting.then_some(&tick);
+            events.clear();
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(format!("epoll: {error}")),
+            }
+            self.look_around();
+            for event in &events {
+                match event.data.u64() {
+                    WAKE => self.begin_to_stop(),
+                    key if key >= FIRST_DOOR => {
+                        self.accept(key - FIRST_DOOR);
+                    }
+                    key => self.advance(key, event.flags),
+                }
+            }
+            if let Some(stop_at) = self.stop_at
+                && (self.slots.is_empty() || stop_at.has_come(self.tick))
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads the clock and the settings, and ends what has taken too long.
+    fn look_around(&mut self) {
+        let elapsed = self.clock.elapsed();
+        self.now = Seconds::START.plus(u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX));
+        let latest = self.latest.load();
+        if !Arc::ptr_eq(latest, &self.live) {
+            self.live = Arc::clone(latest);
+        }
+        // Room for a head of the longest kind behind what is left of an earlier reading.
+        let room = self.live.settings.head_limit() * 2;
+        if self.input.len() != room {
+            self.input = vec![0; room];
+        }
+        let tick = Tick::at(elapsed);
+        if tick == self.tick {
+            return;
+        }
+        self.tick = tick;
+        let mut due = std::mem::take(&mut self.due);
+        self.timers.turn(tick, &mut due);
+        for (key, when) in due.drain(..) {
+            self.check(key, when);
+        }
+        self.due = due;
+        for index in 0..self.listeners.len() {
+            self.reopen(index);
+        }
+        self.tell_if_full();
+    }
+
+    /// Ends a connection whose deadline has come.
+    fn check(&mut self, key: u64, when: Tick) {
+        let Some(connection) = self
+            .slots
+            .look(key)
+            .filter(|connection| connection.wake == when)
+        else {
+            return;
+        };
+        if !connection.deadline.has_come(self.tick) {
+            connection.wake = self.timers.put(key, connection.deadline);
+            return;
+        }
+        if !connection.is_idle() {
+            self.handler
+                .counters()
+                .failed(Transport::Http, Failure::TimedOut);
+        }
+        self.slots.free(key);
+    }
+
+    /// Closes the listeners and what is idle; the rest may finish.
+    fn begin_to_stop(&mut self) {
+        if self.stop_at.is_some() {
+            return;
+        }
+        // What has been accepted by the system by now is still served.
+        for listener in 0..self.listeners.len() {
+            let listener = u64::try_from(listener).unwrap_or(u64::MAX);
+            let mut batches = 0..STOP_BATCHES;
+            while batches.next().is_some() && self.accept(listener) {}
+        }
+        self.stop_at = Some(self.tick.after(self.shared.grace()));
+        let _ = epoll::delete(&self.epoll, &self.wake);
+        for listener in self.listeners.drain(..) {
+            // Others may hold the same socket; then closing it does not take it out.
+            let _ = epoll::delete(&self.epoll, &listener.socket);
+        }
+        for key in self.slots.keys() {
+            if self
+                .slots
+                .look(key)
+                .is_some_and(|connection| connection.is_idle())
+            {
+                self.slots.free(key);
+            }
+        }
+    }
+}

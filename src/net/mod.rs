@@ -1,0 +1,20 @@
+//! Addresses, and whose they are: what the trackers, the pages and the core know of who asks. Arithmetic on addresses and on
+//! what a request says of its sender; no socket.
+//!
+//! - [`client_address`] decides whose address a request counts for, [`reported_address`] what clients may say of their own.
+//! - [`subscriber()`] says what counts as one subscriber, [`reach`] who can reach an address.
+//! - [`AddressPair`] is an inside and an outside of the same hosts, [`Networks`] a set of networks.
+//! - [`hosts`] knows the tracker's own names, and pages of other sites.
+
+pub(crate) mod address_pair;
+pub mod client_address;
+pub mod hosts;
+mod networks;
+mod reach;
+pub mod reported_address;
+pub(crate) mod subscriber;
+
+pub use address_pair::AddressPair;
+pub use networks::Networks;
+pub use reach::{is_link_local, is_reachable};
+pub use subscriber::subscriber;

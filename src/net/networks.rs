@@ -1,0 +1,50 @@
+//! Sets of networks of both families, asked whether they cover an address.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use prefix_trie::PrefixMap;
+
+/// A set of networks, v4 and v6, that answers whether it covers an address.
+#[derive(Clone, Debug, Default)]
+pub struct Networks {
+    v4: PrefixMap<ipnet::Ipv4Net, ()>,
+    v6: PrefixMap<ipnet::Ipv6Net, ()>,
+}
+
+impl Networks {
+    /// Whether any network of the set covers the canonical address `ip`.
+    pub fn covers(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(ip) => !self.v4.is_empty() && self.v4.get_lpm(&ip.into()).is_some(),
+            IpAddr::V6(ip) => !self.v6.is_empty() && self.v6.get_lpm(&ip.into()).is_some(),
+        }
+    }
+
+    /// Adds a network; what lies inside one that is there already changes nothing.
+    pub fn add(&mut self, network: IpNet) {
+        match network {
+            IpNet::V4(network) => drop(self.v4.insert(network.trunc(), ())),
+            IpNet::V6(network) => drop(self.v6.insert(network.trunc(), ())),
+        }
+    }
+
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// The networks in order of their addresses, v4 first.
+    pub fn iter(&self) -> impl Iterator<Item = IpNet> {
+        let v4 = self.v4.keys().map(IpNet::V4);
+        v4.chain(self.v6.keys().map(IpNet::V6))
+    }
+}
+
+impl FromIterator<IpNet> for Networks {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Networks {
+        let mut set = Networks::default();
+        networks.into_iter().for_each(|network| set.add(network));
+        set
+    }
+}

@@ -1,0 +1,306 @@
+//! What is in the tables: swarms, the blocklist, saved states, and when the last snapshot finished. Only SQL.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::Database;
+use crate::clock::{Boot, Wall};
+use crate::snapshot::timeline::Finished;
+use crate::tracker::{Block, InfoHash, Target};
+
+const PUT_SWARM: &str = "INSERT INTO swarms VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+    ON CONFLICT (info_hash) DO UPDATE SET downloaded = ?2, last_used = ?3, saved = ?4, \
+    peers = ?5, seeders = ?6, record = ?7";
+const REMOVE_SWARM: &str = "DELETE FROM swarms WHERE info_hash = ?1";
+// Values that are longer than they can be are not read at all: the library looks at their lengths only.
+const SWARMS: &str = "SELECT CASE octet_length(info_hash) WHEN 20 THEN info_hash END, downloaded, \
+    last_used, saved, CASE WHEN octet_length(record) <= 67108000 THEN record END FROM swarms";
+const SWARM: &str =
+    "SELECT info_hash, downloaded, last_used, saved, record FROM swarms WHERE info_hash = ?1";
+const BLOCKS: &str = "SELECT number, CASE WHEN octet_length(network) <= 100 THEN network END, \
+    CASE octet_length(info_hash) WHEN 20 THEN info_hash END, \
+    CASE WHEN octet_length(reason) <= 4000 THEN reason END, created, expires \
+    FROM blocklist LIMIT 100000";
+const ADD_NETWORK: &str = "INSERT INTO blocklist (network, reason, created, expires) \
+    VALUES (?1, ?2, ?3, ?4) \
+    ON CONFLICT (network) DO UPDATE SET reason = ?2, created = ?3, expires = ?4 RETURNING number";
+const ADD_TORRENT: &str = "INSERT INTO blocklist (info_hash, reason, created, expires) \
+    VALUES (?1, ?2, ?3, ?4) \
+    ON CONFLICT (info_hash) DO UPDATE SET reason = ?2, created = ?3, expires = ?4 RETURNING number";
+const REMOVE_BLOCK: &str = "DELETE FROM blocklist WHERE number = ?1";
+const COUNT_BLOCKS: &str = "SELECT count(*) FROM blocklist";
+const FORGET_BLOCKS: &str = "DELETE FROM blocklist WHERE expires < ?1";
+const PUT_RING: &str =
+    "INSERT INTO rings VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET data = ?2";
+const SAVED_STATE: &str =
+    "SELECT data FROM rings WHERE name = ?1 AND octet_length(data) <= 4194304";
+const PUT_META: &str =
+    "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
+const META: &str = "SELECT value FROM meta WHERE key = ?1 AND octet_length(value) <= 32";
+
+/// One swarm as it lies in its row; the record is not decoded here.
+#[derive(Clone, Debug)]
+pub(crate) struct SwarmRow {
+    pub info_hash: InfoHash,
+    pub downloaded: u32,
+    pub last_used: u64,
+    pub saved: u64,
+    pub record: Vec<u8>,
+}
+
+/// SQLite's integers are signed; ours that go there are times and counts, never near the end of either.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// Prepares every statement, and so finds a table or column that is missing before anything depends on it.
+pub(super) fn prepare_all(connection: &Connection) -> rusqlite::Result<()> {
+    for statement in [
+        PUT_SWARM,
+        REMOVE_SWARM,
+        SWARMS,
+        SWARM,
+        BLOCKS,
+        ADD_NETWORK,
+        ADD_TORRENT,
+        COUNT_BLOCKS,
+        REMOVE_BLOCK,
+        FORGET_BLOCKS,
+        PUT_RING,
+        SAVED_STATE,
+        PUT_META,
+        META,
+    ] {
+        connection.prepare_cached(statement)?;
+    }
+    Ok(())
+}
+
+impl Database {
+    /// Writes one swarm over what was known of it.
+    pub(crate) fn put_swarm(
+        &self,
+        row: &SwarmRow,
+        peers: usize,
+        seeders: usize,
+    ) -> rusqlite::Result<()> {
+        let mut put = self.connection.prepare_cached(PUT_SWARM)?;
+        put.execute(params![
+            row.info_hash.0,
+            row.downloaded,
+            signed(row.last_used),
+            signed(row.saved),
+            signed(peers as u64),
+            signed(seeders as u64),
+            row.record,
+        ])?;
+        Ok(())
+    }
+
+    /// Forgets one swarm.
+    pub(crate) fn remove_swarm(&self, hash: &InfoHash) -> rusqlite::Result<()> {
+        let mut remove = self.connection.prepare_cached(REMOVE_SWARM)?;
+        remove.execute(params![hash.0])?;
+        Ok(())
+    }
+
+    /// One swarm.
+    pub(crate) fn swarm(&self, hash: &InfoHash) -> rusqlite::Result<Option<SwarmRow>> {
+        let mut swarm = self.connection.prepare_cached(SWARM)?;
+        swarm.query_row(params![hash.0], swarm_row).optional()
+    }
+
+    /// Writes a block; see [`put_block`].
+    pub(crate) fn put_block(&self, block: &Block) -> rusqlite::Result<i64> {
+        put_block(&self.connection, block)
+    }
+
+    /// Entries of the blocklist, ended ones included.
+    pub(crate) fn count_blocks(&self) -> rusqlite::Result<u64> {
+        let mut count = self.connection.prepare_cached(COUNT_BLOCKS)?;
+        Ok(unsigned(count.query_row([], |row| row.get(0))?))
+    }
+
+    /// Removes the block `number`; whether it was there.
+    pub(crate) fn remove_block(&self, number: i64) -> rusqlite::Result<bool> {
+        let mut remove = self.connection.prepare_cached(REMOVE_BLOCK)?;
+        Ok(remove.execute(params![number])? > 0)
+    }
+
+    /// Removes the blocks that ended before `wall`.
+    pub(crate) fn forget_blocks(&self, wall: Wall) -> rusqlite::Result<()> {
+        let mut forget = self.connection.prepare_cached(FORGET_BLOCKS)?;
+        forget.execute(params![signed(wall.0)])?;
+        Ok(())
+    }
+
+    /// Keeps a blob under a name.
+    pub(crate) fn put_saved_state(&self, name: &str, data: &[u8]) -> rusqlite::Result<()> {
+        let mut put = self.connection.prepare_cached(PUT_RING)?;
+        put.execute(params![name, data])?;
+        Ok(())
+    }
+
+    /// The blob kept under a name.
+    pub(crate) fn saved_state(&self, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+        let mut saved_state = self.connection.prepare_cached(SAVED_STATE)?;
+        saved_state
+            .query_row(params![name], |row| row.get(0))
+            .optional()
+    }
+
+    /// Marks the snapshot that the open transaction holds as finished.
+    pub(crate) fn finish(&self, finished: Finished) -> rusqlite::Result<()> {
+        let boot = finished.boot;
+        let mut put = self.connection.prepare_cached(PUT_META)?;
+        put.execute(params!["finished", signed(finished.stamp)])?;
+        put.execute(params!["finished_wall", signed(finished.wall.0)])?;
+        put.execute(params!["boot", boot.map(|boot| boot.id.to_be_bytes())])?;
+        put.execute(params![
+            "boot_seconds",
+            boot.map(|boot| signed(boot.seconds))
+        ])?;
+        Ok(())
+    }
+}
+
+/// Writes a block and returns its number, which is new whatever `block` says: numbers are never used twice. The same target
+/// again is the same entry with a new reason and end.
+pub(super) fn put_block(connection: &Connection, block: &Block) -> rusqlite::Result<i64> {
+    let created = signed(block.created.0);
+    let expires = block.expires.map(|end| signed(end.0));
+    match block.target {
+        Target::Network(network) => {
+            let mut add = connection.prepare_cached(ADD_NETWORK)?;
+            let network = network.trunc().to_string();
+            add.query_row(params![network, block.reason, created, expires], |row| {
+                row.get(0)
+            })
+        }
+        Target::Torrent(hash) => {
+            let mut add = connection.prepare_cached(ADD_TORRENT)?;
+            add.query_row(params![hash.0, block.reason, created, expires], |row| {
+                row.get(0)
+            })
+        }
+    }
+}
+
+/// When the last snapshot finished; `None` before the first.
+pub(crate) fn finished(connection: &Connection) -> rusqlite::Result<Option<Finished>> {
+    let mut meta = connection.prepare_cached(META)?;
+    let mut value = |key: &str| -> rusqlite::Result<Value> {
+        let value = meta.query_row(params![key], |row| row.get(0)).optional()?;
+        Ok(value.unwrap_or(Value::Null))
+    };
+    let (Value::Integer(stamp), Value::Integer(wall)) =
+        (value("finished")?, value("finished_wall")?)
+    else {
+        return Ok(None);
+    };
+    let boot = match (value("boot")?, value("boot_seconds")?) {
+        (Value::Blob(id), Value::Integer(seconds)) => {
+            <[u8; 16]>::try_from(id).ok().map(|id| Boot {
+                id: u128::from_be_bytes(id),
+                seconds: unsigned(seconds),
+            })
+        }
+        _ => None,
+    };
+    Ok(Some(Finished {
+        stamp: unsigned(stamp),
+        wall: Wall(unsigned(wall)),
+        boot,
+    }))
+}
+
+/// Hands every swarm to `each`; rows that do not fit the schema are counted and passed over. Returns their number.
+///
+/// # Errors
+/// The table cannot be read any further.
+pub(crate) fn each_swarm(
+    connection: &Connection,
+    mut each: impl FnMut(SwarmRow),
+) -> rusqlite::Result<u64> {
+    let mut swarms = connection.prepare_cached(SWARMS)?;
+    let mut rows = swarms.query([])?;
+    let mut misfits = 0;
+    while let Some(row) = rows.next()? {
+        match swarm_row(row) {
+            Ok(swarm) => each(swarm),
+            Err(_) => misfits += 1,
+        }
+    }
+    Ok(misfits)
+}
+
+fn swarm_row(row: &Row<'_>) -> rusqlite::Result<SwarmRow> {
+    Ok(SwarmRow {
+        info_hash: InfoHash(row.get(0)?),
+        downloaded: row.get(1)?,
+        last_used: unsigned(row.get(2)?),
+        saved: unsigned(row.get(3)?),
+        record: row.get(4)?,
+    })
+}
+
+/// The blocklist; entries that do not parse are logged and passed over.
+///
+/// # Errors
+/// The table cannot be read.
+pub(crate) fn blocks(connection: &Connection) -> rusqlite::Result<Vec<Block>> {
+    let mut statement = connection.prepare_cached(BLOCKS)?;
+    let mut rows = statement.query([])?;
+    let mut blocks = Vec::new();
+    while let Some(row) = rows.next()? {
+        match block(row) {
+            Ok(Some(block)) => blocks.push(block),
+            _ => log::error!("blocklist: an entry cannot be understood and is not in force"),
+        }
+    }
+    Ok(blocks)
+}
+
+/// As much of a damaged database's blocklist as can be read.
+pub(super) fn readable_blocks(connection: &Connection) -> Vec<Block> {
+    let mut found = Vec::new();
+    let mut read = || -> rusqlite::Result<()> {
+        let mut statement = connection.prepare(BLOCKS)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            found.extend(block(row).ok().flatten());
+        }
+        Ok(())
+    };
+    if let Err(error) = read() {
+        log::debug!("rescuing the blocklist: {error}");
+    }
+    found
+}
+
+fn block(row: &Row<'_>) -> rusqlite::Result<Option<Block>> {
+    let network: Option<String> = row.get(1)?;
+    let hash: Option<Vec<u8>> = row.get(2)?;
+    let target = match (network, hash) {
+        (Some(network), None) => network.parse().ok().map(Target::Network),
+        (None, Some(hash)) => <[u8; 20]>::try_from(hash)
+            .ok()
+            .map(|hash| Target::Torrent(InfoHash(hash))),
+        _ => None,
+    };
+    let number = row.get(0)?;
+    let reason = row.get(3)?;
+    let created = Wall(unsigned(row.get(4)?));
+    let expires: Option<i64> = row.get(5)?;
+    Ok(target.map(|target| Block {
+        number,
+        target,
+        reason,
+        created,
+        expires: expires.map(|end| Wall(unsigned(end))),
+    }))
+}

@@ -1,0 +1,74 @@
+//! The threads of the process: named, and watched, so that none ends unnoticed.
+//!
+//! A part that panics or returns before it was told to stop is reported on the channel that the composition root waits on;
+//! it then ends the process in order (last snapshot, status 1), and a service manager starts it again.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Sender;
+use std::thread::{Builder, JoinHandle};
+
+/// The end of a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The thread's name.
+    pub part: String,
+    /// What it panicked with, or the error that it ended with; `None` when it simply returned.
+    pub fault: Option<String>,
+}
+
+/// Starts a thread called `part` (at most 15 bytes are shown by the system) that runs `work` and then reports its end.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start<F>(part: &str, ends: Sender<Exit>, work: F) -> io::Result<JoinHandle<()>>
+where
+    F: FnOnce() -> Result<(), String> + Send + 'static,
+{
+    let name = part.to_owned();
+    let started = Builder::new().name(name.clone()).spawn(move || {
+        let fault = match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error),
+            Err(panic) => Some(describe(panic.as_ref())),
+        };
+        // Nobody listens any more when the process is ending; that is fine.
+        drop(ends.send(Exit { part: name, fault }));
+    });
+    started.map_err(|error| {
+        let why = format!("no thread for {part} (TasksMax of the service, `ulimit -u`): {error}");
+        io::Error::new(error.kind(), why)
+    })
+}
+
+fn describe(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("of an unknown kind"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn every_end_is_reported_with_its_cause() {
+        let (ends, reports) = channel();
+        start("calm", ends.clone(), || Ok(())).unwrap();
+        assert_eq!(
+            reports.recv().unwrap(),
+            Exit {
+                part: "calm".into(),
+                fault: None
+            }
+        );
+        start("broken", ends.clone(), || Err("no socket".into())).unwrap();
+        assert_eq!(reports.recv().unwrap().fault.as_deref(), Some("no socket"));
+        start("rash", ends, || panic!("lost it")).unwrap();
+        assert_eq!(
+            reports.recv().unwrap().fault.as_deref(),
+            Some("panic: lost it")
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! What people read of the tracker: the census, pages of peers and torrents, one swarm. Off the request path.
+
+mod builder;
+pub mod census;
+mod order;
+mod pagination;
+mod queries;

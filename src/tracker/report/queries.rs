@@ -1,0 +1,99 @@
+//! The tracker as people look at it: census, savings, pages of peers and torrents, one swarm. Off the request path; each holds one
+//! shard at a time.
+
+use super::census::{
+    Census, PAGE_ROWS, PeersPage, PeersQuery, SwarmView, TorrentView, TorrentsPage, TorrentsQuery,
+};
+use super::pagination::{PageRange, paginate};
+use super::{builder, order};
+use crate::clock::{Seconds, Wall};
+use crate::tracker::{AllSwarms, InfoHash, StoredPeer, Tracker, with};
+
+impl Tracker {
+    /// Counts everything for people to read. Costs time in proportion to the peers and holds one shard at a time.
+    pub fn census(&self, now: Seconds, wall: Wall) -> Census {
+        let policy = self.policy.load_full();
+        let horizon = self.rules(&policy, now).horizon();
+        let mut builder = builder::CensusBuilder::new(&policy.zones);
+        with!(self, swarms => swarms.for_each(|hash, swarm| {
+            builder.count(hash, swarm.downloaded, |count| swarm.for_each(|peer| if peer.last_seen.raw() > horizon { count(peer) }));
+        }));
+        policy.zone_statistics.close_hour(&policy.zones, wall);
+        let mut census = builder.close(|zone| policy.zone_statistics.of(zone));
+        (census.at, census.wall) = (now, wall);
+        census.callers = self.frequent_announcers.worst();
+        census
+    }
+
+    /// What was saved by hour in a zone and all below it, and where the path is empty in all zones and in none: hours since 1970
+    /// and MiB, in order, without hours in which nothing was. `None` when there is no such zone.
+    pub fn savings(&self, path: &str) -> Option<Vec<(u64, u64)>> {
+        let policy = self.policy.load_full();
+        let zones = &policy.zones;
+        let (first, last) = if path.is_empty() {
+            (0, zones.numbers().end.saturating_sub(1))
+        } else {
+            zones.subtree(zones.find(path)?)
+        };
+        Some(policy.zone_statistics.savings(zones, first..=last))
+    }
+
+    /// One page of peers, exact when nobody announces meanwhile. Walks all peers two or three times, holding one shard at a
+    /// time; what it takes in memory does not grow with the peers (`paginate.rs`).
+    pub fn peers_page(&self, query: &PeersQuery, now: Seconds) -> PeersPage {
+        let policy = self.policy.load_full();
+        let horizon = self.rules(&policy, now).horizon();
+        let part = PageRange {
+            offset: query.offset,
+            limit: query.limit.min(PAGE_ROWS),
+        };
+        let (total, peers) = paginate(part, order::peer_order(query), |filter| {
+            let mut add = |hash: &InfoHash, peer: &StoredPeer| {
+                if peer.last_seen.raw() > horizon && query.admits(hash, peer.ip, &peer.id.0) {
+                    filter.add(builder::view(hash, peer));
+                }
+            };
+            match query.torrent {
+                Some(hash) => with!(self, swarms => drop(
+                    swarms.visit_one(&hash, |swarm| swarm.for_each(|peer| add(&hash, &peer)))
+                )),
+                None => {
+                    with!(self, swarms => swarms.for_each(|hash, swarm| swarm.for_each(|peer| add(hash, &peer))));
+                }
+            }
+        });
+        PeersPage { total, peers }
+    }
+
+    /// One page of torrents, exact when nobody announces meanwhile. Walks all torrents two or three times, holding one shard
+    /// at a time; looks at the peers only of those in which somebody may have died since the last sweep.
+    pub fn torrents_page(&self, query: &TorrentsQuery, now: Seconds) -> TorrentsPage {
+        let policy = self.policy.load_full();
+        let horizon = self.rules(&policy, now).horizon();
+        let Some(hashes) = order::beginning_with(&query.hash_prefix) else {
+            return TorrentsPage::default();
+        };
+        let part = PageRange {
+            offset: query.offset,
+            limit: query.limit.min(PAGE_ROWS),
+        };
+        let (total, torrents) = paginate(part, order::torrent_order(query), |filter| {
+            with!(self, swarms => swarms.for_each(|hash, swarm| if hashes.contains(hash) {
+                let roles = swarm.roles(horizon);
+                if roles.peers() > 0 {
+                    filter.add(TorrentView { info_hash: *hash, roles, downloaded: swarm.downloaded });
+                }
+            }));
+        });
+        TorrentsPage { total, torrents }
+    }
+
+    /// One torrent's swarm by client and zone; `None` when it has no living peer and no count is kept.
+    pub fn swarm_view(&self, hash: &InfoHash, now: Seconds) -> Option<SwarmView> {
+        let policy = self.policy.load_full();
+        let horizon = self.rules(&policy, now).horizon();
+        let copied = with!(self, swarms => swarms.visit_one(hash, |swarm| (swarm.downloaded, swarm.export(horizon))));
+        let (downloaded, peers) = copied?;
+        Some(builder::swarm_view(hash, downloaded, &peers, &policy.zones))
+    }
+}

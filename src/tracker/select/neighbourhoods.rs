@@ -1,0 +1,181 @@
+//! The neighbourhoods of a requester: runs of places, from the narrowest to the widest (S7, S8), and all that it sees (S9).
+
+use crate::tracker::peers::address::{Address, LOOPBACK, MAX_ZONE, SURPLUS};
+use crate::tracker::zones::{MAX_DEPTH, Zones};
+
+/// The neighbourhoods of a requester from the narrowest to the widest, each inside the next.
+#[derive(Debug)]
+pub(super) struct Neighbourhoods<A: Address> {
+    pub levels: [(A::SortKey, A::SortKey); MAX_LEVELS],
+    pub count: usize,
+    /// The level that holds the requester's whole zone, or the widest prefix when it is in none.
+    pub home: usize,
+    pub is_zoned: bool,
+}
+
+/// Levels in all: three prefixes within the zone, then the zone and those above it.
+pub(super) const MAX_LEVELS: usize = MAX_DEPTH + A_PREFIXES;
+
+const A_PREFIXES: usize = 3;
+
+/// Entries of the requester's own subscriber on its list, where many live behind one address.
+const MAX_OWN: usize = 3;
+
+fn subtree<A: Address>(zones: &Zones, zone: u32, tier: u32) -> (A::SortKey, A::SortKey) {
+    let (first, last) = zones.subtree(zone);
+    (
+        A::sort_key(first | tier, A::BOUNDS.0),
+        A::sort_key(last | tier, A::BOUNDS.1),
+    )
+}
+
+/// Where a requester stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Viewpoint<'a, A> {
+    zones: &'a Zones,
+    zone: u32,
+    /// Among whom: see [`tiered`](crate::tracker::peers::address::tiered).
+    tier: u32,
+    address: Option<A>,
+}
+
+/// Steps of [`Viewpoint::behind`] at most.
+pub(crate) const STEPS: usize = 3;
+
+/// The bits of a zone number that are a tier.
+const TIERS: u32 = LOOPBACK | SURPLUS;
+
+impl<'a, A: Address> Viewpoint<'a, A> {
+    /// A requester of `zone` with its tier, and with its address when it has one of the family that is asked about.
+    pub(crate) fn new(zones: &'a Zones, zone: u32, address: Option<A>) -> Viewpoint<'a, A> {
+        Viewpoint {
+            zones,
+            zone: zone & !TIERS,
+            tier: zone & TIERS,
+            address,
+        }
+    }
+
+    /// The same requester as it looks at those who are left when its own tier does not fill a list: on a loopback address
+    /// all others before the surplus, elsewhere the surplus (S13, S16). There are [`STEPS`] steps at most.
+    pub(super) fn behind(self, step: usize) -> Option<Viewpoint<'a, A>> {
+        let tiers: &[u32] = if self.is_remote() {
+            &[SURPLUS]
+        } else {
+            &[0, LOOPBACK | SURPLUS, SURPLUS]
+        };
+        let tier = *tiers.get(step)?;
+        Some(Viewpoint { tier, ..self })
+    }
+
+    /// Whether loopback addresses are of no use to it.
+    pub(super) fn is_remote(&self) -> bool {
+        self.tier & LOOPBACK == 0
+    }
+
+    /// The first and the last place of its tier, or of what it may see of it (S9).
+    pub(super) fn whole(&self) -> (A::SortKey, A::SortKey) {
+        let all = (
+            A::sort_key(self.tier, A::BOUNDS.0),
+            A::sort_key(self.tier | MAX_ZONE, A::BOUNDS.1),
+        );
+        self.seen().unwrap_or(all)
+    }
+
+    /// What the zone allows to be listed of the requester's own subscriber address (S16).
+    pub(super) fn max_own(&self) -> usize {
+        if self.zones.is_behind_nat(self.zone) {
+            MAX_OWN
+        } else {
+            0
+        }
+    }
+
+    /// The places of the requester's own subscriber address in its tier.
+    pub(super) fn subscriber(&self) -> Option<(A::SortKey, A::SortKey)> {
+        let (low, high) = self.address?.prefix(A::SUBSCRIBER_BITS);
+        let zone = self.zone | self.tier;
+        Some((A::sort_key(zone, low), A::sort_key(zone, high)))
+    }
+
+    /// All its neighbourhoods.
+    pub(super) fn neighbourhoods(&self) -> Neighbourhoods<A> {
+        Neighbourhoods::new(self.zones, self.zone, self.tier, self.address)
+    }
+
+    /// All that it may see, when that is not everybody (S9).
+    pub(super) fn seen(&self) -> Option<(A::SortKey, A::SortKey)> {
+        let strict = self.zones.strict_root(self.zone);
+        (strict != 0).then(|| subtree::<A>(self.zones, strict, self.tier))
+    }
+
+    /// Where it stands or would stand.
+    pub(super) fn sort_key(&self) -> A::SortKey {
+        let key = self.address.map_or(A::BOUNDS.0, Address::key);
+        A::sort_key(self.zone | self.tier, key)
+    }
+
+    /// The widest of its neighbourhoods: what counts as local. The last level of [`Viewpoint::neighbourhoods`], without the others.
+    pub(super) fn widest(&self) -> Option<(A::SortKey, A::SortKey)> {
+        let [.., prefix] = A::NEAR_PREFIXES;
+        let mut widest = self.address.map(|address| {
+            let (low, high) = address.prefix(prefix);
+            (
+                A::sort_key(self.zone | self.tier, low),
+                A::sort_key(self.zone | self.tier, high),
+            )
+        });
+        let prefixes = if self.address.is_some() {
+            A_PREFIXES
+        } else {
+            0
+        };
+        let mut above = self.zone;
+        for _ in prefixes..MAX_LEVELS {
+            if above == 0 {
+                break;
+            }
+            widest = Some(subtree::<A>(self.zones, above, self.tier));
+            above = self.zones.parent(above);
+        }
+        widest
+    }
+}
+
+impl<A: Address> Neighbourhoods<A> {
+    /// The neighbourhoods of `zone`, and within it those of `address` when the requester has one of this family.
+    fn new(zones: &Zones, zone: u32, tier: u32, address: Option<A>) -> Neighbourhoods<A> {
+        let none = (A::sort_key(0, A::BOUNDS.0), A::sort_key(0, A::BOUNDS.0));
+        let mut neighbourhoods = Neighbourhoods {
+            levels: [none; MAX_LEVELS],
+            count: 0,
+            home: 0,
+            is_zoned: zone != 0,
+        };
+        for bits in address.map(|_| A::NEAR_PREFIXES).into_iter().flatten() {
+            let (low, high) = address.map_or(A::BOUNDS, |address| address.prefix(bits));
+            neighbourhoods.push((
+                A::sort_key(zone | tier, low),
+                A::sort_key(zone | tier, high),
+            ));
+        }
+        neighbourhoods.home = if zone == 0 {
+            neighbourhoods.count.saturating_sub(1)
+        } else {
+            neighbourhoods.count
+        };
+        let mut above = zone;
+        while above != 0 && neighbourhoods.count < neighbourhoods.levels.len() {
+            neighbourhoods.push(subtree::<A>(zones, above, tier));
+            above = zones.parent(above);
+        }
+        neighbourhoods
+    }
+
+    fn push(&mut self, level: (A::SortKey, A::SortKey)) {
+        if let Some(cell) = self.levels.get_mut(self.count) {
+            *cell = level;
+            self.count += 1;
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Drawing peers from ranks, every one with the same chance and none twice, and putting them onto a list.
+
+use super::rounding::Rounding;
+use crate::tracker::announce::PeerList;
+use crate::tracker::id::PeerId;
+use crate::tracker::peers::address::Address;
+use crate::tracker::peers::owner::StoredId;
+use crate::tracker::peers::peer::PackedKey;
+use crate::tracker::peers::position::{RankRange, number};
+use crate::tracker::peers::view::{Run, View};
+
+/// How many leechers and seeds.
+pub(super) type Count = [usize; 2];
+
+/// Divides `want` between leechers and seeds by how many of each there are, with at most `max_seeds` seeds.
+pub(super) fn split(
+    want: usize,
+    [leechers, seeders]: Count,
+    max_seeds: usize,
+    rounding: &mut Rounding,
+) -> Count {
+    let want = want.min(leechers + seeders);
+    let fair = if want == leechers + seeders {
+        seeders
+    } else {
+        rounding.next(want, seeders, leechers + seeders)
+    };
+    let seeds = fair
+        .max(want.saturating_sub(leechers))
+        .min(seeders)
+        .min(max_seeds);
+    [(want - seeds).min(leechers), seeds]
+}
+
+pub(super) fn sum_of(count: &Count) -> usize {
+    count.iter().sum()
+}
+
+/// Puts `take` of the peers in `outer` that are not in `gap`, which lies in it, onto a list, but not who has the id `not`.
+///
+/// The ranks are cut into `take` equal strata, turned by a random offset, and one is drawn from each: every peer has the
+/// same chance, no peer comes twice, and the ranks ascend (but for the turn), so that a big swarm is walked once.
+pub(super) fn draw<A: Address + Listed, I: StoredId>(
+    view: &View<'_, A, I>,
+    [outer, gap]: [RankRange; 2],
+    take: usize,
+    rng: &mut fastrand::Rng,
+    list: &mut PeerList,
+    not: Option<PeerId>,
+) {
+    let hidden = number(gap.len());
+    let all = number(outer.len()).saturating_sub(hidden);
+    let take = number(take);
+    if take >= all {
+        copy(view, outer.start.until(gap.start), list, not);
+        copy(view, gap.end.until(outer.end), list, not);
+        return;
+    }
+    let strata = Strata::new(all, take, rng);
+    let before = gap.start.rank.saturating_sub(outer.start.rank);
+    let ranks = strata.map(|at| outer.start.rank + at + if at >= before { hidden } else { 0 });
+    let near = outer.start.chunk as usize;
+    if is_plain(list, not) {
+        let listed = A::listed(list);
+        view.pick(ranks, near, |address, _| listed.push(address));
+    } else {
+        view.pick(ranks, near, |address, id| put(list, not, address, id));
+    }
+}
+
+/// Puts everybody in `range` onto a list, but not who has the id `not`.
+pub(super) fn copy<A: Address + Listed, I: StoredId>(
+    view: &View<'_, A, I>,
+    range: RankRange,
+    list: &mut PeerList,
+    not: Option<PeerId>,
+) {
+    let (mut rank, mut near) = (range.start.rank, range.start.chunk as usize);
+    while rank < range.end.rank {
+        let (number_of_run, start, run) = view.run_of(rank, near);
+        let first = rank.saturating_sub(start) as usize;
+        let run = run.cut(first, (range.end.rank - rank) as usize);
+        match run {
+            Run::Flat([]) | Run::Chunk([], _) => return,
+            Run::Flat(peers) if is_plain(list, not) => {
+                A::listed(list).extend(peers.iter().map(|peer| peer.packed_key.address()));
+            }
+            Run::Chunk(spots, _) if is_plain(list, not) => {
+                A::listed(list).extend(spots.iter().map(PackedKey::address));
+            }
+            Run::Flat(peers) => peers
+                .iter()
+                .for_each(|peer| put(list, not, peer.packed_key.address(), &peer.state.id)),
+            Run::Chunk(spots, states) => spots
+                .iter()
+                .zip(states)
+                .for_each(|(packed_key, state)| put(list, not, packed_key.address(), &state.id)),
+        }
+        rank += number(run.len());
+        near = number_of_run;
+    }
+}
+
+/// Whether nothing but addresses counts.
+fn is_plain(list: &PeerList, not: Option<PeerId>) -> bool {
+    not.is_none() && !list.wants_ids
+}
+
+fn put<A: Listed, I: StoredId>(list: &mut PeerList, not: Option<PeerId>, address: A, id: &I) {
+    if not.is_none_or(|not| !id.is(not)) {
+        A::put(list, address, id.given());
+    }
+}
+
+/// Random numbers, one from each of some equal strata, in order but for a turn.
+struct Strata<'a> {
+    left: u32,
+    /// How many numbers there are from the turn on, and how many before it.
+    ahead: u32,
+    turned: u32,
+    step: u64,
+    /// Where the last stratum ended, in fixed point and whole.
+    end: u64,
+    low: u32,
+    rng: &'a mut fastrand::Rng,
+}
+
+impl Strata<'_> {
+    /// Takes `take` of the numbers below `all`, which are more.
+    fn new(all: u32, take: u32, rng: &mut fastrand::Rng) -> Strata<'_> {
+        let turned = below(all, rng);
+        Strata {
+            left: take,
+            ahead: all - turned,
+            turned,
+            // Strata end at multiples of all ÷ take, in fixed point: one division for all of them.
+            step: (u64::from(all) << 32) / u64::from(take),
+            end: 0,
+            low: 0,
+            rng,
+        }
+    }
+}
+
+impl Iterator for Strata<'_> {
+    type Item = u32;
+
+    #[inline]
+    fn next(&mut self) -> Option<u32> {
+        self.left = self.left.checked_sub(1)?;
+        self.end += self.step;
+        let high = u32::try_from(self.end >> 32).unwrap_or(u32::MAX);
+        let at = self.low + below(high - self.low, self.rng);
+        self.low = high;
+        Some(if at < self.ahead {
+            self.turned + at
+        } else {
+            at - self.ahead
+        })
+    }
+}
+
+/// A random number below `width`. It misses being even by less than width ÷ 2³², which no draw ever shows.
+#[inline]
+fn below(width: u32, rng: &mut fastrand::Rng) -> u32 {
+    let product = u64::from(rng.u32(..)) * u64::from(width);
+    u32::try_from(product >> 32).unwrap_or(0)
+}
+
+/// How peers of a family get onto a list.
+pub(crate) trait Listed: Sized {
+    /// Those of the family that are on a list.
+    fn listed(list: &mut PeerList) -> &mut Vec<Self>;
+    /// Their ids, in the same order; empty unless wanted and kept.
+    fn ids(list: &mut PeerList) -> &mut Vec<PeerId>;
+    fn put(list: &mut PeerList, address: Self, id: Option<PeerId>);
+}
+
+impl Listed for [u8; 6] {
+    fn listed(list: &mut PeerList) -> &mut Vec<Self> {
+        &mut list.v4
+    }
+
+    fn ids(list: &mut PeerList) -> &mut Vec<PeerId> {
+        &mut list.ids_v4
+    }
+
+    #[inline]
+    fn put(list: &mut PeerList, address: Self, id: Option<PeerId>) {
+        list.v4.push(address);
+        if list.wants_ids
+            && let Some(id) = id
+        {
+            list.ids_v4.push(id);
+        }
+    }
+}
+
+impl Listed for [u8; 18] {
+    fn listed(list: &mut PeerList) -> &mut Vec<Self> {
+        &mut list.v6
+    }
+
+    fn ids(list: &mut PeerList) -> &mut Vec<PeerId> {
+        &mut list.ids_v6
+    }
+
+    #[inline]
+    fn put(list: &mut PeerList, address: Self, id: Option<PeerId>) {
+        list.v6.push(address);
+        if list.wants_ids
+            && let Some(id) = id
+        {
+            list.ids_v6.push(id);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Tying and untying the two addresses of a client in a swarm (S14): when it joins by the second one, when its role changes, and when
+//! either leaves, expires, is blocked or evicted.
+
+use std::net::SocketAddr;
+
+use super::Uncounted;
+use crate::metrics::AnnounceOutcome;
+use crate::tracker::announce::Announce;
+use crate::tracker::peers::address::{Address, tiered};
+use crate::tracker::peers::owner::StoredId;
+use crate::tracker::peers::peer::State;
+use crate::tracker::peers::{Peers, Role};
+use crate::tracker::swarm::Swarm;
+use crate::tracker::swarm::upsert::{Change, Rules};
+
+impl<I: StoredId> Swarm<I> {
+    /// What the announce of a client that may have several addresses changes beside its own entry; after that has been accounted
+    /// for. `false` when the address is a further one of its family and was not stored.
+    pub(crate) fn link(&mut self, announce: &Announce, change: &Change, rules: &Rules<'_>) -> bool {
+        let address = SocketAddr::new(announce.ip, announce.port);
+        if change.is_dual {
+            // The client is looked for where it announced last, or where it still is.
+            let other = self.extra.as_ref();
+            let other = other.and_then(|extra| extra.dual_stack.other(address));
+            let at = other.filter(|_| change.outcome == AnnounceOutcome::Left);
+            let at = at.map_or(announce.ip, |other| other.ip());
+            rules.clients.replace(announce, at, rules.now);
+            if change.outcome == AnnounceOutcome::Left
+                || !self.is_of_one_client(address, announce, rules)
+            {
+                self.unlink(address, rules);
+                if let Some(state) = self.state_at(address, rules) {
+                    state.set_dual(false);
+                }
+            } else {
+                self.recount(address, rules);
+            }
+            return true;
+        }
+        let is_stored = change.outcome == AnnounceOutcome::Joined
+            || (change.outcome == AnnounceOutcome::Refreshed && self.extra.is_some());
+        if !is_stored || announce.key.is_none() || announce.is_reported {
+            return true;
+        }
+        let lifetime = rules.settings.lifetime();
+        let Some(other) = rules.clients.other(announce, rules.now, lifetime) else {
+            return true;
+        };
+        let other = SocketAddr::new(other, announce.port);
+        let extra = self.extra.as_ref();
+        let beside = extra.and_then(|extra| extra.dual_stack.other(other));
+        let (same_family, other_family) = if other.is_ipv4() == address.is_ipv4() {
+            (Some(other), beside)
+        } else {
+            (beside, Some(other))
+        };
+        if let Some(same_family) = same_family.filter(|same| *same != address) {
+            if self.is_there(same_family, announce, rules) {
+                // A refresh is of an address that was stored when the other one was not there yet.
+                return change.outcome != AnnounceOutcome::Joined || !self.evict(address, rules);
+            }
+            // Silent for too long: unless somebody else has come to that address meanwhile.
+            let state = self.state_at(same_family, rules);
+            if state.is_some_and(|state| state.id.is(announce.peer_id)) {
+                self.evict(same_family, rules);
+            }
+        }
+        rules.clients.replace(announce, announce.ip, rules.now);
+        let first = other_family.filter(|first| self.is_there(*first, announce, rules));
+        let Some(first) = first else {
+            return true;
+        };
+        let extra = self.extra.get_or_insert_with(Box::default);
+        if extra.dual_stack.pair(first, address) {
+            for end in [first, address] {
+                if let Some(state) = self.state_at(end, rules) {
+                    state.set_dual(true);
+                }
+            }
+            self.recount(address, rules);
+        }
+        true
+    }
+
+    /// Whether the announcer has a peer at another address that is not silent for longer than it was told to be.
+    fn is_there(&mut self, other: SocketAddr, announce: &Announce, rules: &Rules<'_>) -> bool {
+        let (now, overdue) = (rules.now, rules.settings.overdue());
+        self.state_at(other, rules).is_some_and(|state| {
+            state.id.is(announce.peer_id)
+                && !state.is_reported()
+                && now.since(state.seen()) <= overdue
+        })
+    }
+
+    /// Whether the other address of a pair is still the announcer's: another client may have taken this one over.
+    fn is_of_one_client(
+        &mut self,
+        address: SocketAddr,
+        announce: &Announce,
+        rules: &Rules<'_>,
+    ) -> bool {
+        let extra = self.extra.as_ref();
+        let other = extra.and_then(|extra| extra.dual_stack.other(address));
+        let other = other.and_then(|other| self.state_at(other, rules));
+        other.is_some_and(|state| state.id.is(announce.peer_id))
+    }
+
+    /// Whether the announcer's is an address that is not counted.
+    pub(crate) fn is_uncounted(&mut self, announce: &Announce) -> bool {
+        let address = SocketAddr::new(announce.ip, announce.port);
+        let extra = self.extra.as_mut();
+        let uncounted = extra.and_then(|extra| extra.dual_stack.uncounted_mut(address));
+        uncounted.is_some_and(|uncounted| *uncounted != Uncounted::No)
+    }
+
+    /// Takes the pair of an address apart that has left.
+    fn unlink(&mut self, address: SocketAddr, rules: &Rules<'_>) {
+        let extra = self.extra.as_mut();
+        let other = extra.and_then(|extra| extra.dual_stack.part(address));
+        if let Some(state) = other.and_then(|other| self.state_at(other, rules)) {
+            state.set_dual(false);
+        }
+    }
+
+    /// Brings the count in line with the role of an address that is not counted.
+    fn recount(&mut self, address: SocketAddr, rules: &Rules<'_>) {
+        let other = self.extra.as_ref();
+        let Some(other) = other.and_then(|extra| extra.dual_stack.other(address)) else {
+            return;
+        };
+        let is_first = self.extra.as_mut().is_some_and(|extra| {
+            let of_other = extra.dual_stack.uncounted_mut(other);
+            of_other.is_some_and(|uncounted| *uncounted != Uncounted::No)
+        });
+        if is_first {
+            return;
+        }
+        let now = match self.find_at(address, rules) {
+            Some((Role::Leecher, _)) => Uncounted::Leecher,
+            Some((Role::Seeder, true)) => Uncounted::Paused,
+            Some((Role::Seeder, false)) => Uncounted::Seeder,
+            None => Uncounted::No,
+        };
+        if let Some(extra) = &mut self.extra {
+            extra.dual_stack.recount(address, now);
+        }
+    }
+
+    /// The role of the peer at an address, and whether it is paused.
+    fn find_at(&mut self, address: SocketAddr, rules: &Rules<'_>) -> Option<(Role, bool)> {
+        let zone = tiered(rules.zones.of(address.ip()), address.ip());
+        let role = if address.is_ipv4() {
+            role_at(&self.v4, address, zone)
+        } else {
+            self.extra
+                .as_ref()
+                .and_then(|extra| role_at(&extra.v6, address, zone))
+        }?;
+        let is_paused = self
+            .state_at(address, rules)
+            .is_some_and(|state| state.is_paused());
+        Some((role, is_paused))
+    }
+
+    /// What is kept of the peer at an address.
+    fn state_at(&mut self, address: SocketAddr, rules: &Rules<'_>) -> Option<&mut State<I>> {
+        let zone = tiered(rules.zones.of(address.ip()), address.ip());
+        if address.is_ipv4() {
+            state_in(&mut self.v4, address, zone)
+        } else {
+            let extra = self.extra.as_mut()?;
+            state_in(&mut extra.v6, address, zone)
+        }
+    }
+}
+
+fn role_at<A: Address, I: StoredId>(
+    peers: &Peers<A, I>,
+    address: SocketAddr,
+    zone: u32,
+) -> Option<Role> {
+    let packed = A::pack(address.ip(), address.port())?;
+    let (role, _) = peers.find(A::sort_key(zone, packed.key()), Role::Leecher)?;
+    Some(role)
+}
+
+fn state_in<A: Address, I: StoredId>(
+    peers: &mut Peers<A, I>,
+    address: SocketAddr,
+    zone: u32,
+) -> Option<&mut State<I>> {
+    let packed = A::pack(address.ip(), address.port())?;
+    let (role, position) = peers.find(A::sort_key(zone, packed.key()), Role::Leecher)?;
+    peers.state_mut(role, position)
+}
+
+/// The addresses of pairs among peers that leave together.
+#[derive(Debug, Default)]
+pub(crate) struct Parted(Vec<SocketAddr>);
+
+impl Parted {
+    pub(crate) fn note<I: StoredId>(&mut self, address: SocketAddr, state: &State<I>) {
+        if state.is_dual() {
+            self.0.push(address);
+        }
+    }
+
+    /// Takes the pairs apart.
+    pub(crate) fn unlink<I: StoredId>(self, swarm: &mut Swarm<I>, rules: &Rules<'_>) {
+        self.0
+            .into_iter()
+            .for_each(|address| swarm.unlink(address, rules));
+    }
+}

@@ -1,0 +1,95 @@
+//! Who joined a torrent lately, and from where: so that a client that announces from a second address is known again (S14).
+//!
+//! A table of fixed size, 4 MiB; each client has one place in it, by a seeded hash of torrent, peer id, key and port, and the next one
+//! with that place takes it over. A client announces from all of its addresses within seconds, so that little is lost by it.
+
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use foldhash::quality::RandomState;
+
+use crate::clock::Seconds;
+use crate::tracker::announce::Announce;
+
+/// Parts of the table, each behind a lock of its own.
+const PARTS: usize = 1 << 10;
+/// Places in a part; more than 100,000 in all.
+const PLACES: usize = 1 << 7;
+
+/// Where a client announced from. The tag is never 0 but in a place that nobody has had.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    tag: u64,
+    ip: IpAddr,
+    seen: Seconds,
+}
+
+pub(crate) struct RecentClients {
+    hasher: RandomState,
+    parts: Box<[Mutex<Vec<Slot>>]>,
+}
+
+impl std::fmt::Debug for RecentClients {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("RecentClients").finish_non_exhaustive()
+    }
+}
+
+impl RecentClients {
+    pub(crate) fn new() -> RecentClients {
+        RecentClients {
+            hasher: RandomState::default(),
+            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// The other address that the client was seen at within `lifetime` seconds. Where there is none, it is known by this one from
+    /// now on; a client without a key never is.
+    pub(super) fn other(&self, announce: &Announce, now: Seconds, lifetime: u32) -> Option<IpAddr> {
+        self.with_place(announce, |slot, tag| {
+            let is_known = slot.tag == tag && now.since(slot.seen) < lifetime;
+            if is_known && slot.ip != announce.ip {
+                return Some(slot.ip);
+            }
+            *slot = Slot {
+                tag,
+                ip: announce.ip,
+                seen: now,
+            };
+            None
+        })
+    }
+
+    /// Knows the client by the address `ip` from now on.
+    pub(super) fn replace(&self, announce: &Announce, ip: IpAddr, now: Seconds) {
+        self.with_place(announce, |slot, tag| {
+            *slot = Slot { tag, ip, seen: now };
+            None
+        });
+    }
+
+    fn with_place(
+        &self,
+        announce: &Announce,
+        work: impl FnOnce(&mut Slot, u64) -> Option<IpAddr>,
+    ) -> Option<IpAddr> {
+        let key = announce.key?;
+        let client = (announce.info_hash, announce.peer_id, key, announce.port);
+        let tag = self.hasher.hash_one(client).max(1);
+        let [a, b, c, d, ..] = tag.to_le_bytes();
+        let part = usize::from(u16::from_le_bytes([a, b])) % PARTS;
+        let slot = usize::from(u16::from_le_bytes([c, d])) % PLACES;
+        let part = self.parts.get(part)?;
+        let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
+        if part.is_empty() {
+            let nobody = Slot {
+                tag: 0,
+                ip: announce.ip,
+                seen: Seconds::default(),
+            };
+            part.resize(PLACES, nobody);
+        }
+        work(part.get_mut(slot)?, tag)
+    }
+}

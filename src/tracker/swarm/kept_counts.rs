@@ -1,0 +1,54 @@
+//! Kept counts of peers that stand out in a swarm: paused partial seeds, and those whose address is only reported.
+
+use super::Swarm;
+use crate::tracker::peers::owner::StoredId;
+use crate::tracker::peers::peer::State;
+
+/// Peers in one swarm at most whose address is only what somebody reported. More are not stored, but answered.
+pub(super) const MAX_REPORTED: u8 = 64;
+
+/// How many peers are marked so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeptCounts {
+    /// Paused partial seeds (BEP 21).
+    paused: u32,
+    /// Those with a reported address; they are never more than [`MAX_REPORTED`].
+    reported: u8,
+}
+
+impl KeptCounts {
+    /// What one peer counts for.
+    pub(super) fn of<I: StoredId>(state: &State<I>) -> KeptCounts {
+        KeptCounts {
+            paused: state.is_paused().into(),
+            reported: state.is_reported().into(),
+        }
+    }
+
+    pub(super) fn plus(self, more: KeptCounts) -> KeptCounts {
+        KeptCounts {
+            paused: self.paused.saturating_add(more.paused),
+            reported: self.reported.saturating_add(more.reported),
+        }
+    }
+
+    fn minus(self, less: KeptCounts) -> KeptCounts {
+        KeptCounts {
+            paused: self.paused.saturating_sub(less.paused),
+            reported: self.reported.saturating_sub(less.reported),
+        }
+    }
+}
+
+impl<I: StoredId> Swarm<I> {
+    fn kept_counts(&self) -> KeptCounts {
+        let (paused, reported) = (self.paused, self.reported);
+        KeptCounts { paused, reported }
+    }
+
+    /// Counts marks that were made and marks that have gone.
+    pub(super) fn apply(&mut self, made: KeptCounts, removed: KeptCounts) {
+        let KeptCounts { paused, reported } = self.kept_counts().plus(made).minus(removed);
+        (self.paused, self.reported) = (paused, reported);
+    }
+}

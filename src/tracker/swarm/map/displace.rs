@@ -1,0 +1,169 @@
+//! A newcomer at a bound of the whole tracker (S5): a peer of a heavier network leaves for it. The guards of the two swarms are
+//! held one after the other; the place is held meanwhile, so that nobody else takes it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::heavy_peers::Stored;
+use super::{Room, Swarms};
+use crate::metrics::{AnnounceOutcome, Full};
+use crate::tracker::announce::{Announce, PeerList, Refusal};
+use crate::tracker::id::InfoHash;
+use crate::tracker::peers::owner::StoredId;
+use crate::tracker::swarm::Swarm;
+use crate::tracker::swarm::evict::{MAX_EMPTIED, MAX_TOGETHER};
+use crate::tracker::swarm::upsert::{AnnounceEffect, Rules};
+
+/// Peers that are tried at most, since some in the sample have left by themselves.
+const TRIES: usize = 16;
+
+/// Turns at most in which the peers of one torrent leave.
+const MAX_TURNS: usize = MAX_EMPTIED / MAX_TOGETHER;
+
+/// Draws in which nobody is heavier than the newcomer, and after which it is not stored.
+const DRAWS: usize = 2;
+
+fn number(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+/// An announce that met a bound.
+pub(super) struct Newcomer<'a> {
+    pub announce: &'a Announce,
+    pub rules: &'a Rules<'a>,
+    pub bound: Full,
+}
+
+impl<I: StoredId> Swarms<I> {
+    /// Has somebody leave for the newcomer and lets it announce again. The outcome stays what it is when nobody is heavier.
+    ///
+    /// # Errors
+    /// What `admit` says.
+    #[cold]
+    pub(super) fn displace(
+        &self,
+        newcomer: &Newcomer<'_>,
+        admit: &impl Fn() -> Result<(), Refusal>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+        effect: &mut AnnounceEffect,
+    ) -> Result<(), Refusal> {
+        self.usage.hold(newcomer.bound, 1);
+        let left = self.make_way(newcomer, rng);
+        let mut met = Ok(());
+        if left > 0 {
+            list.clear();
+            met = self.meet(
+                newcomer.announce,
+                newcomer.rules,
+                admit,
+                Room::Held,
+                rng,
+                list,
+                effect,
+            );
+            effect.evicted = Some((newcomer.bound, left));
+        }
+        self.usage.hold(newcomer.bound, -1);
+        met
+    }
+
+    /// Has one of the heavier leave, or all of a torrent; returns how many peers have gone.
+    fn make_way(&self, newcomer: &Newcomer<'_>, rng: &mut fastrand::Rng) -> u16 {
+        let rules = newcomer.rules;
+        let own = newcomer.announce.ip;
+        let mut draws = 0;
+        for _ in 0..TRIES {
+            let Some(drawn) = self.heavy_peers.draw(own, rules.address_counts, rng) else {
+                draws += 1;
+                if draws == DRAWS {
+                    break;
+                }
+                continue;
+            };
+            let left = match newcomer.bound {
+                Full::Torrents => self.empty(&drawn.info_hash, own, rules),
+                Full::Peers | Full::Swarm => self.evict(&drawn, rules),
+            };
+            self.heavy_peers.forget(&drawn);
+            if left > 0 {
+                return left;
+            }
+        }
+        0
+    }
+
+    /// Has a peer leave; returns how many have gone.
+    fn evict(&self, peer: &Stored, rules: &Rules<'_>) -> u16 {
+        let address = SocketAddr::new(peer.ip, peer.port);
+        let [before, after] = self.change(&peer.info_hash, rules, |swarm| {
+            swarm.evict(address, rules);
+        });
+        number(before.peers().saturating_sub(after.peers()))
+    }
+
+    /// Has all peers of a torrent leave, in a few turns at its shard's lock, when all are heavier than a newcomer. Returns
+    /// how many have gone when it is free.
+    fn empty(&self, info_hash: &InfoHash, newcomer: IpAddr, rules: &Rules<'_>) -> u16 {
+        let mut gone = Vec::new();
+        let is_free = (0..MAX_TURNS).any(|_| {
+            let before = gone.len();
+            let [was, is] = self.change(info_hash, rules, |swarm| {
+                swarm.evict_heavier(newcomer, rules, &mut gone);
+            });
+            for address in gone.iter().skip(before) {
+                self.heavy_peers.forget(&Stored {
+                    info_hash: *info_hash,
+                    ip: address.ip(),
+                    port: address.port(),
+                });
+            }
+            was.is_living() && !is.is_living()
+        });
+        if is_free {
+            number(gone.len().max(1))
+        } else {
+            0
+        }
+    }
+
+    /// Tells the sample of heavy peers of the announcer, who has joined or is still there, or has left.
+    #[cold]
+    pub(super) fn sample(
+        &self,
+        announce: &Announce,
+        outcome: AnnounceOutcome,
+        rules: &Rules<'_>,
+        rng: &mut fastrand::Rng,
+    ) {
+        let peer = Stored {
+            info_hash: announce.info_hash,
+            ip: announce.ip,
+            port: announce.port,
+        };
+        if outcome == AnnounceOutcome::Left {
+            self.heavy_peers.forget(&peer);
+        } else {
+            self.heavy_peers.add(peer, rules.address_counts, rng);
+        }
+    }
+
+    /// Tells it of some peer of a torrent, while the tracker is well filled.
+    pub(super) fn sample_of(
+        &self,
+        hash: &InfoHash,
+        swarm: &Swarm<I>,
+        rules: &Rules<'_>,
+        rng: &mut fastrand::Rng,
+    ) {
+        if self.usage.is_crowded(rules.settings)
+            && let Some(address) = swarm.any(rng)
+        {
+            let peer = Stored {
+                info_hash: *hash,
+                ip: address.ip(),
+                port: address.port(),
+            };
+            self.heavy_peers.add(peer, rules.address_counts, rng);
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! All swarms: the map by info hash. Its guards never leave this file, no two are held at once, and nothing slow happens
+//! while one is held.
+//!
+//! There are many shards, so that a sweep or an export, which hold one at a time, never make an announce wait for long.
+
+mod displace;
+mod heavy_peers;
+mod trim;
+mod usage;
+
+use std::sync::{Mutex, PoisonError};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::{Entry, OccupiedEntry};
+use foldhash::fast::RandomState;
+
+use super::Swarm;
+use super::occupancy::{Export, Occupancy};
+use super::stored::StoredSwarm;
+use super::upsert::{AnnounceEffect, Rules};
+use crate::metrics::{AnnounceOutcome, Full};
+use crate::tracker::Swept;
+use crate::tracker::announce::{Announce, PeerList, Refusal, ScrapeReply};
+use crate::tracker::id::InfoHash;
+use crate::tracker::peers::owner::StoredId;
+use displace::Newcomer;
+use heavy_peers::HeavyPeers;
+use usage::Usage;
+
+/// A power of two. With a million torrents, a shard has a thousand.
+const SHARDS: usize = 1024;
+
+/// Freed torrents that are remembered at most for the next snapshot; beyond that it is told of all torrents it has.
+const MAX_FREED: usize = 4_000_000;
+
+/// Of so many refreshed peers in 256 the sample of heavy ones is told.
+const SAMPLED_OF_256: u8 = 16;
+
+/// Whether a place is looked for within the bounds, or has been made already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Bounded,
+    Held,
+}
+
+/// The swarms, how full they are, and some of their heaviest peers.
+#[derive(Debug)]
+pub(crate) struct Swarms<I: StoredId> {
+    map: DashMap<InfoHash, Swarm<I>, RandomState>,
+    pub usage: Usage,
+    heavy_peers: HeavyPeers,
+    /// Torrents that were freed since [`Swarms::freed`] was last called.
+    freed: Mutex<Vec<InfoHash>>,
+}
+
+/// The torrent, when a database may have it.
+fn exported<I: StoredId>(hash: &InfoHash, swarm: &Swarm<I>) -> Option<InfoHash> {
+    (swarm.export != Export::Never).then_some(*hash)
+}
+
+impl<I: StoredId> Swarms<I> {
+    pub(crate) fn new() -> Swarms<I> {
+        Swarms {
+            map: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
+            usage: Usage::default(),
+            heavy_peers: HeavyPeers::new(),
+            freed: Mutex::default(),
+        }
+    }
+
+    /// Answers an announce: one map access, unless it comes at a bound of the whole tracker. `admit` is asked under the shard's
+    /// lock. What has become of it is written where it stays: it is too large to be handed on.
+    ///
+    /// # Errors
+    /// What `admit` says; nothing has changed then.
+    pub(crate) fn announce(
+        &self,
+        announce: &Announce,
+        rules: &Rules<'_>,
+        admit: &impl Fn() -> Result<(), Refusal>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+        effect: &mut AnnounceEffect,
+    ) -> Result<(), Refusal> {
+        self.meet(announce, rules, admit, Room::Bounded, rng, list, effect)?;
+        let bound = match effect.outcome {
+            AnnounceOutcome::FullPeers => Full::Peers,
+            AnnounceOutcome::FullTorrents => Full::Torrents,
+            outcome @ (AnnounceOutcome::Joined
+            | AnnounceOutcome::Left
+            | AnnounceOutcome::Refreshed)
+                if self.usage.is_crowded(rules.settings) =>
+            {
+                if outcome != AnnounceOutcome::Refreshed || rng.u8(..) < SAMPLED_OF_256 {
+                    self.sample(announce, outcome, rules, rng);
+                }
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        if announce.is_reported {
+            return Ok(());
+        }
+        let newcomer = Newcomer {
+            announce,
+            rules,
+            bound,
+        };
+        self.displace(&newcomer, admit, rng, list, effect)
+    }
+
+    /// The one map access of an announce. Part of [`Swarms::announce`], which nearly every announce goes through.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "as of what it is a part of")]
+    fn meet(
+        &self,
+        announce: &Announce,
+        rules: &Rules<'_>,
+        admit: &impl Fn() -> Result<(), Refusal>,
+        room: Room,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+        effect: &mut AnnounceEffect,
+    ) -> Result<(), Refusal> {
+        let settings = rules.settings;
+        let entry = self.map.entry(announce.info_hash);
+        admit()?;
+        let has_room = |is_living: bool| match room {
+            Room::Held => Ok(()),
+            Room::Bounded => self.usage.has_room(is_living, settings),
+        };
+        match entry {
+            Entry::Occupied(mut entry) => {
+                let swarm = entry.get_mut();
+                let (before, charge) = (swarm.len(), swarm.charge);
+                swarm.refresh(rules);
+                *effect = swarm.announce(announce, rules, has_room, rng, list);
+                let after = swarm.len();
+                if after == 0 || after != before {
+                    self.leave_behind(entry, Occupancy::of(before, charge), rules);
+                }
+            }
+            Entry::Vacant(entry) => {
+                let mut swarm = Swarm::new(rules);
+                *effect = swarm.announce(announce, rules, has_room, rng, list);
+                // Only an announce that stores a peer makes a torrent.
+                if effect.outcome == AnnounceOutcome::Joined {
+                    self.usage
+                        .settle(Occupancy::Absent, swarm.occupancy(), rules.address_counts);
+                    entry.insert(swarm);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the totals in line with a torrent that has changed, and frees it when nobody needs it. Returns what it counts as.
+    fn leave_behind(
+        &self,
+        entry: OccupiedEntry<'_, InfoHash, Swarm<I>>,
+        before: Occupancy,
+        rules: &Rules<'_>,
+    ) -> Occupancy {
+        let swarm = entry.get();
+        let (settings, charge) = (rules.settings, swarm.charge);
+        let is_kept = swarm.len() > 0
+            || (swarm.downloaded > 0
+                && self.usage.may_idle(charge, rules.address_counts, settings));
+        let after = if is_kept {
+            swarm.occupancy()
+        } else {
+            Occupancy::Absent
+        };
+        self.usage.settle(before, after, rules.address_counts);
+        if !is_kept {
+            let (hash, swarm) = entry.remove_entry();
+            self.remember_freed(exported(&hash, &swarm));
+        }
+        after
+    }
+
+    /// Changes a torrent, when it is there; returns what it counted as before and after. What is done must be quick.
+    fn change(
+        &self,
+        hash: &InfoHash,
+        rules: &Rules<'_>,
+        change: impl FnOnce(&mut Swarm<I>),
+    ) -> [Occupancy; 2] {
+        let Entry::Occupied(mut entry) = self.map.entry(*hash) else {
+            return [Occupancy::Absent; 2];
+        };
+        let swarm = entry.get_mut();
+        let before = swarm.occupancy();
+        swarm.refresh(rules);
+        change(swarm);
+        [before, self.leave_behind(entry, before, rules)]
+    }
+
+    /// Exact counts of one torrent; zeros for an unknown one.
+    pub(crate) fn scrape(&self, hash: &InfoHash, rules: &Rules<'_>) -> ScrapeReply {
+        {
+            let Some(swarm) = self.map.get(hash) else {
+                return ScrapeReply::default();
+            };
+            if !swarm.is_stale(rules) {
+                return swarm.counts();
+            }
+        }
+        let Some(mut swarm) = self.map.get_mut(hash) else {
+            return ScrapeReply::default();
+        };
+        let before = swarm.occupancy();
+        swarm.refresh(rules);
+        self.usage
+            .settle(before, swarm.occupancy(), rules.address_counts);
+        swarm.counts()
+    }
+
+    /// Buries the dead and frees torrents that nobody needs, holding one shard at a time.
+    pub(crate) fn sweep(&self, rules: &Rules<'_>) -> Swept {
+        let mut swept = Swept::default();
+        let mut freed = Vec::new();
+        let keep = rules.settings.keep_downloaded;
+        let mut rng = fastrand::Rng::with_seed(rules.now.raw().into());
+        self.map.retain(|hash, swarm| {
+            let before = swarm.occupancy();
+            swept.expired_peers += swarm.refresh(rules) as u64;
+            let is_kept = swarm.len() > 0
+                || (swarm.downloaded > 0 && rules.now.since(swarm.last_used()) < keep);
+            let after = if is_kept {
+                swarm.occupancy()
+            } else {
+                Occupancy::Absent
+            };
+            self.usage.settle(before, after, rules.address_counts);
+            self.sample_of(hash, swarm, rules, &mut rng);
+            if !is_kept {
+                swept.freed_torrents += 1;
+                freed.extend(exported(hash, swarm));
+            }
+            is_kept
+        });
+        self.remember_freed(freed);
+        swept.freed_torrents += self.trim(rules);
+        swept
+    }
+
+    /// Frees a torrent that has no peers. Returns whether it did.
+    fn free_idle(&self, hash: &InfoHash, rules: &Rules<'_>) -> bool {
+        let gone = self.map.remove_if(hash, |_, swarm| swarm.len() == 0);
+        let Some((hash, swarm)) = gone else {
+            return false;
+        };
+        let (before, after) = (swarm.occupancy(), Occupancy::Absent);
+        self.usage.settle(before, after, rules.address_counts);
+        self.remember_freed(exported(&hash, &swarm));
+        true
+    }
+
+    pub(super) fn remember_freed(&self, hashes: impl IntoIterator<Item = InfoHash>) {
+        let mut hashes = hashes.into_iter().peekable();
+        if hashes.peek().is_none() {
+            return;
+        }
+        let mut all = self.freed.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MAX_FREED.saturating_sub(all.len());
+        all.extend(hashes.take(room));
+    }
+
+    pub(super) fn freed(&self) -> Vec<InfoHash> {
+        std::mem::take(&mut *self.freed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Removes peers and torrents that are blocked.
+    pub(crate) fn remove_where(
+        &self,
+        rules: &Rules<'_>,
+        is_hash_gone: impl Fn(&InfoHash) -> bool,
+        is_ip_gone: impl Fn(std::net::IpAddr) -> bool,
+    ) -> usize {
+        let mut removed = 0;
+        let mut freed = Vec::new();
+        self.map.retain(|hash, swarm| {
+            let is_gone = is_hash_gone(hash);
+            let before = swarm.occupancy();
+            removed += swarm.remove_where(rules, |ip| is_gone || is_ip_gone(ip));
+            let after = if is_gone {
+                Occupancy::Absent
+            } else {
+                swarm.occupancy()
+            };
+            self.usage.settle(before, after, rules.address_counts);
+            if is_gone {
+                freed.extend(exported(hash, swarm));
+            }
+            !is_gone
+        });
+        self.remember_freed(freed);
+        removed
+    }
+
+    pub(super) fn changed(&self) -> Vec<InfoHash> {
+        self.map
+            .iter()
+            .filter(|entry| entry.value().is_changed())
+            .map(|entry| *entry.key())
+            .collect()
+    }
+
+    pub(super) fn export(&self, hash: &InfoHash, rules: &Rules<'_>) -> Option<StoredSwarm> {
+        let mut swarm = self.map.get_mut(hash)?;
+        swarm.export = Export::Same;
+        Some(StoredSwarm {
+            info_hash: *hash,
+            downloaded: swarm.downloaded,
+            last_used: if swarm.len() == 0 {
+                swarm.last_used()
+            } else {
+                rules.now
+            },
+            peers: swarm.export(rules.horizon()),
+        })
+    }
+
+    pub(super) fn mark_changed(&self, hashes: &[InfoHash]) {
+        for hash in hashes {
+            if let Some(mut swarm) = self.map.get_mut(hash) {
+                swarm.touch();
+            }
+        }
+    }
+
+    pub(super) fn mark_all_changed(&self) {
+        self.map.iter_mut().for_each(|mut swarm| swarm.touch());
+    }
+
+    /// Puts a swarm in that is not there; within the bounds on peers the first of its peers are taken.
+    pub(super) fn restore(&self, stored: &StoredSwarm, rules: &Rules<'_>) -> usize {
+        let (room, torrents) = self.usage.room(rules.settings);
+        let in_swarm = match rules.settings.max_peers_per_torrent {
+            0 => usize::MAX,
+            bound => bound as usize,
+        };
+        let room = if torrents > 0 { room.min(in_swarm) } else { 0 };
+        let peers = stored.peers.get(..room).unwrap_or(&stored.peers);
+        let may_idle = stored.downloaded > 0 && !self.usage.has_surplus(rules.settings);
+        if peers.is_empty() && !may_idle {
+            return 0;
+        }
+        let Entry::Vacant(entry) = self.map.entry(stored.info_hash) else {
+            return 0;
+        };
+        let swarm = Swarm::restore(peers, stored.downloaded, stored.last_used, rules);
+        self.usage
+            .settle(Occupancy::Absent, swarm.occupancy(), rules.address_counts);
+        let restored = swarm.len();
+        let mut rng = fastrand::Rng::with_seed(restored as u64 ^ self.peers());
+        self.sample_of(&stored.info_hash, &swarm, rules, &mut rng);
+        drop(entry.insert(swarm));
+        restored
+    }
+
+    /// Hands every swarm to `each`, holding one shard at a time; `each` must be quick.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&InfoHash, &Swarm<I>)) {
+        self.map
+            .iter()
+            .for_each(|entry| each(entry.key(), entry.value()));
+    }
+
+    /// Hands one swarm to `each`, under its shard's lock.
+    pub(crate) fn visit_one<T>(
+        &self,
+        hash: &InfoHash,
+        each: impl FnOnce(&Swarm<I>) -> T,
+    ) -> Option<T> {
+        self.map.get(hash).map(|entry| each(entry.value()))
+    }
+
+    /// Places every peer anew after a change of zones, shard by shard.
+    pub(crate) fn refresh(&self, rules: &Rules<'_>) {
+        for mut swarm in self.map.iter_mut() {
+            let before = swarm.occupancy();
+            swarm.refresh(rules);
+            self.usage
+                .settle(before, swarm.occupancy(), rules.address_counts);
+        }
+    }
+
+    pub(crate) fn peers(&self) -> u64 {
+        self.usage.peers()
+    }
+}

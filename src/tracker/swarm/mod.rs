@@ -1,0 +1,331 @@
+//! One torrent's peers of both families: join, refresh, leave, expire, count, choose. It is touched under its shard's lock
+//! only, and nothing in it waits.
+
+mod alternate_addresses;
+pub(super) mod dual_stack;
+mod evict;
+mod hand_out;
+mod inner_addresses;
+mod kept_counts;
+pub(super) mod map;
+mod occupancy;
+mod remove;
+mod removed;
+pub(super) mod stored;
+pub(super) mod upsert;
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::abuse::address_counts::Charge;
+use super::announce::{Announce, Event, PeerList, ScrapeReply};
+use super::peers::address::{Address, tiered};
+use super::peers::owner::StoredId;
+use super::peers::peer::State;
+use super::peers::position::Position;
+use super::peers::{Peers, Role};
+use super::select::Chosen;
+use super::zones::Zones;
+use crate::clock::Seconds;
+use crate::metrics::{AnnounceOutcome, Full};
+use crate::net::is_link_local;
+use alternate_addresses::AlternateAddresses;
+use dual_stack::DualStack;
+use kept_counts::KeptCounts;
+use occupancy::Export;
+use removed::Removed;
+use upsert::{AnnounceEffect, Change, Rules};
+
+/// What few swarms have: v6 peers, and second addresses.
+#[derive(Debug)]
+struct Extra<I: StoredId> {
+    v6: Peers<[u8; 18], I>,
+    /// Second addresses of peers (S10).
+    alternates: AlternateAddresses,
+    /// Clients with an address of each family (S14).
+    dual_stack: DualStack,
+}
+
+impl<I: StoredId> Default for Extra<I> {
+    fn default() -> Self {
+        Extra {
+            v6: Peers::default(),
+            alternates: AlternateAddresses::default(),
+            dual_stack: DualStack::default(),
+        }
+    }
+}
+
+/// One torrent.
+#[derive(Debug)]
+pub(super) struct Swarm<I: StoredId> {
+    v4: Peers<[u8; 6], I>,
+    extra: Option<Box<Extra<I>>>,
+    /// Peers that ever completed it.
+    pub downloaded: u32,
+    /// Nobody was last seen before this; without peers: when the last one was here.
+    oldest: u32,
+    paused: u32,
+    reported: u8,
+    /// Which [`Zones`] its peers were placed by.
+    revision: u16,
+    export: Export,
+    /// Who first completed it and is charged for its count while it has no peers (S5).
+    charge: Charge,
+}
+
+impl<I: StoredId> Swarm<I> {
+    fn new(rules: &Rules<'_>) -> Swarm<I> {
+        Swarm {
+            v4: Peers::default(),
+            extra: None,
+            downloaded: 0,
+            oldest: rules.now.raw(),
+            paused: 0,
+            reported: 0,
+            revision: rules.revision,
+            export: Export::Never,
+            charge: Charge::default(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.v4.len() + self.extra.as_ref().map_or(0, |extra| extra.v6.len())
+    }
+
+    /// When the last peer was here; for a swarm without peers.
+    fn last_used(&self) -> Seconds {
+        Seconds::from_raw(self.oldest)
+    }
+
+    /// The counts, exact once [`Swarm::refresh`] has been called with the same time.
+    fn counts(&self) -> ScrapeReply {
+        let [mut leechers, mut seeders] = self.v4.counts();
+        if let Some(extra) = &self.extra {
+            let [more_leechers, more_seeders] = extra.v6.counts();
+            leechers += more_leechers;
+            seeders += more_seeders;
+        }
+        let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        let (leechers, seeders) = (number(leechers), number(seeders));
+        let counts = ScrapeReply {
+            complete: seeders.saturating_sub(self.paused),
+            incomplete: leechers.saturating_add(self.paused),
+            downloaded: self.downloaded,
+            downloaders: leechers,
+        };
+        match &self.extra {
+            Some(extra) => extra.dual_stack.correct(counts),
+            None => counts,
+        }
+    }
+
+    /// Whether [`Swarm::refresh`] would change anything.
+    fn is_stale(&self, rules: &Rules<'_>) -> bool {
+        self.len() > 0 && (self.oldest <= rules.horizon() || self.revision != rules.revision)
+    }
+
+    /// Buries the dead, and places everybody anew when the zones have changed. Returns how many died.
+    fn refresh(&mut self, rules: &Rules<'_>) -> usize {
+        if self.revision != rules.revision {
+            self.place_anew(rules);
+        }
+        if self.len() == 0 || self.oldest > rules.horizon() {
+            return 0;
+        }
+        let before = self.len();
+        let horizon = rules.horizon();
+        let mut removed = Removed::default();
+        self.v4.expire(horizon, &mut |peer| {
+            removed.on_removed(peer.packed_key.address(), &peer.state, rules.address_counts);
+        });
+        if let Some(extra) = &mut self.extra {
+            extra.v6.expire(horizon, &mut |peer| {
+                removed.on_removed(peer.packed_key.address(), &peer.state, rules.address_counts);
+            });
+        }
+        self.apply(KeptCounts::default(), removed.kept_counts);
+        let last_seen = removed.last_seen;
+        removed.parted.unlink(self, rules);
+        let died = before - self.len();
+        self.oldest = if self.len() == 0 {
+            last_seen
+        } else {
+            self.oldest_of_all()
+        };
+        self.tidy(rules.zones);
+        if died > 0 {
+            self.touch();
+        }
+        died
+    }
+
+    fn oldest_of_all(&self) -> u32 {
+        self.v4.oldest().min(
+            self.extra
+                .as_ref()
+                .map_or(u32::MAX, |extra| extra.v6.oldest()),
+        )
+    }
+
+    /// Drops second addresses of who has gone, and the rare part when nothing is in it.
+    fn tidy(&mut self, zones: &Zones) {
+        fn holds<A: Address, I: StoredId>(
+            peers: &Peers<A, I>,
+            address: SocketAddr,
+            zone: u32,
+        ) -> bool {
+            let packed = A::pack(address.ip(), address.port());
+            packed.is_some_and(|packed| {
+                let sort_key = A::sort_key(zone, packed.key());
+                peers.find(sort_key, Role::Leecher).is_some()
+            })
+        }
+        let Some(extra) = &mut self.extra else { return };
+        let (v4, v6) = (&self.v4, &extra.v6);
+        extra.alternates.retain(|address| {
+            let zone = tiered(zones.of(address.ip()), address.ip());
+            holds(v4, address, zone) || holds(v6, address, zone)
+        });
+        if extra.alternates.is_empty() && extra.v6.len() == 0 {
+            self.extra = None;
+        }
+    }
+
+    fn place_anew(&mut self, rules: &Rules<'_>) {
+        fn anew<A: Address, I: StoredId>(peers: &mut Peers<A, I>, zones: &Zones) {
+            let all = peers.drain().into_iter().map(|(role, mut peer)| {
+                peer.set_zone(tiered(zones.of(peer.ip()), peer.ip()));
+                (role, peer)
+            });
+            *peers = Peers::rebuild(all);
+        }
+        anew(&mut self.v4, rules.zones);
+        if let Some(extra) = &mut self.extra {
+            anew(&mut extra.v6, rules.zones);
+        }
+        self.revision = rules.revision;
+    }
+
+    /// Answers an announce of a peer at `packed` address; the swarm has been [refreshed](Swarm::refresh). `has_room` says
+    /// whether the tracker as a whole takes one more peer, in a torrent that has others or not.
+    #[inline]
+    fn announce(
+        &mut self,
+        announce: &Announce,
+        rules: &Rules<'_>,
+        has_room: impl FnOnce(bool) -> Result<(), AnnounceOutcome>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+    ) -> AnnounceEffect {
+        let zone = rules.zones.of(announce.ip);
+        let tiered = tiered(zone, announce.ip);
+        let has_room = |is_living| {
+            if is_link_local(announce.ip) {
+                Err(AnnounceOutcome::Passed)
+            } else {
+                has_room(is_living)
+            }
+        };
+        let mut change = self.meet(announce, rules, tiered, has_room);
+        let mut evicted = None;
+        if change.outcome == AnnounceOutcome::FullSwarm
+            && !announce.is_reported
+            && self.give_way(announce.ip, rules, rng)
+        {
+            // One for one: the tracker as a whole has no more than before.
+            change = self.meet(announce, rules, tiered, |_| Ok(()));
+            evicted = Some((Full::Swarm, 1));
+        }
+        self.account(announce, &change, rules);
+        let may_be_dual = announce.key.is_some()
+            && (change.outcome == AnnounceOutcome::Joined || self.extra.is_some());
+        if (change.is_dual || may_be_dual) && !self.link(announce, &change, rules) {
+            change = Change::nothing(AnnounceOutcome::Passed);
+        }
+        let chosen = if announce.event == Event::Stopped {
+            self.tidy(rules.zones);
+            Chosen::default()
+        } else {
+            self.hand_out(announce, rules, tiered, change.own, rng, list)
+        };
+        if let Some((role, position)) = change.own
+            && matches!(
+                change.outcome,
+                AnnounceOutcome::Joined | AnnounceOutcome::Refreshed
+            )
+        {
+            self.remember_share(announce.ip, role, position, &chosen);
+        }
+        AnnounceEffect {
+            outcome: change.outcome,
+            zone,
+            chosen,
+            gained: change.gained,
+            since: change.since,
+            evicted,
+            counts: self.counts(),
+        }
+    }
+
+    /// Brings the kept counts in line with a change.
+    fn account(&mut self, announce: &Announce, change: &Change, rules: &Rules<'_>) {
+        let now = rules.now.raw();
+        let [before, after] = change.kept_counts;
+        if before != after {
+            self.apply(after, before);
+        }
+        if change.has_completed && !(change.is_dual && self.is_uncounted(announce)) {
+            if self.downloaded == 0 {
+                self.charge = rules.address_counts.charge_of(announce.ip);
+            }
+            self.downloaded = self.downloaded.saturating_add(1);
+        }
+        match change.outcome {
+            AnnounceOutcome::Refreshed => {}
+            AnnounceOutcome::Joined => self.oldest = self.oldest.min(now),
+            AnnounceOutcome::Left if self.len() == 0 => self.oldest = now,
+            AnnounceOutcome::Left => {}
+            _ => return,
+        }
+        self.touch();
+        if change.outcome != AnnounceOutcome::Left
+            && (announce.inner_ip.is_some() || change.had_alternate)
+        {
+            self.keep_other(announce, change);
+        }
+    }
+
+    /// Keeps or forgets the announcer's second address (S10).
+    #[cold]
+    fn keep_other(&mut self, announce: &Announce, change: &Change) {
+        let extra = self.extra.get_or_insert_with(Box::default);
+        let address = SocketAddr::new(announce.ip, announce.port);
+        let is_kept = extra.alternates.keep(address, announce.inner_ip);
+        let Some((role, position)) = change.own else {
+            return;
+        };
+        if let Some(state) = self.state_mut(announce.ip, role, position) {
+            state.set_has_alternate(is_kept);
+        }
+    }
+
+    /// What is kept of the peer of the address's family at a position.
+    fn state_mut(&mut self, ip: IpAddr, role: Role, position: Position) -> Option<&mut State<I>> {
+        if ip.is_ipv4() {
+            return self.v4.state_mut(role, position);
+        }
+        let extra = self.extra.as_mut();
+        extra.and_then(|extra| extra.v6.state_mut(role, position))
+    }
+
+    /// Keeps how local the list was. Who was handed nobody keeps the neighbours of the list before.
+    fn remember_share(&mut self, ip: IpAddr, role: Role, position: Position, chosen: &Chosen) {
+        if chosen.all == 0 {
+            return;
+        }
+        if let Some(state) = self.state_mut(ip, role, position) {
+            let share = chosen.local * 255 / chosen.all;
+            state.local_share = u8::try_from(share).unwrap_or(u8::MAX);
+        }
+    }
+}

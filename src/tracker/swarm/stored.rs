@@ -1,0 +1,230 @@
+//! Swarms as they leave the core for a snapshot and come back: plain values, whole swarms at a time.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::alternate_addresses::AlternateAddresses;
+use super::occupancy::Export;
+use super::upsert::Rules;
+use super::{Extra, Swarm};
+use crate::clock::Seconds;
+use crate::net::{is_link_local, is_reachable};
+use crate::tracker::id::{InfoHash, PeerId};
+use crate::tracker::peers::address::{Address, tiered};
+use crate::tracker::peers::owner::StoredId;
+use crate::tracker::peers::peer::Peer;
+use crate::tracker::peers::{Peers, Role};
+use crate::tracker::report::census::Roles;
+use crate::tracker::zones::Zones;
+use crate::tracker::{AllSwarms, Tracker, with};
+
+/// One peer of a [`StoredSwarm`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredPeer {
+    /// Canonical address.
+    pub ip: IpAddr,
+    /// Its address inside a pair of networks, when it has one (S10).
+    pub inner_ip: Option<IpAddr>,
+    /// Never 0.
+    pub port: u16,
+    /// All zeros when ids are not kept.
+    pub id: PeerId,
+    /// Whether it has everything.
+    pub is_seeder: bool,
+    /// Whether it is a paused partial seed (BEP 21).
+    pub is_paused: bool,
+    /// Whether its address is only what somebody reported.
+    pub is_reported: bool,
+    /// Whether its `completed` has been counted.
+    pub has_completed: bool,
+    /// Bytes it said it had downloaded, in whole MiB, at most 2²⁴ − 1.
+    pub downloaded_mib: u32,
+    /// When it last announced.
+    pub last_seen: Seconds,
+}
+
+/// One torrent with its peers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSwarm {
+    /// Which.
+    pub info_hash: InfoHash,
+    /// Peers that ever completed it.
+    pub downloaded: u32,
+    /// When it last had a peer; matters only while `peers` is empty.
+    pub last_used: Seconds,
+    /// Its living peers, in no particular order.
+    pub peers: Vec<StoredPeer>,
+}
+
+impl<I: StoredId> Swarm<I> {
+    /// The living peers as plain values.
+    pub(crate) fn export(&self, horizon: u32) -> Vec<StoredPeer> {
+        let mut stored = Vec::with_capacity(self.len());
+        self.for_each(|peer| {
+            if peer.last_seen.raw() > horizon {
+                stored.push(peer);
+            }
+        });
+        stored
+    }
+
+    /// Its living peers. Looks at each only when somebody may have died.
+    pub(crate) fn roles(&self, horizon: u32) -> Roles {
+        let mut roles = Roles::default();
+        if self.oldest > horizon {
+            let counts = self.counts();
+            (roles.seeders, roles.leechers) = (counts.complete.into(), counts.incomplete.into());
+        } else {
+            self.for_each(|peer| {
+                if peer.last_seen.raw() > horizon {
+                    roles.count(peer.is_seeder);
+                }
+            });
+        }
+        roles
+    }
+
+    /// Hands every stored peer to `each`, living or not.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(StoredPeer)) {
+        fn store<A: Address, I: StoredId>(
+            role: Role,
+            peer: &Peer<A, I>,
+            alternates: Option<&AlternateAddresses>,
+        ) -> StoredPeer {
+            let state = &peer.state;
+            let address = SocketAddr::new(peer.ip(), peer.packed_key.address().port());
+            StoredPeer {
+                ip: address.ip(),
+                inner_ip: alternates
+                    .filter(|_| state.has_alternate())
+                    .and_then(|alternates| alternates.of(address)),
+                port: address.port(),
+                id: state.id.given().unwrap_or(PeerId([0; 20])),
+                is_seeder: role == Role::Seeder && !state.is_paused(),
+                is_paused: state.is_paused(),
+                is_reported: state.is_reported(),
+                has_completed: state.has_completed(),
+                downloaded_mib: state.downloaded_mib(),
+                last_seen: state.seen(),
+            }
+        }
+        let alternates = self.extra.as_ref().map(|extra| &extra.alternates);
+        self.v4
+            .iter()
+            .for_each(|(role, peer)| each(store(role, &peer, alternates)));
+        if let Some(extra) = &self.extra {
+            extra
+                .v6
+                .iter()
+                .for_each(|(role, peer)| each(store(role, &peer, alternates)));
+        }
+    }
+
+    /// Makes a swarm of peers that are alive and within the bounds.
+    pub(super) fn restore(
+        peers: &[StoredPeer],
+        downloaded: u32,
+        last_used: Seconds,
+        rules: &Rules<'_>,
+    ) -> Swarm<I> {
+        fn packed<A: Address, I: StoredId>(
+            peer: &StoredPeer,
+            zones: &Zones,
+        ) -> Option<(Role, Peer<A, I>)> {
+            let address = A::pack(peer.ip, peer.port)?;
+            let zone = tiered(zones.of(peer.ip), peer.ip);
+            let mut new = Peer::new(address, peer.id, zone, peer.last_seen);
+            new.state.set_paused(peer.is_paused);
+            new.state.set_reported(peer.is_reported);
+            new.state.set_completed(peer.has_completed);
+            new.state.set_downloaded_mib(peer.downloaded_mib);
+            new.state.set_has_alternate(peer.inner_ip.is_some());
+            Some((
+                if peer.is_seeder || peer.is_paused {
+                    Role::Seeder
+                } else {
+                    Role::Leecher
+                },
+                new,
+            ))
+        }
+        let mut swarm = Swarm::new(rules);
+        swarm.downloaded = downloaded;
+        swarm.export = Export::Same;
+        swarm.v4 = Peers::rebuild(peers.iter().filter_map(|peer| packed(peer, rules.zones)));
+        let alternates = peers
+            .iter()
+            .filter_map(|peer| Some((SocketAddr::new(peer.ip, peer.port), peer.inner_ip?)));
+        let alternates = AlternateAddresses::new(alternates);
+        let v6 = Peers::rebuild(peers.iter().filter_map(|peer| packed(peer, rules.zones)));
+        if v6.len() > 0 || !alternates.is_empty() {
+            swarm.extra = Some(Box::new(Extra {
+                v6,
+                alternates,
+                ..Extra::default()
+            }));
+        }
+        swarm.oldest = if swarm.len() == 0 {
+            last_used.raw()
+        } else {
+            swarm.oldest_of_all()
+        };
+        let (mut paused, mut reported) = (0, 0_u8);
+        swarm.for_each(|peer| {
+            paused += u32::from(peer.is_paused);
+            reported = reported.saturating_add(peer.is_reported.into());
+            rules.address_counts.add(peer.ip);
+        });
+        (swarm.paused, swarm.reported) = (paused, reported);
+        swarm
+    }
+}
+
+impl Tracker {
+    /// The torrents that changed since they were last [exported](Tracker::export); in no order.
+    pub fn changed(&self) -> Vec<InfoHash> {
+        with!(self, swarms => swarms.changed())
+    }
+
+    /// The torrents that were freed since this was last asked; they may exist again by now.
+    pub fn freed(&self) -> Vec<InfoHash> {
+        with!(self, swarms => swarms.freed())
+    }
+
+    /// Copies one swarm's living peers under its shard's lock and marks it unchanged; `None` when it is gone.
+    pub fn export(&self, hash: &InfoHash, now: Seconds) -> Option<StoredSwarm> {
+        let policy = self.policy.load();
+        with!(self, swarms => swarms.export(hash, &self.rules(&policy, now)))
+    }
+
+    /// Marks swarms changed and torrents freed again, after a snapshot that failed.
+    pub fn mark_changed(&self, hashes: &[InfoHash], freed: &[InfoHash]) {
+        with!(self, swarms => {
+            swarms.mark_changed(hashes);
+            swarms.remember_freed(freed.to_vec());
+        });
+    }
+
+    /// Marks every swarm changed, when the database that has the unchanged ones is lost.
+    pub fn mark_all_changed(&self) {
+        with!(self, swarms => swarms.mark_all_changed());
+    }
+
+    /// Puts a swarm back; the expired, the blocked and what is over a bound are left out. Returns how many peers were stored.
+    /// May be called by several threads at once.
+    pub fn restore(&self, mut swarm: StoredSwarm, now: Seconds) -> usize {
+        let policy = self.policy.load();
+        let rules = self.rules(&policy, now);
+        if self.access.admit_torrent(&swarm.info_hash).is_err() {
+            return 0;
+        }
+        let horizon = rules.horizon();
+        swarm.peers.retain(|peer| {
+            peer.last_seen.raw() > horizon
+                && peer.port != 0
+                && is_reachable(peer.ip)
+                && !is_link_local(peer.ip)
+                && !self.access.is_blocked(peer.ip)
+        });
+        with!(self, swarms => swarms.restore(&swarm, &rules))
+    }
+}

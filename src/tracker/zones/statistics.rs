@@ -1,0 +1,292 @@
+//! What was handed out to each zone and what stayed local because of it (O11). Counters only grow; hours are kept for [`HOURS_KEPT`].
+//!
+//! Savings are an upper bound: for every re-announce, what the peer downloaded since (at most what its line could carry)
+//! times the share of local peers in the list that it had been handed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use super::Zones;
+use crate::clock::Wall;
+use crate::metrics;
+use crate::tracker::report::census::HandedOut;
+use crate::tracker::swarm::upsert::AnnounceEffect;
+
+/// Hours of savings that are kept: 30 days. Where zones are so many that this comes to more than [`HOURS_IN_ALL`], fewer are
+/// kept, but a day in any case.
+pub const HOURS_KEPT: usize = 720;
+/// Hours kept for all zones together.
+const HOURS_IN_ALL: usize = 1 << 20;
+const MIN_HOURS: usize = 24;
+
+/// Pages in all at most, at 64 bytes: with few zones every worker has pages of its own, with very many all workers share.
+const MAX_SHARDS: usize = 1 << 16;
+
+/// Counters of one zone by one worker, a cache line apart from the others.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Shard {
+    announces: AtomicU64,
+    with_local: AtomicU64,
+    with_local_seeder: AtomicU64,
+    peers: AtomicU64,
+    local_peers: AtomicU64,
+    /// In 255ths of a MiB.
+    saved: AtomicU64,
+}
+
+/// Savings per hour (hours since 1970), of one zone.
+type Hours = BTreeMap<u64, u64>;
+
+/// The counters of all zones of one edition.
+#[derive(Debug)]
+pub(crate) struct ZoneStatistics {
+    /// Zone by zone; for each, a page of every worker that has its own, and one of everybody else.
+    shards: Box<[Shard]>,
+    /// How many workers have pages of their own.
+    owners: usize,
+    /// Per path: hours in MiB, and the `saved` up to which they were counted.
+    hours: Mutex<HashMap<String, (Hours, u64)>>,
+}
+
+/// One zone's counters as they are kept across restarts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ZoneStatisticsRow {
+    /// The zone's path; empty for peers in no zone.
+    pub path: String,
+    /// What was handed out to peers of just this zone.
+    pub handed_out: HandedOut,
+    /// Savings by hour: hours since 1970, MiB.
+    pub hours: Vec<(u64, u64)>,
+}
+
+impl ZoneStatistics {
+    /// Makes an empty one for the zones, to be counted on by `workers` threads and by others.
+    pub(crate) fn new(zones: &Zones, workers: usize) -> ZoneStatistics {
+        let owners = workers.min((MAX_SHARDS / zones.len().max(1)).saturating_sub(1));
+        let shards = zones.len() * (owners + 1);
+        ZoneStatistics {
+            shards: (0..shards).map(|_| Shard::default()).collect(),
+            owners,
+            hours: Mutex::default(),
+        }
+    }
+
+    /// All pages of one zone; the last is everybody's.
+    fn shards_of(&self, zone: u32) -> &[Shard] {
+        let width = self.owners + 1;
+        let first = zone as usize * width;
+        self.shards.get(first..first + width).unwrap_or_default()
+    }
+
+    /// Takes over what was counted under other zones: what has the same path goes on, the rest is dropped.
+    pub(crate) fn restore(&self, rows: &[ZoneStatisticsRow], zones: &Zones) {
+        let mut hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in rows {
+            let zone = zones.find(&row.path);
+            let Some(shard) = zone.and_then(|zone| self.shards_of(zone).last()) else {
+                continue;
+            };
+            let from = &row.handed_out;
+            shard.announces.store(from.announces, Relaxed);
+            shard.with_local.store(from.announces_with_local, Relaxed);
+            shard
+                .with_local_seeder
+                .store(from.announces_with_local_seeder, Relaxed);
+            shard.peers.store(from.peers, Relaxed);
+            shard.local_peers.store(from.local_peers, Relaxed);
+            shard
+                .saved
+                .store(from.saved_mib.saturating_mul(255), Relaxed);
+            let kept = row.hours.iter().copied().collect();
+            hours.insert(row.path.clone(), (kept, row.handed_out.saved_mib));
+        }
+    }
+
+    /// The page of a zone that `worker` counts on, and whether nobody else does.
+    fn shard(&self, zone: u32, worker: Option<usize>) -> Option<(&Shard, bool)> {
+        let own = worker.filter(|worker| *worker < self.owners);
+        let shard = self.shards_of(zone).get(own.unwrap_or(self.owners))?;
+        Some((shard, own.is_some()))
+    }
+
+    /// Counts an announce that was answered with a list for its zone.
+    pub(crate) fn note_list(&self, effect: &AnnounceEffect, worker: Option<usize>) {
+        let Some((shard, is_own)) = self.shard(effect.zone, worker) else {
+            return;
+        };
+        let add = |counter, amount| metrics::add(counter, amount, is_own);
+        let chosen = &effect.chosen;
+        add(&shard.announces, 1);
+        if chosen.has_local_seeder || chosen.has_local_leecher {
+            add(&shard.with_local, 1);
+        }
+        if chosen.has_local_seeder {
+            add(&shard.with_local_seeder, 1);
+        }
+        if chosen.all > 0 {
+            add(&shard.peers, chosen.all as u64);
+            add(&shard.local_peers, chosen.local as u64);
+        }
+    }
+
+    /// Counts what an announcer saved since it announced before. `line_mib` is what a line carries in a second.
+    pub(crate) fn note_savings(
+        &self,
+        effect: &AnnounceEffect,
+        line_mib: u32,
+        worker: Option<usize>,
+    ) {
+        let (gained, share) = effect.gained;
+        if gained > 0 && share > 0 {
+            let carried = u64::from(gained).min(u64::from(effect.since) * u64::from(line_mib));
+            if let Some((shard, is_own)) = self.shard(effect.zone, worker) {
+                metrics::add(&shard.saved, carried * u64::from(share), is_own);
+            }
+        }
+    }
+
+    /// What was handed out to peers of just this zone.
+    pub(crate) fn of(&self, zone: u32) -> HandedOut {
+        let shards = self.shards_of(zone);
+        let sum = |counter: fn(&Shard) -> &AtomicU64| {
+            let all = shards.iter().map(|shard| counter(shard).load(Relaxed));
+            all.sum::<u64>()
+        };
+        HandedOut {
+            announces: sum(|shard| &shard.announces),
+            announces_with_local: sum(|shard| &shard.with_local),
+            announces_with_local_seeder: sum(|shard| &shard.with_local_seeder),
+            peers: sum(|shard| &shard.peers),
+            local_peers: sum(|shard| &shard.local_peers),
+            saved_mib: sum(|shard| &shard.saved) / 255,
+        }
+    }
+
+    /// Books what was saved since the last call under the hour of `now`.
+    pub(crate) fn close_hour(&self, zones: &Zones, now: Wall) {
+        let hour = now.0 / 3600;
+        let most = (HOURS_IN_ALL / zones.len().max(1)).clamp(MIN_HOURS, HOURS_KEPT);
+        let mut hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
+        for zone in zones.numbers() {
+            let saved = self.of(zone).saved_mib;
+            if saved == 0 {
+                continue;
+            }
+            let (kept, counted) = hours.entry(zones.path(zone).to_owned()).or_default();
+            let more = saved.saturating_sub(*counted);
+            *counted = saved;
+            if more > 0 {
+                *kept.entry(hour).or_default() += more;
+            }
+            while kept.len() > most {
+                kept.pop_first();
+            }
+        }
+    }
+
+    /// What was saved in some zones together, by hour: hours since 1970, MiB. What is not booked yet is left out.
+    pub(crate) fn savings(&self, zones: &Zones, numbers: RangeInclusive<u32>) -> Vec<(u64, u64)> {
+        let hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = Hours::new();
+        for zone in numbers {
+            let kept = hours.get(zones.path(zone)).map(|(kept, _)| kept);
+            for (hour, mib) in kept.into_iter().flatten() {
+                *sums.entry(*hour).or_default() += mib;
+            }
+        }
+        sums.into_iter().collect()
+    }
+
+    /// All zones that have counted anything.
+    pub(crate) fn rows(&self, zones: &Zones) -> Vec<ZoneStatisticsRow> {
+        let hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = zones.numbers().map(|zone| {
+            let path = zones.path(zone).to_owned();
+            let kept = hours
+                .get(&path)
+                .map(|(kept, _)| kept.iter().map(|(hour, mib)| (*hour, *mib)).collect());
+            ZoneStatisticsRow {
+                path,
+                handed_out: self.of(zone),
+                hours: kept.unwrap_or_default(),
+            }
+        });
+        rows.filter(|row| row.handed_out != HandedOut::default())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ZoneRule;
+    use super::*;
+    use crate::metrics::AnnounceOutcome;
+    use crate::tracker::select::Chosen;
+
+    fn zones(count: usize) -> Zones {
+        let rules = (0..count).map(|zone| ZoneRule {
+            path: format!("zone-{zone}"),
+            ..ZoneRule::default()
+        });
+        Zones::new(&rules.collect::<Vec<_>>(), &[]).unwrap()
+    }
+
+    fn effect(zone: u32) -> AnnounceEffect {
+        AnnounceEffect {
+            outcome: AnnounceOutcome::Refreshed,
+            zone,
+            chosen: Chosen {
+                all: 10,
+                local: 4,
+                has_local_leecher: true,
+                ..Chosen::default()
+            },
+            // Two fifths of 1 MiB: no page holds a whole one.
+            gained: (1, 102),
+            since: 1,
+            ..AnnounceEffect::nothing()
+        }
+    }
+
+    /// O11
+    #[test]
+    fn what_all_workers_counted_is_added_up() {
+        let zones = zones(3);
+        let zone_statistics = ZoneStatistics::new(&zones, 2);
+        for worker in [Some(0), Some(1), Some(1), Some(2), None] {
+            zone_statistics.note_list(&effect(2), worker);
+            zone_statistics.note_savings(&effect(2), 125, worker);
+        }
+        let counted = HandedOut {
+            announces: 5,
+            announces_with_local: 5,
+            announces_with_local_seeder: 0,
+            peers: 50,
+            local_peers: 20,
+            saved_mib: 2,
+        };
+        assert_eq!(zone_statistics.of(2), counted);
+        assert_eq!(zone_statistics.of(1), HandedOut::default());
+        assert_eq!(zone_statistics.of(9), HandedOut::default());
+        // Carried over to the statistics of other threads, and counted on there.
+        let after = ZoneStatistics::new(&zones, 1);
+        after.restore(&zone_statistics.rows(&zones), &zones);
+        assert_eq!(after.of(2), counted);
+        after.note_list(&effect(2), Some(0));
+        assert_eq!(after.of(2).announces, 6);
+    }
+
+    #[test]
+    fn workers_share_pages_where_zones_are_very_many() {
+        let many = zones(MAX_SHARDS);
+        let zone_statistics = ZoneStatistics::new(&many, 64);
+        assert_eq!(zone_statistics.shards.len(), many.len());
+        zone_statistics.note_list(&effect(7), Some(3));
+        assert_eq!(zone_statistics.of(7).announces, 1);
+        let some = ZoneStatistics::new(&zones(5_000), 64);
+        assert!((5_000..=MAX_SHARDS).contains(&some.shards.len()));
+    }
+}

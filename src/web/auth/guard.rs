@@ -1,0 +1,266 @@
+//! What stands before the pages: who may ask for a path, by the class of the row that the router found, and the headers that
+//! keep a browser from being used against its owner.
+
+use actix_session::SessionExt;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName,
+    HeaderValue, ORIGIN, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
+
+use super::form;
+use crate::net::hosts::Browser;
+use crate::web::view::page::{CSRF, plain, redirect};
+use crate::web::{State, client};
+
+/// No script or style but our own files, no foreign host, no frame around a page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// A view of a page counts as use of the session at most this often, in seconds.
+const TOUCH_EVERY: u64 = 60;
+
+/// Who may ask for a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody, to read.
+    Open,
+    /// Admin networks, under a name of ours, to read.
+    Admins,
+    /// Everybody; what is sent there needs the token of the form.
+    Login,
+    /// Who has logged in; what is sent there needs the token of the session.
+    Page,
+    /// Who has a token of the API; to read, who has logged in as well.
+    Api,
+}
+
+/// Stands before every path: lets through whom its class admits; everybody else is sent to the login (pages) or refused.
+/// A form's token is looked at here, so that no handler can forget it.
+pub(crate) async fn admit(
+    access: Access,
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    if let Some(refusal) = refusal(access, request.request()) {
+        return Ok(request.into_response(refusal));
+    }
+    let takes_forms = matches!(access, Access::Login | Access::Page);
+    if takes_forms
+        && !is_reading(request.request())
+        && let Err(error) = form::admit(&mut request).await
+    {
+        return Ok(request.into_response(error.error_response()));
+    }
+    next.call(request)
+        .await
+        .map(ServiceResponse::map_into_boxed_body)
+}
+
+fn is_reading(request: &HttpRequest) -> bool {
+    [Method::GET, Method::HEAD].contains(request.method())
+}
+
+fn refusal(access: Access, request: &HttpRequest) -> Option<HttpResponse> {
+    let Some(state) = request.app_data::<Data<State>>() else {
+        return Some(plain(StatusCode::INTERNAL_SERVER_ERROR, "no state"));
+    };
+    // No page of another site can send one.
+    if access == Access::Api && bearer(request).is_some_and(|token| state.tokens.admit(token)) {
+        return None;
+    }
+    let may_be_linked = matches!(access, Access::Open | Access::Login | Access::Page);
+    if is_foreign(request.headers()) && !(may_be_linked && is_navigation(request)) {
+        return Some(plain(StatusCode::FORBIDDEN, "cross-site request"));
+    }
+    match access {
+        Access::Open | Access::Login => None,
+        Access::Admins if client::is_admin(state, request) => None,
+        Access::Admins => Some(plain(
+            StatusCode::FORBIDDEN,
+            "for admin networks only, and under an address, localhost or a name in host_names",
+        )),
+        Access::Page if is_logged_in(request) => {
+            touch(state, request);
+            None
+        }
+        Access::Page => Some(redirect("/login")),
+        // A page may read the API; changing things through it takes a token, which no other site's form can send.
+        Access::Api if is_logged_in(request) && is_reading(request) => None,
+        Access::Api => Some(unauthorised()),
+    }
+}
+
+/// Whether somebody has logged in with this session.
+pub(crate) fn is_logged_in(request: &HttpRequest) -> bool {
+    request.get_session().contains_key(CSRF)
+}
+
+fn unauthorised() -> HttpResponse {
+    HttpResponse::Unauthorized()
+        .insert_header(("WWW-Authenticate", "Bearer"))
+        .json(serde_json::json!({ "error": "a token is needed" }))
+}
+
+fn bearer(request: &HttpRequest) -> Option<&str> {
+    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
+}
+
+/// Counts a view of a page as use of its session. Figures that a page fetches by itself do not come here, or a forgotten tab
+/// would keep its session alive.
+fn touch(state: &State, request: &HttpRequest) {
+    const SEEN: &str = "seen";
+    let session = request.get_session();
+    let now = state.clock.elapsed().as_secs();
+    let seen: u64 = session.get(SEEN).ok().flatten().unwrap_or(0);
+    if now.saturating_sub(seen) >= TOUCH_EVERY && session.insert(SEEN, now).is_err() {
+        log::warn!("a session cannot be written");
+    }
+}
+
+/// Whether a browser says that somebody followed a link here: it shows the page and no other site sees it.
+fn is_navigation(request: &HttpRequest) -> bool {
+    let says = |name: &str, word: &str| {
+        let value = request.headers().get(name);
+        value.is_some_and(|value| value.as_bytes() == word.as_bytes())
+    };
+    request.method() == Method::GET
+        && says("sec-fetch-mode", "navigate")
+        && says("sec-fetch-dest", "document")
+}
+
+/// Whether a browser says that another site sent this. `Sec-Fetch-Site` exists under TLS and on loopback only; elsewhere
+/// `Origin` has to name our own host.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
+    let fields = headers.iter();
+    let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    if let Some(is_foreign) = Browser::of(fields).names_other_site() {
+        return is_foreign;
+    }
+    let Some(origin) = text(ORIGIN) else {
+        return false;
+    };
+    let host = text(HOST).unwrap_or_default();
+    let named = origin
+        .strip_prefix("http://")
+        .or_else(|| origin.strip_prefix("https://"));
+    named.is_none_or(|named| !named.eq_ignore_ascii_case(host))
+}
+
+/// Adds the protecting headers to every reply, `no-store` where nothing else is said, and `Secure` to cookies under TLS.
+pub(crate) async fn protect(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let is_secure = request
+        .app_data::<Data<State>>()
+        .is_some_and(|state| client::is_secure(state, request.request()));
+    let mut reply = next.call(request).await?.map_into_boxed_body();
+    let headers = reply.headers_mut();
+    harden(headers);
+    if is_secure {
+        let cookies: Vec<HeaderValue> = headers.remove(SET_COOKIE).collect();
+        for cookie in cookies {
+            let mut text = cookie.as_bytes().to_vec();
+            text.extend_from_slice(b"; Secure");
+            headers.append(SET_COOKIE, HeaderValue::from_bytes(&text)?);
+        }
+    }
+    Ok(reply)
+}
+
+/// The protecting headers.
+pub(crate) fn harden(headers: &mut HeaderMap) {
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // `no-referrer` would make browsers send `Origin: null` with our own forms.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    fn is_foreign_with(headers: &[(&str, &str)]) -> bool {
+        let mut request = TestRequest::post().insert_header(("Host", "tracker.isp:8080"));
+        for header in headers {
+            request = request.insert_header(*header);
+        }
+        is_foreign(request.to_http_request().headers())
+    }
+
+    /// W3
+    #[test]
+    fn requests_of_other_sites_are_foreign() {
+        for own in [
+            vec![],
+            vec![("Origin", "http://tracker.isp:8080")],
+            vec![("Origin", "https://TRACKER.isp:8080")],
+            vec![
+                ("Sec-Fetch-Site", "same-origin"),
+                ("Origin", "https://behind.proxy"),
+            ],
+            vec![("Sec-Fetch-Site", "none")],
+        ] {
+            assert!(!is_foreign_with(&own), "{own:?}");
+        }
+        for foreign in [
+            vec![("Origin", "null")],
+            vec![("Origin", "http://tracker.isp")],
+            vec![("Origin", "http://tracker.isp:8080.evil")],
+            vec![("Origin", "http://evil/tracker.isp:8080")],
+            vec![
+                ("Sec-Fetch-Site", "cross-site"),
+                ("Origin", "http://tracker.isp:8080"),
+            ],
+            vec![("Sec-Fetch-Site", "same-site")],
+            vec![("Sec-Fetch-Site", "")],
+        ] {
+            assert!(is_foreign_with(&foreign), "{foreign:?}");
+        }
+    }
+
+    fn is_navigation_with(method: Method, headers: &[(&str, &str)]) -> bool {
+        let request = TestRequest::with_uri("/stat").method(method);
+        let request = headers
+            .iter()
+            .fold(request, |request, header| request.insert_header(*header));
+        is_navigation(&request.to_http_request())
+    }
+
+    /// W3
+    #[test]
+    fn only_a_link_that_is_followed_is_a_navigation() {
+        let link = [
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Sec-Fetch-Dest", "document"),
+        ];
+        assert!(is_navigation_with(Method::GET, &link));
+        assert!(!is_navigation_with(Method::POST, &link));
+        assert!(!is_navigation_with(Method::GET, &[]));
+        for other in [
+            [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "iframe")],
+            [
+                ("Sec-Fetch-Mode", "no-cors"),
+                ("Sec-Fetch-Dest", "document"),
+            ],
+        ] {
+            assert!(!is_navigation_with(Method::GET, &other));
+        }
+    }
+}

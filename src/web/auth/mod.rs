@@ -1,0 +1,9 @@
+//! Who may see what: the guard before every row of the routes, sessions, passwords, tokens, and the brake on guessing.
+
+pub(super) mod form;
+pub(super) mod guard;
+pub(super) mod password;
+pub(super) mod secrets;
+pub(super) mod sessions;
+pub(super) mod throttle;
+pub(super) mod tokens;

@@ -1,0 +1,143 @@
+//! The password of the pages: hashing (argon2id, PHC strings) and looking at a try in constant time.
+
+use argon2::password_hash::{PasswordHashString, SaltString};
+use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// Passwords out of samples and manuals: they open the pages from loopback only.
+const KNOWN: [&str; 9] = [
+    "admin",
+    "password",
+    "admin123",
+    "123456",
+    "12345678",
+    "qwerty",
+    "changeme",
+    "secret",
+    "retracker",
+];
+
+/// Why a password cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// It begins as a PHC string and is none.
+    #[error("the password begins with $ but is not a PHC string of argon2")]
+    Malformed,
+    /// The system gave no randomness, or the hash cannot be computed.
+    #[error("the password cannot be hashed")]
+    Hashing,
+}
+
+/// Hashes a password with argon2id as a PHC string.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn hash(password: &str) -> Result<String, PasswordError> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|_| PasswordError::Hashing)?;
+    let salt = SaltString::encode_b64(&salt).map_err(|_| PasswordError::Hashing)?;
+    let hash = Argon2::default().hash_password(password.as_bytes(), &salt);
+    Ok(hash.map_err(|_| PasswordError::Hashing)?.to_string())
+}
+
+/// A name and a hash that a login is compared with.
+#[derive(Clone, Debug)]
+pub(crate) struct Credentials {
+    username: [u8; 32],
+    hash: PasswordHashString,
+    is_known: bool,
+    is_plain: bool,
+}
+
+impl Credentials {
+    /// Takes a PHC string as it is and hashes a plain text, so that both take equally long to look at.
+    pub(crate) fn new(username: &str, password: &str) -> Result<Credentials, PasswordError> {
+        let is_plain = !password.starts_with('$');
+        let text = if is_plain {
+            hash(password)?
+        } else {
+            password.to_owned()
+        };
+        let hash = PasswordHashString::new(&text).map_err(|_| PasswordError::Malformed)?;
+        if !hash.algorithm().as_str().starts_with("argon2") {
+            return Err(PasswordError::Malformed);
+        }
+        Ok(Credentials {
+            username: digest(username),
+            hash,
+            is_known: is_plain && KNOWN.contains(&password),
+            is_plain,
+        })
+    }
+
+    /// Whether the password stands in samples, so that it may be used from loopback only.
+    pub(crate) fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// Whether the password was given as plain text.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
+    /// Whether both are right. Takes as long for a wrong name as for a wrong password; computes a hash, so call it on a
+    /// thread that may be busy for some 50 ms.
+    pub(crate) fn admit(&self, username: &str, password: &str) -> bool {
+        let is_name_right = digest(username).ct_eq(&self.username);
+        let hash = self.hash.password_hash();
+        let verified = Argon2::default().verify_password(password.as_bytes(), &hash);
+        bool::from(is_name_right & subtle::Choice::from(u8::from(verified.is_ok())))
+    }
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hash of `gutes-wort` that is quick to compute, for tests only.
+    fn quick() -> String {
+        let params = argon2::Params::new(8, 1, 1, None).unwrap();
+        let argon = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+        let salt = SaltString::encode_b64(&[7; 16]).unwrap();
+        let hash = argon.hash_password(b"gutes-wort", &salt).unwrap();
+        hash.to_string()
+    }
+
+    /// W3
+    #[test]
+    fn only_the_right_name_with_the_right_password_is_admitted() {
+        let credentials = Credentials::new("admin", &quick()).unwrap();
+        assert!(credentials.admit("admin", "gutes-wort"));
+        assert!(!credentials.admit("admin", "gutes-Wort"));
+        assert!(!credentials.admit("Admin", "gutes-wort"));
+        assert!(!credentials.admit("", ""));
+        assert!(!credentials.is_plain() && !credentials.is_known());
+    }
+
+    #[test]
+    fn a_hash_reads_back_and_differs_from_time_to_time() {
+        let (one, other) = (hash("x").unwrap(), hash("x").unwrap());
+        assert_ne!(one, other);
+        assert!(one.starts_with("$argon2id$v=19$"));
+        assert!(Credentials::new("a", &one).unwrap().admit("a", "x"));
+    }
+
+    #[test]
+    fn what_begins_as_a_hash_and_is_none_is_refused() {
+        for text in ["$", "$argon2id$", "$2b$12$abcdefghijklmnopqrstuv", "$1$a$b"] {
+            assert!(Credentials::new("admin", text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_of_samples_are_known() {
+        let credentials = Credentials::new("admin", "password").unwrap();
+        assert!(credentials.is_known() && credentials.is_plain());
+        assert!(credentials.admit("admin", "password"));
+    }
+}

@@ -1,0 +1,75 @@
+//! What the pages reach of the other parts: closures that the composition root fills, so that this component knows
+//! nobody but the core.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::clock::Wall;
+use crate::net::client_address::Origin;
+use crate::tracker::report::census::Census;
+use crate::tracker::{Block, Target};
+
+/// An entry that the blocklist is to get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBlock {
+    /// What it blocks.
+    pub target: Target,
+    /// Why; at most 500 characters.
+    pub reason: String,
+    /// When it ends; `None` for never.
+    pub expires: Option<Wall>,
+}
+
+/// One value of the configuration as the about page shows it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ConfigurationRow {
+    /// Section of the file.
+    pub section: String,
+    /// Key in it.
+    pub key: String,
+    /// Its value; stars for a secret.
+    pub value: String,
+    /// Where it comes from: default, file, environment, command line.
+    pub origin: String,
+}
+
+/// Adds routes that belong to another component (the tracker's own) to the pages' server.
+pub type Routes = Arc<dyn Fn(&mut actix_web::web::ServiceConfig) + Send + Sync>;
+
+/// A call that may block until the disk has it, and the text of its fault.
+type Call<In, Out> = Box<dyn Fn(In) -> Result<Out, String> + Send + Sync>;
+
+/// Puts a named blob away.
+type Put = Box<dyn Fn(&str, Vec<u8>) + Send + Sync>;
+/// Finds a named blob.
+type Find = Box<dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync>;
+
+/// What the pages may ask of others. Every closure may be called from any thread; those with a `Result` may take as long as
+/// the disk does, and are called on threads that may wait.
+pub struct Backend {
+    /// Puts an entry into the blocklist; it is in force and on disk before this returns.
+    pub block: Call<NewBlock, Block>,
+    /// Takes the entry of this number out; whether there was one.
+    pub unblock: Call<i64, bool>,
+    /// Makes a snapshot.
+    pub save: Call<(), ()>,
+    /// Keeps a named blob in the snapshot database. Does not wait.
+    pub put: Put,
+    /// Reads a named blob back.
+    pub get: Find,
+    /// The census that was counted last.
+    pub census: Arc<ArcSwap<Census>>,
+    /// The rules by which a request is given its address, in force at the moment.
+    pub origin: Arc<ArcSwap<Origin>>,
+    /// Every value of the configuration, secrets hidden.
+    pub configuration: Box<dyn Fn() -> Vec<ConfigurationRow> + Send + Sync>,
+    /// Routes of other components.
+    pub routes: Vec<Routes>,
+}
+
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Doors").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,75 @@
+//! Who is at the other end of a request: the address that counts, whether it is an administrator's, and whether the way to it
+//! is encrypted.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{HOST, HeaderValue};
+
+use super::State;
+use super::server::request;
+use crate::net::client_address;
+use crate::net::client_address::{Forwarding, Origin};
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Client {
+    /// The canonical address that the request counts for. All whose address is unknown count as one, the unspecified address.
+    pub ip: IpAddr,
+    /// Whether it belongs to an admin network.
+    pub is_admin: bool,
+    /// Whether it was made on this machine, and not by a proxy on it for somebody else.
+    pub is_local: bool,
+}
+
+impl Client {
+    fn new(origin: &Origin, client: &client_address::Client) -> Client {
+        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Client {
+            ip: client.address.known().unwrap_or(unknown),
+            is_admin: origin.is_admin(client),
+            is_local: client.is_local(),
+        }
+    }
+
+    /// Who sent the bytes that begin with a whole head.
+    pub(super) fn of_bytes(origin: &Origin, socket: IpAddr, bytes: &[u8]) -> Client {
+        let fields = request::fields(bytes).into_iter();
+        let forwarding = Forwarding::of(fields.map(|(name, value)| (name.as_bytes(), value)));
+        // Places are no secrets: a person may come to the login under any name.
+        let decided = origin.decide(socket, &forwarding);
+        Client::new(origin, &decided.to_host(None, &origin.hosts))
+    }
+
+    /// Who sent the request.
+    pub(super) fn of(state: &State, request: &HttpRequest) -> Client {
+        let origin = state.backend.origin.load();
+        let (socket, headers) = (socket(request), request.headers().iter());
+        let fields = headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        let decided = origin.decide(socket, &Forwarding::of(fields));
+        origin.notice(socket, &decided, &state.metrics);
+        let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
+        Client::new(&origin, &decided.to_host(host, &origin.hosts))
+    }
+}
+
+/// The address of the socket; every connection comes with one, a test's request may not.
+fn socket(request: &HttpRequest) -> IpAddr {
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// Whether the request comes from an admin network, and under a name of ours.
+pub(super) fn is_admin(state: &State, request: &HttpRequest) -> bool {
+    Client::of(state, request).is_admin
+}
+
+/// Whether the visitor's browser speaks TLS, as a trusted proxy says it.
+pub(super) fn is_secure(state: &State, request: &HttpRequest) -> bool {
+    let origin = state.backend.origin.load();
+    let says_https = request
+        .headers()
+        .get("X-Forwarded-Proto")
+        .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
+    says_https && origin.believes(socket(request))
+}

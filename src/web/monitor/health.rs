@@ -1,0 +1,103 @@
+//! `/health` and `/ready` (O5): 503 when a part is down or snapshots fail, so that nobody finds out at the next restart.
+
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::clock::Seconds;
+use crate::metrics::Gauge;
+use crate::web::{State, client};
+
+/// A part that has given no sign of life for this many seconds is down.
+const SILENCE: u64 = 30;
+
+/// What can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fault {
+    /// The database is still being read.
+    Restoring,
+    /// The snapshot thread gives no sign of life.
+    SnapshotsSilent,
+    /// The last finished snapshot is older than three intervals.
+    SnapshotsLate,
+    /// The reaper gives no sign of life.
+    ReaperSilent,
+}
+
+impl Fault {
+    /// Its name in replies and texts.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Fault::Restoring => "restoring",
+            Fault::SnapshotsSilent => "snapshots_silent",
+            Fault::SnapshotsLate => "snapshots_late",
+            Fault::ReaperSilent => "reaper_silent",
+        }
+    }
+}
+
+/// What is wrong at the moment. A part that has never given a sign is not counted as down before its time has come.
+pub(crate) fn faults(state: &State) -> Vec<Fault> {
+    let gauge = |gauge| state.metrics.gauge(gauge);
+    let now = u64::from(state.clock.now().raw());
+    let is_silent = |alive: u64| alive != 0 && now.saturating_sub(alive) > SILENCE;
+    let mut faults = Vec::new();
+    if gauge(Gauge::Restored) == 0 {
+        faults.push(Fault::Restoring);
+    }
+    if is_silent(gauge(Gauge::SnapshotAlive)) {
+        faults.push(Fault::SnapshotsSilent);
+    }
+    let interval = state.settings.snapshot_interval.as_secs();
+    if interval > 0 {
+        let begun = u64::from(Seconds::START.raw());
+        let last = gauge(Gauge::SnapshotFinished).max(begun);
+        if now.saturating_sub(last) > 3 * interval {
+            faults.push(Fault::SnapshotsLate);
+        }
+    }
+    if is_silent(gauge(Gauge::ReaperAlive)) {
+        faults.push(Fault::ReaperSilent);
+    }
+    faults
+}
+
+/// Whether the process is alive and all of its parts are.
+pub(crate) async fn health(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    reply(&state, &request, false)
+}
+
+/// Whether everything is restored, and snapshots succeed.
+pub(crate) async fn ready(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    reply(&state, &request, true)
+}
+
+fn reply(state: &State, request: &HttpRequest, asks_ready: bool) -> HttpResponse {
+    let (is_good, body) = report(state, asks_ready, client::is_admin(state, request));
+    let mut reply = HttpResponse::build(if is_good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    });
+    reply.content_type("application/json").body(body)
+}
+
+/// Whether all is well, and the words for it, in JSON: to an admin with what is wrong and what to do. Neither waits nor
+/// depends on the pages' thread.
+pub(crate) fn report(state: &State, asks_ready: bool, is_admin: bool) -> (bool, String) {
+    let mut faults = faults(state);
+    faults.retain(|fault| asks_ready || *fault != Fault::Restoring);
+    let is_good = faults.is_empty();
+    let status = if is_good { "ok" } else { "fault" };
+    let text = |fault: &Fault| state.templates.english(&format!("fault_{}", fault.name()));
+    let texts: Vec<_> = faults.iter().map(text).collect();
+    let told = match (is_admin, is_good) {
+        (false, _) => serde_json::json!({ "status": status }),
+        (true, true) => serde_json::json!({ "status": status, "faults": faults }),
+        (true, false) => {
+            serde_json::json!({ "status": status, "faults": faults, "texts": texts })
+        }
+    };
+    (is_good, told.to_string())
+}

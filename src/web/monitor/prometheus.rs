@@ -1,0 +1,407 @@
+//! `/metrics` (O4): Prometheus text 0.0.4. One prefix, base units, and no label made of input but the names of zones, which
+//! are configured and bounded.
+
+use std::cmp::Reverse;
+use std::fmt::Display;
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+
+use super::health;
+use crate::metrics::{
+    Action, AnnounceEvent, AnnounceOutcome, Failure, Family, Full, Gauge, LATENCY_BOUNDS_US,
+    Totals, Transport,
+};
+use crate::tracker::report::census::{Census, Roles, ZoneCount};
+use crate::web::State;
+
+/// Zones with series of their own, upper levels first and of one level the largest; the rest count in those above them.
+const MAX_ZONES: usize = 100;
+
+/// The text.
+pub(crate) async fn metrics(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(text(&state))
+}
+
+/// Lines in the making.
+struct Lines(String);
+
+impl Lines {
+    /// Begins a metric.
+    fn metric(&mut self, name: &str, kind: &str, help: &str) {
+        let head = format!("# HELP retracker_{name} {help}\n# TYPE retracker_{name} {kind}\n");
+        self.0.push_str(&head);
+    }
+
+    /// One value; labels as `a="b",c="d"`.
+    fn value(&mut self, name: &str, labels: &str, value: impl Display) {
+        let line = if labels.is_empty() {
+            format!("retracker_{name} {value}\n")
+        } else {
+            format!("retracker_{name}{{{labels}}} {value}\n")
+        };
+        self.0.push_str(&line);
+    }
+
+    /// A metric with a value for each of its labels.
+    fn family<V: Display>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (String, V)>,
+    ) {
+        self.metric(name, kind, help);
+        for (labels, value) in values {
+            self.value(name, &labels, value);
+        }
+    }
+
+    /// A metric of one value.
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.metric(name, kind, help);
+        self.value(name, "", value);
+    }
+}
+
+fn text(state: &State) -> String {
+    let mut lines = Lines(String::with_capacity(32 * 1024));
+    let totals = state.metrics.totals();
+    let census = state.backend.census.load_full();
+    process(&mut lines, state);
+    requests(&mut lines, &totals);
+    announces(&mut lines, &totals);
+    latency(&mut lines, &totals);
+    swarms(&mut lines, state, &census);
+    snapshots(&mut lines, state);
+    zones(&mut lines, &census);
+    system(&mut lines);
+    lines.0
+}
+
+fn process(lines: &mut Lines, state: &State) {
+    lines.metric("build_info", "gauge", "The version that runs.");
+    let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
+    lines.value("build_info", version, 1);
+    let help = "Unix time at which the process started.";
+    lines.single("start_time_seconds", "gauge", help, state.started.0);
+    let help = "1 when all parts are alive and snapshots succeed.";
+    let is_healthy = u8::from(health::faults(state).is_empty());
+    lines.single("healthy", "gauge", help, is_healthy);
+    let help = "Open HTTP connections.";
+    let open = state.metrics.gauge(Gauge::Connections);
+    lines.single("http_connections", "gauge", help, open);
+    let help = "Panics that were caught.";
+    lines.single(
+        "panics_total",
+        "counter",
+        help,
+        state.metrics.gauge(Gauge::Panics),
+    );
+}
+
+fn requests(lines: &mut Lines, totals: &Totals) {
+    let help = "Requests that were answered.";
+    let answered = Transport::ALL.iter().zip(&totals.answered);
+    let answered = answered.flat_map(|(transport, families)| {
+        let families = Family::ALL.iter().zip(families);
+        families.flat_map(move |(family, actions)| {
+            Action::ALL.iter().zip(actions).map(move |(action, count)| {
+                let (t, a, f) = (transport.label(), action.label(), family.label());
+                let labels = format!("transport=\"{t}\",action=\"{a}\",ip_version=\"{f}\"");
+                (labels, count)
+            })
+        })
+    });
+    lines.family("requests_total", "counter", help, answered);
+    let help = "Requests refused and datagrams dropped, by reason.";
+    let failed = Transport::ALL.iter().zip(&totals.failures);
+    let failed = failed.flat_map(|(transport, failures)| {
+        let failures = Failure::ALL.iter().zip(failures);
+        failures.map(move |(failure, count)| {
+            let (t, r) = (transport.label(), failure.label());
+            (format!("transport=\"{t}\",reason=\"{r}\""), count)
+        })
+    });
+    lines.family("errors_total", "counter", help, failed);
+    let (received, sent) = (&totals.received_bytes, &totals.sent_bytes);
+    for (name, help, bytes) in [
+        ("received_bytes_total", "Bytes of requests.", received),
+        ("sent_bytes_total", "Bytes of replies.", sent),
+    ] {
+        let labels = |transport: &Transport| format!("transport=\"{}\"", transport.label());
+        let bytes = Transport::ALL.iter().map(labels).zip(bytes);
+        lines.family(name, "counter", help, bytes);
+    }
+}
+
+fn announces(lines: &mut Lines, totals: &Totals) {
+    let help = "Announces answered, by event.";
+    let labels = |told: &AnnounceEvent| format!("event=\"{}\"", told.label());
+    let told = AnnounceEvent::ALL.iter().map(labels).zip(totals.told);
+    lines.family("announces_total", "counter", help, told);
+    let help = "What became of the announcer: joined, refreshed, left, or why it was not stored.";
+    let labels = |outcome: &AnnounceOutcome| format!("fate=\"{}\"", outcome.label());
+    let outcomes = AnnounceOutcome::ALL.iter().map(labels).zip(totals.outcomes);
+    lines.family("announcers_total", "counter", help, outcomes);
+    let help = "Peers of the heaviest networks that left at a bound so that a newcomer was stored.";
+    let labels = |bound: &Full| format!("bound=\"{}\"", bound.label());
+    let evicted = Full::ALL.iter().map(labels).zip(totals.evicted);
+    lines.family("evicted_peers_total", "counter", help, evicted);
+    let help = "Peers handed out.";
+    lines.single("handed_out_peers_total", "counter", help, totals.handed_out);
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds of requests, for graphs"
+)]
+fn latency(lines: &mut Lines, totals: &Totals) {
+    let name = "request_duration_seconds";
+    let help =
+        "Time from the request's last byte to the reply's first, of sampled tracker requests.";
+    lines.metric(name, "histogram", help);
+    let bucket = "request_duration_seconds_bucket";
+    let mut sum = 0_u64;
+    for (bound, count) in LATENCY_BOUNDS_US.iter().zip(totals.latency) {
+        sum = sum.saturating_add(count);
+        let seconds = *bound as f64 / 1e6;
+        lines.value(bucket, &format!("le=\"{seconds}\""), sum);
+    }
+    let all: u64 = totals.latency.iter().sum();
+    lines.value(bucket, "le=\"+Inf\"", all);
+    let seconds = totals.latency_sum_us as f64 / 1e6;
+    lines.value("request_duration_seconds_sum", "", seconds);
+    lines.value("request_duration_seconds_count", "", all);
+}
+
+fn swarms(lines: &mut Lines, state: &State, census: &Census) {
+    let gauge = |gauge| state.metrics.gauge(gauge);
+    let help = "Torrents with at least one peer.";
+    lines.single("torrents", "gauge", help, gauge(Gauge::Torrents));
+    let peers = [
+        ("seeder", "4", Gauge::SeedersV4),
+        ("leecher", "4", Gauge::LeechersV4),
+        ("seeder", "6", Gauge::SeedersV6),
+        ("leecher", "6", Gauge::LeechersV6),
+    ];
+    let peers = peers.map(|(role, family, count)| {
+        let labels = format!("role=\"{role}\",ip_version=\"{family}\"");
+        (labels, gauge(count))
+    });
+    lines.family("peers", "gauge", "Living peers.", peers);
+    let help = "Distinct addresses of peers; may be an estimate.";
+    lines.single("peer_addresses", "gauge", help, census.addresses);
+    let help = "Completed downloads of the torrents that are known; falls when one is forgotten.";
+    lines.single("completed_downloads", "gauge", help, census.downloaded);
+    let help = "Peers freed because their time was over.";
+    let expired = gauge(Gauge::ExpiredPeers);
+    lines.single("expired_peers_total", "counter", help, expired);
+    let help = "Entries in the blocklist.";
+    let entries = gauge(Gauge::BlocklistEntries);
+    lines.single("blocklist_entries", "gauge", help, entries);
+    let help = "How long the last sweep took.";
+    let seconds = millis(gauge(Gauge::SweepMillis));
+    lines.single("sweep_duration_seconds", "gauge", help, seconds);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for graphs")]
+fn millis(millis: u64) -> f64 {
+    millis as f64 / 1e3
+}
+
+fn snapshots(lines: &mut Lines, state: &State) {
+    let gauge = |gauge| state.metrics.gauge(gauge);
+    let help = "Unix time of the last snapshot that finished; 0 before the first.";
+    let finished = gauge(Gauge::SnapshotFinishedAt);
+    lines.single("snapshot_timestamp_seconds", "gauge", help, finished);
+    let help = "How long the last snapshot took.";
+    let seconds = millis(gauge(Gauge::SnapshotMillis));
+    lines.single("snapshot_duration_seconds", "gauge", help, seconds);
+    let help = "Size of the database with its log.";
+    lines.single("snapshot_bytes", "gauge", help, gauge(Gauge::SnapshotBytes));
+    let help = "Swarms that the last snapshot wrote.";
+    lines.single(
+        "snapshot_swarms",
+        "gauge",
+        help,
+        gauge(Gauge::SnapshotSwarms),
+    );
+    let help = "Peers that the last snapshot wrote.";
+    lines.single("snapshot_peers", "gauge", help, gauge(Gauge::SnapshotPeers));
+    let help = "Peers that the database holds.";
+    lines.single("database_peers", "gauge", help, gauge(Gauge::DatabasePeers));
+    let help = "Snapshots that failed.";
+    let failures = gauge(Gauge::SnapshotFailures);
+    lines.single("snapshot_errors_total", "counter", help, failures);
+}
+
+fn zones(lines: &mut Lines, census: &Census) {
+    let mut shown: Vec<&ZoneCount> = census.zones.iter().collect();
+    shown.sort_by_key(|zone| {
+        let depth = zone.path.matches('/').count();
+        (depth, Reverse(zone.below.peers()))
+    });
+    shown.truncate(MAX_ZONES);
+    let zones = || shown.iter().copied();
+    // Two rows of a zone, told apart by one more label.
+    let pair = |zone: &ZoneCount, label: &str, rows: [(&str, u64); 2]| {
+        let path = escape(&zone.path);
+        rows.map(|(value, count)| (format!("zone=\"{path}\",{label}=\"{value}\""), count))
+    };
+    let help = "Living peers of a zone and below it.";
+    let peers = zones().flat_map(|zone| {
+        let Roles { seeders, leechers } = zone.below;
+        pair(zone, "role", [("seeder", seeders), ("leecher", leechers)])
+    });
+    lines.family("zone_peers", "gauge", help, peers);
+    let single = |zone: &ZoneCount, count| (format!("zone=\"{}\"", escape(&zone.path)), count);
+    let help = "Announces of a zone and below it that were answered with a list.";
+    let announces = zones().map(|zone| single(zone, zone.handed_out.announces));
+    lines.family("zone_announces_total", "counter", help, announces);
+    let help = "Those for which a peer of the same zone existed.";
+    let with_local = zones().map(|zone| single(zone, zone.handed_out.announces_with_local));
+    lines.family(
+        "zone_announces_with_local_total",
+        "counter",
+        help,
+        with_local,
+    );
+    let help = "Those for which a seeder of the same zone existed.";
+    let with_seeder = zones().map(|zone| single(zone, zone.handed_out.announces_with_local_seeder));
+    lines.family(
+        "zone_announces_with_local_seeder_total",
+        "counter",
+        help,
+        with_seeder,
+    );
+    let help = "Peers handed out to a zone and below it.";
+    let handed_out = zones().flat_map(|zone| {
+        let local = zone.handed_out.local_peers;
+        let other = zone.handed_out.peers.saturating_sub(local);
+        pair(zone, "nearness", [("local", local), ("other", other)])
+    });
+    lines.family("zone_handed_out_peers_total", "counter", help, handed_out);
+    let help = "Upper bound of what was loaded from peers of the same zone.";
+    let saved = zones().map(|zone| single(zone, zone.handed_out.saved_mib.saturating_mul(1 << 20)));
+    lines.family("zone_saved_bytes_total", "counter", help, saved);
+}
+
+fn escape(label: &str) -> String {
+    label
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+/// What the system says of the process, under the customary names; left out where it does not say it.
+fn system(lines: &mut Lines) {
+    let mut put = |name: &str, kind: &str, help: &str, value: f64| {
+        let text = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+        lines.0.push_str(&text);
+    };
+    #[expect(clippy::cast_precision_loss, reason = "for graphs")]
+    if let Some(bytes) = resident_bytes() {
+        let help = "Resident memory size in bytes.";
+        put("process_resident_memory_bytes", "gauge", help, bytes as f64);
+    }
+    if let Some(seconds) = cpu_seconds() {
+        let help = "Total user and system CPU time spent in seconds.";
+        put("process_cpu_seconds_total", "counter", help, seconds);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "for graphs")]
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        let help = "Number of open file descriptors.";
+        put("process_open_fds", "gauge", help, files.count() as f64);
+    }
+}
+
+/// Resident memory of the process.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1_024)
+}
+
+fn cpu_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name in brackets may hold blanks; the fields after it do not.
+    let (_, fields) = text.rsplit_once(") ")?;
+    let mut ticks = fields.split(' ').skip(11);
+    let user: f64 = ticks.next()?.parse().ok()?;
+    let system: f64 = ticks.next()?.parse().ok()?;
+    #[expect(clippy::cast_precision_loss, reason = "100 on every Linux")]
+    let per_second = rustix::param::clock_ticks_per_second() as f64;
+    Some((user + system) / per_second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_histogram_adds_up_and_ends_in_infinity() {
+        let metrics = crate::metrics::Metrics::new(1);
+        for micros in [1, 3, 3, 9_000_000] {
+            metrics.counters(0).took(Duration::from_micros(micros));
+        }
+        let mut lines = Lines(String::new());
+        latency(&mut lines, &metrics.totals());
+        let counts: Vec<&str> = lines
+            .0
+            .lines()
+            .filter(|line| line.contains("_bucket"))
+            .map(|line| line.rsplit(' ').next().unwrap())
+            .collect();
+        assert_eq!(counts[..3], ["1", "3", "3"]);
+        assert_eq!(counts.last(), Some(&"4"));
+        assert!(lines.0.contains("le=\"0.000002\"") && lines.0.contains("le=\"+Inf\""));
+    }
+
+    /// O4
+    #[test]
+    fn of_very_many_zones_the_upper_levels_and_the_largest_are_told() {
+        let zone = |path: String, seeders| ZoneCount {
+            path,
+            below: Roles {
+                seeders,
+                leechers: 0,
+            },
+            ..ZoneCount::default()
+        };
+        let mut census = Census::default();
+        let houses = (0..MAX_ZONES as u64)
+            .map(|dependencies| zone(format!("a/house-{dependencies}"), dependencies));
+        census.zones.push(zone("a".into(), 5_000));
+        census.zones.extend(houses);
+        census.zones.push(zone("b".into(), 0));
+        let mut lines = Lines(String::new());
+        zones(&mut lines, &census);
+        let is_told = |path: &str| {
+            let row = format!("retracker_zone_announces_total{{zone=\"{path}\"}} 0");
+            lines.0.contains(&row)
+        };
+        assert!(is_told("a") && is_told("b") && is_told("a/house-99"));
+        assert!(is_told("a/house-2") && !is_told("a/house-1") && !is_told("a/house-0"));
+        assert!(
+            lines
+                .0
+                .contains("zone_announces_with_local_seeder_total{zone=\"b\"} 0")
+        );
+    }
+
+    #[test]
+    fn names_of_zones_cannot_break_a_line() {
+        assert_eq!(escape("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+    }
+
+    #[test]
+    fn the_system_says_how_much_memory_and_time_went() {
+        assert!(resident_bytes().unwrap() > 1 << 20);
+        assert!(cpu_seconds().is_some());
+    }
+}

@@ -1,0 +1,194 @@
+//! `/about`: version, the health of every part, the configuration with secrets hidden, and the tokens of the API.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use crate::metrics::Gauge;
+use crate::web::auth::form::Form;
+use crate::web::monitor::health;
+use crate::web::view::page::{Page, plain, redirect};
+use crate::web::{ConfigurationRow, State};
+
+#[derive(Serialize)]
+struct TokenRow {
+    number: u64,
+    name: String,
+    created: u64,
+}
+
+/// One section of the configuration.
+#[derive(Serialize)]
+struct Section {
+    name: String,
+    rows: Vec<ConfigurationRow>,
+}
+
+/// The rows under the name of their section, in their order.
+fn sections(rows: Vec<ConfigurationRow>) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    for row in rows {
+        match sections.last_mut() {
+            Some(last) if last.name == row.section => last.rows.push(row),
+            _ => sections.push(Section {
+                name: row.section.clone(),
+                rows: vec![row],
+            }),
+        }
+    }
+    sections
+}
+
+/// The state of the parts, from the gauges that they set.
+#[derive(Serialize)]
+struct Parts {
+    faults: Vec<&'static str>,
+    restored: u64,
+    snapshot_finished_at: u64,
+    snapshot_millis: u64,
+    snapshot_bytes: u64,
+    snapshot_swarms: u64,
+    snapshot_peers: u64,
+    snapshot_failures: u64,
+    sweep_millis: u64,
+    census_millis: u64,
+    expired_peers: u64,
+    connections: u64,
+    panics: u64,
+    memory_bytes: u64,
+    has_untrusted_proxy: bool,
+}
+
+fn parts(state: &State) -> Parts {
+    let gauge = |gauge| state.metrics.gauge(gauge);
+    Parts {
+        faults: health::faults(state)
+            .into_iter()
+            .map(health::Fault::name)
+            .collect(),
+        restored: gauge(Gauge::Restored),
+        snapshot_finished_at: gauge(Gauge::SnapshotFinishedAt),
+        snapshot_millis: gauge(Gauge::SnapshotMillis),
+        snapshot_bytes: gauge(Gauge::SnapshotBytes),
+        snapshot_swarms: gauge(Gauge::SnapshotSwarms),
+        snapshot_peers: gauge(Gauge::SnapshotPeers),
+        snapshot_failures: gauge(Gauge::SnapshotFailures),
+        sweep_millis: gauge(Gauge::SweepMillis),
+        census_millis: state.backend.census.load().took_millis,
+        expired_peers: gauge(Gauge::ExpiredPeers),
+        connections: gauge(Gauge::Connections),
+        panics: gauge(Gauge::Panics),
+        memory_bytes: crate::web::monitor::prometheus::resident_bytes().unwrap_or(0),
+        has_untrusted_proxy: gauge(Gauge::UntrustedProxy) > 0,
+    }
+}
+
+/// The page.
+pub(crate) async fn about(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let page = Page::new(&state, &request, "about");
+    let notice = match page.params.text("done") {
+        Some("save") => Some("save_done"),
+        Some("revoke") => Some("token_revoked"),
+        _ => None,
+    };
+    render(&state, page, StatusCode::OK, notice, None)
+}
+
+fn render(
+    state: &State,
+    mut page: Page<'_>,
+    status: StatusCode,
+    notice: Option<&str>,
+    secret: Option<&str>,
+) -> HttpResponse {
+    let tokens = state.tokens.list().unwrap_or_else(|error| {
+        log::error!("the tokens cannot be read: {error}");
+        Vec::new()
+    });
+    let tokens: Vec<TokenRow> = tokens
+        .into_iter()
+        .map(|token| TokenRow {
+            number: token.number,
+            name: token.name,
+            created: token.created.0,
+        })
+        .collect();
+    page.insert("notice", &notice);
+    page.insert("secret", &secret);
+    page.insert("tokens", &tokens);
+    page.insert("parts", &parts(state));
+    page.insert("started", &state.started.0);
+    page.insert("configuration", &sections((state.backend.configuration)()));
+    page.render_as(status, "about.html")
+}
+
+/// Makes a snapshot at once.
+pub(crate) async fn save(state: Data<State>, _form: Form) -> HttpResponse {
+    let backend = Data::clone(&state);
+    match state.saves.run(move || (backend.backend.save)(())).await {
+        Ok(Ok(())) => redirect("/about?done=save"),
+        Ok(Err(error)) => {
+            log::error!("a snapshot on demand failed: {error}");
+            plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the snapshot failed; see the log",
+            )
+        }
+        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again"),
+    }
+}
+
+/// Makes a token and shows it this once.
+pub(crate) async fn make_token(
+    state: Data<State>,
+    request: HttpRequest,
+    form: Form,
+) -> HttpResponse {
+    let (own, name) = (Data::clone(&state), form.text("name").to_owned());
+    let work = move || own.tokens.create(&name, own.clock.wall());
+    let made = state.writes.run(work).await;
+    let page = Page::new(&state, &request, "about");
+    match made {
+        Ok(Ok(secret)) => render(
+            &state,
+            page,
+            StatusCode::OK,
+            Some("token_made"),
+            Some(&secret),
+        ),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidInput => render(
+            &state,
+            page,
+            StatusCode::BAD_REQUEST,
+            Some("token_bad_name"),
+            None,
+        ),
+        _ => render(
+            &state,
+            page,
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some("token_failed"),
+            None,
+        ),
+    }
+}
+
+/// Ends a token.
+pub(crate) async fn revoke_token(
+    state: Data<State>,
+    number: Path<String>,
+    _form: Form,
+) -> HttpResponse {
+    let Ok(number) = number.parse::<u64>() else {
+        return plain(StatusCode::NOT_FOUND, "not found");
+    };
+    let own = Data::clone(&state);
+    match state.writes.run(move || own.tokens.revoke(number)).await {
+        Ok(Ok(_)) => redirect("/about?done=revoke"),
+        _ => plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the tokens cannot be written",
+        ),
+    }
+}

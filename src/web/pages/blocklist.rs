@@ -1,0 +1,251 @@
+//! `/blocklist`: the original's page and fields, for addresses, networks and info hashes (W4).
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use super::frequent_announcers::host_or_network;
+use super::peers::network;
+use crate::clock::Wall;
+use crate::tracker::{Block, InfoHash, Target};
+use crate::web::auth::form::Form;
+use crate::web::view::page::{Page, plain, redirect};
+use crate::web::{NewBlock, State};
+
+/// Characters of a reason at most.
+const REASON_CHARACTERS: usize = 500;
+/// An entry lasts at most this many hours, if it ends at all: ten years.
+const MAX_HOURS: u64 = 87_600;
+
+/// One entry as the page and the API show it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct BlockRow {
+    number: i64,
+    /// Address or network; nothing for a torrent.
+    ip: Option<String>,
+    /// Torrent; nothing for an address.
+    info_hash: Option<String>,
+    reason: String,
+    created: u64,
+    expires: Option<u64>,
+}
+
+pub(crate) fn block_row(block: &Block) -> BlockRow {
+    let (ip, info_hash) = match &block.target {
+        Target::Network(network) => (Some(host_or_network(network)), None),
+        Target::Torrent(hash) => (None, Some(hash.to_string())),
+    };
+    BlockRow {
+        number: block.number,
+        ip,
+        info_hash,
+        reason: block.reason.clone(),
+        created: block.created.0,
+        expires: block.expires.map(|end| end.0),
+    }
+}
+
+/// Every entry in force, newest first.
+pub(crate) fn rows(state: &State) -> Vec<BlockRow> {
+    let mut blocks = state.tracker.access().blocks();
+    blocks.sort_by_key(|block| std::cmp::Reverse(block.number));
+    blocks.iter().map(block_row).collect()
+}
+
+/// Why an entry is not taken; the names are keys of texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mistake {
+    Nothing,
+    Address,
+    Hash,
+    Reason,
+    Expiry,
+}
+
+impl Mistake {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Mistake::Nothing => "block_nothing",
+            Mistake::Address => "block_bad_address",
+            Mistake::Hash => "block_bad_hash",
+            Mistake::Reason => "block_bad_reason",
+            Mistake::Expiry => "block_bad_expiry",
+        }
+    }
+}
+
+/// The entries that the fields of a form ask for: one for an address, one for a hash.
+pub(crate) fn wanted(
+    [ip, info_hash, reason, hours]: [&str; 4],
+    now: Wall,
+) -> Result<Vec<NewBlock>, Mistake> {
+    if reason.chars().count() > REASON_CHARACTERS || reason.chars().any(char::is_control) {
+        return Err(Mistake::Reason);
+    }
+    let expires = match hours {
+        "" => None,
+        text => {
+            let hours: Option<u64> = text.parse().ok();
+            let hours = hours.filter(|hours| (1..=MAX_HOURS).contains(hours));
+            Some(Wall(now.0 + hours.ok_or(Mistake::Expiry)? * 3_600))
+        }
+    };
+    let mut targets = Vec::new();
+    if !ip.is_empty() {
+        targets.push(Target::Network(network(ip).ok_or(Mistake::Address)?));
+    }
+    if !info_hash.is_empty() {
+        let hash = InfoHash::from_hex(info_hash).ok_or(Mistake::Hash)?;
+        targets.push(Target::Torrent(hash));
+    }
+    if targets.is_empty() {
+        return Err(Mistake::Nothing);
+    }
+    let block = |target| NewBlock {
+        target,
+        reason: reason.to_owned(),
+        expires,
+    };
+    Ok(targets.into_iter().map(block).collect())
+}
+
+/// The page; `ip` and `info_hash` of the query fill the form.
+pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let mut page = Page::new(&state, &request, "blocklist");
+    let done = match page.params.text("done") {
+        Some("block") => Some("block_done"),
+        Some("unblock") => Some("unblock_done"),
+        _ => None,
+    };
+    page.insert("notice", &done);
+    let given = |name: &str| page.params.text(name).unwrap_or_default().to_owned();
+    let fields = [
+        given("ip"),
+        given("info_hash"),
+        String::new(),
+        String::new(),
+    ];
+    render(&state, page, StatusCode::OK, &fields)
+}
+
+fn render(
+    state: &State,
+    mut page: Page<'_>,
+    status: StatusCode,
+    fields: &[String; 4],
+) -> HttpResponse {
+    let [ip, info_hash, reason, hours] = fields;
+    page.insert("ip", ip);
+    page.insert("info_hash", info_hash);
+    page.insert("reason", reason);
+    page.insert("hours", hours);
+    page.insert("rows", &rows(state));
+    page.render_as(status, "blocklist.html")
+}
+
+/// Adds what the form asks for: 302 back to the list when the disk has it, or the form again with what is wrong.
+pub(crate) async fn add(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
+    let fields = ["ip", "info_hash", "reason", "hours"].map(|name| form.text(name).to_owned());
+    let [ip, hash, reason, hours] = &fields;
+    let blocks = wanted([ip, hash, reason, hours], state.clock.wall());
+    let notice = match blocks {
+        Err(mistake) => mistake.name(),
+        Ok(blocks) => {
+            let backend = Data::clone(&state);
+            let work = state.writes.run(move || {
+                blocks
+                    .into_iter()
+                    .try_for_each(|block| (backend.backend.block)(block).map(drop))
+            });
+            match work.await {
+                Ok(Ok(())) => return redirect("/blocklist?done=block"),
+                Ok(Err(error)) => {
+                    log::error!("the blocklist cannot be written: {error}");
+                    "block_failed"
+                }
+                Err(_) => "block_failed",
+            }
+        }
+    };
+    let status = if notice == "block_failed" {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    let mut page = Page::new(&state, &request, "blocklist");
+    page.insert("notice", &Some(notice));
+    render(&state, page, status, &fields)
+}
+
+/// Takes an entry out: 302 back to the list, also when it was gone already, as in the original.
+pub(crate) async fn remove(state: Data<State>, number: Path<String>, _form: Form) -> HttpResponse {
+    let Ok(number) = number.parse::<i64>() else {
+        return plain(StatusCode::NOT_FOUND, "not found");
+    };
+    let backend = Data::clone(&state);
+    let work = move || (backend.backend.unblock)(number);
+    match state.writes.run(work).await {
+        Ok(Ok(_)) => redirect("/blocklist?done=unblock"),
+        Ok(Err(error)) => {
+            log::error!("the blocklist cannot be written: {error}");
+            plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the blocklist cannot be written",
+            )
+        }
+        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Wall = Wall(1_000);
+
+    /// W4
+    #[test]
+    fn addresses_networks_and_hashes_of_any_case_are_taken() {
+        let upper = "AB".repeat(20);
+        let blocks = wanted(["10.0.0.0/8", &upper, "spam", "2"], NOW).unwrap();
+        let [network, torrent] = blocks.as_slice() else {
+            panic!("two entries");
+        };
+        assert_eq!(
+            network.target,
+            Target::Network("10.0.0.0/8".parse().unwrap())
+        );
+        assert_eq!(torrent.target, Target::Torrent(InfoHash([0xab; 20])));
+        assert_eq!(network.expires, Some(Wall(1_000 + 7_200)));
+        let mapped = wanted(["::ffff:192.0.2.1", "", "", ""], NOW).unwrap();
+        assert_eq!(
+            mapped[0].target,
+            Target::Network("192.0.2.1/32".parse().unwrap())
+        );
+        assert_eq!(mapped[0].expires, None);
+    }
+
+    /// R6
+    #[test]
+    fn what_is_no_target_is_refused() {
+        let long = "x".repeat(501);
+        for (fields, mistake) in [
+            (["", "", "r", ""], Mistake::Nothing),
+            (["999.1.1.1", "", "", ""], Mistake::Address),
+            (["<script>", "", "", ""], Mistake::Address),
+            (["10.0.0.0/33", "", "", ""], Mistake::Address),
+            (["", "abcd", "", ""], Mistake::Hash),
+            (["10.0.0.1", "", &long, ""], Mistake::Reason),
+            (["10.0.0.1", "", "a\nb", ""], Mistake::Reason),
+            (["10.0.0.1", "", "", "0"], Mistake::Expiry),
+            (["10.0.0.1", "", "", "-1"], Mistake::Expiry),
+            (
+                ["10.0.0.1", "", "", "99999999999999999999"],
+                Mistake::Expiry,
+            ),
+        ] {
+            assert_eq!(wanted(fields, NOW), Err(mistake), "{fields:?}");
+        }
+    }
+}

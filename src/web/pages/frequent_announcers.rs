@@ -1,0 +1,51 @@
+//! `/callers`: who announces more often than it was told to, and who is banned for it (W10, O8).
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use crate::web::State;
+use crate::web::view::page::Page;
+
+#[derive(Serialize)]
+struct CallerRow {
+    network: String,
+    early: u64,
+    limited: u64,
+    age_seconds: u32,
+    /// Seconds of its ban that are left.
+    banned_seconds: Option<u32>,
+}
+
+/// The page.
+pub(crate) async fn callers(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let mut page = Page::new(&state, &request, "callers");
+    let census = state.backend.census.load_full();
+    let now = state.clock.now();
+    let rows: Vec<CallerRow> = census
+        .callers
+        .iter()
+        .map(|caller| CallerRow {
+            network: host_or_network(&caller.network),
+            early: caller.early,
+            limited: caller.limited,
+            age_seconds: now.since(caller.last_seen),
+            banned_seconds: caller
+                .banned_until
+                .map(|until| until.since(now))
+                .filter(|left| *left > 0),
+        })
+        .collect();
+    page.insert("rows", &rows);
+    page.insert("counted", &census.wall.0);
+    page.render("callers.html")
+}
+
+/// A network of one host without its length.
+pub(super) fn host_or_network(network: &ipnet::IpNet) -> String {
+    if network.prefix_len() == network.max_prefix_len() {
+        network.addr().to_string()
+    } else {
+        network.to_string()
+    }
+}

@@ -1,0 +1,116 @@
+//! `/login` and `/logout`: the original's paths and fields, with a brake on guessing.
+
+use actix_session::SessionExt;
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::web::State;
+use crate::web::auth::form::{Form, LOGIN_COOKIE, login_token};
+use crate::web::auth::guard::is_logged_in;
+use crate::web::auth::secrets::random_hex;
+use crate::web::client::Client;
+use crate::web::view::page::{CSRF, Page, plain, redirect};
+
+/// Password hashes computed at a time: each takes 19 MiB and some 50 ms.
+pub(crate) const HASHES_AT_A_TIME: usize = 4;
+
+/// The form; who is logged in already goes on to the overview.
+pub(crate) async fn form(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    if is_logged_in(&request) {
+        return redirect("/stat");
+    }
+    let page = Page::new(&state, &request, "login");
+    let notice = page.params.text("out").map(|_| "logged_out");
+    render(&state, page, StatusCode::OK, notice)
+}
+
+/// Logs in: 302 to the overview, or the form again with a notice.
+pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
+    let client = Client::of(&state, &request);
+    if let Err(wait) = state.throttle.begin(client, state.clock.elapsed()) {
+        let page = Page::new(&state, &request, "login");
+        let mut reply = render(
+            &state,
+            page,
+            StatusCode::TOO_MANY_REQUESTS,
+            Some("too_many_tries"),
+        );
+        let seconds = wait.as_secs().max(1).into();
+        reply
+            .headers_mut()
+            .insert(actix_web::http::header::RETRY_AFTER, seconds);
+        return reply;
+    }
+    let credentials = state.credentials.clone();
+    let (username, password) = (
+        form.text("username").to_owned(),
+        form.raw("password").to_owned(),
+    );
+    let work = move || credentials.admit(&username, &password);
+    let Ok(admitted) = state.hashes.run(work).await else {
+        // Not the visitor's fault: this try does not count.
+        state.throttle.forgive_one(client);
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again");
+    };
+    // A password out of a sample opens from this machine only, and there not for a page of a foreign site; elsewhere nobody
+    // learns that it was right.
+    let may_enter = !state.credentials.is_known() || client.is_local;
+    if !(admitted && may_enter) {
+        let page = Page::new(&state, &request, "login");
+        return render(&state, page, StatusCode::OK, Some("wrong_password"));
+    }
+    state.throttle.forgive(client);
+    begin_session(&request)
+}
+
+fn begin_session(request: &HttpRequest) -> HttpResponse {
+    let session = request.get_session();
+    // A new key, so that nobody who planted the old one shares the session.
+    session.clear();
+    session.renew();
+    let begun = random_hex::<32>().is_ok_and(|token| session.insert(CSRF, token).is_ok());
+    if !begun {
+        return plain(StatusCode::INTERNAL_SERVER_ERROR, "no session");
+    }
+    let mut reply = redirect("/stat");
+    let mut gone = Cookie::build(LOGIN_COOKIE, "").path("/login").finish();
+    gone.make_removal();
+    drop(reply.add_cookie(&gone));
+    reply
+}
+
+/// Asks whether to log out; a link or a picture on another site must not do it.
+pub(crate) async fn confirm(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    Page::new(&state, &request, "logout").render("logout.html")
+}
+
+/// Ends the session on this side too.
+pub(crate) async fn log_out(request: HttpRequest, _form: Form) -> HttpResponse {
+    request.get_session().purge();
+    redirect("/login?out=1")
+}
+
+fn render(
+    state: &State,
+    mut page: Page<'_>,
+    status: StatusCode,
+    notice: Option<&str>,
+) -> HttpResponse {
+    let Ok(cookie) = random_hex::<16>() else {
+        return plain(StatusCode::INTERNAL_SERVER_ERROR, "no randomness");
+    };
+    page.insert("csrf", &login_token(state, &cookie));
+    page.insert("notice", &notice);
+    let mut reply = page.render_as(status, "login.html");
+    let cookie = Cookie::build(LOGIN_COOKIE, cookie)
+        .path("/login")
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .finish();
+    if reply.add_cookie(&cookie).is_err() {
+        return plain(StatusCode::INTERNAL_SERVER_ERROR, "no cookie");
+    }
+    reply
+}

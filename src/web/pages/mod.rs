@@ -1,0 +1,11 @@
+//! The pages that people look at, one file each.
+
+pub(super) mod about;
+pub(super) mod blocklist;
+pub(super) mod clients;
+pub(super) mod frequent_announcers;
+pub(super) mod login;
+pub(super) mod overview;
+pub(super) mod peers;
+pub(super) mod torrents;
+pub(super) mod zones;

@@ -1,0 +1,145 @@
+//! `/stat`: the overview. Figures, charts, the tracker's own state, the top torrents and the latest peers, as the original had
+//! them; everything from counters and the last census.
+
+use std::sync::PoisonError;
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use super::peers::{PeerRow, peer_row};
+use super::torrents::{TorrentRow, torrent_row};
+use crate::metrics::{Action, Failure, Gauge, Totals, Transport};
+use crate::web::State;
+use crate::web::monitor::health;
+use crate::web::view::page::Page;
+
+/// Torrents in the list of the largest.
+const TOP: usize = 10;
+
+/// The figures that the overview, `/stats.json` and the API show; the field names are the API's.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Figures {
+    version: &'static str,
+    time: u64,
+    uptime_seconds: u64,
+    announce_interval_seconds: u32,
+    torrents: u64,
+    peers: u64,
+    seeders: u64,
+    leechers: u64,
+    peers_v4: u64,
+    peers_v6: u64,
+    addresses: u64,
+    announces_per_second: f64,
+    announces_http_per_second: f64,
+    announces_udp_per_second: f64,
+    announces: u64,
+    scrapes: u64,
+    refused: u64,
+    peers_handed_out: u64,
+    completed: u64,
+    local_share_percent: Option<f64>,
+    saved_bytes: u64,
+    census_age_seconds: Option<u32>,
+    snapshot_age_seconds: Option<u64>,
+    database_bytes: u64,
+    database_peers: u64,
+    snapshot_failures: u64,
+    blocklist_entries: u64,
+    faults: Vec<&'static str>,
+}
+
+/// The figures of the moment.
+pub(crate) fn figures(state: &State) -> Figures {
+    let gauge = |gauge| state.metrics.gauge(gauge);
+    let totals = state.metrics.totals();
+    let census = state.backend.census.load();
+    let rates = *state.rates.lock().unwrap_or_else(PoisonError::into_inner);
+    let http = rates.announces_http.unwrap_or(0.0);
+    let udp = rates.announces_udp.unwrap_or(0.0);
+    let (wall, now) = (state.clock.wall().0, state.clock.now());
+    let (v4, v6) = (
+        [gauge(Gauge::SeedersV4), gauge(Gauge::LeechersV4)],
+        [gauge(Gauge::SeedersV6), gauge(Gauge::LeechersV6)],
+    );
+    let [seeders, leechers] = [v4[0] + v6[0], v4[1] + v6[1]];
+    let finished = gauge(Gauge::SnapshotFinished);
+    let faults = health::faults(state);
+    Figures {
+        version: env!("CARGO_PKG_VERSION"),
+        time: wall,
+        uptime_seconds: state.clock.elapsed().as_secs(),
+        announce_interval_seconds: state.tracker.settings().announce_interval,
+        torrents: gauge(Gauge::Torrents),
+        peers: seeders + leechers,
+        seeders,
+        leechers,
+        peers_v4: v4[0] + v4[1],
+        peers_v6: v6[0] + v6[1],
+        addresses: census.addresses,
+        announces_per_second: http + udp,
+        announces_http_per_second: http,
+        announces_udp_per_second: udp,
+        announces: sum(&totals, Action::Announce),
+        scrapes: sum(&totals, Action::Scrape),
+        refused: Failure::ALL.iter().map(|f| totals.failures(*f)).sum(),
+        peers_handed_out: totals.handed_out,
+        completed: census.downloaded,
+        local_share_percent: rates.local_share,
+        saved_bytes: census.handed_out.saved_mib.saturating_mul(1 << 20),
+        census_age_seconds: (census.wall.0 > 0).then(|| now.since(census.at)),
+        snapshot_age_seconds: (finished > 0).then(|| u64::from(now.raw()).saturating_sub(finished)),
+        database_bytes: gauge(Gauge::SnapshotBytes),
+        database_peers: gauge(Gauge::DatabasePeers),
+        snapshot_failures: gauge(Gauge::SnapshotFailures),
+        blocklist_entries: gauge(Gauge::BlocklistEntries),
+        faults: faults.into_iter().map(health::Fault::name).collect(),
+    }
+}
+
+fn sum(totals: &Totals, action: Action) -> u64 {
+    let transports = Transport::ALL.iter();
+    transports.map(|t| totals.answered(*t, action)).sum()
+}
+
+/// Answers and refusals of one protocol.
+#[derive(Serialize)]
+struct Protocol {
+    name: &'static str,
+    announces: u64,
+    scrapes: u64,
+    refused: u64,
+    received_bytes: u64,
+    sent_bytes: u64,
+}
+
+fn protocols(totals: &Totals) -> Vec<Protocol> {
+    let rows = Transport::ALL.iter().enumerate();
+    rows.map(|(at, transport)| Protocol {
+        name: transport.label(),
+        announces: totals.answered(*transport, Action::Announce),
+        scrapes: totals.answered(*transport, Action::Scrape),
+        refused: totals.failures.get(at).map_or(0, |f| f.iter().sum()),
+        received_bytes: totals.received_bytes.get(at).copied().unwrap_or(0),
+        sent_bytes: totals.sent_bytes.get(at).copied().unwrap_or(0),
+    })
+    .collect()
+}
+
+/// The page.
+pub(crate) async fn overview(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let mut page = Page::new(&state, &request, "stat");
+    let census = state.backend.census.load_full();
+    let now = state.clock.now();
+    let top: Vec<TorrentRow> = census.top.iter().take(TOP).map(torrent_row).collect();
+    let latest = census.latest.iter();
+    let latest: Vec<PeerRow> = latest
+        .map(|peer| peer_row(peer, now, state.clock.wall()))
+        .collect();
+    page.insert("figures", &figures(&state));
+    page.insert("protocols", &protocols(&state.metrics.totals()));
+    page.insert("top", &top);
+    page.insert("latest", &latest);
+    page.render("stat.html")
+}

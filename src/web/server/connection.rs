@@ -1,0 +1,134 @@
+//! Connections that another listener accepted and handed over: each is read for one request, answered once, and closed, within
+//! one limit of time.
+
+use std::future::poll_fn;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix_http::Request;
+use actix_service::Service;
+use actix_web::HttpResponse;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::ServiceResponse;
+use actix_web::http::Method;
+
+use super::fault::{Fault, Refused};
+use super::{reply, request};
+use crate::metrics::Transport;
+use crate::web::State;
+use crate::web::auth::guard;
+use crate::web::view::page;
+
+/// How long a client may take for its request, whatever else it may take time for.
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+/// How long is waited for a client to see that its reply was all.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// Whether a request begins as one whose reply has no body, empty lines before it passed over.
+fn asks_head_only(read: &[u8]) -> bool {
+    let start = read.iter().position(|byte| !b"\r\n".contains(byte));
+    let rest = start.and_then(|start| read.get(start..));
+    rest.is_some_and(|rest| rest.starts_with(b"HEAD "))
+}
+
+/// A connection with the bytes that were read from it before it came here.
+pub struct HandedOver {
+    /// The connection.
+    pub stream: std::net::TcpStream,
+    /// What was read already.
+    pub read: Vec<u8>,
+    /// The other end of the socket, which may be a proxy.
+    pub peer: SocketAddr,
+    /// Whatever its listener wants dropped when the connection ends: its place in a count.
+    pub hold: Option<Box<dyn Send>>,
+}
+
+impl std::fmt::Debug for HandedOver {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Handed")
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HandedOver {
+    /// Tells the client that there is no place for it, and closes. Never waits.
+    pub(super) fn refuse(mut self) {
+        if self.stream.set_nonblocking(true).is_ok() {
+            let mut word = reply::BUSY_HEAD.to_vec();
+            if !asks_head_only(&self.read) {
+                word.extend_from_slice(reply::BUSY_BODY);
+            }
+            // What does not go out at once is not said.
+            drop(self.stream.write(&word));
+            drop(self.stream.shutdown(std::net::Shutdown::Write));
+        }
+    }
+}
+
+/// Reads the one request of a connection, has it answered by the `pages`, and ends the connection.
+pub(super) async fn converse<S, B>(state: &State, pages: &S, handed: HandedOver)
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody + 'static,
+{
+    let HandedOver {
+        stream,
+        read,
+        peer,
+        hold,
+    } = handed;
+    let adopted = stream
+        .set_nonblocking(true)
+        .and_then(|()| tokio::net::TcpStream::from_std(stream));
+    let Ok(mut stream) = adopted else { return };
+    let talk = async {
+        let mut is_head = asks_head_only(&read);
+        let received = request::receive(&mut stream, read, peer);
+        let received = tokio::time::timeout(REQUEST_LIMIT, received).await;
+        let reply = match received.unwrap_or(Err(Fault::Refused(Refused::Slow))) {
+            Ok(request) => {
+                is_head = request.method() == Method::HEAD;
+                answer(pages, request).await
+            }
+            Err(Fault::Refused(refused)) => {
+                let counters = state.metrics.counters(usize::MAX);
+                counters.failed(Transport::Http, refused.failure());
+                let mut reply = page::plain(refused.status(), refused.text());
+                guard::harden(reply.headers_mut());
+                reply
+            }
+            Err(Fault::Gone) => return,
+        };
+        // A client that goes away is no fault of ours.
+        if reply::send(&mut stream, reply, is_head, state.clock.wall())
+            .await
+            .is_ok()
+        {
+            drop(tokio::time::timeout(END_LIMIT, reply::end(&mut stream)).await);
+        }
+    };
+    // Nor is one that is too slow.
+    drop(tokio::time::timeout(state.settings.connection_limit, talk).await);
+    drop(hold);
+}
+
+async fn answer<S, B>(pages: &S, request: Request) -> HttpResponse<BoxBody>
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody + 'static,
+{
+    let answered = match poll_fn(|context| pages.poll_ready(context)).await {
+        Ok(()) => pages.call(request).await,
+        Err(error) => Err(error),
+    };
+    match answered {
+        Ok(reply) => reply.into_parts().1.map_into_boxed_body(),
+        Err(error) => {
+            let mut reply = HttpResponse::from_error(error);
+            guard::harden(reply.headers_mut());
+            reply
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! How pages are made: templates, texts in two languages, static files, the query of a page.
+
+pub(super) mod assets;
+pub(super) mod client_name;
+mod language;
+pub(super) mod page;
+pub(super) mod parameters;
+pub(super) mod templates;
