@@ -74,11 +74,6 @@ impl RankRange {
     }
 }
 
-/// How many leechers and seeders.
-pub(crate) fn count(ranges: &[RankRange; 2]) -> [usize; 2] {
-    ranges.map(|range| range.len())
-}
-
 /// A number of peers as it is kept; there are never more than fit.
 #[inline]
 pub(crate) fn number(count: usize) -> u32 {
