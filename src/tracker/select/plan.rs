@@ -346,3 +346,111 @@ impl<'a, A: Address, I: StoredId> Planner<'a, A, I> {
         plan.surroundings.take(left.want, left.max_seeds, rounding);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Seconds;
+    use crate::tracker::id::PeerId;
+    use crate::tracker::peers::peer::Peer;
+    use crate::tracker::peers::{Peers, Role};
+    use crate::tracker::settings::Settings;
+    use crate::tracker::zones::{ZoneRule, Zones};
+
+    type V4 = [u8; 6];
+
+    /// The zones of the example: 10.0.0.0/8 is `moscow`, with 10.64.0.0/10 as `moscow/north`.
+    fn zones() -> Zones {
+        let rule = |path: &str, prefix: &str| ZoneRule {
+            path: path.into(),
+            prefixes: vec![prefix.parse().unwrap()],
+            ..ZoneRule::default()
+        };
+        let rules = [
+            rule("moscow", "10.0.0.0/8"),
+            rule("moscow/north", "10.64.0.0/10"),
+        ];
+        Zones::new(&rules, &[]).unwrap()
+    }
+
+    /// So many leechers from an address on, each in a /24 of its own.
+    fn stored(peers: &mut Peers<V4, PeerId>, zones: &Zones, first: [u8; 2], count: u8) {
+        for number in 0..count {
+            let address = [first[0], first[1], number, 1, 0, 80];
+            let zone = zones.of(address.ip());
+            let peer = Peer::new(address, PeerId([1; 20]), zone, Seconds::START);
+            peers.insert(Role::Leecher, peer);
+        }
+    }
+
+    /// How many are taken from each region and how many are there, for a requester at 10.64.200.1 who is not stored.
+    fn planned(peers: &Peers<V4, PeerId>, zones: &Zones, want: usize) -> [(usize, usize); 5] {
+        let settings = Settings {
+            local_share: 80,
+            min_external: 4,
+            ..Settings::default()
+        };
+        let address = [10, 64, 200, 1, 0, 80];
+        let viewpoint = Viewpoint::new(zones, zones.of(address.ip()), Some(address));
+        let views = ByRole::from_fn(|role| peers.view(role));
+        let visible = Visible {
+            views,
+            whole: views.map(|view| view.whole()),
+            own: ByRole::default(),
+        };
+        let neighbourhoods = viewpoint.neighbourhoods();
+        let planner = Planner::new(&visible, &viewpoint, &neighbourhoods);
+        let limits = Limits::new(&settings, want);
+        let plan = planner.plan(&limits, &mut fastrand::Rng::with_seed(7));
+        plan.regions().map(|region| (region.taken(), region.len()))
+    }
+
+    /// S7: the table at [`Plan`].
+    #[test]
+    fn a_plan_is_as_the_example_says() {
+        let zones = zones();
+        let mut peers = Peers::default();
+        stored(&mut peers, &zones, [10, 65], 7);
+        stored(&mut peers, &zones, [10, 1], 13);
+        stored(&mut peers, &zones, [80, 1], 40);
+        let [
+            inner,
+            surroundings,
+            rest_of_zone,
+            rest_of_top_zone,
+            strangers,
+        ] = planned(&peers, &zones, 5);
+        assert_eq!(
+            (inner, surroundings, rest_of_zone),
+            ((0, 0), (4, 7), (0, 0))
+        );
+        assert_eq!((rest_of_top_zone.1, strangers.1), (13, 40));
+        assert_eq!(rest_of_top_zone.0 + strangers.0, 1);
+        let of_20 = planned(&peers, &zones, 20);
+        assert_eq!(of_20, [(7, 7), (9, 13), (0, 0), (0, 0), (4, 40)]);
+        let of_50 = planned(&peers, &zones, 50);
+        assert_eq!(of_50, [(20, 20), (0, 0), (0, 0), (0, 0), (30, 40)]);
+    }
+
+    /// S7: what is said below that table.
+    #[test]
+    fn a_part_of_a_big_zone_knows_the_rest_of_it() {
+        let zones = zones();
+        let mut peers = Peers::default();
+        stored(&mut peers, &zones, [10, 64], 60);
+        for (second, count) in (65..).zip([200, 200, 240]) {
+            stored(&mut peers, &zones, [10, second], count);
+        }
+        stored(&mut peers, &zones, [80, 1], 40);
+        let [
+            inner,
+            surroundings,
+            rest_of_zone,
+            rest_of_top_zone,
+            strangers,
+        ] = planned(&peers, &zones, 50);
+        assert_eq!((inner, surroundings), ((0, 0), (36, 60)));
+        assert_eq!(rest_of_zone, (4, 640));
+        assert_eq!((rest_of_top_zone, strangers), ((0, 0), (10, 40)));
+    }
+}
