@@ -7,6 +7,7 @@ mod abuse;
 mod access;
 mod announce;
 mod id;
+mod invariant;
 mod peers;
 pub mod report;
 mod select;

@@ -7,6 +7,7 @@ mod dual_stack;
 mod lists;
 mod model;
 mod owners;
+mod pinned;
 mod promises;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

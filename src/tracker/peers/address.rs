@@ -109,6 +109,8 @@ impl Address for [u8; 6] {
     }
 
     fn prefix(self, bits: u32) -> (u64, u64) {
+        debug_assert!(bits <= 32, "a v4 address has no more");
+        // The port's 16 bits stand below those of the host.
         let host = (1_u64 << (48 - bits.min(32))) - 1;
         (self.key() & !host, self.key() | host)
     }
@@ -147,15 +149,11 @@ impl Address for [u8; 18] {
 
     #[inline]
     fn key(self) -> (u128, u16) {
-        let (address, port) =
-            self.split_first_chunk::<16>()
-                .map_or(([0; 16], [0; 2]), |(address, rest)| {
-                    (
-                        *address,
-                        rest.first_chunk::<2>().copied().unwrap_or_default(),
-                    )
-                });
-        (u128::from_be_bytes(address), u16::from_be_bytes(port))
+        let [address @ .., high, low] = self;
+        (
+            u128::from_be_bytes(address),
+            u16::from_be_bytes([high, low]),
+        )
     }
 
     #[inline]
@@ -187,7 +185,8 @@ impl Address for [u8; 18] {
 
     #[inline]
     fn unpacked(packed: &[u8; 21]) -> [u8; 18] {
-        packed.last_chunk().copied().unwrap_or([0; 18])
+        let [_, _, _, address @ ..] = *packed;
+        address
     }
 
     #[inline]
@@ -204,6 +203,7 @@ impl Address for [u8; 18] {
     }
 
     fn prefix(self, bits: u32) -> ((u128, u16), (u128, u16)) {
+        // A prefix of all 128 bits leaves none to the host.
         let host = u128::MAX.checked_shr(bits).unwrap_or(0);
         let (address, _) = self.key();
         ((address & !host, 0), (address | host, u16::MAX))

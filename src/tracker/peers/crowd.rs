@@ -4,36 +4,39 @@
 //! A subscriber is a v4 address or a v6 /64. Surplus peers stand behind all others of their role (see `peer.rs`), and whenever one
 //! announces it changes places with that peer of its subscriber and role whom nobody has seen for longest.
 
+use std::cmp::Ordering;
+
 use super::address::Address;
+use super::by_role::ByRole;
 use super::owner::StoredId;
 use super::peer::{PackedKey, Peer};
 use super::position::{Position, RankRange};
 use super::{Peers, Role};
+use crate::tracker::invariant::certain;
 
 /// Entries of one subscriber that are for everybody.
 const FOR_EVERYBODY: usize = 2;
 
-const ROLES: [Role; 2] = [Role::Leecher, Role::Seeder];
-
 /// The entries of one subscriber in one role.
 struct Entries {
     role: Role,
-    /// Those for everybody, and the surplus.
-    ranges: [RankRange; 2],
+    for_everybody: RankRange,
+    surplus: RankRange,
 }
 
 impl Entries {
     fn len(&self) -> usize {
-        self.ranges.iter().map(RankRange::len).sum()
+        self.for_everybody.len() + self.surplus.len()
     }
 }
 
-/// How many of each role are for everybody, where a subscriber has so many of both.
-fn allowed(all: [usize; 2]) -> [usize; 2] {
-    if all.contains(&0) {
+/// How many of each role are for everybody, where a subscriber has so many of both: of 5 leechers alone 2, of 5 leechers and 3
+/// seeders 1 and 1.
+fn allowed(all: ByRole<usize>) -> ByRole<usize> {
+    if all.leechers == 0 || all.seeders == 0 {
         all.map(|all| all.min(FOR_EVERYBODY))
     } else {
-        [FOR_EVERYBODY / 2; 2]
+        ByRole::from_fn(|_| FOR_EVERYBODY / 2)
     }
 }
 
@@ -44,20 +47,21 @@ impl<A: Address, I: StoredId> Peers<A, I> {
         peer.set_surplus(false);
         let position = self.put(role, peer);
         let (low, high) = peer.packed_key.subscriber();
-        let is_alone = ROLES.iter().all(|other| {
-            let near = if *other == role {
+        let is_alone = Role::BOTH.into_iter().all(|other| {
+            let near = if other == role {
                 position.chunk as usize
             } else {
                 0
             };
-            self.view(*other).range(low, high, near).len() <= usize::from(*other == role)
+            self.view(other).range(low, high, near).len() <= usize::from(other == role)
         });
         if is_alone {
             return position;
         }
         self.settle(&peer.packed_key);
+        // It may have changed its place for that, and so may others before it.
         let found = self.find(peer.sort_key(), role);
-        found.map_or(position, |(_, position)| position)
+        certain(found, (role, position), "it has just been put in").1
     }
 
     /// Takes the peer at a position out; another of its subscriber may take its turn.
@@ -86,6 +90,7 @@ impl<A: Address, I: StoredId> Peers<A, I> {
     /// Gives the surplus peer at a position its turn. Returns where it is then.
     pub(crate) fn give_turn(&mut self, role: Role, position: Position) -> Position {
         let Some((position, mut peer)) = self.view(role).peer_at(position.rank) else {
+            debug_assert!(false, "positions are of peers that are there");
             return position;
         };
         self.take(role, position);
@@ -95,7 +100,9 @@ impl<A: Address, I: StoredId> Peers<A, I> {
     }
 
     fn has_surplus(&self) -> bool {
-        ROLES.iter().any(|role| self.view(*role).has_surplus())
+        Role::BOTH
+            .into_iter()
+            .any(|role| self.view(role).has_surplus())
     }
 
     /// The entries of the subscriber that has, or had, a peer at `packed_key`.
@@ -109,24 +116,25 @@ impl<A: Address, I: StoredId> Peers<A, I> {
         };
         Entries {
             role,
-            ranges: [view.range(low, high, 0), surplus],
+            for_everybody: view.range(low, high, 0),
+            surplus,
         }
     }
 
     /// Brings it in order who of a subscriber's peers is for everybody.
     fn settle(&mut self, packed_key: &PackedKey<A>) {
         // Each turn moves one; after one that came or went there is at most one to move in each role.
-        for _ in 0..ROLES.len() * FOR_EVERYBODY {
-            let both = ROLES.map(|role| self.entries(role, packed_key));
-            let allowed = allowed([both[0].len(), both[1].len()]);
-            let moved = both.iter().zip(allowed).any(|(entries, allowed)| {
-                let [take_all, _] = &entries.ranges;
-                if take_all.len() > allowed {
-                    self.demote_one(entries);
-                } else if take_all.len() < allowed {
-                    self.promote_one(entries);
+        for _ in 0..2 * FOR_EVERYBODY {
+            let both = ByRole::from_fn(|role| self.entries(role, packed_key));
+            let allowed = allowed(both.as_ref().map(Entries::len));
+            let moved = both.into_iter().zip(allowed).any(|(entries, allowed)| {
+                let listed = entries.for_everybody.len();
+                match listed.cmp(&allowed) {
+                    Ordering::Greater => self.demote_one(&entries),
+                    Ordering::Less => self.promote_one(&entries),
+                    Ordering::Equal => {}
                 }
-                take_all.len() != allowed
+                listed != allowed
             });
             if !moved {
                 return;
@@ -137,20 +145,26 @@ impl<A: Address, I: StoredId> Peers<A, I> {
 
     /// Puts who was seen longest ago with the surplus.
     fn demote_one(&mut self, entries: &Entries) {
-        let [take_all, _] = entries.ranges;
         let view = self.view(entries.role);
-        let ranks = take_all.start.rank..take_all.end.rank;
+        let ranks = entries.for_everybody.start.rank..entries.for_everybody.end.rank;
         let peers = ranks.filter_map(|rank| view.peer_at(rank));
         if let Some((position, peer)) = peers.min_by_key(|(_, peer)| peer.state.seen()) {
             self.move_to(entries.role, position, peer, true);
+        } else {
+            debug_assert!(false, "who has a surplus has a peer for everybody");
         }
     }
 
+    /// Puts the first of the surplus with those for everybody.
     fn promote_one(&mut self, entries: &Entries) {
-        let [_, surplus] = entries.ranges;
-        let first = self.view(entries.role).peer_at(surplus.start.rank);
-        if let Some((position, peer)) = first.filter(|_| surplus.len() > 0) {
+        let first = self.view(entries.role).peer_at(entries.surplus.start.rank);
+        if let Some((position, peer)) = first.filter(|_| entries.surplus.len() > 0) {
             self.move_to(entries.role, position, peer, false);
+        } else {
+            debug_assert!(
+                false,
+                "fewer are for everybody than may be: the others are surplus"
+            );
         }
     }
 
@@ -162,14 +176,14 @@ impl<A: Address, I: StoredId> Peers<A, I> {
 }
 
 /// Tells the surplus from who is for everybody; both lists are in order, before and after.
-pub(super) fn sort_out<A: Address, I: StoredId>(roles: &mut [Vec<Peer<A, I>>; 2]) {
-    let [leechers, seeders] = roles;
+pub(super) fn sort_out<A: Address, I: StoredId>(roles: &mut ByRole<Vec<Peer<A, I>>>) {
+    let ByRole { leechers, seeders } = roles;
     let mut has_surplus = mark(leechers, seeders);
     has_surplus |= mark(seeders, leechers);
     if has_surplus {
-        roles
-            .iter_mut()
-            .for_each(|peers| peers.sort_unstable_by_key(Peer::sort_key));
+        for peers in roles.as_mut() {
+            peers.sort_unstable_by_key(Peer::sort_key);
+        }
     }
 }
 
@@ -188,8 +202,12 @@ fn mark<A: Address, I: StoredId>(peers: &mut [Peer<A, I>], others: &[Peer<A, I>]
         let is_in_both = others
             .get(at)
             .is_some_and(|other| other.packed_key.everybodys().sort_key() <= high);
-        let [allowed, _] = allowed([entries.len(), usize::from(is_in_both)]);
-        for surplus in entries.iter_mut().skip(allowed) {
+        // Which role is which makes no difference here: that both have some does.
+        let allowed = allowed(ByRole {
+            leechers: entries.len(),
+            seeders: usize::from(is_in_both),
+        });
+        for surplus in entries.iter_mut().skip(allowed.leechers) {
             surplus.set_surplus(true);
             has_surplus = true;
         }

@@ -4,6 +4,7 @@
 //! neighbourhood are all questions about ranks.
 
 pub(super) mod address;
+pub(super) mod by_role;
 mod chunk;
 mod crowd;
 pub(super) mod owner;
@@ -12,7 +13,9 @@ pub(super) mod position;
 mod sorted_chunks;
 pub(super) mod view;
 
+use super::invariant::certain;
 use address::Address;
+use by_role::ByRole;
 use chunk::{give_back, make_room, oldest_of};
 use crowd::sort_out;
 use owner::StoredId;
@@ -21,17 +24,28 @@ use position::{Position, number};
 use sorted_chunks::SortedChunks;
 use view::{View, flat_position};
 
-/// More peers than this are kept in sorted chunks.
+/// More peers than this are kept in sorted chunks: up to here one move of memory is cheaper than keeping four lists in step.
 const MAX_FLAT: usize = 128;
 
 /// From sorted chunks back to a flat list at this many: far enough below, so that a swarm does not go back and forth.
-const MIN_ROLLS: usize = 64;
+const MIN_CHUNKED: usize = 64;
 
 /// What a peer takes part for. Paused partial seeds (BEP 21) stand with the seeders: they hand out and take nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Leecher,
     Seeder,
+}
+
+impl Role {
+    pub(super) const BOTH: [Role; 2] = [Role::Leecher, Role::Seeder];
+
+    pub(super) fn other(self) -> Role {
+        match self {
+            Role::Leecher => Role::Seeder,
+            Role::Seeder => Role::Leecher,
+        }
+    }
 }
 
 /// All peers of one family in one swarm.
@@ -42,7 +56,7 @@ pub(super) enum Peers<A: Address, I: StoredId> {
         peers: Vec<Peer<A, I>>,
         leechers: u32,
     },
-    Chunked(Box<[SortedChunks<A, I>; 2]>),
+    Chunked(Box<ByRole<SortedChunks<A, I>>>),
 }
 
 impl<A: Address, I: StoredId> Default for Peers<A, I> {
@@ -58,55 +72,28 @@ impl<A: Address, I: StoredId> Peers<A, I> {
     pub(super) fn len(&self) -> usize {
         match self {
             Peers::Flat { peers, .. } => peers.len(),
-            Peers::Chunked(chunked) => chunked.iter().map(SortedChunks::len).sum(),
+            Peers::Chunked(chunked) => (**chunked).as_ref().map(SortedChunks::len).sum(),
         }
     }
 
-    pub(super) fn count(&self, role: Role) -> usize {
-        match (self, role) {
-            (Peers::Flat { leechers, .. }, Role::Leecher) => *leechers as usize,
-            (Peers::Flat { peers, leechers }, Role::Seeder) => {
-                peers.len() - (*leechers as usize).min(peers.len())
-            }
-            (Peers::Chunked(chunked), role) => roll_of(chunked, role).len(),
-        }
-    }
-
-    /// Leechers and seeders.
-    pub(super) fn counts(&self) -> [usize; 2] {
+    pub(super) fn counts(&self) -> ByRole<usize> {
         match self {
-            Peers::Flat { peers, leechers } => {
-                let leechers = (*leechers as usize).min(peers.len());
-                [leechers, peers.len() - leechers]
-            }
-            Peers::Chunked(chunked) => {
-                let [leechers, seeders] = &**chunked;
-                [leechers.len(), seeders.len()]
-            }
+            Peers::Flat { peers, leechers } => split_flat(peers, *leechers).map(<[_]>::len),
+            Peers::Chunked(chunked) => (**chunked).as_ref().map(SortedChunks::len),
         }
     }
 
     pub(super) fn view(&self, role: Role) -> View<'_, A, I> {
         match self {
-            Peers::Flat { peers, leechers } => {
-                let (first, rest) = peers
-                    .split_at_checked(*leechers as usize)
-                    .unwrap_or((peers, &[]));
-                View::Flat(if role == Role::Leecher { first } else { rest })
-            }
-            Peers::Chunked(chunked) => View::SortedChunks(roll_of(chunked, role)),
+            Peers::Flat { peers, leechers } => View::Flat(split_flat(peers, *leechers).get(role)),
+            Peers::Chunked(chunked) => View::SortedChunks(chunked.get(role)),
         }
     }
 
     /// Where the peer at `sort_key` stands, be it there or with the surplus; `expected` is the role to look in first.
     #[inline(always)]
     pub(super) fn find(&self, sort_key: A::SortKey, expected: Role) -> Option<(Role, Position)> {
-        let other = if expected == Role::Leecher {
-            Role::Seeder
-        } else {
-            Role::Leecher
-        };
-        [expected, other]
+        [expected, expected.other()]
             .into_iter()
             .find_map(|role| Some((role, self.view(role).find(sort_key)?)))
             .or_else(|| self.find_surplus(A::surplus(sort_key)))
@@ -114,8 +101,7 @@ impl<A: Address, I: StoredId> Peers<A, I> {
 
     #[cold]
     fn find_surplus(&self, sort_key: A::SortKey) -> Option<(Role, Position)> {
-        let roles = [Role::Leecher, Role::Seeder].into_iter();
-        let views = roles.map(|role| (role, self.view(role)));
+        let views = Role::BOTH.into_iter().map(|role| (role, self.view(role)));
         views
             .filter(|(_, view)| view.has_surplus())
             .find_map(|(role, view)| Some((role, view.find(sort_key)?)))
@@ -123,8 +109,7 @@ impl<A: Address, I: StoredId> Peers<A, I> {
 
     /// How many peers there are from `low` to `high`, both included, and in the surplus of these places.
     pub(super) fn count_in(&self, low: A::SortKey, high: A::SortKey) -> usize {
-        let roles = [Role::Leecher, Role::Seeder].into_iter();
-        let count = roles.map(|role| {
+        let count = Role::BOTH.map(|role| {
             let view = self.view(role);
             let surplus = if view.has_surplus() {
                 view.range(A::surplus(low), A::surplus(high), 0).len()
@@ -133,7 +118,7 @@ impl<A: Address, I: StoredId> Peers<A, I> {
             };
             view.range(low, high, 0).len() + surplus
         });
-        count.sum()
+        count.into_iter().sum()
     }
 
     /// What is kept of the peer at a position. `last seen` may only grow.
@@ -142,30 +127,23 @@ impl<A: Address, I: StoredId> Peers<A, I> {
             Peers::Flat { peers, leechers } => peers
                 .get_mut(flat_index(*leechers, role, position))
                 .map(|peer| &mut peer.state),
-            Peers::Chunked(chunked) => roll_of_mut(chunked, role).state_mut(position),
+            Peers::Chunked(chunked) => chunked.get_mut(role).state_mut(position),
         }
     }
 
-    /// Puts in a peer that is not there yet, at its place; returns its position. See [`Peers::insert`].
+    /// Puts in a peer that is not there yet, at its place; returns its position. For [`Peers::insert`], which keeps the surplus
+    /// in order too.
     fn put(&mut self, role: Role, peer: Peer<A, I>) -> Position {
         if let Peers::Flat { peers, leechers } = self
             && peers.len() >= MAX_FLAT
         {
-            let (first, rest) = peers
-                .split_at_checked(*leechers as usize)
-                .unwrap_or((peers, &[]));
-            *self = Peers::Chunked(Box::new([
-                SortedChunks::from_sorted(first),
-                SortedChunks::from_sorted(rest),
-            ]));
+            let chunked = split_flat(peers, *leechers).map(SortedChunks::from_sorted);
+            *self = Peers::Chunked(Box::new(chunked));
         }
         match self {
             Peers::Flat { peers, leechers } => {
                 let sort_key = peer.sort_key();
-                let (first, rest) = peers
-                    .split_at_checked(*leechers as usize)
-                    .unwrap_or((peers, &[]));
-                let among = if role == Role::Leecher { first } else { rest };
+                let among = *split_flat(peers, *leechers).get(role);
                 let position =
                     flat_position(among.partition_point(|other| other.sort_key() < sort_key));
                 make_room(peers);
@@ -173,16 +151,17 @@ impl<A: Address, I: StoredId> Peers<A, I> {
                 *leechers += u32::from(role == Role::Leecher);
                 position
             }
-            Peers::Chunked(chunked) => roll_of_mut(chunked, role).insert(peer),
+            Peers::Chunked(chunked) => chunked.get_mut(role).insert(peer),
         }
     }
 
-    /// Takes the peer at a position out. See [`Peers::remove`].
+    /// Takes the peer at a position out. For [`Peers::remove`], which keeps the surplus in order too.
     fn take(&mut self, role: Role, position: Position) -> Option<Peer<A, I>> {
         let removed = match self {
             Peers::Flat { peers, leechers } => {
                 let at = flat_index(*leechers, role, position);
                 if at >= peers.len() {
+                    debug_assert!(false, "positions are of peers that are there");
                     return None;
                 }
                 *leechers -= u32::from(role == Role::Leecher);
@@ -190,7 +169,7 @@ impl<A: Address, I: StoredId> Peers<A, I> {
                 give_back(peers);
                 Some(removed)
             }
-            Peers::Chunked(chunked) => roll_of_mut(chunked, role).remove(position),
+            Peers::Chunked(chunked) => chunked.get_mut(role).remove(position),
         };
         self.flatten();
         removed
@@ -199,15 +178,16 @@ impl<A: Address, I: StoredId> Peers<A, I> {
     /// Goes back from sorted chunks to a flat list when few are left.
     fn flatten(&mut self) {
         if let Peers::Chunked(chunked) = self
-            && chunked.iter().map(SortedChunks::len).sum::<usize>() <= MIN_ROLLS
+            && (**chunked).as_ref().map(SortedChunks::len).sum() <= MIN_CHUNKED
         {
-            let leechers = number(roll_of(chunked, Role::Leecher).len());
-            let peers = chunked.iter().flat_map(SortedChunks::iter).collect();
+            let leechers = number(chunked.leechers.len());
+            let roles = (**chunked).as_ref().into_iter();
+            let peers = roles.flat_map(SortedChunks::iter).collect();
             *self = Peers::Flat { peers, leechers };
         }
     }
 
-    /// Removes who was last seen at or before `horizon`, and tells `on_removed` of each. See [`Peers::expire`].
+    /// Removes who was last seen at or before `horizon`, and tells `on_removed` of each. For [`Peers::expire`].
     fn drop_dead(&mut self, horizon: u32, on_removed: &mut impl FnMut(&Peer<A, I>)) {
         match self {
             Peers::Flat { peers, leechers } => {
@@ -224,22 +204,22 @@ impl<A: Address, I: StoredId> Peers<A, I> {
                 *leechers -= dead_leechers;
                 give_back(peers);
             }
-            Peers::Chunked(chunked) => chunked
-                .iter_mut()
+            Peers::Chunked(chunked) => (**chunked)
+                .as_mut()
+                .into_iter()
                 .for_each(|sorted_chunks| sorted_chunks.expire(horizon, on_removed)),
         }
         self.flatten();
     }
 
-    /// Nobody was last seen before this.
+    /// Nobody was last seen before this; [`u32::MAX`] when nobody is there.
     pub(super) fn oldest(&self) -> u32 {
         match self {
             Peers::Flat { peers, .. } => oldest_of(peers.iter().map(|peer| &peer.state)),
-            Peers::Chunked(chunked) => chunked
-                .iter()
-                .map(SortedChunks::oldest)
-                .min()
-                .unwrap_or(u32::MAX),
+            Peers::Chunked(chunked) => {
+                let ByRole { leechers, seeders } = &**chunked;
+                leechers.oldest().min(seeders.oldest())
+            }
         }
     }
 
@@ -261,27 +241,24 @@ impl<A: Address, I: StoredId> Peers<A, I> {
             .enumerate()
             .map(move |(rank, peer)| (role(rank), *peer));
         let chunked = chunked.into_iter().flat_map(|chunked| {
-            let both = [Role::Leecher, Role::Seeder].into_iter();
-            both.flat_map(|role| roll_of(chunked, role).iter().map(move |peer| (role, peer)))
+            let both = Role::BOTH.into_iter();
+            both.flat_map(|role| chunked.get(role).iter().map(move |peer| (role, peer)))
         });
         flat.chain(chunked)
     }
 
     /// Makes the list anew from peers in any order, each at another place.
     pub(super) fn rebuild(peers: impl IntoIterator<Item = (Role, Peer<A, I>)>) -> Peers<A, I> {
-        let (mut leechers, mut seeders) = (Vec::new(), Vec::new());
+        let mut roles = ByRole::<Vec<_>>::default();
         for (role, mut peer) in peers {
             peer.set_surplus(false);
-            if role == Role::Leecher {
-                leechers.push(peer);
-            } else {
-                seeders.push(peer);
-            }
+            roles.get_mut(role).push(peer);
         }
-        leechers.sort_unstable_by_key(Peer::sort_key);
-        seeders.sort_unstable_by_key(Peer::sort_key);
-        leechers.dedup_by_key(|peer| peer.sort_key());
-        seeders.dedup_by_key(|peer| peer.sort_key());
+        for peers in roles.as_mut() {
+            peers.sort_unstable_by_key(Peer::sort_key);
+            peers.dedup_by_key(|peer| peer.sort_key());
+        }
+        let ByRole { leechers, seeders } = &mut roles;
         // An address is in one role only, whatever a database says.
         seeders.retain(|peer| {
             let sort_key = peer.sort_key();
@@ -289,18 +266,15 @@ impl<A: Address, I: StoredId> Peers<A, I> {
                 .binary_search_by(|other| other.sort_key().cmp(&sort_key))
                 .is_err()
         });
-        let mut roles = [leechers, seeders];
         sort_out(&mut roles);
-        let [leechers, mut seeders] = roles;
-        if leechers.len() + seeders.len() > MAX_FLAT {
-            return Peers::Chunked(Box::new([
-                SortedChunks::from_sorted(&leechers),
-                SortedChunks::from_sorted(&seeders),
-            ]));
+        if roles.as_ref().map(Vec::len).sum() > MAX_FLAT {
+            let chunked = roles.map(|peers| SortedChunks::from_sorted(&peers));
+            return Peers::Chunked(Box::new(chunked));
         }
-        let (leechers, mut peers) = (number(leechers.len()), leechers);
-        peers.reserve_exact(seeders.len());
-        peers.append(&mut seeders);
+        let leechers = number(roles.leechers.len());
+        let mut peers = roles.leechers;
+        peers.reserve_exact(roles.seeders.len());
+        peers.append(&mut roles.seeders);
         peers.shrink_to_fit();
         Peers::Flat { peers, leechers }
     }
@@ -318,28 +292,18 @@ fn flat_index(leechers: u32, role: Role, position: Position) -> usize {
     first as usize + position.rank as usize
 }
 
-fn roll_of<A: Address, I: StoredId>(
-    chunked: &[SortedChunks<A, I>; 2],
-    role: Role,
-) -> &SortedChunks<A, I> {
-    let [leechers, seeders] = chunked;
-    if role == Role::Leecher {
-        leechers
-    } else {
-        seeders
-    }
-}
-
-fn roll_of_mut<A: Address, I: StoredId>(
-    chunked: &mut [SortedChunks<A, I>; 2],
-    role: Role,
-) -> &mut SortedChunks<A, I> {
-    let [leechers, seeders] = chunked;
-    if role == Role::Leecher {
-        leechers
-    } else {
-        seeders
-    }
+/// The leechers and the seeders of a flat list, whose first `leechers` peers are leechers.
+#[inline]
+fn split_flat<A: Address, I: StoredId>(
+    peers: &[Peer<A, I>],
+    leechers: u32,
+) -> ByRole<&[Peer<A, I>]> {
+    let (leechers, seeders) = certain(
+        peers.split_at_checked(leechers as usize),
+        (peers, &[]),
+        "leechers are some of the peers",
+    );
+    ByRole { leechers, seeders }
 }
 
 #[cfg(test)]
@@ -393,8 +357,8 @@ mod tests {
                     }
                     _ => {}
                 }
-                prop_assert_eq!(peers.count(Role::Leecher), model[0].len());
-                prop_assert_eq!(peers.count(Role::Seeder), model[1].len());
+                prop_assert_eq!(peers.counts().leechers, model[0].len());
+                prop_assert_eq!(peers.counts().seeders, model[1].len());
                 let oldest = model.iter().flat_map(BTreeMap::values).copied().min().unwrap_or(u32::MAX);
                 prop_assert!(peers.oldest() <= oldest);
             }
@@ -403,7 +367,7 @@ mod tests {
                 prop_assert_eq!(places, map.keys().copied().collect::<Vec<_>>());
             }
             let again = Peers::rebuild(peers.drain());
-            prop_assert_eq!(again.count(Role::Leecher), model[0].len());
+            prop_assert_eq!(again.counts().leechers, model[0].len());
             prop_assert_eq!(peers.len(), 0);
         }
     }
@@ -414,8 +378,8 @@ mod tests {
             let both = [Role::Leecher, Role::Seeder];
             let twice = (0..count).flat_map(|number| both.map(|role| (role, peer(number, 1))));
             let peers = Peers::rebuild(twice.chain([(Role::Seeder, peer(400, 1))]));
-            let counts = both.map(|role| peers.count(role));
-            assert_eq!(counts, [usize::from(count), 1]);
+            let counts = peers.counts();
+            assert_eq!((counts.leechers, counts.seeders), (usize::from(count), 1));
         }
     }
 }

@@ -3,7 +3,12 @@
 //! A position carries the chunk of memory that it is in beside its rank, so that whoever was found once is reached again without
 //! a search.
 
-/// A rank in a list of peers, with the number of the chunk that it is in. Seats compare by their ranks.
+use crate::tracker::invariant::{certain, minus};
+
+/// A rank in a list of peers, with the number of the chunk that it is in: in chunks of 96, 96 and 50 peers, rank 100 is in chunk 1, the
+/// fifth there. Positions compare by their ranks.
+///
+/// A position holds for the list that it was found in, until somebody joins or leaves there.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Position {
     pub chunk: u32,
@@ -56,7 +61,12 @@ pub(crate) struct RankRange {
 impl RankRange {
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.end.rank.saturating_sub(self.start.rank) as usize
+        let len = minus(
+            self.end.rank,
+            self.start.rank,
+            "a range does not end before it starts",
+        );
+        len as usize
     }
 
     /// Whether it begins in `outer`.
@@ -74,13 +84,9 @@ impl RankRange {
     }
 }
 
-/// How many leechers and seeders.
-pub(crate) fn count(ranges: &[RankRange; 2]) -> [usize; 2] {
-    ranges.map(|range| range.len())
-}
-
-/// A number of peers as it is kept; there are never more than fit.
+/// A number of peers as it is kept.
 #[inline]
 pub(crate) fn number(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+    let number = u32::try_from(count).ok();
+    certain(number, u32::MAX, "`max_peers` is a u32")
 }

@@ -2,12 +2,16 @@
 //!
 //! It answers "at which position does this sort key stand" and "who stands at this rank" in steps that hardly grow with the swarm,
 //! keeps no index beside the peers, and finds the dead chunk by chunk.
+//!
+//! With three chunks of 96, 96 and 50 peers, `ends` is 96, 192, 242: chunk 1 holds ranks 96 to 191. A newcomer in chunk 1 makes it 96,
+//! 193, 243. Had that chunk 128 peers already, it would be cut into 64 and 65: 96, 160, 225, …
 
 use super::address::Address;
 use super::chunk::{CHUNK, Chunk, steps};
 use super::owner::StoredId;
 use super::peer::{PackedKey, Peer, State};
 use super::position::{Position, RankRange, number};
+use crate::tracker::invariant::{certain, minus};
 
 /// How many chunks to each side of a hint are searched before all are.
 const WINDOW: usize = 8;
@@ -38,6 +42,7 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
     }
 
     /// Brings the three lists in line with the chunks. Cost: one look at every peer.
+    /// Needed when a chunk has come or gone anywhere.
     fn reindex(&mut self) {
         self.chunks.retain(|chunk| chunk.len() > 0);
         self.firsts = self.chunks.iter().filter_map(Chunk::first).collect();
@@ -45,6 +50,7 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         self.recount();
     }
 
+    /// Brings `ends` in line with the chunks. Cost: one look at every chunk.
     fn recount(&mut self) {
         let mut end = 0;
         self.ends.clear();
@@ -69,8 +75,13 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         self.oldest.iter().copied().min().unwrap_or(u32::MAX)
     }
 
+    /// The rank of a chunk's first peer: that behind the last of the chunk before, and 0 in the first.
     #[inline]
     fn start_of(&self, chunk: usize) -> u32 {
+        debug_assert!(
+            chunk <= self.ends.len(),
+            "hints are of chunks that are there"
+        );
         let before = chunk
             .checked_sub(1)
             .and_then(|before| self.ends.get(before));
@@ -79,9 +90,10 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
 
     /// Everybody.
     pub(super) fn whole(&self) -> RankRange {
+        // Without chunks, in the first that there would be.
         let end = Position {
             chunk: number(self.chunks.len().saturating_sub(1)),
-            rank: self.ends.last().copied().unwrap_or(0),
+            rank: number(self.len()),
         };
         RankRange {
             start: Position::default(),
@@ -104,6 +116,9 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
     }
 
     /// The last chunk for whose first place `is_before` holds, else the first chunk.
+    ///
+    /// Neighbourhoods lie around the requester, and drawn ranks ascend: nearly always it is chunk `near`, where two comparisons tell; else
+    /// one of some beside it, where two more tell and few are searched; else all are.
     #[inline]
     fn chunk_for(&self, near: usize, is_before: impl Fn(&A::SortKey) -> bool) -> usize {
         let starts_before = |chunk: usize| self.firsts.get(chunk).is_some_and(&is_before);
@@ -118,7 +133,12 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         } else {
             0..self.firsts.len()
         };
-        let among = self.firsts.get(range.clone()).unwrap_or_default();
+        let among = certain(
+            self.firsts.get(range.clone()),
+            &[],
+            "the window begins at a chunk and ends at the last at most",
+        );
+        // None is before the first place of all: who would stand there is in the first chunk.
         (range.start + among.partition_point(is_before)).saturating_sub(1)
     }
 
@@ -135,6 +155,7 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         })
     }
 
+    /// None where there is no chunk at all.
     fn spots(&self, chunk: usize) -> &[PackedKey<A>] {
         self.chunks
             .get(chunk)
@@ -144,9 +165,8 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
     /// Where in its chunk a position is.
     #[inline]
     fn within(&self, position: Position) -> usize {
-        position
-            .rank
-            .saturating_sub(self.start_of(position.chunk as usize)) as usize
+        let start = self.start_of(position.chunk as usize);
+        minus(position.rank, start, "a position carries its chunk") as usize
     }
 
     /// What is kept of the peer at a position. `last seen` may only grow.
@@ -156,8 +176,8 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         chunk.states.get_mut(within)
     }
 
-    /// The chunk that a rank is in, with its number and the rank of its first peer. Cheap when that is chunk `near` or the
-    /// next one.
+    /// The chunk that a rank is in, with its number and the rank of its first peer; an empty one where nobody has that rank. Cheap when
+    /// that is chunk `near` or the next one.
     #[inline]
     pub(super) fn chunk_of(
         &self,
@@ -165,7 +185,11 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         near: usize,
     ) -> (usize, u32, &[PackedKey<A>], &[State<I>]) {
         let from = if self.start_of(near) > rank { 0 } else { near };
-        let ahead = self.ends.get(from..).unwrap_or_default();
+        let ahead = certain(
+            self.ends.get(from..),
+            &[],
+            "hints are of chunks that are there",
+        );
         let chunk = match ahead {
             [first, ..] if *first > rank => from,
             [_, next, ..] if *next > rank => from + 1,
@@ -188,10 +212,11 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         let (mut at, mut start) = (near, 0);
         let (mut spots, mut states): (&[PackedKey<A>], &[State<I>]) = (&[], &[]);
         for rank in ranks {
+            // Wraps where the rank is before this chunk: then it is behind all peers too, and another chunk is looked up.
             let mut within = rank.wrapping_sub(start) as usize;
             if within >= spots.len() {
                 (at, start, spots, states) = self.chunk_of(rank, at);
-                within = rank.saturating_sub(start) as usize;
+                within = minus(rank, start, "a rank is in its chunk") as usize;
             }
             if let (Some(packed_key), Some(state)) = (spots.get(within), states.get(within)) {
                 put(packed_key.address(), &state.id);
@@ -203,9 +228,11 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         self.chunks.iter().flat_map(Chunk::iter)
     }
 
+    /// Counts a peer that has come to a chunk (1) or gone from it (−1).
     fn shift(&mut self, from_chunk: usize, by: i32) {
         for end in self.ends.iter_mut().skip(from_chunk) {
-            *end = end.saturating_add_signed(by);
+            debug_assert!(end.checked_add_signed(by).is_some(), "who goes was counted");
+            *end = end.wrapping_add_signed(by);
         }
     }
 
@@ -216,6 +243,8 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         let at = position.chunk as usize;
         let within = self.within(position);
         let Some(chunk) = self.chunks.get_mut(at) else {
+            // The first peer of all.
+            debug_assert!(self.chunks.is_empty(), "a position is in a chunk");
             *self = SortedChunks::from_sorted(&[peer]);
             return Position::default();
         };
@@ -241,16 +270,21 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         }
     }
 
+    /// Cuts a chunk into halves.
     fn split(&mut self, at: usize) {
         let Some(chunk) = self.chunks.get_mut(at) else {
+            debug_assert!(false, "a chunk that is full is there");
             return;
         };
         let upper = chunk.split();
         let middle = number(chunk.len()) + self.start_of(at);
         let Some(first) = upper.first() else {
+            debug_assert!(false, "half of a full chunk is somebody");
             return;
         };
-        let oldest = self.oldest.get(at).copied().unwrap_or(0);
+        // Of the upper half it may be later: a bound is enough, and the next expiry makes it exact. With 0 it is looked at then.
+        let oldest = self.oldest.get(at).copied();
+        let oldest = certain(oldest, 0, "all four lists have one item per chunk");
         self.chunks.insert(at + 1, upper);
         self.firsts.insert(at + 1, first);
         self.oldest.insert(at + 1, oldest);
@@ -262,6 +296,7 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         let (at, within) = (position.chunk as usize, self.within(position));
         let chunk = self.chunks.get_mut(at)?;
         if within >= chunk.len() {
+            debug_assert!(false, "positions are of peers that are there");
             return None;
         }
         let peer = chunk.remove(within);
@@ -274,11 +309,16 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         Some(peer)
     }
 
-    /// Drops a chunk that is empty, and joins one that has become small to the next.
+    /// Drops a chunk that is empty, and joins one that has become small to the next: of 96, 32, 60 and 50 peers the second goes before
+    /// the third, which makes 96, 92 and 50. The last chunk has no next one and stays small.
     fn join(&mut self, at: usize) {
-        let size = self.chunks.get(at).map_or(0, Chunk::len);
-        let next = self.chunks.get(at + 1).map_or(usize::MAX, Chunk::len);
-        if size > 0 && (size > CHUNK / 4 || next.saturating_add(size) > CHUNK * 3 / 4) {
+        let Some(size) = self.chunks.get(at).map(Chunk::len) else {
+            debug_assert!(false, "a chunk that somebody left is there");
+            return;
+        };
+        let next = self.chunks.get(at + 1).map(Chunk::len);
+        let may_join = size <= CHUNK / 4 && next.is_some_and(|next| next + size <= CHUNK * 3 / 4);
+        if size > 0 && !may_join {
             return;
         }
         let small = self.chunks.remove(at);
@@ -392,7 +432,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_roll_agrees_with_a_sorted_list(steps in proptest::collection::vec((any::<u16>(), 0_u32..100, 0_u8..8), 1..2_000)) {
+        fn sorted_chunks_agree_with_a_sorted_list(steps in proptest::collection::vec((any::<u16>(), 0_u32..100, 0_u8..8), 1..2_000)) {
             let mut sorted_chunks = SortedChunks::from_sorted(&[]);
             let mut model: Vec<Small> = Vec::new();
             for (number, seen, kind) in steps {
@@ -427,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn a_roll_shrinks_with_its_swarm() {
+    fn sorted_chunks_shrink_with_their_swarm() {
         let peers: Vec<Small> = (0..10_000_u16)
             .map(|number| peer(number * 3, u32::from(number % 100) + 1))
             .collect();

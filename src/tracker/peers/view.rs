@@ -5,6 +5,7 @@ use super::owner::StoredId;
 use super::peer::{PackedKey, Peer, State};
 use super::position::{Position, RankRange, number};
 use super::sorted_chunks::SortedChunks;
+use crate::tracker::invariant::minus;
 
 /// The peers of one role, as they are asked for by rank.
 #[derive(Debug)]
@@ -36,10 +37,10 @@ impl<'a, A: Address, I: StoredId> Run<'a, A, I> {
         }
     }
 
-    /// At most so many of them from the `first` on.
+    /// At most so many of them from the `first` on; none where there are no more than `first`.
     #[inline]
     pub(crate) fn cut(self, first: usize, most: usize) -> Run<'a, A, I> {
-        let end = self.len().min(first.saturating_add(most));
+        let end = self.len().min(first + most);
         match self {
             Run::Flat(peers) => Run::Flat(peers.get(first..end).unwrap_or_default()),
             Run::Chunk(spots, states) => Run::Chunk(
@@ -136,7 +137,7 @@ impl<'a, A: Address, I: StoredId> View<'a, A, I> {
     /// The peer at a rank, and its position.
     pub(super) fn peer_at(&self, rank: u32) -> Option<(Position, Peer<A, I>)> {
         let (chunk, start, run) = self.run_of(rank, 0);
-        let within = rank.saturating_sub(start) as usize;
+        let within = minus(rank, start, "a rank is in its run") as usize;
         let peer = match run {
             Run::Flat(peers) => *peers.get(within)?,
             Run::Chunk(spots, states) => Peer {
@@ -148,7 +149,8 @@ impl<'a, A: Address, I: StoredId> View<'a, A, I> {
         Some((Position { chunk, rank }, peer))
     }
 
-    /// The run that a rank is in, with its number and the rank of its first peer. Cheap when that is run `near` or the next.
+    /// The run that a rank is in, with its number and the rank of its first peer; an empty one where nobody has that rank. Cheap when
+    /// that is run `near` or the next.
     #[inline]
     pub(crate) fn run_of(&self, rank: u32, near: usize) -> (usize, u32, Run<'a, A, I>) {
         match *self {

@@ -2,6 +2,7 @@
 
 use super::rounding::Rounding;
 use crate::tracker::id::PeerId;
+use crate::tracker::invariant::minus;
 use crate::tracker::settings::Settings;
 
 /// Up to this part of a list, `min_external` holds for every single list; where it would be more of a shorter one, strangers get
@@ -22,11 +23,12 @@ pub(crate) struct Limits<'a> {
     pub not: Option<PeerId>,
 }
 
-/// How many peers of a list are from near, and how many of the others are strangers in any case.
+/// How many peers of a list are from near at most, and how many of the others are strangers in any case. Both hold as far as there
+/// are such peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Strangers {
+pub(super) struct Shares {
     pub near: usize,
-    pub least: usize,
+    pub min_strangers: usize,
 }
 
 impl<'a> Limits<'a> {
@@ -42,7 +44,7 @@ impl<'a> Limits<'a> {
 
     /// Notes that so many more peers are on the list, with so many seeds among them.
     pub(crate) fn note(&mut self, listed: usize, seeds: usize) {
-        self.want = self.want.saturating_sub(listed);
+        self.want = minus(self.want, listed, "no more are listed than are wanted");
         self.seeds += seeds;
     }
 
@@ -56,24 +58,29 @@ impl<'a> Limits<'a> {
     pub(super) fn max_seeds(&self, rounding: Rounding) -> usize {
         let percent = self.settings.seed_share.min(100) as usize;
         let most = rounding.bound(self.length, percent, 100);
+        // There may be more already: where leechers were too few, or the share was rounded up before and is rounded down here.
         most.saturating_sub(self.seeds)
     }
 
-    /// How much of the list is for strangers.
-    pub(super) fn strangers(&self, rng: &mut fastrand::Rng) -> Strangers {
+    /// How much of the list is for whom.
+    pub(super) fn shares(&self, rng: &mut fastrand::Rng) -> Shares {
         let rounding = Rounding::new(rng);
         let percent = 100 - self.settings.local_share.min(100) as usize;
         let far = rounding.bound(self.want, percent, 100);
         let min_external = self.settings.min_external as usize;
-        let least = if min_external <= self.length / PART_OF_EVERY_LIST {
+        let min_strangers = if min_external <= self.length / PART_OF_EVERY_LIST {
             min_external
         } else {
             // As many as they would be of a list of the usual length.
             let usual = self.settings.num_want.max(1) as usize;
             rounding.bound(self.want, min_external.min(usual), usual)
         };
-        let near = self.want.saturating_sub(far.max(least));
-        Strangers { near, least }
+        // What is left of a list by the other family may be less than the strangers that the whole list should have.
+        let near = self.want.saturating_sub(far.max(min_strangers));
+        Shares {
+            near,
+            min_strangers,
+        }
     }
 }
 
@@ -92,7 +99,7 @@ mod tests {
     /// S7, S12
     #[test]
     fn what_comes_out_even_is_exact() {
-        for (want, local_share, min_external, near, least) in [
+        for (want, local_share, min_external, near, min_strangers) in [
             (50, 80, 4, 40, 4),
             (50, 98, 1, 49, 1),
             (50, 100, 1, 49, 1),
@@ -106,8 +113,12 @@ mod tests {
             for seed in 0..100 {
                 let settings = shares(local_share, min_external);
                 let limits = Limits::new(&settings, want);
-                let strangers = limits.strangers(&mut fastrand::Rng::with_seed(seed));
-                assert_eq!(strangers, Strangers { near, least });
+                let shares = limits.shares(&mut fastrand::Rng::with_seed(seed));
+                let expected = Shares {
+                    near,
+                    min_strangers,
+                };
+                assert_eq!(shares, expected);
             }
         }
     }
@@ -126,7 +137,7 @@ mod tests {
             for want in 1..=longest {
                 let limits = Limits::new(&settings, want);
                 let draws = 20_000;
-                let sum: usize = (0..draws).map(|_| limits.strangers(&mut rng).near).sum();
+                let sum: usize = (0..draws).map(|_| limits.shares(&mut rng).near).sum();
                 #[expect(clippy::cast_precision_loss, reason = "small numbers")]
                 let mean = sum as f64 / (draws * want) as f64;
                 assert!((mean - near).abs() < 0.01, "{want}: {mean}");

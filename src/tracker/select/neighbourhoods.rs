@@ -143,6 +143,12 @@ impl<'a, A: Address> Viewpoint<'a, A> {
 }
 
 impl<A: Address> Neighbourhoods<A> {
+    /// The last level; `None` for a requester of no zone that has no address of this family either.
+    #[inline]
+    pub(super) fn widest_level(&self) -> Option<usize> {
+        self.count.checked_sub(1)
+    }
+
     /// The neighbourhoods of `zone`, and within it those of `address` when the requester has one of this family.
     fn new(zones: &Zones, zone: u32, tier: u32, address: Option<A>) -> Neighbourhoods<A> {
         let none = (A::sort_key(0, A::BOUNDS.0), A::sort_key(0, A::BOUNDS.0));

@@ -1,60 +1,74 @@
 //! Regions of a swarm as ranks: how many peers there are in each, and how many of them are taken.
 
 use super::rounding::Rounding;
-use super::sample::{Count, Listed, draw, split, sum_of};
+use super::sample::{Listed, draw, split};
 use crate::tracker::announce::PeerList;
 use crate::tracker::id::PeerId;
+use crate::tracker::invariant::minus;
 use crate::tracker::peers::address::Address;
+use crate::tracker::peers::by_role::ByRole;
 use crate::tracker::peers::owner::StoredId;
-use crate::tracker::peers::position::{RankRange, count};
+use crate::tracker::peers::position::RankRange;
 use crate::tracker::peers::view::View;
 
 /// Leechers and seeders of one neighbourhood.
-pub(super) type RankRanges = [RankRange; 2];
+pub(super) type RankRanges = ByRole<RankRange>;
 
-/// Peers of one region, leechers and seeders: what lies in `outer` but not in `gap`, which lies in it.
+/// The ranks of one role in a region: what lies in `outer` but not in `gap`, which lies in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RegionRanks {
+    pub outer: RankRange,
+    /// What a nearer region has already, or the requester itself.
+    pub gap: RankRange,
+}
+
+impl RegionRanks {
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        minus(
+            self.outer.len(),
+            self.gap.len(),
+            "each region lies around the one before",
+        )
+    }
+}
+
+/// A part of a swarm, and how many of its peers are taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Region {
-    outer: RankRanges,
-    gap: RankRanges,
-    pub count: Count,
+    ranks: ByRole<RegionRanks>,
+    /// How many peers are there.
+    pub count: ByRole<usize>,
     /// How many of them are taken.
-    take: Count,
+    pub take: ByRole<usize>,
 }
 
 impl Region {
+    /// What lies in `outer` but not in `gap`; nobody is taken yet.
+    #[inline]
     pub(super) fn new(outer: RankRanges, gap: RankRanges) -> Region {
-        let [leechers, seeders] = count(&outer);
-        let [hidden_leechers, hidden_seeders] = count(&gap);
-        let count = [
-            leechers.saturating_sub(hidden_leechers),
-            seeders.saturating_sub(hidden_seeders),
-        ];
+        let ranks = outer
+            .zip(gap)
+            .map(|(outer, gap)| RegionRanks { outer, gap });
         Region {
-            outer,
-            gap,
-            count,
-            take: [0; 2],
+            ranks,
+            count: ranks.map(|ranks| ranks.len()),
+            take: ByRole::default(),
         }
     }
 
-    /// Takes up to `want` peers, at most `seeds` of them seeds. Returns what is still wanted, and how many seeds may still come.
-    pub(super) fn take(
-        &mut self,
-        want: usize,
-        seeds: usize,
-        rounding: &mut Rounding,
-    ) -> (usize, usize) {
-        self.take = split(want, self.count, seeds, rounding);
-        let [_, taken] = self.take;
-        (
-            want.saturating_sub(self.taken()),
-            seeds.saturating_sub(taken),
-        )
+    /// Takes `want` peers, or as many as there are, at most `max_seeds` of them seeds; whatever was taken before. Returns how many
+    /// peers are still wanted and how many seeds may still come.
+    pub(super) fn take(&mut self, want: usize, max_seeds: usize, rounding: &mut Rounding) -> Left {
+        self.take = split(want, self.count, max_seeds, rounding);
+        Left {
+            want: minus(want, self.taken(), "no more are taken than are wanted"),
+            max_seeds: minus(max_seeds, self.take.seeders, "seeds are bounded"),
+        }
     }
 
     pub(super) fn taken(&self) -> usize {
-        sum_of(&self.take)
+        self.take.sum()
     }
 
     /// Puts what is taken onto the list, every peer of one role with the same chance. Returns how many are seeds.
@@ -62,64 +76,82 @@ impl Region {
     #[inline(always)]
     pub(super) fn draw<A: Address + Listed, I: StoredId>(
         &self,
-        views: &[View<'_, A, I>; 2],
+        views: &ByRole<View<'_, A, I>>,
         not: Option<PeerId>,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> usize {
-        let mut leechers_end = A::listed(list).len();
-        let ranges = self.outer.into_iter().zip(self.gap);
-        let roles = views.iter().zip(ranges).zip(self.take);
-        for (role, ((view, (outer, gap)), take)) in roles.enumerate() {
+        let mut seeds_from = A::listed(list).len();
+        for (view, (ranks, take)) in views.as_ref().zip(self.ranks.zip(self.take)) {
+            seeds_from = A::listed(list).len();
             if take > 0 {
-                draw(view, [outer, gap], take, rng, list, not);
-            }
-            if role == 0 {
-                leechers_end = A::listed(list).len();
+                draw(view, ranks, take, rng, list, not);
             }
         }
-        A::listed(list).len() - leechers_end
+        A::listed(list).len() - seeds_from
     }
 
     pub(super) fn len(&self) -> usize {
-        sum_of(&self.count)
+        self.count.sum()
     }
 
     /// How many seeds it takes to find `want` peers here.
     pub(super) fn seeds_for(&self, want: usize) -> usize {
-        let [leechers, seeders] = self.count;
-        want.saturating_sub(leechers).min(seeders)
+        // None where there are leechers enough.
+        want.saturating_sub(self.count.leechers)
+            .min(self.count.seeders)
     }
 }
 
-/// Peers taken from regions, and seeds among them.
-pub(super) fn total(regions: &[Region]) -> [usize; 2] {
-    let taken = regions.iter().map(Region::taken).sum();
-    let seeds = regions.iter().map(|region| region.take[1]).sum();
-    [taken, seeds]
+/// What a region left of what was wanted from it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub want: usize,
+    pub max_seeds: usize,
 }
 
-/// Takes `rest` from the middle and from beyond as from one group, but from each not fewer than is owed to it; beyond comes
-/// first.
-pub(super) fn fill(
-    [middle, beyond]: &mut [Region; 2],
-    rest: usize,
-    [for_middle, for_beyond]: [usize; 2],
-    seeds: usize,
-    rounding: &mut Rounding,
-    rng: &mut fastrand::Rng,
-) {
-    let least = for_beyond.max(rest.saturating_sub(middle.len())).min(rest);
-    let most = rest - for_middle.min(rest - least);
-    let all = middle.len() + beyond.len();
-    let fair = Rounding::new(rng).next(rest, beyond.len(), all);
-    let (_, left) = beyond.take(fair.clamp(least, most), seeds, rounding);
-    let wanted = rest.saturating_sub(beyond.taken());
-    let (missing, _) = middle.take(wanted, left, rounding);
-    // What the middle could not give, beyond gives if it can.
-    if missing > 0 && beyond.taken() < beyond.len() {
-        let [_, seeds_middle] = middle.take;
-        let wanted = beyond.taken() + missing;
-        beyond.take(wanted, seeds.saturating_sub(seeds_middle), rounding);
+/// Two regions, the farther around the nearer, that are drawn from as if they were one: a peer of either has the same chance,
+/// as far as each gives the [`Least`] that is asked of it.
+#[derive(Debug)]
+pub(super) struct Group<'a> {
+    pub nearer: &'a mut Region,
+    pub farther: &'a mut Region,
+}
+
+/// How many peers come from each region of a [`Group`] at least, where it has them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Least {
+    pub nearer: usize,
+    pub farther: usize,
+}
+
+impl Group<'_> {
+    /// Takes `want` peers, or as many as there are, at most `max_seeds` of them seeds. What is asked of the farther region comes
+    /// first where there is no room for both.
+    ///
+    /// Of 20 wanted from 30 nearer peers and 10 farther ones, 5 are the farther one's fair share; when 8 are asked of it, it gives
+    /// those, and the nearer one 12.
+    pub(super) fn take(
+        &mut self,
+        want: usize,
+        least: Least,
+        max_seeds: usize,
+        rounding: &mut Rounding,
+        rng: &mut fastrand::Rng,
+    ) {
+        let Group { nearer, farther } = self;
+        // What the nearer one lacks, which is nothing where it could fill all by itself.
+        let lacking = want.saturating_sub(nearer.len());
+        let at_least = least.farther.max(lacking).min(want);
+        let at_most = want - least.nearer.min(want - at_least);
+        let fair = Rounding::new(rng).next(want, farther.len(), nearer.len() + farther.len());
+        let left = farther.take(fair.clamp(at_least, at_most), max_seeds, rounding);
+        let wanted = minus(want, farther.taken(), "at most all are taken from one");
+        let missing = nearer.take(wanted, left.max_seeds, rounding).want;
+        // What the nearer one could not give for want of leechers, the farther one gives if it can.
+        if missing > 0 && farther.taken() < farther.len() {
+            let max_seeds = minus(max_seeds, nearer.take.seeders, "seeds are bounded");
+            farther.take(farther.taken() + missing, max_seeds, rounding);
+        }
     }
 }

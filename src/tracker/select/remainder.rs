@@ -3,14 +3,14 @@
 
 use super::limits::Limits;
 use super::neighbourhoods::Viewpoint;
-use super::region::{RankRanges, Region, fill as fill_regions};
+use super::region::{Group, Least, RankRanges, Region};
 use super::rounding::Rounding;
 use super::sample::Listed;
 use super::{Candidates, Chosen};
 use crate::tracker::announce::PeerList;
 use crate::tracker::peers::address::Address;
+use crate::tracker::peers::by_role::ByRole;
 use crate::tracker::peers::owner::StoredId;
-use crate::tracker::peers::position::RankRange;
 use crate::tracker::peers::view::View;
 
 /// Fills the list with who is left in one step, every peer of a role with the same chance, near or not.
@@ -30,34 +30,39 @@ pub(crate) fn fill<A: Address + Listed, I: StoredId>(
     let views = candidates.views();
     let (low, high) = there.whole();
     let outer = views.map(|view| view.range(low, high, 0));
-    if limits.want == 0 || outer.iter().all(|range| range.len() == 0) {
+    if limits.want == 0 || outer.into_iter().all(|range| range.len() == 0) {
         return Chosen::default();
     }
     let near = match there.widest() {
-        Some((low, high)) => clip(views.map(|view| view.range(low, high, 0)), outer),
+        Some((low, high)) => {
+            let near = views.map(|view| view.range(low, high, 0)).zip(outer);
+            near.map(|(near, outer)| near.clip(outer))
+        }
         None => outer.map(|range| range.start.none()),
     };
-    let mut regions = [
-        Region::new(near, hole(near, candidates)),
-        Region::new(outer, near),
-    ];
+    let mut near_region = Region::new(near, hole(near, candidates));
+    let mut far_region = Region::new(outer, near);
     let mut rounding = Rounding::new(rng);
-    let leechers: usize = regions.iter().map(|region| region.count[0]).sum();
-    let seeds = limits.max_seeds(rounding);
-    let seeds = seeds.max(limits.want.saturating_sub(leechers));
-    fill_regions(&mut regions, limits.want, [0; 2], seeds, &mut rounding, rng);
-    let [near, far] = &regions;
-    let [leechers, seeders] = near.count;
+    let leechers = near_region.count.leechers + far_region.count.leechers;
+    // More than their share where leechers are too few to fill the list.
+    let without_leechers = limits.want.saturating_sub(leechers);
+    let max_seeds = limits.max_seeds(rounding).max(without_leechers);
+    let mut group = Group {
+        nearer: &mut near_region,
+        farther: &mut far_region,
+    };
+    let none_is_owed = Least::default();
+    group.take(limits.want, none_is_owed, max_seeds, &mut rounding, rng);
     let before = A::listed(list).len();
-    let mut seeds = draw(near, &views, limits, rng, list);
+    let mut seeds = draw(&near_region, &views, limits, rng, list);
     let local = A::listed(list).len() - before;
-    seeds += draw(far, &views, limits, rng, list);
+    seeds += draw(&far_region, &views, limits, rng, list);
     Chosen {
         all: A::listed(list).len() - before,
         seeds,
         local,
-        has_local_leecher: leechers > 0,
-        has_local_seeder: seeders > 0,
+        has_local_leecher: near_region.count.leechers > 0,
+        has_local_seeder: near_region.count.seeders > 0,
         has_rest: false,
     }
 }
@@ -81,6 +86,7 @@ pub(super) fn own_subscriber<A: Address + Listed, I: StoredId>(
     let listed = Region::new(take_all, hole(take_all, candidates)).len();
     let surplus = views.map(|view| view.range(A::surplus(low), A::surplus(high), 0));
     let mut region = Region::new(surplus, hole(surplus, candidates));
+    // Nothing is left of the three where the two for everybody are two of each role.
     let want = most.saturating_sub(listed).min(limits.want);
     region.take(want, limits.want, &mut Rounding::new(rng));
     let before = A::listed(list).len();
@@ -97,7 +103,7 @@ pub(super) fn own_subscriber<A: Address + Listed, I: StoredId>(
 #[inline(never)]
 fn draw<A: Address + Listed, I: StoredId>(
     region: &Region,
-    views: &[View<'_, A, I>; 2],
+    views: &ByRole<View<'_, A, I>>,
     limits: &Limits<'_>,
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
@@ -105,20 +111,11 @@ fn draw<A: Address + Listed, I: StoredId>(
     region.draw(views, limits.not, rng, list)
 }
 
-fn clip([leechers, seeders]: RankRanges, [all_leechers, all_seeders]: RankRanges) -> RankRanges {
-    [leechers.clip(all_leechers), seeders.clip(all_seeders)]
-}
-
 /// The requester itself among `ranges`, or nobody.
 fn hole<A: Address + Listed, I: StoredId>(
     ranges: RankRanges,
     candidates: &Candidates<'_, A, I>,
 ) -> RankRanges {
-    let [own_leecher, own_seeder] = candidates.own_in(&ranges);
-    let [leechers, seeders] = ranges;
-    let nobody = |range: RankRange| range.start.none();
-    [
-        own_leecher.unwrap_or_else(|| nobody(leechers)),
-        own_seeder.unwrap_or_else(|| nobody(seeders)),
-    ]
+    let own = candidates.own_in(ranges).zip(ranges);
+    own.map(|(own, range)| own.unwrap_or(range.start.none()))
 }

@@ -1,5 +1,7 @@
 //! Shares of a few peers, rounded up or down by chance, so that they hold on average for every length of list (S12).
 
+use crate::tracker::invariant::certain;
+
 /// The chance by which shares are rounded. What follows one another is rounded so that the sum is what the sum of all would be
 /// rounded to: parts of one list do not go over the bound that was rounded by the same chance.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +27,11 @@ impl Rounding {
             return product / whole;
         }
         let fraction = ((over as u64) << 32) / whole as u64;
-        let fraction = u32::try_from(fraction).unwrap_or(u32::MAX);
+        let fraction = certain(
+            u32::try_from(fraction).ok(),
+            u32::MAX,
+            "what is over is less than the whole",
+        );
         let (carry, is_up) = self.carry.overflowing_add(fraction);
         self.carry = carry;
         product / whole + usize::from(is_up)

@@ -1,63 +1,65 @@
 //! Drawing peers from ranks, every one with the same chance and none twice, and putting them onto a list.
 
+use super::region::RegionRanks;
 use super::rounding::Rounding;
 use crate::tracker::announce::PeerList;
 use crate::tracker::id::PeerId;
+use crate::tracker::invariant::{certain, minus};
 use crate::tracker::peers::address::Address;
+use crate::tracker::peers::by_role::ByRole;
 use crate::tracker::peers::owner::StoredId;
 use crate::tracker::peers::peer::PackedKey;
 use crate::tracker::peers::position::{RankRange, number};
 use crate::tracker::peers::view::{Run, View};
 
-/// How many leechers and seeds.
-pub(super) type Count = [usize; 2];
-
-/// Divides `want` between leechers and seeds by how many of each there are, with at most `max_seeds` seeds.
+/// Divides `want` between leechers and seeders by how many of each there are, with at most `max_seeds` seeds.
 pub(super) fn split(
     want: usize,
-    [leechers, seeders]: Count,
+    count: ByRole<usize>,
     max_seeds: usize,
     rounding: &mut Rounding,
-) -> Count {
-    let want = want.min(leechers + seeders);
-    let fair = if want == leechers + seeders {
+) -> ByRole<usize> {
+    let ByRole { leechers, seeders } = count;
+    let want = want.min(count.sum());
+    let fair = if want == count.sum() {
         seeders
     } else {
-        rounding.next(want, seeders, leechers + seeders)
+        rounding.next(want, seeders, count.sum())
     };
+    // Seeds stand in where leechers are too few, but never above their bound: then the region gives less than is wanted.
     let seeds = fair
         .max(want.saturating_sub(leechers))
         .min(seeders)
         .min(max_seeds);
-    [(want - seeds).min(leechers), seeds]
+    ByRole {
+        leechers: (want - seeds).min(leechers),
+        seeders: seeds,
+    }
 }
 
-pub(super) fn sum_of(count: &Count) -> usize {
-    count.iter().sum()
-}
-
-/// Puts `take` of the peers in `outer` that are not in `gap`, which lies in it, onto a list, but not who has the id `not`.
+/// Puts `take` of the peers at `ranks` onto a list, but not who has the id `not`.
 ///
 /// The ranks are cut into `take` equal strata, turned by a random offset, and one is drawn from each: every peer has the
-/// same chance, no peer comes twice, and the ranks ascend (but for the turn), so that a big swarm is walked once.
+/// same chance, no peer comes twice, and the ranks ascend (but for the turn), so that a big swarm is walked once. Of ranks 100 to 109
+/// with a gap of 103 and 104, 8 are there; to take 3 of them, with a turn of 2, the numbers 2 to 7, 0, 1 are cut into strata of 2, 3 and 3:
+/// 2 3 | 4 5 6 | 7 0 1. Numbers from 3 on stand behind the gap: 3 means rank 105.
 pub(super) fn draw<A: Address + Listed, I: StoredId>(
     view: &View<'_, A, I>,
-    [outer, gap]: [RankRange; 2],
+    ranks: RegionRanks,
     take: usize,
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
     not: Option<PeerId>,
 ) {
-    let hidden = number(gap.len());
-    let all = number(outer.len()).saturating_sub(hidden);
-    let take = number(take);
+    let RegionRanks { outer, gap } = ranks;
+    let (hidden, all, take) = (number(gap.len()), number(ranks.len()), number(take));
     if take >= all {
         copy(view, outer.start.until(gap.start), list, not);
         copy(view, gap.end.until(outer.end), list, not);
         return;
     }
     let strata = Strata::new(all, take, rng);
-    let before = gap.start.rank.saturating_sub(outer.start.rank);
+    let before = minus(gap.start.rank, outer.start.rank, "the gap lies in it");
     let ranks = strata.map(|at| outer.start.rank + at + if at >= before { hidden } else { 0 });
     let near = outer.start.chunk as usize;
     if is_plain(list, not) {
@@ -78,7 +80,7 @@ pub(super) fn copy<A: Address + Listed, I: StoredId>(
     let (mut rank, mut near) = (range.start.rank, range.start.chunk as usize);
     while rank < range.end.rank {
         let (number_of_run, start, run) = view.run_of(rank, near);
-        let first = rank.saturating_sub(start) as usize;
+        let first = minus(rank, start, "a rank is in its run") as usize;
         let run = run.cut(first, (range.end.rank - rank) as usize);
         match run {
             Run::Flat([]) | Run::Chunk([], _) => return,
@@ -149,7 +151,7 @@ impl Iterator for Strata<'_> {
     fn next(&mut self) -> Option<u32> {
         self.left = self.left.checked_sub(1)?;
         self.end += self.step;
-        let high = u32::try_from(self.end >> 32).unwrap_or(u32::MAX);
+        let high = whole_part(self.end);
         let at = self.low + below(high - self.low, self.rng);
         self.low = high;
         Some(if at < self.ahead {
@@ -164,7 +166,14 @@ impl Iterator for Strata<'_> {
 #[inline]
 fn below(width: u32, rng: &mut fastrand::Rng) -> u32 {
     let product = u64::from(rng.u32(..)) * u64::from(width);
-    u32::try_from(product >> 32).unwrap_or(0)
+    whole_part(product)
+}
+
+/// Of a number in 32.32 fixed point.
+#[inline]
+fn whole_part(number: u64) -> u32 {
+    let whole = u32::try_from(number >> 32).ok();
+    certain(whole, u32::MAX, "32 of 64 bits are left")
 }
 
 /// How peers of a family get onto a list.

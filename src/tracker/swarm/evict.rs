@@ -36,7 +36,7 @@ fn weight<A: Address, I: StoredId>(
 
 /// The peer at a rank of all, leechers first.
 fn at<A: Address, I: StoredId>(peers: &Peers<A, I>, rank: usize) -> Option<SocketAddr> {
-    let leechers = peers.count(Role::Leecher);
+    let leechers = peers.counts().leechers;
     let (role, rank) = match rank.checked_sub(leechers) {
         None => (Role::Leecher, rank),
         Some(rank) => (Role::Seeder, rank),

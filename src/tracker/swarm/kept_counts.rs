@@ -1,6 +1,7 @@
 //! Kept counts of peers that stand out in a swarm: paused partial seeds, and those whose address is only reported.
 
 use super::Swarm;
+use crate::tracker::invariant::minus;
 use crate::tracker::peers::owner::StoredId;
 use crate::tracker::peers::peer::State;
 
@@ -27,14 +28,16 @@ impl KeptCounts {
 
     pub(super) fn plus(self, more: KeptCounts) -> KeptCounts {
         KeptCounts {
-            paused: self.paused.saturating_add(more.paused),
+            paused: self.paused + more.paused,
+            // A database may have more with a reported address than are taken today.
             reported: self.reported.saturating_add(more.reported),
         }
     }
 
-    fn minus(self, less: KeptCounts) -> KeptCounts {
+    fn without(self, less: KeptCounts) -> KeptCounts {
         KeptCounts {
-            paused: self.paused.saturating_sub(less.paused),
+            paused: minus(self.paused, less.paused, "who leaves was counted"),
+            // As above: of more than 255, some were not counted.
             reported: self.reported.saturating_sub(less.reported),
         }
     }
@@ -48,7 +51,7 @@ impl<I: StoredId> Swarm<I> {
 
     /// Counts marks that were made and marks that have gone.
     pub(super) fn apply(&mut self, made: KeptCounts, removed: KeptCounts) {
-        let KeptCounts { paused, reported } = self.kept_counts().plus(made).minus(removed);
+        let KeptCounts { paused, reported } = self.kept_counts().plus(made).without(removed);
         (self.paused, self.reported) = (paused, reported);
     }
 }

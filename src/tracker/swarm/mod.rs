@@ -19,9 +19,10 @@ use std::net::{IpAddr, SocketAddr};
 use super::abuse::address_counts::Charge;
 use super::announce::{Announce, Event, PeerList, ScrapeReply};
 use super::peers::address::{Address, tiered};
+use super::peers::by_role::ByRole;
 use super::peers::owner::StoredId;
 use super::peers::peer::State;
-use super::peers::position::Position;
+use super::peers::position::{Position, number};
 use super::peers::{Peers, Role};
 use super::select::Chosen;
 use super::zones::Zones;
@@ -99,13 +100,15 @@ impl<I: StoredId> Swarm<I> {
 
     /// The counts, exact once [`Swarm::refresh`] has been called with the same time.
     fn counts(&self) -> ScrapeReply {
-        let [mut leechers, mut seeders] = self.v4.counts();
+        let ByRole {
+            mut leechers,
+            mut seeders,
+        } = self.v4.counts();
         if let Some(extra) = &self.extra {
-            let [more_leechers, more_seeders] = extra.v6.counts();
-            leechers += more_leechers;
-            seeders += more_seeders;
+            let more = extra.v6.counts();
+            leechers += more.leechers;
+            seeders += more.seeders;
         }
-        let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
         let (leechers, seeders) = (number(leechers), number(seeders));
         let counts = ScrapeReply {
             complete: seeders.saturating_sub(self.paused),
