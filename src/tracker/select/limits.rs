@@ -1,7 +1,8 @@
 //! What a list should be like: how long, and which shares of it are for seeds, neighbours and strangers (S6, S7, S12).
 
 use super::rounding::Rounding;
-use crate::tracker::id::PeerId;
+use super::sample::Ids;
+use crate::tracker::announce::Announce;
 use crate::tracker::settings::Settings;
 
 /// Up to this part of a list, `min_external` holds for every single list; where it would be more of a shorter one, strangers get
@@ -18,8 +19,8 @@ pub(crate) struct Limits<'a> {
     length: usize,
     /// Seeds that are on the list.
     seeds: usize,
-    /// No peer with this id: it is the requester's own other address.
-    pub not: Option<PeerId>,
+    /// What the peers' ids mean for the list.
+    pub ids: Ids,
 }
 
 /// How many peers of a list are from near, and how many of the others are strangers in any case.
@@ -30,13 +31,22 @@ pub(super) struct Strangers {
 }
 
 impl<'a> Limits<'a> {
-    pub(crate) fn new(settings: &'a Settings, want: usize) -> Limits<'a> {
+    /// Those of the whole list that the reply to an announce has.
+    pub(crate) fn of(announce: &Announce, settings: &'a Settings) -> Limits<'a> {
+        let options = &announce.options;
+        let want = settings.list_length(announce.num_want, options.max_peers);
+        let mut limits = Limits::new(settings, want);
+        limits.ids.are_wanted = options.with_ids;
+        limits
+    }
+
+    fn new(settings: &'a Settings, want: usize) -> Limits<'a> {
         Limits {
             settings,
             want,
             length: want,
             seeds: 0,
-            not: None,
+            ids: Ids::default(),
         }
     }
 

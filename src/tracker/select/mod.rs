@@ -188,7 +188,7 @@ impl<A: Address + Listed, I: StoredId> Composer<'_, A, I> {
             if region.taken() == 0 {
                 continue;
             }
-            chosen.seeds += region.draw(&self.views, limits.not, rng, list);
+            chosen.seeds += region.draw(&self.views, limits.ids, rng, list);
         }
         chosen.all = A::listed(list).len() - before;
         chosen.local = near_end - before;

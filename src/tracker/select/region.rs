@@ -1,9 +1,8 @@
 //! Regions of a swarm as ranks: how many peers there are in each, and how many of them are taken.
 
 use super::rounding::Rounding;
-use super::sample::{Count, Listed, draw, split, sum_of};
+use super::sample::{Count, Ids, Listed, draw, split, sum_of};
 use crate::tracker::announce::PeerList;
-use crate::tracker::id::PeerId;
 use crate::tracker::peers::address::Address;
 use crate::tracker::peers::owner::StoredId;
 use crate::tracker::peers::position::{RankRange, count};
@@ -63,7 +62,7 @@ impl Region {
     pub(super) fn draw<A: Address + Listed, I: StoredId>(
         &self,
         views: &[View<'_, A, I>; 2],
-        not: Option<PeerId>,
+        ids: Ids,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> usize {
@@ -72,7 +71,7 @@ impl Region {
         let roles = views.iter().zip(ranges).zip(self.take);
         for (role, ((view, (outer, gap)), take)) in roles.enumerate() {
             if take > 0 {
-                draw(view, [outer, gap], take, rng, list, not);
+                draw(view, [outer, gap], take, rng, list, ids);
             }
             if role == 0 {
                 leechers_end = A::listed(list).len();

@@ -102,7 +102,7 @@ fn draw<A: Address + Listed, I: StoredId>(
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
 ) -> usize {
-    region.draw(views, limits.not, rng, list)
+    region.draw(views, limits.ids, rng, list)
 }
 
 fn clip([leechers, seeders]: RankRanges, [all_leechers, all_seeders]: RankRanges) -> RankRanges {
