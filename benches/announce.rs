@@ -12,8 +12,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use retracker::clock::Seconds;
 use retracker::metrics::Metrics;
 use retracker::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Settings, Tracker, ZoneRule,
-    Zones,
+    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Settings, Tracker,
+    ZoneRule, Zones,
 };
 
 const NOW: Seconds = Seconds::START;
@@ -52,6 +52,7 @@ fn announce_of(number: u32) -> Announce {
         // Never early: every announce is written.
         event: Event::Started,
         num_want: Some(50),
+        options: ListOptions::default(),
     }
 }
 

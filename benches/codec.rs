@@ -12,7 +12,7 @@ use retracker::http::codec::query;
 use retracker::http::codec::query::Parameters;
 use retracker::http::codec::reply;
 use retracker::http::codec::reply::{Form, Frame};
-use retracker::tracker::{AnnounceReply, PeerList, ScrapeReply};
+use retracker::tracker::{AnnounceReply, ListOptions, PeerList, ScrapeReply};
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
@@ -32,7 +32,10 @@ fn reading(bench: &mut Criterion) {
     bench.bench_function("query of an announce", |bench| {
         bench.iter(|| {
             let parameters = Parameters::read(black_box(head.query), b"gc");
-            (parameters.announce(IP).unwrap(), parameters.is_compact())
+            (
+                parameters.announce(IP, ListOptions::default()).unwrap(),
+                parameters.is_compact(),
+            )
         });
     });
     let hash = "info_hash=%12%34%56%78%9a%bc%de%f1%23%45%67%89%ab%cd%ef%12%34%56%78%9a&";

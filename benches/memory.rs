@@ -15,7 +15,7 @@ use std::sync::Arc;
 use retracker::clock::Seconds;
 use retracker::metrics::Metrics;
 use retracker::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Settings, Tracker,
+    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Settings, Tracker,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -60,6 +60,7 @@ fn bytes_per_torrent(torrents: u32, peers: u32, is_v4: bool, keep_peer_ids: bool
                 downloaded: 0,
                 event: Event::Started,
                 num_want: Some(0),
+                options: ListOptions::default(),
             };
             let mut context = AnnounceContext {
                 now: Seconds::START,

@@ -12,7 +12,7 @@ use retracker::clock::Seconds;
 use retracker::metrics::Metrics;
 use retracker::tracker::report::census::{PeerOrder, PeersQuery, TorrentOrder, TorrentsQuery};
 use retracker::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Settings, Tracker,
+    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Settings, Tracker,
 };
 
 // As the program has it: what a page costs is in part what its memory costs.
@@ -56,6 +56,7 @@ fn full() -> Tracker {
                 Event::Started
             },
             num_want: Some(0),
+            options: ListOptions::default(),
         };
         let mut context = AnnounceContext {
             now: NOW.minus(rng.u32(..1_800)),

@@ -23,7 +23,7 @@ use retracker::metrics::Metrics;
 use retracker::snapshot;
 use retracker::snapshot::{Mailbox, Moment};
 use retracker::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Settings, Tracker,
+    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Settings, Tracker,
 };
 
 /// Phases without and with snapshots take turns, so that a bad moment of the machine hits both; medians are compared.
@@ -186,6 +186,7 @@ impl Load {
             downloaded: 1 << 30,
             event: Event::None,
             num_want: None,
+            options: ListOptions::default(),
         };
         let mut context = AnnounceContext {
             now: self.clock.now(),

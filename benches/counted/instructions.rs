@@ -22,8 +22,8 @@ use retracker::http::codec::reply;
 use retracker::http::codec::reply::{Form, Frame};
 use retracker::metrics::Metrics;
 use retracker::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Settings, Tracker, ZoneRule,
-    Zones,
+    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Settings, Tracker,
+    ZoneRule, Zones,
 };
 use retracker::udp::connection_id::ConnectionIds;
 use retracker::udp::handler::Handler;
@@ -235,6 +235,7 @@ fn announce(peer: u32, swarms: Swarms, event: Event) -> Announce {
         downloaded: 0,
         event,
         num_want: Some(50),
+        options: ListOptions::default(),
     }
 }
 
@@ -252,7 +253,9 @@ fn answer_http(
         panic!("a whole head");
     };
     let parameters = Parameters::read(head.query, b"");
-    let announce = parameters.announce(ip).expect("a whole announce");
+    let announce = parameters
+        .announce(ip, ListOptions::default())
+        .expect("a whole announce");
     let replied = tracker
         .announce(&announce, context, list)
         .expect("nobody is refused");

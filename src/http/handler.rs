@@ -15,7 +15,7 @@ use crate::net::client_address;
 use crate::net::client_address::{Forwarding, Origin};
 use crate::net::hosts::Browser;
 use crate::net::reported_address::Addresses;
-use crate::tracker::{AnnounceContext, InfoHash, PeerList, Refusal, Tracker};
+use crate::tracker::{AnnounceContext, InfoHash, ListOptions, PeerList, Refusal, Tracker};
 
 /// One in so many requests is timed: looking at the clock costs as much as parsing a query.
 const TIMED_SHARE: u32 = 16;
@@ -259,7 +259,12 @@ impl Handler {
             out.extend_from_slice(b"OK");
             return Ok(Action::Page);
         }
-        let mut announce = parameters.announce(client_ip)?;
+        let is_compact = parameters.is_compact().unwrap_or(settings.compact_default);
+        let options = ListOptions {
+            with_ids: !is_compact && !parameters.spares_peer_ids(),
+            ..ListOptions::default()
+        };
+        let mut announce = parameters.announce(client_ip, options)?;
         if !settings.reported.ignore {
             let Addresses { ip, inner_ip, .. } = self.judge(client_ip, request, &parameters);
             if !self.tracker.report(&mut announce, ip, inner_ip, now)? {
@@ -271,8 +276,6 @@ impl Handler {
             // Where the proxy itself is reached there is no client: answered, and not stored (S13).
             announce.port = 0;
         }
-        let is_compact = parameters.is_compact().unwrap_or(settings.compact_default);
-        self.list.wants_ids = !is_compact && !parameters.spares_peer_ids();
         let mut context = AnnounceContext {
             now,
             rng: &mut self.rng,

@@ -339,6 +339,7 @@ mod tests {
             downloaded: 0,
             event: super::super::announce::Event::None,
             num_want: None,
+            options: super::super::announce::ListOptions::default(),
         }
     }
 

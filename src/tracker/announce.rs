@@ -59,6 +59,19 @@ pub struct Announce {
     pub event: Event,
     /// How many peers it wants; `None` for the default.
     pub num_want: Option<u32>,
+    /// What has a place in the reply.
+    pub options: ListOptions,
+}
+
+/// What has a place in the reply to an announce, by its protocol and by what the client asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListOptions {
+    /// Whether peer ids are wanted beside the addresses (replies that are not compact).
+    pub with_ids: bool,
+    /// Whether there is a place only for peers of the announcer's own family (UDP).
+    pub own_family_only: bool,
+    /// How many peers there is room for, whatever is asked for and configured; `None` for any number.
+    pub max_peers: Option<usize>,
 }
 
 /// The reply to an announce, without the peers, which are in the caller's [`PeerList`].
@@ -78,19 +91,14 @@ pub struct AnnounceReply {
     pub warning: u32,
 }
 
-/// The peers of one reply, ready for the wire. The caller keeps it and hands it in again: nothing is allocated per announce.
+/// The peers of one reply, ready for the wire: output and nothing else. The caller keeps it and hands it in again, so nothing is
+/// allocated per announce.
 #[derive(Clone, Debug, Default)]
 pub struct PeerList {
     /// v4 peers: 4 bytes address, 2 bytes port, big-endian (BEP 23).
     pub v4: Vec<[u8; 6]>,
     /// v6 peers: 16 bytes address, 2 bytes port, big-endian (BEP 7).
     pub v6: Vec<[u8; 18]>,
-    /// Whether peer ids are wanted beside the addresses (replies that are not compact).
-    pub wants_ids: bool,
-    /// Whether only peers of the announcer's own family have a place in the reply (UDP).
-    pub own_family_only: bool,
-    /// How many peers fit into the reply, whatever is asked for and configured; 0 for no such limit.
-    pub at_most: usize,
     /// Peer ids of `v4`, in its order; empty unless wanted and kept.
     pub ids_v4: Vec<PeerId>,
     /// Peer ids of `v6`, in its order; empty unless wanted and kept.

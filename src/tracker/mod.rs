@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 
 pub use access::{Access, Block, ClientRule, Target};
 pub use announce::{
-    Announce, AnnounceContext, AnnounceReply, Event, PeerList, Refusal, ScrapeReply,
+    Announce, AnnounceContext, AnnounceReply, Event, ListOptions, PeerList, Refusal, ScrapeReply,
 };
 pub use id::{ClientKey, InfoHash, PeerId};
 pub use settings::Settings;

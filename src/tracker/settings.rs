@@ -79,14 +79,10 @@ impl Settings {
         seconds
     }
 
-    /// How many peers to hand out to who wants `num_want` and has room for `at_most` (0: for any number).
-    pub fn list_length(&self, num_want: Option<u32>, at_most: usize) -> usize {
+    /// How many peers to hand out to who wants `num_want` (`None`: the default) and has room for `max_peers` (`None`: for any number).
+    pub fn list_length(&self, num_want: Option<u32>, max_peers: Option<usize>) -> usize {
         let wanted = num_want.unwrap_or(self.num_want).min(self.max_num_want) as usize;
-        if at_most == 0 {
-            wanted
-        } else {
-            wanted.min(at_most)
-        }
+        max_peers.map_or(wanted, |room| wanted.min(room))
     }
 
     /// How far the interval of a reply lies from `announce_interval` at most.

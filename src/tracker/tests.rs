@@ -14,7 +14,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::{
-    Announce, AnnounceContext, AnnounceReply, Event, InfoHash, PeerId, PeerList, Settings, Tracker,
+    Announce, AnnounceContext, AnnounceReply, Event, InfoHash, ListOptions, PeerId, PeerList,
+    Settings, Tracker,
 };
 use crate::clock::Seconds;
 use crate::metrics::Metrics;
@@ -62,6 +63,7 @@ fn leecher(ip: IpAddr, port: u16) -> Announce {
         downloaded: 0,
         event: Event::None,
         num_want: None,
+        options: ListOptions::default(),
     }
 }
 

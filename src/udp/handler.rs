@@ -40,15 +40,11 @@ impl Handler {
         ids: ConnectionIds,
         reported: Arc<ArcSwap<Rules>>,
     ) -> Handler {
-        let peers = PeerList {
-            own_family_only: true,
-            ..PeerList::default()
-        };
         Handler {
             tracker,
             ids,
             reported,
-            peers,
+            peers: PeerList::default(),
         }
     }
 
@@ -141,7 +137,6 @@ impl Handler {
                     .failed(Transport::Udp, Failure::ReportedAddress);
             }
         }
-        self.peers.at_most = packet::max_peers(ip);
         let answer = self.tracker.announce(&announce, context, &mut self.peers)?;
         count(Counted::Announce, ip, context.counters);
         Ok(Reply::announced(

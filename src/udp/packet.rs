@@ -8,7 +8,7 @@ use std::fmt::{self, Display, Write};
 use std::net::IpAddr;
 
 use crate::tracker::{
-    Announce, AnnounceReply, ClientKey, Event, InfoHash, PeerId, PeerList, ScrapeReply,
+    Announce, AnnounceReply, ClientKey, Event, InfoHash, ListOptions, PeerId, PeerList, ScrapeReply,
 };
 
 /// The number that a connect request carries in the place of a connection id.
@@ -148,6 +148,11 @@ impl Announced {
             downloaded: u64::from_be_bytes(*downloaded),
             event: event_of(u32::from_be_bytes(*event)),
             num_want: u32::try_from(i32::from_be_bytes(*num_want)).ok(),
+            options: ListOptions {
+                with_ids: false,
+                own_family_only: true,
+                max_peers: Some(max_peers(source)),
+            },
         };
         let reported = (*address != [0; 4]).then(|| IpAddr::from(*address));
         Some(Announced { announce, reported })
@@ -319,6 +324,11 @@ mod tests {
                 downloaded,
                 event: events.get(event as usize).copied().unwrap_or_default(),
                 num_want: (num_want >= 0).then(|| num_want.unsigned_abs()),
+                options: ListOptions {
+                    own_family_only: true,
+                    max_peers: Some(242),
+                    ..ListOptions::default()
+                },
             };
             prop_assert_eq!(read.announce, expected);
             prop_assert_eq!(read.reported, (address != [0; 4]).then(|| address.into()));

@@ -13,8 +13,8 @@ use retracker::snapshot;
 use retracker::snapshot::{Found, Mailbox, Moment, Summary};
 use retracker::supervise::Exit;
 use retracker::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Refusal, ScrapeReply, Settings,
-    Tracker,
+    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Refusal,
+    ScrapeReply, Settings, Tracker,
 };
 
 /// A running tracker.
@@ -108,6 +108,7 @@ impl Node {
             downloaded: 0,
             event,
             num_want: Some(0),
+            options: ListOptions::default(),
         };
         let mut rng = fastrand::Rng::with_seed(1);
         let mut turn = AnnounceContext {

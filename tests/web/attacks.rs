@@ -415,7 +415,9 @@ fn what_strangers_and_operators_write_is_escaped_everywhere() {
 }
 
 fn announce_with_hostile_ids(site: &Site) {
-    use retracker::tracker::{Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList};
+    use retracker::tracker::{
+        Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList,
+    };
     for (port, id) in [
         (1, b"<script>alert(1)</sc"),
         (2, b"-<i>1234-onload=x()>"),
@@ -433,6 +435,7 @@ fn announce_with_hostile_ids(site: &Site) {
             downloaded: 0,
             event: Event::None,
             num_want: None,
+            options: ListOptions::default(),
         };
         let mut turn = AnnounceContext {
             now: site.clock.now(),

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use retracker::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, StoredPeer, StoredSwarm,
+    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, StoredPeer,
+    StoredSwarm,
 };
 
 use crate::harness::{Site, start};
@@ -129,6 +130,7 @@ fn p99(site: &Site, is_over: impl Fn() -> bool) -> f64 {
             downloaded: 0,
             event: Event::Started,
             num_want: None,
+            options: ListOptions::default(),
         };
         #[expect(clippy::disallowed_methods, reason = "the test measures")]
         let begun = Instant::now();

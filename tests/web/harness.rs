@@ -14,7 +14,7 @@ use retracker::metrics::{Gauge, Metrics};
 use retracker::net::client_address::Origin;
 use retracker::tracker::report::census::Census;
 use retracker::tracker::{
-    Announce, AnnounceContext, Block, Event, InfoHash, PeerId, PeerList, Tracker,
+    Announce, AnnounceContext, Block, Event, InfoHash, ListOptions, PeerId, PeerList, Tracker,
 };
 use retracker::web::{
     Backend, ConfigurationRow, Dependencies, HandedOver, NewBlock, Running, Secret, Settings,
@@ -195,6 +195,7 @@ impl Site {
             downloaded: 0,
             event: Event::Started,
             num_want: None,
+            options: ListOptions::default(),
         };
         let mut rng = fastrand::Rng::with_seed(7);
         let mut turn = AnnounceContext {

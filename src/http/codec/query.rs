@@ -11,7 +11,7 @@ use memchr::{memchr, memchr2};
 use super::percent::{decode, is_plain};
 use crate::metrics::Failure;
 use crate::net::client_address;
-use crate::tracker::{Announce, ClientKey, Event, InfoHash, PeerId};
+use crate::tracker::{Announce, ClientKey, Event, InfoHash, ListOptions, PeerId};
 
 /// What is wrong with a query; the text is what the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,11 +130,11 @@ impl<'a> Parameters<'a> {
         true
     }
 
-    /// Checks what is required and makes an announce of `ip`.
+    /// Checks what is required and makes an announce of `ip`, whose reply has a place for what the `options` say.
     ///
     /// # Errors
     /// The fault that the client is to read.
-    pub fn announce(&self, ip: IpAddr) -> Result<Announce, Fault> {
+    pub fn announce(&self, ip: IpAddr, options: ListOptions) -> Result<Announce, Fault> {
         let info_hash = self.info_hash.ok_or(Fault::MissingInfoHash)?;
         let info_hash = read_info_hash(info_hash).ok_or_else(|| not_a_hash(info_hash))?;
         let peer_id = self.peer_id.ok_or(Fault::MissingPeerId)?;
@@ -156,6 +156,7 @@ impl<'a> Parameters<'a> {
                 .num_want
                 .and_then(number)
                 .map(|number| u32::try_from(number).unwrap_or(u32::MAX)),
+            options,
         })
     }
 
@@ -389,7 +390,7 @@ mod tests {
     const PEER: &str = "&peer_id=-XX0001-bbbbbbbbbbbb&port=6881";
 
     fn announce(query: impl AsRef<[u8]>) -> Result<Announce, Fault> {
-        Parameters::read(query.as_ref(), b"").announce(IP)
+        Parameters::read(query.as_ref(), b"").announce(IP, ListOptions::default())
     }
 
     fn with(rest: &str) -> Announce {
@@ -758,7 +759,7 @@ mod tests {
         #[test]
         fn any_bytes_give_an_announce_or_a_fault(query in proptest::collection::vec(any::<u8>(), 0..400)) {
             let parameters = Parameters::read(&query, b"gc");
-            if let Ok(announce) = parameters.announce(IP) {
+            if let Ok(announce) = parameters.announce(IP, ListOptions::default()) {
                 prop_assert_eq!(announce.ip, IP);
             }
             prop_assert!(parameters.reported().count() <= 3);

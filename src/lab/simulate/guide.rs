@@ -11,8 +11,8 @@ use super::plan::{Plan, Policy};
 use crate::clock::Seconds;
 use crate::metrics::Metrics;
 use crate::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, Settings, Tracker, ZoneRule,
-    Zones,
+    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Settings, Tracker,
+    ZoneRule, Zones,
 };
 
 const PORT: u16 = 6881;
@@ -90,6 +90,7 @@ impl Guide {
             downloaded: 0,
             event: said.event,
             num_want: Some(self.num_want),
+            options: ListOptions::default(),
         };
         let mut context = AnnounceContext {
             now,

@@ -16,8 +16,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, PeerId, PeerList, StoredPeer, StoredSwarm, Tracker,
-    Zones,
+    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, StoredPeer,
+    StoredSwarm, Tracker, Zones,
 };
 
 /// Whom to explain.
@@ -104,17 +104,8 @@ impl Arguments {
         let own = alive.iter().find(|peer| peer.ip == ip).copied();
         let is_seeder = self.seeder || own.is_some_and(|own| own.is_seeder);
         let announce = Announce {
-            info_hash: *hash,
-            peer_id: own.map_or(NEWCOMER, |own| own.id),
-            key: None,
-            ip,
-            inner_ip: own.and_then(|own| own.inner_ip),
-            is_reported: false,
-            port: own.map_or(1, |own| own.port),
             is_seeder,
-            downloaded: 0,
-            event: Event::Started,
-            num_want: None,
+            ..announce_of(hash, ip, own)
         };
         let mut list = PeerList::default();
         let mut context = AnnounceContext {
@@ -161,6 +152,24 @@ impl Arguments {
         let heads = ["seeders", "handed out", "leechers", "handed out"];
         table(out, levels, heads, &rows)?;
         why(out, tracker, &announce, &list)
+    }
+}
+
+/// The announce of who is at `ip`: the stored peer there, or else a newcomer.
+fn announce_of(hash: &InfoHash, ip: IpAddr, own: Option<StoredPeer>) -> Announce {
+    Announce {
+        info_hash: *hash,
+        peer_id: own.map_or(NEWCOMER, |own| own.id),
+        key: None,
+        ip,
+        inner_ip: own.and_then(|own| own.inner_ip),
+        is_reported: false,
+        port: own.map_or(1, |own| own.port),
+        is_seeder: false,
+        downloaded: 0,
+        event: Event::Started,
+        num_want: None,
+        options: ListOptions::default(),
     }
 }
 
@@ -311,7 +320,7 @@ fn why(
     list: &PeerList,
 ) -> anyhow::Result<()> {
     let settings = tracker.settings();
-    let want = settings.list_length(announce.num_want, list.at_most);
+    let want = settings.list_length(announce.num_want, announce.options.max_peers);
     if list.len() < want {
         writeln!(
             out,

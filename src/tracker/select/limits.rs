@@ -1,7 +1,8 @@
 //! What a list should be like: how long, and which shares of it are for seeds, neighbours and strangers (S6, S7, S12).
 
 use super::rounding::Rounding;
-use crate::tracker::id::PeerId;
+use super::sample::Ids;
+use crate::tracker::announce::Announce;
 use crate::tracker::invariant::minus;
 use crate::tracker::settings::Settings;
 
@@ -19,8 +20,8 @@ pub(crate) struct Limits<'a> {
     length: usize,
     /// Seeds that are on the list.
     seeds: usize,
-    /// No peer with this id: it is the requester's own other address.
-    pub not: Option<PeerId>,
+    /// What the peers' ids mean for the list.
+    pub ids: Ids,
 }
 
 /// How many peers of a list are from near at most, and how many of the others are strangers in any case. Both hold as far as there
@@ -32,13 +33,22 @@ pub(super) struct Shares {
 }
 
 impl<'a> Limits<'a> {
-    pub(crate) fn new(settings: &'a Settings, want: usize) -> Limits<'a> {
+    /// Those of the whole list that the reply to an announce has.
+    pub(crate) fn of(announce: &Announce, settings: &'a Settings) -> Limits<'a> {
+        let options = &announce.options;
+        let want = settings.list_length(announce.num_want, options.max_peers);
+        let mut limits = Limits::new(settings, want);
+        limits.ids.are_wanted = options.with_ids;
+        limits
+    }
+
+    pub(super) fn new(settings: &'a Settings, want: usize) -> Limits<'a> {
         Limits {
             settings,
             want,
             length: want,
             seeds: 0,
-            not: None,
+            ids: Ids::default(),
         }
     }
 

@@ -175,7 +175,7 @@ fn draw<A: Address + Listed, I: StoredId>(
     for region in plan.regions() {
         strangers_from = A::listed(list).len();
         if region.taken() > 0 {
-            seeds += region.draw(&views, limits.not, rng, list);
+            seeds += region.draw(&views, limits.ids, rng, list);
         }
     }
     Chosen {

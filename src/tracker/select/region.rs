@@ -1,9 +1,8 @@
 //! Regions of a swarm as ranks: how many peers there are in each, and how many of them are taken.
 
 use super::rounding::Rounding;
-use super::sample::{Listed, draw, split};
+use super::sample::{Ids, Listed, draw, split};
 use crate::tracker::announce::PeerList;
-use crate::tracker::id::PeerId;
 use crate::tracker::invariant::minus;
 use crate::tracker::peers::address::Address;
 use crate::tracker::peers::by_role::ByRole;
@@ -77,7 +76,7 @@ impl Region {
     pub(super) fn draw<A: Address + Listed, I: StoredId>(
         &self,
         views: &ByRole<View<'_, A, I>>,
-        not: Option<PeerId>,
+        ids: Ids,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> usize {
@@ -85,7 +84,7 @@ impl Region {
         for (view, (ranks, take)) in views.as_ref().zip(self.ranks.zip(self.take)) {
             seeds_from = A::listed(list).len();
             if take > 0 {
-                draw(view, ranks, take, rng, list, not);
+                draw(view, ranks, take, rng, list, ids);
             }
         }
         A::listed(list).len() - seeds_from

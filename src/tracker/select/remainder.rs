@@ -108,7 +108,7 @@ fn draw<A: Address + Listed, I: StoredId>(
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
 ) -> usize {
-    region.draw(views, limits.not, rng, list)
+    region.draw(views, limits.ids, rng, list)
 }
 
 /// The requester itself among `ranges`, or nobody.

@@ -37,7 +37,23 @@ pub(super) fn split(
     }
 }
 
-/// Puts `take` of the peers at `ranks` onto a list, but not who has the id `not`.
+/// What the ids of peers mean for a list.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ids {
+    /// Whether they are put beside the addresses.
+    pub are_wanted: bool,
+    /// Who has this one does not come onto the list: it is the requester's own other address.
+    pub not: Option<PeerId>,
+}
+
+impl Ids {
+    /// Whether nothing but addresses counts.
+    fn is_nothing(&self) -> bool {
+        self.not.is_none() && !self.are_wanted
+    }
+}
+
+/// Puts `take` of the peers at `ranks` onto a list.
 ///
 /// The ranks are cut into `take` equal strata, turned by a random offset, and one is drawn from each: every peer has the
 /// same chance, no peer comes twice, and the ranks ascend (but for the turn), so that a big swarm is walked once. Of ranks 100 to 109
@@ -49,33 +65,33 @@ pub(super) fn draw<A: Address + Listed, I: StoredId>(
     take: usize,
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
-    not: Option<PeerId>,
+    ids: Ids,
 ) {
     let RegionRanks { outer, gap } = ranks;
     let (hidden, all, take) = (number(gap.len()), number(ranks.len()), number(take));
     if take >= all {
-        copy(view, outer.start.until(gap.start), list, not);
-        copy(view, gap.end.until(outer.end), list, not);
+        copy(view, outer.start.until(gap.start), list, ids);
+        copy(view, gap.end.until(outer.end), list, ids);
         return;
     }
     let strata = Strata::new(all, take, rng);
     let before = minus(gap.start.rank, outer.start.rank, "the gap lies in it");
     let ranks = strata.map(|at| outer.start.rank + at + if at >= before { hidden } else { 0 });
     let near = outer.start.chunk as usize;
-    if is_plain(list, not) {
+    if ids.is_nothing() {
         let listed = A::listed(list);
         view.pick(ranks, near, |address, _| listed.push(address));
     } else {
-        view.pick(ranks, near, |address, id| put(list, not, address, id));
+        view.pick(ranks, near, |address, id| put(list, ids, address, id));
     }
 }
 
-/// Puts everybody in `range` onto a list, but not who has the id `not`.
+/// Puts everybody in `range` onto a list.
 pub(super) fn copy<A: Address + Listed, I: StoredId>(
     view: &View<'_, A, I>,
     range: RankRange,
     list: &mut PeerList,
-    not: Option<PeerId>,
+    ids: Ids,
 ) {
     let (mut rank, mut near) = (range.start.rank, range.start.chunk as usize);
     while rank < range.end.rank {
@@ -84,33 +100,29 @@ pub(super) fn copy<A: Address + Listed, I: StoredId>(
         let run = run.cut(first, (range.end.rank - rank) as usize);
         match run {
             Run::Flat([]) | Run::Chunk([], _) => return,
-            Run::Flat(peers) if is_plain(list, not) => {
+            Run::Flat(peers) if ids.is_nothing() => {
                 A::listed(list).extend(peers.iter().map(|peer| peer.packed_key.address()));
             }
-            Run::Chunk(spots, _) if is_plain(list, not) => {
+            Run::Chunk(spots, _) if ids.is_nothing() => {
                 A::listed(list).extend(spots.iter().map(PackedKey::address));
             }
             Run::Flat(peers) => peers
                 .iter()
-                .for_each(|peer| put(list, not, peer.packed_key.address(), &peer.state.id)),
+                .for_each(|peer| put(list, ids, peer.packed_key.address(), &peer.state.id)),
             Run::Chunk(spots, states) => spots
                 .iter()
                 .zip(states)
-                .for_each(|(packed_key, state)| put(list, not, packed_key.address(), &state.id)),
+                .for_each(|(packed_key, state)| put(list, ids, packed_key.address(), &state.id)),
         }
         rank += number(run.len());
         near = number_of_run;
     }
 }
 
-/// Whether nothing but addresses counts.
-fn is_plain(list: &PeerList, not: Option<PeerId>) -> bool {
-    not.is_none() && !list.wants_ids
-}
-
-fn put<A: Listed, I: StoredId>(list: &mut PeerList, not: Option<PeerId>, address: A, id: &I) {
-    if not.is_none_or(|not| !id.is(not)) {
-        A::put(list, address, id.given());
+fn put<A: Listed, I: StoredId>(list: &mut PeerList, ids: Ids, address: A, id: &I) {
+    if ids.not.is_none_or(|not| !id.is(not)) {
+        let id = if ids.are_wanted { id.given() } else { None };
+        A::put(list, address, id);
     }
 }
 
@@ -182,6 +194,7 @@ pub(crate) trait Listed: Sized {
     fn listed(list: &mut PeerList) -> &mut Vec<Self>;
     /// Their ids, in the same order; empty unless wanted and kept.
     fn ids(list: &mut PeerList) -> &mut Vec<PeerId>;
+    /// Puts one there, with its id when that is wanted and kept.
     fn put(list: &mut PeerList, address: Self, id: Option<PeerId>);
 }
 
@@ -197,11 +210,7 @@ impl Listed for [u8; 6] {
     #[inline]
     fn put(list: &mut PeerList, address: Self, id: Option<PeerId>) {
         list.v4.push(address);
-        if list.wants_ids
-            && let Some(id) = id
-        {
-            list.ids_v4.push(id);
-        }
+        list.ids_v4.extend(id);
     }
 }
 
@@ -217,10 +226,6 @@ impl Listed for [u8; 18] {
     #[inline]
     fn put(list: &mut PeerList, address: Self, id: Option<PeerId>) {
         list.v6.push(address);
-        if list.wants_ids
-            && let Some(id) = id
-        {
-            list.ids_v6.push(id);
-        }
+        list.ids_v6.extend(id);
     }
 }

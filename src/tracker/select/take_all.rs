@@ -40,8 +40,8 @@ pub(super) fn take<A: Address + Listed, I: StoredId>(
         }
         let before = A::listed(list).len();
         let own = own.unwrap_or(whole.start.none());
-        copy(view, whole.start.until(own.start), list, limits.not);
-        copy(view, own.end.until(whole.end), list, limits.not);
+        copy(view, whole.start.until(own.start), list, limits.ids);
+        copy(view, own.end.until(whole.end), list, limits.ids);
         let listed = A::listed(list).len() - before;
         chosen.all += listed;
         // One of the local ones may be the requester's other address, which was left out.

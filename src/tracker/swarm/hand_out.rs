@@ -25,21 +25,21 @@ impl<I: StoredId> Swarm<I> {
         list: &mut PeerList,
     ) -> Chosen {
         let takes_seeds = takes_seeds(announce);
-        let want = rules.settings.list_length(announce.num_want, list.at_most);
-        let mut limits = Limits::new(rules.settings, want);
+        let own_family_only = announce.options.own_family_only;
+        let mut limits = Limits::of(announce, rules.settings);
         let mut chosen = Chosen::default();
         let v6 = self.extra.as_ref().map(|extra| &extra.v6);
         let v6 = v6.filter(|v6| v6.len() > 0);
         let dual_stack = self.extra.as_ref().map(|extra| &extra.dual_stack);
-        let dual_stack = dual_stack.filter(|pairs| !list.own_family_only && !pairs.is_empty());
+        let dual_stack = dual_stack.filter(|pairs| !own_family_only && !pairs.is_empty());
         let is_v4 = announce.ip.is_ipv4();
         for family_is_v4 in [is_v4, !is_v4] {
             let is_own = family_is_v4 == is_v4;
-            if !is_own && (list.own_family_only || chosen.all >= want) {
+            if !is_own && (own_family_only || limits.want == 0) {
                 break;
             }
             // Who is not stored may be here under another address of the same family.
-            limits.not = (!is_own || own.is_none()).then_some(announce.peer_id);
+            limits.ids.not = (!is_own || own.is_none()).then_some(announce.peer_id);
             let own = own.filter(|_| is_own);
             let left = limits.want;
             let doubles = dual_stack
@@ -80,7 +80,7 @@ impl<I: StoredId> Swarm<I> {
             chosen = chosen.plus(more);
             limits.note(more.all, more.seeds);
         }
-        if chosen.has_rest && chosen.all < want {
+        if chosen.has_rest && limits.want > 0 {
             let more = self.hand_out_rest(announce, rules, zone, own, limits, rng, list);
             chosen = chosen.plus(more);
         }
@@ -113,11 +113,11 @@ impl<I: StoredId> Swarm<I> {
         let mut chosen = Chosen::default();
         let takes_seeds = takes_seeds(announce);
         let is_v4 = announce.ip.is_ipv4();
-        let families = if list.own_family_only { 1 } else { 2 };
+        let families = 2 - usize::from(announce.options.own_family_only);
         for step in 0..STEPS {
             for family_is_v4 in [is_v4, !is_v4].into_iter().take(families) {
                 let is_own = family_is_v4 == is_v4;
-                limits.not = (!is_own).then_some(announce.peer_id);
+                limits.ids.not = (!is_own).then_some(announce.peer_id);
                 let own = own.filter(|_| is_own);
                 let more = if family_is_v4 {
                     let address = <[u8; 6]>::pack(announce.ip, announce.port);

@@ -37,12 +37,12 @@ fn ask(
     own_family_only: bool,
     now: Seconds,
 ) -> Vec<IpAddr> {
-    let asker = Announce {
+    let mut asker = Announce {
         num_want: Some(want),
         event: Event::Stopped,
         ..leecher(ip, 1)
     };
-    bench.list.own_family_only = own_family_only;
+    asker.options.own_family_only = own_family_only;
     // A stop is answered without peers: it only takes the asker away again.
     bench.announce(
         &Announce {
@@ -53,7 +53,6 @@ fn ask(
     );
     let handed = bench.handed().iter().map(SocketAddr::ip).collect();
     bench.announce(&asker, now);
-    bench.list.own_family_only = false;
     handed
 }
 

@@ -165,7 +165,7 @@ proptest! {
                     });
                     let may: Vec<_> = may.map(|((_, other), _)| *other).collect();
                     prop_assert!(handed.iter().all(|other| may.contains(other)));
-                    let want = if event == Event::Stopped { 0 } else { settings.list_length(want, 0) };
+                    let want = if event == Event::Stopped { 0 } else { settings.list_length(want, None) };
                     prop_assert_eq!(handed.len(), want.min(may.len()));
                 }
             }

@@ -124,8 +124,9 @@ fn a_restarted_client_is_the_same_peer_from_its_next_announce_on() {
         let reply = bench.announce(&told(Event::Completed, restarted), at(next));
         assert_eq!((reply.incomplete, reply.downloaded), (2, 1), "{silent}");
         assert_eq!(outcomes(&bench, AnnounceOutcome::Joined), 2);
-        bench.list.wants_ids = true;
-        bench.announce(&other, at(next));
+        let mut asks = other;
+        asks.options.with_ids = true;
+        bench.announce(&asks, at(next));
         assert_eq!(bench.list.ids_v4, vec![PeerId([2; 20])]);
         // The old one is the stranger then.
         bench.announce(&told(Event::Stopped, of(1, leecher(v4(77), 1))), at(next));

@@ -4,7 +4,7 @@
 use std::net::Ipv6Addr;
 
 use super::*;
-use crate::tracker::{ClientKey, ZoneRule, Zones};
+use crate::tracker::{ClientKey, ListOptions, ZoneRule, Zones};
 
 /// FNV-1a: a digest that is the same in every build.
 struct Digest(u64);
@@ -198,13 +198,23 @@ fn lists_of_a_tracker_that_keeps_no_ids_are_as_recorded() {
 #[test]
 fn lists_with_ids_and_lists_of_one_family_are_as_recorded() {
     let mut found = Vec::new();
-    for (wants_ids, own_family_only) in [(true, false), (false, true)] {
+    for (with_ids, own_family_only) in [(true, false), (false, true)] {
         let mut bench = filled(&Settings::default(), 400);
         let mut digest = Digest(0);
         for asker in ASKERS {
-            bench.list.wants_ids = wants_ids;
-            bench.list.own_family_only = own_family_only;
-            bench.announce(&leecher(asker.parse().unwrap(), 6_881), at(600));
+            let options = ListOptions {
+                with_ids,
+                own_family_only,
+                max_peers: None,
+            };
+            let announce = leecher(asker.parse().unwrap(), 6_881);
+            bench.announce(
+                &Announce {
+                    options,
+                    ..announce
+                },
+                at(600),
+            );
             digest.add_list(&bench);
         }
         found.push(digest.0);

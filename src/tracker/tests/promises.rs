@@ -181,8 +181,9 @@ fn numwant_is_capped_and_zero_gives_true_counts() {
         );
         assert_eq!((bench.list.len(), reply.incomplete), (expected, 500));
     }
-    bench.list.at_most = 3;
-    bench.announce(&leecher(v4(1), 1), at(1));
+    let mut asks = leecher(v4(1), 1);
+    asks.options.max_peers = Some(3);
+    bench.announce(&asks, at(1));
     assert_eq!(bench.list.len(), 3);
 }
 
@@ -207,8 +208,9 @@ fn both_families_are_one_swarm_and_the_requesters_own_comes_first() {
     );
     bench.announce(&leecher(v6(0), 1), at(1));
     assert_eq!((bench.list.v4.len(), bench.list.v6.len()), (11, 19));
-    bench.list.own_family_only = true;
-    bench.announce(&leecher(v6(0), 1), at(1));
+    let mut asks = leecher(v6(0), 1);
+    asks.options.own_family_only = true;
+    bench.announce(&asks, at(1));
     assert_eq!((bench.list.v4.len(), bench.list.v6.len()), (0, 19));
 }
 
