@@ -286,7 +286,8 @@ impl Handler {
             wants_v6: client_ip.is_ipv6(),
             external_ip: settings.external_ip.then_some(client_ip),
         };
-        let warning = self.tracker.warning(replied.warning);
+        let warned_by = replied.warned_by;
+        let warning = warned_by.and_then(|zone| self.tracker.warning(zone));
         reply::announce(out, &replied, &self.list, form, warning.as_deref());
         Ok(Action::Announce)
     }
