@@ -61,7 +61,7 @@ fn writing(bench: &mut Criterion) {
         downloaded: 321,
         interval: 1_776,
         min_interval: 1_598,
-        warning: 0,
+        warned_by: None,
     };
     let mut out = Vec::new();
     for (name, is_compact) in [

@@ -21,11 +21,7 @@ pub(super) fn fill(
     if !is_same {
         let zones = Zones::new(&config.zones, &config.address_pairs)?;
         if !zones.is_empty() {
-            log::info!(
-                "{} zones, {} prefixes",
-                zones.len() - 1,
-                zones.prefix_count()
-            );
+            log::info!("{} zones, {} prefixes", zones.len(), zones.prefix_count());
         }
         tracker.set_zones(zones, clock.now());
     }

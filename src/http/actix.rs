@@ -27,9 +27,6 @@ pub struct Routes {
     live: Arc<ArcSwap<Live>>,
 }
 
-/// Counted on the counters that threads without any of their own share.
-const SPARE_SHEET: usize = usize::MAX;
-
 impl Routes {
     pub(super) fn new(tracker: Arc<Tracker>, clock: Clock, live: Arc<ArcSwap<Live>>) -> Routes {
         Routes {
@@ -57,7 +54,7 @@ fn query_of(uri: &Uri) -> &[u8] {
 
 async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
     let query = query_of(request.uri());
-    let mut handler = Handler::new(Arc::clone(&routes.tracker), routes.clock, SPARE_SHEET);
+    let mut handler = Handler::new(Arc::clone(&routes.tracker), routes.clock, None);
     if request.method() != Method::GET && request.method() != Method::HEAD {
         handler.counters().failed(Transport::Http, Failure::Method);
         return HttpResponse::MethodNotAllowed()

@@ -10,7 +10,7 @@ use super::codec::reply::{Form, Retry};
 use super::codec::{percent, query, reply};
 use super::settings::Settings;
 use crate::clock::{Clock, Seconds};
-use crate::metrics::{Action, Failure, Family, Transport, WorkerCounters};
+use crate::metrics::{Action, Failure, Family, Metrics, Transport, WorkerCounters};
 use crate::net::client_address;
 use crate::net::client_address::{Forwarding, Origin};
 use crate::net::hosts::Browser;
@@ -153,12 +153,18 @@ pub(super) struct Request<'a> {
     pub now: Seconds,
 }
 
+/// Where a handler counts; apart from its other fields, which an announce borrows meanwhile.
+#[inline]
+fn counters(metrics: &Metrics, worker: Option<usize>) -> &WorkerCounters {
+    worker.map_or_else(|| metrics.spare(), |worker| metrics.counters(worker))
+}
+
 /// Answers requests, one at a time; keeps its buffers from one to the next.
 #[derive(Debug)]
 pub(super) struct Handler {
     tracker: Arc<Tracker>,
     clock: Clock,
-    counters: usize,
+    worker: Option<usize>,
     rng: fastrand::Rng,
     list: PeerList,
     hashes: Vec<InfoHash>,
@@ -166,12 +172,12 @@ pub(super) struct Handler {
 }
 
 impl Handler {
-    /// A handler that counts on the counters of the worker `index`.
-    pub(super) fn new(tracker: Arc<Tracker>, clock: Clock, counters: usize) -> Handler {
+    /// A handler of the worker with this index, on whose counters it counts; `None` for a thread that has none of its own.
+    pub(super) fn new(tracker: Arc<Tracker>, clock: Clock, worker: Option<usize>) -> Handler {
         Handler {
             tracker,
             clock,
-            counters,
+            worker,
             rng: fastrand::Rng::new(),
             list: PeerList::default(),
             hashes: Vec::new(),
@@ -186,7 +192,7 @@ impl Handler {
 
     /// Where this handler counts.
     pub(super) fn counters(&self) -> &WorkerCounters {
-        self.tracker.metrics().counters(self.counters)
+        counters(self.tracker.metrics(), self.worker)
     }
 
     /// Counts a report that was given, of how the process is.
@@ -279,7 +285,7 @@ impl Handler {
         let mut context = AnnounceContext {
             now,
             rng: &mut self.rng,
-            counters: self.tracker.metrics().counters(self.counters),
+            counters: counters(self.tracker.metrics(), self.worker),
         };
         let replied = self
             .tracker
@@ -289,7 +295,8 @@ impl Handler {
             wants_v6: client_ip.is_ipv6(),
             external_ip: settings.external_ip.then_some(client_ip),
         };
-        let warning = self.tracker.warning(replied.warning);
+        let warned_by = replied.warned_by;
+        let warning = warned_by.and_then(|zone| self.tracker.warning(zone));
         reply::announce(out, &replied, &self.list, form, warning.as_deref());
         Ok(Action::Announce)
     }

@@ -228,7 +228,7 @@ impl Bound {
         for (index, opened_at) in opened_at.into_iter().enumerate() {
             let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
             running.wakes.push(wake.try_clone()?);
-            let handler = Handler::new(Arc::clone(tracker), clock, index);
+            let handler = Handler::new(Arc::clone(tracker), clock, Some(index));
             let worker = Worker::new(Arc::clone(&shared), clock, handler, opened_at, wake)?;
             let thread =
                 supervise::start(&format!("http-{index}"), ends.clone(), move || worker.run())?;

@@ -40,7 +40,7 @@ impl SocketlessConnection {
         seed: u64,
     ) -> SocketlessConnection {
         let clock = Clock::start();
-        let mut handler = Handler::new(Arc::clone(tracker), clock, usize::MAX);
+        let mut handler = Handler::new(Arc::clone(tracker), clock, None);
         handler.seed(seed);
         SocketlessConnection {
             handler,

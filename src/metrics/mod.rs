@@ -303,9 +303,18 @@ impl Metrics {
         }
     }
 
-    /// The counters of worker `index`, for that worker alone; the spare ones, for everybody, when there are none.
+    /// The counters of worker `index`, one of [`Metrics::workers`], for that worker alone.
+    #[inline]
     pub fn counters(&self, index: usize) -> &WorkerCounters {
-        self.sheets.get(index).unwrap_or(&self.spare)
+        let own = self.sheets.get(index);
+        debug_assert!(own.is_some(), "counters were made for every worker");
+        own.unwrap_or(&self.spare)
+    }
+
+    /// The counters of all threads that have none of their own.
+    #[inline]
+    pub fn spare(&self) -> &WorkerCounters {
+        &self.spare
     }
 
     /// How many workers have counters of their own.
@@ -365,16 +374,11 @@ mod tests {
     #[test]
     fn totals_add_up_all_sheets_and_the_spare() {
         let metrics = Metrics::new(2);
-        for worker in 0..4 {
-            metrics
-                .counters(worker)
-                .answered(Transport::Udp, Family::V6, Action::Scrape);
-            metrics
-                .counters(worker)
-                .failed(Transport::Http, Failure::InvalidPort);
-            metrics
-                .counters(worker)
-                .announced(AnnounceEvent::Started, AnnounceOutcome::Joined, 7);
+        let own = (0..metrics.workers()).map(|worker| metrics.counters(worker));
+        for counters in own.chain([metrics.spare(), metrics.spare()]) {
+            counters.answered(Transport::Udp, Family::V6, Action::Scrape);
+            counters.failed(Transport::Http, Failure::InvalidPort);
+            counters.announced(AnnounceEvent::Started, AnnounceOutcome::Joined, 7);
         }
         let totals = metrics.totals();
         assert_eq!(totals.answered(Transport::Udp, Action::Scrape), 4);

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::id::{ClientKey, InfoHash, PeerId};
+use super::zones::ZoneId;
 use crate::metrics::AnnounceEvent;
 
 /// What the client says has happened (BEP 3, BEP 21). Unknown words are [`Event::None`].
@@ -87,8 +88,8 @@ pub struct AnnounceReply {
     pub interval: u32,
     /// Seconds before which the client shall not come again.
     pub min_interval: u32,
-    /// A number for [`super::Tracker::warning`]: the zone whose warning stands in the reply; 0 for none (P19).
-    pub warning: u32,
+    /// For [`super::Tracker::warning`]: the zone whose warning stands in the reply (P19).
+    pub warned_by: Option<ZoneId>,
 }
 
 /// The peers of one reply, ready for the wire: output and nothing else. The caller keeps it and hands it in again, so nothing is

@@ -28,7 +28,7 @@ pub use id::{ClientKey, InfoHash, PeerId};
 pub use settings::Settings;
 pub use swarm::stored::{StoredPeer, StoredSwarm};
 pub use zones::statistics::{HOURS_KEPT, ZoneStatisticsRow};
-pub use zones::{MAX_DEPTH, ZoneRule, Zones, ZonesError};
+pub use zones::{MAX_DEPTH, ZoneId, ZoneRule, Zones, ZonesError};
 
 use abuse::address_counts::AddressCounts;
 use abuse::frequent_announcers::FrequentAnnouncers;
@@ -241,7 +241,7 @@ impl Tracker {
             downloaded: effect.counts.downloaded,
             interval,
             min_interval: settings.min_interval(interval),
-            warning: policy.zones.warned_by(effect.zone),
+            warned_by: policy.zones.warned_by(effect.zone),
         })
     }
 
@@ -293,13 +293,9 @@ impl Tracker {
         with!(self, swarms => swarms.scrape(hash, &self.rules(&policy, now)))
     }
 
-    /// The warning that a reply with this number carries (P19).
-    pub fn warning(&self, number: u32) -> Option<String> {
-        if number == 0 {
-            None
-        } else {
-            self.policy.load().zones.warning(number).map(str::to_owned)
-        }
+    /// The warning that a reply which names this zone carries (P19).
+    pub fn warning(&self, zone: ZoneId) -> Option<String> {
+        self.policy.load().zones.warning(zone).map(str::to_owned)
     }
 
     /// Frees the dead and the torrents without peers, one shard at a time.

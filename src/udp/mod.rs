@@ -169,7 +169,7 @@ impl Bound {
                 opened,
                 handler: Handler::new(Arc::clone(tracker), ids, Arc::clone(&running.reported)),
                 metrics: Arc::clone(tracker.metrics()),
-                counters: first_worker + index,
+                index: first_worker + index,
                 clock,
                 stop: Arc::clone(&running.stop),
             };

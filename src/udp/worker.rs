@@ -40,7 +40,8 @@ pub(super) struct Worker {
     pub opened: Opened,
     pub handler: Handler,
     pub metrics: Arc<Metrics>,
-    pub counters: usize,
+    /// Its index among all workers, on whose counters it counts.
+    pub index: usize,
     pub clock: Clock,
     pub stop: Arc<AtomicBool>,
 }
@@ -59,7 +60,7 @@ impl Worker {
     /// Serves with `control` as the room for the control message that names the local address of a datagram.
     fn serve<S: SockaddrLike + Copy + Into<SocketAddr>>(&mut self, control: Vec<u8>) {
         let metrics = Arc::clone(&self.metrics);
-        let counters = metrics.counters(self.counters);
+        let counters = metrics.counters(self.index);
         let fd = self.opened.socket.as_raw_fd();
         let mut sender = Sender::<S>::new(control.clone());
         let control = self.opened.pins_source.then_some(control);

@@ -483,7 +483,7 @@ mod tests {
             external_ip in any::<Option<IpAddr>>(),
         ) {
             let [complete, incomplete, downloaded, interval, min_interval] = numbers;
-            let reply = AnnounceReply { complete, incomplete, downloaded, interval, min_interval, warning: 0 };
+            let reply = AnnounceReply { complete, incomplete, downloaded, interval, min_interval, warned_by: None };
             let ids_v4 = v4.iter().map(|peer| PeerId([peer[5]; 20])).collect();
             let list = PeerList { v4, v6, ids_v4, ..PeerList::default() };
             let form = Form { is_compact, wants_v6: false, external_ip };

@@ -219,7 +219,7 @@ fn line(out: &mut String, name: &str, value: &str) -> std::fmt::Result {
 /// Zone, prefix, strictness, warning, address pairs.
 fn place(out: &mut String, config: &Config, zones: &Zones, ip: IpAddr) -> std::fmt::Result {
     let zone = zones.of(ip);
-    if zone == 0 {
+    if zone.is_none() {
         line(out, "zone", "none: only common prefixes make neighbours")?;
     } else {
         let prefixes = config.zones.iter().flat_map(|rule| &rule.prefixes);
@@ -228,18 +228,16 @@ fn place(out: &mut String, config: &Config, zones: &Zones, ip: IpAddr) -> std::f
             .max_by_key(|prefix| prefix.prefix_len());
         let prefix = longest.map(IpNet::to_string).unwrap_or_default();
         line(out, "zone", &format!("{}, by {prefix}", zones.path(zone)))?;
-        let strict = zones.strict_root(zone);
-        let strict = if strict == 0 {
-            "no: sees strangers too".to_owned()
-        } else {
-            format!("yes: sees {} only", zones.path(strict))
+        let strict = match zones.strict_root(zone) {
+            None => "no: sees strangers too".to_owned(),
+            strict => format!("yes: sees {} only", zones.path(strict)),
         };
         line(out, "strict", &strict)?;
         if zones.is_behind_nat(zone) {
             line(out, "behind NAT", "yes: is handed three of its own address")?;
         }
         let warned_by = zones.warned_by(zone);
-        if let Some(warning) = zones.warning(warned_by) {
+        if let Some(warning) = warned_by.and_then(|zone| zones.warning(zone)) {
             let warning = format!("\"{warning}\", of {}", zones.path(warned_by));
             line(out, "warning", &warning)?;
         }

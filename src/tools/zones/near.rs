@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::tracker::Zones;
+use crate::tracker::{ZoneId, Zones};
 
 /// The neighbourhoods of one address.
 #[derive(Debug)]
 pub(super) struct Levels<'a> {
     zones: &'a Zones,
-    zone: u32,
+    zone: Option<ZoneId>,
     /// Prefixes within the zone, the longest first (S8).
     prefixes: Vec<IpNet>,
     /// How many parts the zone's path has.
@@ -56,7 +56,7 @@ impl<'a> Levels<'a> {
     /// The level in words.
     pub(super) fn name(&self, level: usize) -> String {
         if let Some(prefix) = self.prefixes.get(level) {
-            return if self.zone == 0 {
+            return if self.zone.is_none() {
                 format!("{prefix}, in no zone")
             } else {
                 format!("{prefix} of the zone")
@@ -68,7 +68,7 @@ impl<'a> Levels<'a> {
         }
         let mut zone = self.zone;
         for _ in 0..above {
-            zone = self.zones.parent(zone);
+            zone = zone.and_then(|zone| self.zones.parent(zone));
         }
         if above == 0 {
             format!("{}, the rest of the zone", self.zones.path(zone))

@@ -11,7 +11,7 @@ use anyhow::Context;
 use ipnet::IpNet;
 
 use crate::config::Config;
-use crate::tracker::{ZoneRule, Zones};
+use crate::tracker::{ZoneId, ZoneRule, Zones};
 
 /// What every address weighs that is not named.
 const NEUTRAL: usize = 5;
@@ -75,10 +75,10 @@ struct Range {
 }
 
 /// What peers of `zone` weigh for clients of `own`.
-fn weight(zones: &Zones, own: Option<u32>, zone: u32) -> usize {
-    let Some(own) = own else {
-        return if zone == 0 { NEUTRAL } else { MAX };
-    };
+fn weight(zones: &Zones, own: Option<ZoneId>, zone: Option<ZoneId>) -> usize {
+    if own.is_none() {
+        return zone.map_or(NEUTRAL, |_| MAX);
+    }
     let (shared, depth) = (zones.shared_parts(own, zone), zones.shared_parts(own, own));
     match shared {
         0 => NEUTRAL,
@@ -224,7 +224,7 @@ mod tests {
                 .map(|(path, net)| ZoneRule { path, prefixes: vec![net], ..ZoneRule::default() })
                 .collect();
             let tree = Zones::new(&rules, &[]).unwrap();
-            let weight = |ip: IpAddr| 1 + tree.of(ip) as usize;
+            let weight = |ip: IpAddr| 1 + ZoneId::index(tree.of(ip));
             let ranges = ranges(&rules, weight);
             for pair in ranges.windows(2) {
                 prop_assert!(pair[0].last < pair[1].first);

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::net::subscriber::{Level, SUBSCRIBER_V4_BITS, SUBSCRIBER_V6_BITS, V4_LEVELS, V6_LEVELS};
+use crate::tracker::zones::ZoneId;
 
 /// A packed address and port as it goes over the wire: 6 bytes for v4 (BEP 23), 18 for v6 (BEP 7).
 pub(crate) trait Address: Copy + Eq + std::fmt::Debug {
@@ -210,18 +211,16 @@ impl Address for [u8; 18] {
     }
 }
 
-/// The largest zone number that a peer can hold.
-pub(crate) const MAX_ZONE: u32 = (1 << 22) - 1;
-
 /// Beside the zone number of a loopback peer: only others on the same host reach it (S13).
 pub(crate) const LOOPBACK: u32 = 1 << 22;
 
 /// Beside the zone number of a peer whose subscriber has its share of lists without it (S16).
 pub(crate) const SURPLUS: u32 = 1 << 23;
 
-/// The zone number of an address with the tier that it belongs to.
+/// The number of an address's zone, 0 for none, with the tier that it belongs to.
 #[inline]
-pub(crate) fn tiered(zone: u32, ip: IpAddr) -> u32 {
+pub(crate) fn tiered(zone: Option<ZoneId>, ip: IpAddr) -> u32 {
+    let zone = ZoneId::pack(zone);
     if ip.is_loopback() {
         zone | LOOPBACK
     } else {
@@ -248,6 +247,7 @@ mod tests {
     use super::*;
     use crate::clock::Seconds;
     use crate::tracker::id::PeerId;
+    use crate::tracker::zones::MAX_ZONE;
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     proptest! {

@@ -215,9 +215,10 @@ impl<I: StoredId> State<I> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::address::{MAX_ZONE, THREE_BYTES};
+    use super::super::address::THREE_BYTES;
     use super::super::owner::IdDigest;
     use super::*;
+    use crate::tracker::zones::MAX_ZONE;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     #[test]

@@ -12,7 +12,7 @@ use super::census::{
 };
 use crate::tracker::id::InfoHash;
 use crate::tracker::swarm::stored::StoredPeer;
-use crate::tracker::zones::Zones;
+use crate::tracker::zones::{ZoneId, Zones};
 
 /// Kinds of clients that are told apart while counting; the rest counts as one, so that made-up ids cannot fill the memory.
 const MAX_CLIENTS: usize = 100_000;
@@ -132,8 +132,8 @@ impl<'a> CensusBuilder<'a> {
             top: BinaryHeap::new(),
             latest: BinaryHeap::new(),
             latest_views: HashMap::new(),
-            by_zone: vec![Roles::default(); zones.len()],
-            torrents: vec![(0, 0); zones.len()],
+            by_zone: vec![Roles::default(); zones.table_len()],
+            torrents: vec![(0, 0); zones.table_len()],
         }
     }
 
@@ -174,7 +174,7 @@ impl<'a> CensusBuilder<'a> {
         self.clients.count(peer);
         if !self.zones.is_empty() {
             let zone = self.zones.of(peer.ip);
-            if let Some(roles) = self.by_zone.get_mut(zone as usize) {
+            if let Some(roles) = self.by_zone.get_mut(ZoneId::index(zone)) {
                 roles.count(peer.is_seeder);
             }
             self.count_torrent(zone, torrent);
@@ -193,23 +193,20 @@ impl<'a> CensusBuilder<'a> {
         }
     }
 
-    fn count_torrent(&mut self, mut zone: u32, torrent: u64) {
-        while let Some((count, last)) = self.torrents.get_mut(zone as usize)
+    fn count_torrent(&mut self, mut zone: Option<ZoneId>, torrent: u64) {
+        while let Some((count, last)) = self.torrents.get_mut(ZoneId::index(zone))
             && *last != torrent
         {
             (*count, *last) = (*count + 1, torrent);
-            if zone == 0 {
-                return;
-            }
-            zone = self.zones.parent(zone);
-            if zone == 0 {
+            zone = zone.and_then(|zone| self.zones.parent(zone));
+            if zone.is_none() {
                 return;
             }
         }
     }
 
     /// The census; `handed_out` gives the counters of just one zone.
-    pub(super) fn close(mut self, handed_out: impl Fn(u32) -> HandedOut) -> Census {
+    pub(super) fn close(mut self, handed_out: impl Fn(Option<ZoneId>) -> HandedOut) -> Census {
         let mut top: Vec<_> = self.top.into_iter().map(|Reverse(row)| row).collect();
         top.sort_unstable_by(|one, other| other.cmp(one));
         let torrent =
@@ -230,7 +227,7 @@ impl<'a> CensusBuilder<'a> {
         self.census.clients = self.clients.ranked();
         self.census.addresses = self.distinct.estimate();
         let zones = self.zones;
-        let handed: Vec<HandedOut> = zones.numbers().map(handed_out).collect();
+        let handed: Vec<HandedOut> = zones.table().map(handed_out).collect();
         handed
             .iter()
             .for_each(|row| add(&mut self.census.handed_out, row));
@@ -238,17 +235,13 @@ impl<'a> CensusBuilder<'a> {
             return self.census;
         }
         // Where there are too many, the upper levels are shown whole before any lower one.
-        let mut shown: Vec<u32> = zones.numbers().collect();
+        let mut shown: Vec<Option<ZoneId>> = zones.table().collect();
         shown.sort_by_key(|zone| zones.path(*zone).matches('/').count());
         shown.truncate(ZONE_ROWS);
         shown.sort_unstable();
         let rows = shown.into_iter().map(|zone| {
-            let (first, last) = if zone == 0 {
-                (0, 0)
-            } else {
-                zones.subtree(zone)
-            };
-            let subtree = first as usize..=last as usize;
+            let last = zone.map(|zone| zones.subtree(zone).1);
+            let subtree = ZoneId::index(zone)..=ZoneId::index(last);
             let mut below = Roles::default();
             let mut sum = HandedOut::default();
             for (roles, row) in self
@@ -264,15 +257,19 @@ impl<'a> CensusBuilder<'a> {
             }
             ZoneCount {
                 path: zones.path(zone).to_owned(),
-                own: self.by_zone.get(zone as usize).copied().unwrap_or_default(),
+                own: self
+                    .by_zone
+                    .get(ZoneId::index(zone))
+                    .copied()
+                    .unwrap_or_default(),
                 below,
                 torrents: self
                     .torrents
-                    .get(zone as usize)
+                    .get(ZoneId::index(zone))
                     .map_or(0, |(count, _)| *count),
                 handed_out: sum,
                 announces_per_second: 0.0,
-                is_strict: zones.strict_root(zone) != 0,
+                is_strict: zones.strict_root(zone).is_some(),
             }
         });
         self.census.zones = rows.collect();
@@ -298,7 +295,7 @@ pub(super) fn swarm_view(
 ) -> SwarmView {
     let mut roles = Roles::default();
     let mut clients = Clients::default();
-    let mut by_zone: HashMap<u32, Roles> = HashMap::new();
+    let mut by_zone: HashMap<Option<ZoneId>, Roles> = HashMap::new();
     for peer in peers {
         roles.count(peer.is_seeder);
         clients.count(peer);
@@ -307,7 +304,7 @@ pub(super) fn swarm_view(
             .or_default()
             .count(peer.is_seeder);
     }
-    let mut by_zone: Vec<(u32, Roles)> = by_zone.into_iter().collect();
+    let mut by_zone: Vec<(Option<ZoneId>, Roles)> = by_zone.into_iter().collect();
     by_zone.sort_unstable_by_key(|(zone, roles)| (Reverse(roles.peers()), *zone));
     by_zone.truncate(ZONE_ROWS);
     SwarmView {

@@ -30,12 +30,12 @@ impl Tracker {
     pub fn savings(&self, path: &str) -> Option<Vec<(u64, u64)>> {
         let policy = self.policy.load_full();
         let zones = &policy.zones;
-        let (first, last) = if path.is_empty() {
-            (0, zones.numbers().end.saturating_sub(1))
-        } else {
-            zones.subtree(zones.find(path)?)
-        };
-        Some(policy.zone_statistics.savings(zones, first..=last))
+        if path.is_empty() {
+            return Some(policy.zone_statistics.savings(zones, zones.table()));
+        }
+        let (first, last) = zones.subtree(zones.find(path)?);
+        let within = zones.ids().filter(|zone| (first..=last).contains(zone));
+        Some(policy.zone_statistics.savings(zones, within.map(Some)))
     }
 
     /// One page of peers, exact when nobody announces meanwhile. Walks all peers two or three times, holding one shard at a

@@ -1,7 +1,7 @@
 //! The neighbourhoods of a requester: runs of places, from the narrowest to the widest (S7, S8), and all that it sees (S9).
 
-use crate::tracker::peers::address::{Address, LOOPBACK, MAX_ZONE, SURPLUS};
-use crate::tracker::zones::{MAX_DEPTH, Zones};
+use crate::tracker::peers::address::{Address, LOOPBACK, SURPLUS};
+use crate::tracker::zones::{MAX_DEPTH, MAX_ZONE, ZoneId, Zones};
 
 /// The neighbourhoods of a requester from the narrowest to the widest, each inside the next.
 #[derive(Debug)]
@@ -21,11 +21,11 @@ const A_PREFIXES: usize = 3;
 /// Entries of the requester's own subscriber on its list, where many live behind one address.
 const MAX_OWN: usize = 3;
 
-fn subtree<A: Address>(zones: &Zones, zone: u32, tier: u32) -> (A::SortKey, A::SortKey) {
+fn subtree<A: Address>(zones: &Zones, zone: ZoneId, tier: u32) -> (A::SortKey, A::SortKey) {
     let (first, last) = zones.subtree(zone);
     (
-        A::sort_key(first | tier, A::BOUNDS.0),
-        A::sort_key(last | tier, A::BOUNDS.1),
+        A::sort_key(ZoneId::pack(Some(first)) | tier, A::BOUNDS.0),
+        A::sort_key(ZoneId::pack(Some(last)) | tier, A::BOUNDS.1),
     )
 }
 
@@ -33,7 +33,7 @@ fn subtree<A: Address>(zones: &Zones, zone: u32, tier: u32) -> (A::SortKey, A::S
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Viewpoint<'a, A> {
     zones: &'a Zones,
-    zone: u32,
+    zone: Option<ZoneId>,
     /// Among whom: see [`tiered`](crate::tracker::peers::address::tiered).
     tier: u32,
     address: Option<A>,
@@ -50,7 +50,7 @@ impl<'a, A: Address> Viewpoint<'a, A> {
     pub(crate) fn new(zones: &'a Zones, zone: u32, address: Option<A>) -> Viewpoint<'a, A> {
         Viewpoint {
             zones,
-            zone: zone & !TIERS,
+            zone: ZoneId::unpack(zone & !TIERS),
             tier: zone & TIERS,
             address,
         }
@@ -94,7 +94,7 @@ impl<'a, A: Address> Viewpoint<'a, A> {
     /// The places of the requester's own subscriber address in its tier.
     pub(super) fn subscriber(&self) -> Option<(A::SortKey, A::SortKey)> {
         let (low, high) = self.address?.prefix(A::SUBSCRIBER_BITS);
-        let zone = self.zone | self.tier;
+        let zone = self.tiered();
         Some((A::sort_key(zone, low), A::sort_key(zone, high)))
     }
 
@@ -105,14 +105,19 @@ impl<'a, A: Address> Viewpoint<'a, A> {
 
     /// All that it may see, when that is not everybody (S9).
     pub(super) fn seen(&self) -> Option<(A::SortKey, A::SortKey)> {
-        let strict = self.zones.strict_root(self.zone);
-        (strict != 0).then(|| subtree::<A>(self.zones, strict, self.tier))
+        let strict = self.zones.strict_root(self.zone)?;
+        Some(subtree::<A>(self.zones, strict, self.tier))
+    }
+
+    /// The number of its zone with its tier, as [`Address::sort_key`] takes it.
+    fn tiered(&self) -> u32 {
+        ZoneId::pack(self.zone) | self.tier
     }
 
     /// Where it stands or would stand.
     pub(super) fn sort_key(&self) -> A::SortKey {
         let key = self.address.map_or(A::BOUNDS.0, Address::key);
-        A::sort_key(self.zone | self.tier, key)
+        A::sort_key(self.tiered(), key)
     }
 
     /// The widest of its neighbourhoods: what counts as local. The last level of [`Viewpoint::neighbourhoods`], without the others.
@@ -121,8 +126,8 @@ impl<'a, A: Address> Viewpoint<'a, A> {
         let mut widest = self.address.map(|address| {
             let (low, high) = address.prefix(prefix);
             (
-                A::sort_key(self.zone | self.tier, low),
-                A::sort_key(self.zone | self.tier, high),
+                A::sort_key(self.tiered(), low),
+                A::sort_key(self.tiered(), high),
             )
         });
         let prefixes = if self.address.is_some() {
@@ -132,11 +137,9 @@ impl<'a, A: Address> Viewpoint<'a, A> {
         };
         let mut above = self.zone;
         for _ in prefixes..MAX_LEVELS {
-            if above == 0 {
-                break;
-            }
-            widest = Some(subtree::<A>(self.zones, above, self.tier));
-            above = self.zones.parent(above);
+            let Some(zone) = above else { break };
+            widest = Some(subtree::<A>(self.zones, zone, self.tier));
+            above = self.zones.parent(zone);
         }
         widest
     }
@@ -150,30 +153,35 @@ impl<A: Address> Neighbourhoods<A> {
     }
 
     /// The neighbourhoods of `zone`, and within it those of `address` when the requester has one of this family.
-    fn new(zones: &Zones, zone: u32, tier: u32, address: Option<A>) -> Neighbourhoods<A> {
+    fn new(
+        zones: &Zones,
+        zone: Option<ZoneId>,
+        tier: u32,
+        address: Option<A>,
+    ) -> Neighbourhoods<A> {
         let none = (A::sort_key(0, A::BOUNDS.0), A::sort_key(0, A::BOUNDS.0));
         let mut neighbourhoods = Neighbourhoods {
             levels: [none; MAX_LEVELS],
             count: 0,
             home: 0,
-            is_zoned: zone != 0,
+            is_zoned: zone.is_some(),
         };
+        let tiered = ZoneId::pack(zone) | tier;
         for bits in address.map(|_| A::NEAR_PREFIXES).into_iter().flatten() {
             let (low, high) = address.map_or(A::BOUNDS, |address| address.prefix(bits));
-            neighbourhoods.push((
-                A::sort_key(zone | tier, low),
-                A::sort_key(zone | tier, high),
-            ));
+            neighbourhoods.push((A::sort_key(tiered, low), A::sort_key(tiered, high)));
         }
-        neighbourhoods.home = if zone == 0 {
+        neighbourhoods.home = if zone.is_none() {
             neighbourhoods.count.saturating_sub(1)
         } else {
             neighbourhoods.count
         };
         let mut above = zone;
-        while above != 0 && neighbourhoods.count < neighbourhoods.levels.len() {
-            neighbourhoods.push(subtree::<A>(zones, above, tier));
-            above = zones.parent(above);
+        while let Some(zone) = above
+            && neighbourhoods.count < neighbourhoods.levels.len()
+        {
+            neighbourhoods.push(subtree::<A>(zones, zone, tier));
+            above = zones.parent(zone);
         }
         neighbourhoods
     }

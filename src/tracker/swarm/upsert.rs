@@ -20,7 +20,7 @@ use crate::tracker::peers::position::Position;
 use crate::tracker::peers::{Peers, Role};
 use crate::tracker::select::Chosen;
 use crate::tracker::settings::Settings;
-use crate::tracker::zones::Zones;
+use crate::tracker::zones::{ZoneId, Zones};
 
 /// What a swarm is told with every announce.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Rules<'_> {
 pub(crate) struct AnnounceEffect {
     pub outcome: AnnounceOutcome,
     /// The announcer's zone.
-    pub zone: u32,
+    pub zone: Option<ZoneId>,
     pub chosen: Chosen,
     /// MiB downloaded since its last announce, and the local share of the list it had then, in 255ths.
     pub gained: (u32, u8),
@@ -64,7 +64,7 @@ impl AnnounceEffect {
     pub(crate) fn nothing() -> AnnounceEffect {
         AnnounceEffect {
             outcome: AnnounceOutcome::Passed,
-            zone: 0,
+            zone: None,
             chosen: Chosen::default(),
             gained: (0, 0),
             since: 0,

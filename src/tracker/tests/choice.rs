@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
-use crate::tracker::{ZoneRule, Zones};
+use crate::tracker::{ZoneId, ZoneRule, Zones};
 
 fn rule(path: &str, prefix: &str) -> ZoneRule {
     ZoneRule {
@@ -39,7 +39,7 @@ fn zoned(rules: &[ZoneRule], settings: Settings) -> (Bench, Zones) {
 const A: u32 = 0x0a00_0000;
 const B: u32 = 0x0a01_0000;
 
-fn local(handed: &[SocketAddr], zones: &Zones, zone: u32) -> usize {
+fn local(handed: &[SocketAddr], zones: &Zones, zone: Option<ZoneId>) -> usize {
     handed
         .iter()
         .filter(|peer| zones.of(peer.ip()) == zone)
@@ -89,7 +89,10 @@ fn a_list_of_fifty_holds_forty_neighbours_and_ten_others() {
     for number in 0..200 {
         bench.announce(&leecher(v4(A + number * 2 + 1), 9), at(1));
         let handed = bench.handed();
-        assert_eq!((handed.len(), local(&handed, &zones, 1)), (50, 40));
+        assert_eq!(
+            (handed.len(), local(&handed, &zones, ZoneId::unpack(1))),
+            (50, 40)
+        );
         bench.announce(
             &Announce {
                 event: Event::Stopped,
@@ -113,13 +116,19 @@ fn too_few_neighbours_are_all_handed_out_and_strangers_fill_the_list() {
     for _ in 0..100 {
         bench.announce(&leecher(v4(A + 99), 1), at(1));
         let handed = bench.handed();
-        assert_eq!((handed.len(), local(&handed, &zones, 1)), (50, 5));
+        assert_eq!(
+            (handed.len(), local(&handed, &zones, ZoneId::unpack(1))),
+            (50, 5)
+        );
     }
     // The other way round: with only five strangers, neighbours fill it.
     for _ in 0..100 {
         bench.announce(&leecher(v4(B + 9), 1), at(1));
         let handed = bench.handed();
-        assert_eq!((handed.len(), local(&handed, &zones, 2)), (50, 44));
+        assert_eq!(
+            (handed.len(), local(&handed, &zones, ZoneId::unpack(2))),
+            (50, 44)
+        );
     }
 }
 
@@ -146,7 +155,7 @@ fn the_next_nearest_zone_fills_up_before_strangers() {
     for _ in 0..100 {
         bench.announce(&leecher(v4(A + 99), 1), at(1));
         let handed = bench.handed();
-        let of = |path: &str| local(&handed, &zones, zones.find(path).unwrap());
+        let of = |path: &str| local(&handed, &zones, zones.find(path));
         assert_eq!((of("m/n/1"), of("m/n/2")), (5, 20));
         assert!(of("m/s") >= 15 && of("p") >= 4, "{} {}", of("m/s"), of("p"));
         assert_eq!(handed.len(), 50);
@@ -170,7 +179,7 @@ fn networks_of_a_zone_know_of_one_another() {
                 .iter()
                 .filter(|peer| (v4(own)..v4(own + 256)).contains(&peer.ip()));
             let near = near.count();
-            let zone = local(&handed, &zones, 1);
+            let zone = local(&handed, &zones, ZoneId::unpack(1));
             [near, zone - near, handed.len() - zone]
         };
         for number in 0..100 {
@@ -202,7 +211,7 @@ fn zones_below_one_know_of_one_another() {
     let handed = |bench: &mut Bench| {
         bench.announce(&leecher(v4(A + 250), 1), at(1));
         let handed = bench.handed();
-        ["m/n", "m/s", "p"].map(|path| local(&handed, &zones, zones.find(path).unwrap()))
+        ["m/n", "m/s", "p"].map(|path| local(&handed, &zones, zones.find(path)))
     };
     for number in 0..100 {
         bench.announce(&leecher(v4(A + number), 1), at(0));
@@ -245,7 +254,10 @@ fn strangers_are_handed_out_even_when_all_of_them_are_seeds() {
     for _ in 0..50 {
         bench.announce(&leecher(v4(A + 250), 1), at(1));
         let handed = bench.handed();
-        assert_eq!((handed.len(), local(&handed, &zones, 2)), (50, 4));
+        assert_eq!(
+            (handed.len(), local(&handed, &zones, ZoneId::unpack(2))),
+            (50, 4)
+        );
     }
 }
 
@@ -403,7 +415,7 @@ fn neighbours_and_strangers_have_their_shares_of_short_lists() {
                 bench.announce(&Announce { is_seeder, ..one }, at(0));
             }
         }
-        let is_near = |peer: &SocketAddr| zones.of(peer.ip()) == 1;
+        let is_near = |peer: &SocketAddr| zones.of(peer.ip()) == ZoneId::unpack(1);
         let parts = mean_parts(&mut bench, v4(A + 2), is_near);
         for (part, length) in parts.iter().zip(1_u32..) {
             // From three times its length on, every list has `min_external` strangers.
@@ -474,13 +486,16 @@ proptest! {
         prop_assert!(!handed.contains(&asker));
         let zone = zones.of(asker.ip());
         let root = zones.strict_root(zone);
-        let (first, last) = zones.subtree(root);
-        let sees = |peer: &SocketAddr| root == 0 || (first..=last).contains(&zones.of(peer.ip()));
+        let within = |zone, peer: &SocketAddr| {
+            let (first, last) = zones.subtree(zone);
+            (Some(first)..=Some(last)).contains(&zones.of(peer.ip()))
+        };
+        let sees = |peer: &SocketAddr| root.is_none_or(|root| within(root, peer));
         prop_assert!(handed.iter().all(sees));
         let visible: Vec<_> = roles.keys().filter(|peer| sees(peer)).collect();
         let want = want as usize;
         prop_assert_eq!(handed.len(), want.min(visible.len()));
-        let stranger = |peer: &SocketAddr| zone != 0 && zones.shared_parts(zone, zones.of(peer.ip())) == 0;
+        let stranger = |peer: &SocketAddr| zone.is_some() && zones.shared_parts(zone, zones.of(peer.ip())) == 0;
         let strangers = visible.iter().filter(|peer| stranger(peer)).count();
         let handed_strangers = handed.iter().filter(|peer| stranger(peer)).count();
         let leechers = visible.iter().filter(|peer| !roles[**peer]).count();
@@ -498,15 +513,12 @@ proptest! {
         prop_assert!(handed_strangers >= owed.min(leeching_strangers + max_seeds), "{} < {}", handed_strangers, owed);
         // What could fill its lists alone still knows of what is around it: its network, its zone.
         let near = (want * local_share as usize / 100).min(want.saturating_sub(least));
-        if zone != 0 && least.min(near / 2) > 0 {
+        if zone.is_some() && least.min(near / 2) > 0 {
             let network = |peer: &SocketAddr| match peer.ip() {
                 IpAddr::V4(ip) => u32::from(ip) >> 8,
                 IpAddr::V6(_) => 0,
             };
-            let at_home = |peer: &SocketAddr| {
-                let (first, last) = zones.subtree(zone);
-                (first..=last).contains(&zones.of(peer.ip()))
-            };
+            let at_home = |peer: &SocketAddr| zone.is_some_and(|zone| within(zone, peer));
             let in_network = |peer: &SocketAddr| zones.of(peer.ip()) == zone && network(peer) == network(&asker);
             let around_network = |peer: &SocketAddr| at_home(peer) && !in_network(peer);
             let around_zone = |peer: &SocketAddr| !stranger(peer) && !at_home(peer);

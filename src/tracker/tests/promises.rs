@@ -494,7 +494,7 @@ fn who_announces_while_being_blocked_does_not_stay_stored() {
             let mut context = AnnounceContext {
                 now: at(0),
                 rng: &mut rng,
-                counters: metrics.counters(9),
+                counters: metrics.spare(),
             };
             let _answered = tracker.announce(&announce, &mut context, &mut list);
         }

@@ -1,19 +1,20 @@
 //! Zones: names for address prefixes that form a tree, as `moscow/north/building-7` (S7).
 //!
-//! Zones are numbered in the order of the tree, so that a zone and all below it are one run of numbers. Number 0 stands for
-//! addresses in no zone. Built whole and swapped; an address is looked up without a lock.
+//! Zones are numbered in the order of the tree, so that a zone and all below it are one run of numbers. Built whole and swapped;
+//! an address is looked up without a lock.
 
+mod id;
 mod prefixes;
 pub(super) mod statistics;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::ops::Range;
 
 use ipnet::IpNet;
 
-use super::peers::address::MAX_ZONE;
 use crate::net::AddressPair;
+pub(super) use id::MAX_ZONE;
+pub use id::ZoneId;
 use prefixes::Prefixes;
 
 /// One zone as the operator describes it.
@@ -62,14 +63,14 @@ pub enum ZonesError {
 #[derive(Debug)]
 struct Zone {
     path: String,
-    /// The number behind the last zone below this one.
-    end: u32,
-    parent: u32,
-    /// The strict zone that this one is or lies in, the innermost; 0 for none.
-    strict_root: u32,
+    /// The last zone below this one; itself where there is none.
+    last: Option<ZoneId>,
+    parent: Option<ZoneId>,
+    /// The strict zone that this one is or lies in, the innermost.
+    strict_root: Option<ZoneId>,
     is_behind_nat: bool,
-    /// Number of the zone whose warning holds here; 0 for none.
-    warned_by: u32,
+    /// The zone whose warning holds here.
+    warned_by: Option<ZoneId>,
     warning: Option<String>,
 }
 
@@ -84,6 +85,7 @@ struct Traits<'a> {
 /// All zones, the prefixes that lie in them, and the address pairs.
 #[derive(Debug)]
 pub struct Zones {
+    /// The first row stands for addresses in no zone, so that a look-up need not ask; then the zones, each at its number.
     zones: Vec<Zone>,
     prefixes: Prefixes,
     address_pairs: Vec<AddressPair>,
@@ -91,15 +93,15 @@ pub struct Zones {
 }
 
 impl Default for Zones {
-    /// No zones: every address is in zone 0.
+    /// No zones: every address is in none.
     fn default() -> Zones {
         let root = Zone {
             path: String::new(),
-            end: 1,
-            parent: 0,
-            strict_root: 0,
+            last: None,
+            parent: None,
+            strict_root: None,
             is_behind_nat: false,
-            warned_by: 0,
+            warned_by: None,
             warning: None,
         };
         Zones {
@@ -151,29 +153,32 @@ impl Zones {
             .ok()
             .filter(|number| *number <= MAX_ZONE);
         let number = number.ok_or(ZonesError::TooMany)?;
+        let own = ZoneId::unpack(number);
+        debug_assert!(own.is_some(), "the row of no zone comes first");
         let path = parts.join("/");
         // The parent is the last zone added or one above it, since they come in the order of the tree.
         let above = path.rsplit_once('/').map_or("", |(above, _)| above);
-        let mut parent = number - 1;
-        while parent != 0 && self.path(parent) != above {
-            parent = self.parent(parent);
+        let mut parent = ZoneId::unpack(number - 1);
+        while let Some(zone) = parent
+            && self.path(parent) != above
+        {
+            parent = self.parent(zone);
         }
-        let over = self.zones.get(parent as usize);
         let strict_root = if traits.is_strict {
-            number
+            own
         } else {
-            over.map_or(0, |over| over.strict_root)
+            self.strict_root(parent)
         };
         let warned_by = if traits.warning.is_some() {
-            number
+            own
         } else {
-            over.map_or(0, |over| over.warned_by)
+            self.warned_by(parent)
         };
-        let is_behind_nat = traits.is_behind_nat || over.is_some_and(|over| over.is_behind_nat);
+        let is_behind_nat = traits.is_behind_nat || self.is_behind_nat(parent);
         let warning = traits.warning.map(str::to_owned);
         self.zones.push(Zone {
             path,
-            end: number + 1,
+            last: own,
             parent,
             strict_root,
             is_behind_nat,
@@ -186,26 +191,24 @@ impl Zones {
     /// Sets the ends of all zones, children before parents.
     fn close(&mut self) {
         for number in (1..self.zones.len()).rev() {
-            let Some((end, parent)) = self
-                .zones
-                .get(number)
-                .map(|zone| (zone.end, zone.parent as usize))
-            else {
+            let Some(&Zone { last, parent, .. }) = self.zones.get(number) else {
                 continue;
             };
-            if let Some(parent) = self.zones.get_mut(parent) {
-                parent.end = parent.end.max(end);
+            if let Some(parent) = self.zones.get_mut(ZoneId::index(parent)) {
+                parent.last = parent.last.max(last);
             }
         }
     }
 
+    fn zone(&self, zone: Option<ZoneId>) -> Option<&Zone> {
+        let found = self.zones.get(ZoneId::index(zone));
+        debug_assert!(found.is_some(), "{zone:?} is of other zones");
+        found
+    }
+
     fn assign(&mut self, rules: &[ZoneRule]) -> Result<(), ZonesError> {
-        let numbers: HashMap<&str, u32> = self
-            .zones
-            .iter()
-            .map(|zone| zone.path.as_str())
-            .zip(0..)
-            .collect();
+        let numbers: HashMap<&str, ZoneId> =
+            self.ids().map(|id| (self.path(Some(id)), id)).collect();
         let mut taken: HashMap<IpNet, &str> = HashMap::new();
         let mut prefixes = Vec::new();
         for rule in rules {
@@ -218,10 +221,9 @@ impl Zones {
                         second,
                     });
                 }
-                prefixes.push((
-                    prefix,
-                    numbers.get(rule.path.as_str()).copied().unwrap_or(0),
-                ));
+                let zone = numbers.get(rule.path.as_str());
+                debug_assert!(zone.is_some(), "the path of every rule was added");
+                prefixes.extend(zone.map(|zone| (prefix, *zone)));
             }
         }
         self.prefix_count = prefixes.len();
@@ -229,15 +231,20 @@ impl Zones {
         Ok(())
     }
 
-    /// The number of the zone that a canonical address lies in; 0 for none.
+    /// The zone that a canonical address lies in.
     #[inline]
-    pub fn of(&self, ip: IpAddr) -> u32 {
+    pub fn of(&self, ip: IpAddr) -> Option<ZoneId> {
         self.prefixes.find(ip)
     }
 
-    /// How many numbers there are, 0 included.
-    pub fn len(&self) -> usize {
+    /// How many rows a table has with one for each zone and one for no zone ([`ZoneId::index`]).
+    pub(crate) fn table_len(&self) -> usize {
         self.zones.len()
+    }
+
+    /// How many zones there are.
+    pub fn len(&self) -> usize {
+        self.zones.len() - 1
     }
 
     /// Whether no zone is described.
@@ -250,69 +257,66 @@ impl Zones {
         self.prefix_count
     }
 
-    /// A zone's path; empty for 0 and for a number that is none.
-    pub fn path(&self, zone: u32) -> &str {
-        self.zones
-            .get(zone as usize)
-            .map_or("", |zone| zone.path.as_str())
+    /// A zone's path; empty for no zone.
+    pub fn path(&self, zone: Option<ZoneId>) -> &str {
+        self.zone(zone).map_or("", |zone| zone.path.as_str())
     }
 
-    /// All numbers, 0 included, in order.
-    pub fn numbers(&self) -> Range<u32> {
-        0..u32::try_from(self.zones.len()).unwrap_or(u32::MAX)
+    /// All zones, in order.
+    pub fn ids(&self) -> impl Iterator<Item = ZoneId> + use<> {
+        self.table().flatten()
     }
 
-    /// The number of the zone with this path; 0 for the empty one.
-    pub fn find(&self, path: &str) -> Option<u32> {
+    /// No zone, then all zones in order: the rows of a table ([`ZoneId::index`]).
+    pub(crate) fn table(&self) -> impl Iterator<Item = Option<ZoneId>> + use<> {
+        (0..=MAX_ZONE).take(self.table_len()).map(ZoneId::unpack)
+    }
+
+    /// The zone with this path.
+    pub fn find(&self, path: &str) -> Option<ZoneId> {
         let at = self
             .zones
             .binary_search_by(|zone| zone.path.split('/').cmp(path.split('/')));
-        u32::try_from(at.ok()?).ok()
+        ZoneId::unpack(u32::try_from(at.ok()?).ok()?)
     }
 
-    /// The zone above; 0 at the top.
-    pub fn parent(&self, zone: u32) -> u32 {
-        self.zones.get(zone as usize).map_or(0, |zone| zone.parent)
+    /// The zone above; `None` at the top.
+    pub fn parent(&self, zone: ZoneId) -> Option<ZoneId> {
+        self.zone(Some(zone))?.parent
     }
 
-    /// The first and the last number of the zone and all below it.
-    pub fn subtree(&self, zone: u32) -> (u32, u32) {
-        (
-            zone,
-            self.zones
-                .get(zone as usize)
-                .map_or(zone, |zone| zone.end.saturating_sub(1)),
-        )
+    /// The first and the last of the zone and all below it.
+    pub fn subtree(&self, zone: ZoneId) -> (ZoneId, ZoneId) {
+        let last = self.zone(Some(zone)).and_then(|zone| zone.last);
+        debug_assert!(last >= Some(zone), "{zone:?} ends before it begins");
+        (zone, last.unwrap_or(zone))
     }
 
-    /// The strict zone that `zone` is or lies in, the innermost (S9): its subtree is all that peers of `zone` see. 0 for none.
-    pub fn strict_root(&self, zone: u32) -> u32 {
-        self.zones
-            .get(zone as usize)
-            .map_or(0, |zone| zone.strict_root)
+    /// The strict zone that `zone` is or lies in, the innermost (S9): its subtree is all that peers of `zone` see.
+    pub fn strict_root(&self, zone: Option<ZoneId>) -> Option<ZoneId> {
+        self.zone(zone)?.strict_root
     }
 
     /// Whether the zone is behind one address, or in one that is (S16).
-    pub fn is_behind_nat(&self, zone: u32) -> bool {
+    pub fn is_behind_nat(&self, zone: Option<ZoneId>) -> bool {
+        self.zone(zone).is_some_and(|zone| zone.is_behind_nat)
+    }
+
+    /// The zone whose [`Zones::warning`] peers of this zone are given.
+    pub fn warned_by(&self, zone: Option<ZoneId>) -> Option<ZoneId> {
+        self.zone(zone)?.warned_by
+    }
+
+    /// The warning that a zone gives (P19). The number may be of zones that have been replaced since.
+    pub fn warning(&self, zone: ZoneId) -> Option<&str> {
         self.zones
-            .get(zone as usize)
-            .is_some_and(|zone| zone.is_behind_nat)
+            .get(ZoneId::index(Some(zone)))?
+            .warning
+            .as_deref()
     }
 
-    /// The number to hand to [`Zones::warning`] for peers of this zone; 0 for no warning.
-    pub fn warned_by(&self, zone: u32) -> u32 {
-        self.zones
-            .get(zone as usize)
-            .map_or(0, |zone| zone.warned_by)
-    }
-
-    /// The warning that a zone gives (P19).
-    pub fn warning(&self, number: u32) -> Option<&str> {
-        self.zones.get(number as usize)?.warning.as_deref()
-    }
-
-    /// How many leading parts the paths of two zones share.
-    pub fn shared_parts(&self, one: u32, other: u32) -> usize {
+    /// How many leading parts the paths of two zones share; an address in no zone shares none.
+    pub fn shared_parts(&self, one: Option<ZoneId>, other: Option<ZoneId>) -> usize {
         let (one, other) = (self.path(one), self.path(other));
         if one.is_empty() || other.is_empty() {
             return 0;
@@ -372,7 +376,7 @@ mod tests {
         assert_eq!(zones.path(building), "moscow/north/building-7");
         assert_eq!(of("2001:db8:7::5"), building);
         assert_eq!(zones.path(of("10.1.8.9")), "moscow/north");
-        assert_eq!(of("192.0.2.1"), 0);
+        assert_eq!(of("192.0.2.1"), None);
         let (first, last) = zones.subtree(zones.find("moscow").unwrap());
         for (path, inside) in [
             ("moscow/north/building-7", true),
@@ -385,28 +389,27 @@ mod tests {
                 "{path}"
             );
         }
-        for number in zones.numbers() {
-            assert_eq!(zones.find(zones.path(number)), Some(number));
+        assert_eq!(zones.ids().count(), zones.len());
+        for zone in zones.table() {
+            assert_eq!(zones.find(zones.path(zone)), zone);
         }
         assert_eq!(zones.find("moscow/northern"), None);
         assert_eq!(zones.shared_parts(building, of("10.3.0.1")), 1);
         assert_eq!(zones.shared_parts(building, of("10.2.0.1")), 0);
-        assert_eq!(zones.shared_parts(building, 0), 0);
+        assert_eq!(zones.shared_parts(building, None), 0);
     }
 
     /// S9, P19
     #[test]
     fn strictness_and_warnings_hold_below_the_zone() {
         let zones = sample();
-        let inner = zones.find("moscow/south/x").unwrap();
+        let inner = zones.find("moscow/south/x");
         assert_eq!(zones.path(zones.strict_root(inner)), "moscow/south");
-        let building = zones.find("moscow/north/building-7").unwrap();
-        assert_eq!(zones.strict_root(building), 0);
-        assert_eq!(
-            zones.warning(zones.warned_by(building)),
-            Some("works tonight")
-        );
-        assert_eq!(zones.warning(zones.warned_by(inner)), None);
+        let building = zones.find("moscow/north/building-7");
+        assert_eq!(zones.strict_root(building), None);
+        let warned_by = zones.warned_by(building).unwrap();
+        assert_eq!(zones.warning(warned_by), Some("works tonight"));
+        assert_eq!(zones.warned_by(inner), None);
     }
 
     /// S7

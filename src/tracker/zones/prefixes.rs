@@ -1,4 +1,4 @@
-//! Longest-prefix match over many prefixes: which number goes with an address.
+//! Longest-prefix match over many prefixes: which zone an address lies in.
 //!
 //! Prefixes are flattened once into sorted runs of addresses; a look-up goes to a bucket by the leading bits and searches
 //! the few runs in it. Built whole, never changed.
@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+
+use super::ZoneId;
 
 /// How many bits of the address range that is in use choose the bucket.
 const BUCKET_BITS: u32 = 16;
@@ -42,11 +44,11 @@ macro_rules! number {
 
 number!(u32, u128);
 
-/// The runs of one family: from each start up to the next start, one number holds.
+/// The runs of one family: from each start up to the next start, one zone or none holds.
 #[derive(Debug)]
 struct Runs<K> {
     starts: Vec<K>,
-    values: Vec<u32>,
+    values: Vec<Option<ZoneId>>,
     /// For each bucket, how many runs start before it. One more item than buckets.
     buckets: Vec<u32>,
     first: K,
@@ -54,24 +56,24 @@ struct Runs<K> {
 }
 
 impl<K: Number> Runs<K> {
-    /// Makes runs of `(first address, last address, value)`, where of two that overlap the inner one was the longer prefix.
-    fn new(mut prefixes: Vec<(K, K, u32)>) -> Option<Runs<K>> {
+    /// Makes runs of `(first address, last address, zone)`, where of two that overlap the inner one was the longer prefix.
+    fn new(mut prefixes: Vec<(K, K, ZoneId)>) -> Option<Runs<K>> {
         prefixes.sort_by(|(a, a_last, _), (b, b_last, _)| a.cmp(b).then(b_last.cmp(a_last)));
         let (first, last) = (
             prefixes.first()?.0,
             prefixes.iter().map(|(_, last, _)| *last).max()?,
         );
-        let mut runs: Vec<(K, u32)> = Vec::with_capacity(prefixes.len() * 2);
-        let mut open: Vec<(K, u32)> = Vec::new();
+        let mut runs: Vec<(K, Option<ZoneId>)> = Vec::with_capacity(prefixes.len() * 2);
+        let mut open: Vec<(K, ZoneId)> = Vec::new();
         for (start, end, value) in prefixes {
             close(&mut open, &mut runs, Some(start));
-            begin(&mut runs, start, value);
+            begin(&mut runs, start, Some(value));
             open.push((end, value));
         }
         close(&mut open, &mut runs, None);
         let shift = last.minus(first).width().saturating_sub(BUCKET_BITS);
         let count = last.minus(first).shifted(shift) + 1;
-        let (starts, values): (Vec<K>, Vec<u32>) = runs.into_iter().unzip();
+        let (starts, values): (Vec<K>, Vec<Option<ZoneId>>) = runs.into_iter().unzip();
         let mut buckets = Vec::with_capacity(count + 1);
         let mut run = 0;
         for bucket in 0..=count {
@@ -95,9 +97,9 @@ impl<K: Number> Runs<K> {
     }
 
     #[inline]
-    fn value(&self, address: K) -> u32 {
+    fn value(&self, address: K) -> Option<ZoneId> {
         if address < self.first {
-            return 0;
+            return None;
         }
         let bucket = address
             .minus(self.first)
@@ -115,11 +117,11 @@ impl<K: Number> Runs<K> {
             .checked_sub(1)
             .and_then(|run| self.values.get(run))
             .copied()
-            .unwrap_or(0)
+            .flatten()
     }
 }
 
-fn begin<K: Number>(runs: &mut Vec<(K, u32)>, start: K, value: u32) {
+fn begin<K: Number>(runs: &mut Vec<(K, Option<ZoneId>)>, start: K, value: Option<ZoneId>) {
     if let Some(last) = runs.last_mut()
         && last.0 == start
     {
@@ -130,21 +132,25 @@ fn begin<K: Number>(runs: &mut Vec<(K, u32)>, start: K, value: u32) {
 }
 
 /// Ends the open prefixes that lie before `until` (all when `None`): behind each, the one around it goes on.
-fn close<K: Number>(open: &mut Vec<(K, u32)>, runs: &mut Vec<(K, u32)>, until: Option<K>) {
+fn close<K: Number>(
+    open: &mut Vec<(K, ZoneId)>,
+    runs: &mut Vec<(K, Option<ZoneId>)>,
+    until: Option<K>,
+) {
     while let Some((end, _)) = open
         .last()
         .copied()
         .filter(|(end, _)| until.is_none_or(|until| *end < until))
     {
         open.pop();
-        let outer = open.last().map_or(0, |(_, value)| *value);
+        let outer = open.last().map(|(_, zone)| *zone);
         if let Some(next) = end.after() {
             begin(runs, next, outer);
         }
     }
 }
 
-/// A table of prefixes, v4 and v6, with a number each; addresses outside all of them have 0.
+/// A table of prefixes, v4 and v6, with a zone each.
 #[derive(Debug, Default)]
 pub(super) struct Prefixes {
     v4: Option<Runs<u32>>,
@@ -152,7 +158,7 @@ pub(super) struct Prefixes {
 }
 
 impl Prefixes {
-    pub(super) fn new(prefixes: impl IntoIterator<Item = (IpNet, u32)>) -> Prefixes {
+    pub(super) fn new(prefixes: impl IntoIterator<Item = (IpNet, ZoneId)>) -> Prefixes {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (prefix, value) in prefixes {
             match prefix {
@@ -166,12 +172,12 @@ impl Prefixes {
         }
     }
 
-    /// The number of the longest prefix that covers a canonical address.
+    /// The zone of the longest prefix that covers a canonical address.
     #[inline]
-    pub(super) fn find(&self, ip: IpAddr) -> u32 {
+    pub(super) fn find(&self, ip: IpAddr) -> Option<ZoneId> {
         match ip {
-            IpAddr::V4(ip) => self.v4.as_ref().map_or(0, |runs| runs.value(ip.into())),
-            IpAddr::V6(ip) => self.v6.as_ref().map_or(0, |runs| runs.value(ip.into())),
+            IpAddr::V4(ip) => self.v4.as_ref()?.value(ip.into()),
+            IpAddr::V6(ip) => self.v6.as_ref()?.value(ip.into()),
         }
     }
 }
@@ -182,11 +188,11 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
     use std::net::{Ipv4Addr, Ipv6Addr};
 
-    fn naive(prefixes: &[(IpNet, u32)], ip: IpAddr) -> u32 {
+    fn naive(prefixes: &[(IpNet, ZoneId)], ip: IpAddr) -> Option<ZoneId> {
         let covering = prefixes.iter().filter(|(net, _)| net.contains(&ip));
         covering
             .max_by_key(|(net, _)| net.prefix_len())
-            .map_or(0, |(_, value)| *value)
+            .map(|(_, zone)| *zone)
     }
 
     proptest! {
@@ -204,7 +210,7 @@ mod tests {
                 IpNet::new(Ipv6Addr::from((0x2001 << 112) + (bits << 6)).into(), *len).unwrap().trunc()
             });
             let unique: std::collections::BTreeSet<IpNet> = v4.chain(v6).collect();
-            let prefixes: Vec<(IpNet, u32)> = unique.into_iter().zip(1..).collect();
+            let prefixes: Vec<(IpNet, ZoneId)> = unique.into_iter().zip((1..).filter_map(ZoneId::unpack)).collect();
             let table = Prefixes::new(prefixes.clone());
             for (bits, low) in asked {
                 let v4 = IpAddr::from(Ipv4Addr::from(0x09ff_ff00 + (bits << 6) + u32::from(low)));
@@ -217,12 +223,10 @@ mod tests {
 
     #[test]
     fn whole_families_and_last_addresses_are_covered() {
-        let table = Prefixes::new([
-            ("0.0.0.0/0".parse().unwrap(), 1),
-            ("255.255.255.255/32".parse().unwrap(), 2),
-            ("::/0".parse().unwrap(), 3),
-        ]);
-        let find = |text: &str| table.find(text.parse().unwrap());
+        let table = ["0.0.0.0/0", "255.255.255.255/32", "::/0"];
+        let table = table.map(|prefix| prefix.parse().unwrap());
+        let table = Prefixes::new(table.into_iter().zip((1..).filter_map(ZoneId::unpack)));
+        let find = |text: &str| ZoneId::pack(table.find(text.parse().unwrap()));
         assert_eq!(
             (
                 find("0.0.0.0"),

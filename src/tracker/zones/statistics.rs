@@ -4,11 +4,10 @@
 //! times the share of local peers in the list that it had been handed.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use super::Zones;
+use super::{ZoneId, Zones};
 use crate::clock::Wall;
 use crate::metrics;
 use crate::tracker::report::census::HandedOut;
@@ -65,8 +64,8 @@ pub struct ZoneStatisticsRow {
 impl ZoneStatistics {
     /// Makes an empty one for the zones, to be counted on by `workers` threads and by others.
     pub(crate) fn new(zones: &Zones, workers: usize) -> ZoneStatistics {
-        let owners = workers.min((MAX_SHARDS / zones.len().max(1)).saturating_sub(1));
-        let shards = zones.len() * (owners + 1);
+        let owners = workers.min((MAX_SHARDS / zones.table_len()).saturating_sub(1));
+        let shards = zones.table_len() * (owners + 1);
         ZoneStatistics {
             shards: (0..shards).map(|_| Shard::default()).collect(),
             owners,
@@ -75,10 +74,12 @@ impl ZoneStatistics {
     }
 
     /// All pages of one zone; the last is everybody's.
-    fn shards_of(&self, zone: u32) -> &[Shard] {
+    fn shards_of(&self, zone: Option<ZoneId>) -> &[Shard] {
         let width = self.owners + 1;
-        let first = zone as usize * width;
-        self.shards.get(first..first + width).unwrap_or_default()
+        let first = ZoneId::index(zone) * width;
+        let shards = self.shards.get(first..first + width);
+        debug_assert!(shards.is_some(), "{zone:?} is of other zones");
+        shards.unwrap_or_default()
     }
 
     /// Takes over what was counted under other zones: what has the same path goes on, the rest is dropped.
@@ -86,7 +87,10 @@ impl ZoneStatistics {
         let mut hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
         for row in rows {
             let zone = zones.find(&row.path);
-            let Some(shard) = zone.and_then(|zone| self.shards_of(zone).last()) else {
+            if zone.is_none() && !row.path.is_empty() {
+                continue;
+            }
+            let Some(shard) = self.shards_of(zone).last() else {
                 continue;
             };
             let from = &row.handed_out;
@@ -106,7 +110,7 @@ impl ZoneStatistics {
     }
 
     /// The page of a zone that `worker` counts on, and whether nobody else does.
-    fn shard(&self, zone: u32, worker: Option<usize>) -> Option<(&Shard, bool)> {
+    fn shard(&self, zone: Option<ZoneId>, worker: Option<usize>) -> Option<(&Shard, bool)> {
         let own = worker.filter(|worker| *worker < self.owners);
         let shard = self.shards_of(zone).get(own.unwrap_or(self.owners))?;
         Some((shard, own.is_some()))
@@ -149,7 +153,7 @@ impl ZoneStatistics {
     }
 
     /// What was handed out to peers of just this zone.
-    pub(crate) fn of(&self, zone: u32) -> HandedOut {
+    pub(crate) fn of(&self, zone: Option<ZoneId>) -> HandedOut {
         let shards = self.shards_of(zone);
         let sum = |counter: fn(&Shard) -> &AtomicU64| {
             let all = shards.iter().map(|shard| counter(shard).load(Relaxed));
@@ -168,9 +172,9 @@ impl ZoneStatistics {
     /// Books what was saved since the last call under the hour of `now`.
     pub(crate) fn close_hour(&self, zones: &Zones, now: Wall) {
         let hour = now.0 / 3600;
-        let most = (HOURS_IN_ALL / zones.len().max(1)).clamp(MIN_HOURS, HOURS_KEPT);
+        let most = (HOURS_IN_ALL / zones.table_len()).clamp(MIN_HOURS, HOURS_KEPT);
         let mut hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
-        for zone in zones.numbers() {
+        for zone in zones.table() {
             let saved = self.of(zone).saved_mib;
             if saved == 0 {
                 continue;
@@ -188,10 +192,14 @@ impl ZoneStatistics {
     }
 
     /// What was saved in some zones together, by hour: hours since 1970, MiB. What is not booked yet is left out.
-    pub(crate) fn savings(&self, zones: &Zones, numbers: RangeInclusive<u32>) -> Vec<(u64, u64)> {
+    pub(crate) fn savings(
+        &self,
+        zones: &Zones,
+        some: impl IntoIterator<Item = Option<ZoneId>>,
+    ) -> Vec<(u64, u64)> {
         let hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sums = Hours::new();
-        for zone in numbers {
+        for zone in some {
             let kept = hours.get(zones.path(zone)).map(|(kept, _)| kept);
             for (hour, mib) in kept.into_iter().flatten() {
                 *sums.entry(*hour).or_default() += mib;
@@ -203,7 +211,7 @@ impl ZoneStatistics {
     /// All zones that have counted anything.
     pub(crate) fn rows(&self, zones: &Zones) -> Vec<ZoneStatisticsRow> {
         let hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
-        let rows = zones.numbers().map(|zone| {
+        let rows = zones.table().map(|zone| {
             let path = zones.path(zone).to_owned();
             let kept = hours
                 .get(&path)
@@ -237,7 +245,7 @@ mod tests {
     fn effect(zone: u32) -> AnnounceEffect {
         AnnounceEffect {
             outcome: AnnounceOutcome::Refreshed,
-            zone,
+            zone: ZoneId::unpack(zone),
             chosen: Chosen {
                 all: 10,
                 local: 4,
@@ -268,24 +276,25 @@ mod tests {
             local_peers: 20,
             saved_mib: 2,
         };
-        assert_eq!(zone_statistics.of(2), counted);
-        assert_eq!(zone_statistics.of(1), HandedOut::default());
-        assert_eq!(zone_statistics.of(9), HandedOut::default());
+        let of = |statistics: &ZoneStatistics, zone| statistics.of(ZoneId::unpack(zone));
+        assert_eq!(of(&zone_statistics, 2), counted);
+        assert_eq!(of(&zone_statistics, 1), HandedOut::default());
+        assert_eq!(of(&zone_statistics, 0), HandedOut::default());
         // Carried over to the statistics of other threads, and counted on there.
         let after = ZoneStatistics::new(&zones, 1);
         after.restore(&zone_statistics.rows(&zones), &zones);
-        assert_eq!(after.of(2), counted);
+        assert_eq!(of(&after, 2), counted);
         after.note_list(&effect(2), Some(0));
-        assert_eq!(after.of(2).announces, 6);
+        assert_eq!(of(&after, 2).announces, 6);
     }
 
     #[test]
     fn workers_share_pages_where_zones_are_very_many() {
         let many = zones(MAX_SHARDS);
         let zone_statistics = ZoneStatistics::new(&many, 64);
-        assert_eq!(zone_statistics.shards.len(), many.len());
+        assert_eq!(zone_statistics.shards.len(), many.table_len());
         zone_statistics.note_list(&effect(7), Some(3));
-        assert_eq!(zone_statistics.of(7).announces, 1);
+        assert_eq!(zone_statistics.of(ZoneId::unpack(7)).announces, 1);
         let some = ZoneStatistics::new(&zones(5_000), 64);
         assert!((5_000..=MAX_SHARDS).contains(&some.shards.len()));
     }

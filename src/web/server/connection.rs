@@ -93,7 +93,7 @@ where
                 answer(pages, request).await
             }
             Err(Fault::Refused(refused)) => {
-                let counters = state.metrics.counters(usize::MAX);
+                let counters = state.metrics.spare();
                 counters.failed(Transport::Http, refused.failure());
                 let mut reply = page::plain(refused.status(), refused.text());
                 guard::harden(reply.headers_mut());

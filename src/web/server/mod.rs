@@ -94,7 +94,7 @@ impl Running {
                 },
                 None => handed,
             };
-            let counters = state.metrics.counters(usize::MAX);
+            let counters = state.metrics.spare();
             counters.failed(Transport::Http, Failure::Connections);
             refused.refuse();
         })

@@ -81,8 +81,8 @@ impl<'a> Page<'a> {
             Ok(text) => reply.content_type("text/html; charset=utf-8").body(text),
             Err(error) => {
                 log::error!("page {template} failed: {error}");
-                let sheet = self.state.metrics.counters(usize::MAX);
-                sheet.failed(Transport::Http, Failure::Internal);
+                let counters = self.state.metrics.spare();
+                counters.failed(Transport::Http, Failure::Internal);
                 plain(StatusCode::INTERNAL_SERVER_ERROR, "page failed")
             }
         }
