@@ -1,6 +1,6 @@
 //! What ties parts together that do not know each other: closures over one part, handed to another.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
@@ -18,111 +18,50 @@ const ZONE_STATISTICS: &str = "zones";
 /// How often the zones' counters are kept, in seconds.
 const STATISTICS_PERIOD: u32 = 60;
 
-type Acceptor = Arc<dyn Fn(web::HandedOver) + Send + Sync>;
-type Reporter = Arc<dyn Fn(bool, bool) -> (bool, String) + Send + Sync>;
-
-/// Connections that wait for the pages' start at most.
-const MAX_EARLY: usize = 64;
-
-/// Hands connections of the HTTP tracker to the pages. The tracker serves a moment before the pages do: what comes in between
-/// waits.
-#[derive(Default)]
-pub(super) struct HandoverQueue {
-    acceptor: OnceLock<Acceptor>,
-    reporter: OnceLock<Reporter>,
-    early: Mutex<Vec<web::HandedOver>>,
-}
-
-impl HandoverQueue {
-    pub(super) fn entrance(self: &Arc<Self>) -> http::Pages {
-        let queue = Arc::clone(self);
-        Arc::new(move |handover: http::Handover| {
-            queue.receive(web::HandedOver {
-                stream: handover.stream,
-                read: handover.read,
-                peer: handover.peer,
-                hold: handover
-                    .hold
-                    .map(|hold| -> Box<dyn Send> { Box::new(hold) }),
-            });
-        })
-    }
-
-    /// Lets the HTTP tracker tell how the process is, once the pages know.
-    pub(super) fn reports(self: &Arc<Self>) -> http::Reports {
-        let queue = Arc::clone(self);
-        Arc::new(move |question, is_admin| {
-            let asks_ready = question == http::Question::Ready;
-            let (is_good, body) = queue.reporter.get()?(asks_ready, is_admin);
-            Some(http::Report { is_good, body })
-        })
-    }
-
-    fn receive(&self, handed: web::HandedOver) {
-        if let Some(accept) = self.acceptor.get() {
-            return accept(handed);
-        }
-        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock, since the pages may have started meanwhile.
-        match self.acceptor.get() {
-            Some(accept) => accept(handed),
-            None if early.len() < MAX_EARLY => early.push(handed),
-            None => {}
-        }
-    }
-
-    /// The pages are there.
-    pub(super) fn open(&self, acceptor: Acceptor, reporter: Reporter) {
-        self.reporter.get_or_init(|| reporter);
-        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-        let accept = self.acceptor.get_or_init(|| acceptor);
-        early.drain(..).for_each(|handed| accept(handed));
+/// What the pages may ask of the other parts.
+pub(super) fn of_pages(
+    mailbox: &Mailbox,
+    census: Arc<ArcSwap<Census>>,
+    origin: Arc<ArcSwap<Origin>>,
+    loaded: Arc<ArcSwap<Loaded>>,
+    routes: http::Routes,
+) -> web::Backend {
+    let mailboxes = || mailbox.clone();
+    let (block, unblock, save) = (mailboxes(), mailboxes(), mailboxes());
+    let (put, get) = (mailboxes(), mailboxes());
+    web::Backend {
+        block: Box::new(move |new: web::NewBlock| {
+            let made = block.block(new.target, &new.reason, new.expires);
+            made.map_err(|refused| refused.to_string())
+        }),
+        unblock: Box::new(move |number| {
+            let removed = unblock.unblock(number);
+            removed.map_err(|refused| refused.to_string())
+        }),
+        save: Box::new(move |()| {
+            let saved = save.save();
+            saved.map(drop).map_err(|refused| refused.to_string())
+        }),
+        put: Box::new(move |name, data| {
+            if let Err(refused) = put.put_saved_state(name, data) {
+                log::debug!("{name} is not kept: {refused}");
+            }
+        }),
+        get: Box::new(move |name| get.saved_state(name).ok().flatten()),
+        census,
+        origin,
+        configuration: Box::new(move || rows(&loaded.load())),
+        routes: vec![Arc::new(move |service| routes.mount(service))],
     }
 }
 
-/// What the backend of the pages is made of.
-pub(super) struct BackendParts<'a> {
-    pub mailbox: &'a Mailbox,
-    pub census: Arc<ArcSwap<Census>>,
-    pub origin: Arc<ArcSwap<Origin>>,
-    pub loaded: Arc<ArcSwap<Loaded>>,
-    pub routes: http::Routes,
-}
-
-impl BackendParts<'_> {
-    pub(super) fn make(self) -> web::Backend {
-        let (block, unblock, save) = (
-            self.mailbox.clone(),
-            self.mailbox.clone(),
-            self.mailbox.clone(),
-        );
-        let (put, get) = (self.mailbox.clone(), self.mailbox.clone());
-        let (routes, loaded) = (self.routes, self.loaded);
-        web::Backend {
-            block: Box::new(move |new: web::NewBlock| {
-                let made = block.block(new.target, &new.reason, new.expires);
-                made.map_err(|refused| refused.to_string())
-            }),
-            unblock: Box::new(move |number| {
-                let removed = unblock.unblock(number);
-                removed.map_err(|refused| refused.to_string())
-            }),
-            save: Box::new(move |()| {
-                let saved = save.save();
-                saved.map(drop).map_err(|refused| refused.to_string())
-            }),
-            put: Box::new(move |name, data| {
-                if let Err(refused) = put.put_saved_state(name, data) {
-                    log::debug!("{name} is not kept: {refused}");
-                }
-            }),
-            get: Box::new(move |name| get.saved_state(name).ok().flatten()),
-            census: self.census,
-            origin: self.origin,
-            configuration: Box::new(move || rows(&loaded.load())),
-            routes: vec![Arc::new(move |service| routes.mount(service))],
-        }
-    }
+/// Lets the HTTP tracker tell how the process is, which the pages know.
+pub(super) fn reports(web: &web::Running) -> http::Reports {
+    let report = web.reports();
+    Arc::new(move |question, is_admin| {
+        let (is_good, body) = report(question == http::Question::Ready, is_admin);
+        http::Report { is_good, body }
+    })
 }
 
 fn rows(loaded: &Loaded) -> Vec<web::ConfigurationRow> {

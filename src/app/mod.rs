@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::config::{Loaded, Loader};
 use crate::metrics::Metrics;
 use crate::net::client_address::Origin;
+use crate::net::handover;
 use crate::snapshot::Moment;
 use crate::supervise::Exit;
 use crate::tracker::Tracker;
@@ -80,6 +81,7 @@ impl App {
         let config = loaded.config.clone();
         let clock = Clock::start();
         let (ends_in, ends) = channel();
+        let (pages, connections) = handover::channel(config.web.handover_limits());
         let http = http::bind(&config.http, inherited.tcp).context("HTTP cannot listen")?;
         let mut udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
         let first_worker = http.workers();
@@ -105,30 +107,26 @@ impl App {
             ends_in.clone(),
         )?;
         let (addresses, udp_addresses) = (http.addresses(), udp.addresses().to_vec());
-        let queue = Arc::new(backend::HandoverQueue::default());
-        let http = http.reporting(queue.reports());
-        let http = http.start(&tracker, clock, Some(queue.entrance()), &ends_in)?;
         let origin = Arc::new(ArcSwap::from_pointee(config.http.origin.clone()));
         let loaded = Arc::new(ArcSwap::from_pointee(loaded));
-        let backend = backend::BackendParts {
-            mailbox: &mailbox,
+        let backend = backend::of_pages(
+            &mailbox,
             census,
-            origin: Arc::clone(&origin),
-            loaded: Arc::clone(&loaded),
-            routes: http.routes(),
-        };
-        let dependencies = web::Dependencies {
-            tracker: Arc::clone(&tracker),
-            clock,
-        };
+            Arc::clone(&origin),
+            Arc::clone(&loaded),
+            http.routes(&tracker, clock),
+        );
         let web = web::start(
             config.web.clone(),
-            dependencies,
-            backend.make(),
+            Arc::clone(&tracker),
+            clock,
+            backend,
+            connections,
             ends_in.clone(),
         )
         .context("the pages cannot start")?;
-        queue.open(web.acceptor(), web.reports());
+        let http = http.reporting(backend::reports(&web));
+        let http = http.start(&tracker, clock, Some(pages), &ends_in)?;
         let udp = udp.start(&tracker, clock, first_worker, &ends_in)?;
         Ok(App {
             clock,

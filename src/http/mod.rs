@@ -18,7 +18,7 @@ mod socketless;
 mod worker;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -31,6 +31,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::clock::Clock;
 use crate::metrics::Gauge;
+use crate::net::handover;
 use crate::supervise;
 use crate::supervise::Exit;
 use crate::tracker::Tracker;
@@ -43,23 +44,6 @@ use worker::permits::ConnectionLimiter;
 pub use actix::Routes;
 pub use settings::Settings;
 pub use socketless::{Ending, SocketlessConnection};
-pub use worker::permits::ConnectionPermit;
-
-/// A connection whose next request is not for the tracker.
-#[derive(Debug)]
-pub struct Handover {
-    /// The connection; not blocking.
-    pub stream: TcpStream,
-    /// What has been read and not answered: a whole head at least.
-    pub read: Vec<u8>,
-    /// The other end, as the socket has it.
-    pub peer: SocketAddr,
-    /// Its place among the connections held; to be kept as long as the connection.
-    pub hold: Option<ConnectionPermit>,
-}
-
-/// Takes over connections; called on a worker, so it must not block.
-pub type Pages = Arc<dyn Fn(Handover) + Send + Sync>;
 
 /// What may be asked about the process itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +63,9 @@ pub struct Report {
     pub body: String,
 }
 
-/// Tells how the process is, in more words to an admin; nothing as long as nobody knows. Called on a worker, so that strangers
-/// who fill the places of the pages hide nothing from whoever watches; it must not block.
-pub type Reports = Arc<dyn Fn(Question, bool) -> Option<Report> + Send + Sync>;
+/// Tells how the process is, in more words to an admin (`true`). Called on a worker, so that strangers who fill the places of the
+/// pages hide nothing from whoever watches; it must not block.
+pub type Reports = Arc<dyn Fn(Question, bool) -> Report + Send + Sync>;
 
 /// Settings with what follows from them.
 #[derive(Debug)]
@@ -103,7 +87,7 @@ impl Live {
 struct Shared {
     live: Arc<ArcSwap<Live>>,
     limiter: Arc<ConnectionLimiter>,
-    pages: Option<Pages>,
+    pages: Option<handover::Sender>,
     reports: Option<Reports>,
     grace_ms: AtomicU64,
 }
@@ -116,7 +100,7 @@ impl Shared {
 
 /// Listening sockets that nobody serves yet.
 pub struct Bound {
-    settings: Settings,
+    live: Arc<ArcSwap<Live>>,
     listeners: Vec<Listeners>,
     workers: usize,
     reports: Option<Reports>,
@@ -125,7 +109,7 @@ pub struct Bound {
 impl std::fmt::Debug for Bound {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Bound")
-            .field("settings", &self.settings)
+            .field("live", &self.live)
             .field("listeners", &self.listeners)
             .finish_non_exhaustive()
     }
@@ -162,7 +146,7 @@ pub fn bind(settings: &Settings, inherited: Vec<TcpListener>) -> io::Result<Boun
         return Err(missing.unwrap_or_else(|| io::Error::other("no address to listen on")));
     }
     Ok(Bound {
-        settings: settings.clone(),
+        live: Arc::new(ArcSwap::from_pointee(Live::new(settings.clone()))),
         listeners,
         workers,
         reports: None,
@@ -183,7 +167,12 @@ impl Bound {
         self.workers
     }
 
-    /// Answers `/health` and `/ready` with what `reports` tells; without it, and as long as it tells nothing, they are pages.
+    /// The tracker's answers for actix-web, under the settings in force.
+    pub fn routes(&self, tracker: &Arc<Tracker>, clock: Clock) -> Routes {
+        Routes::new(Arc::clone(tracker), clock, Arc::clone(&self.live))
+    }
+
+    /// Answers `/health` and `/ready` with what `reports` tells; without it they are pages.
     #[must_use]
     pub fn reporting(self, reports: Reports) -> Bound {
         Bound {
@@ -200,7 +189,7 @@ impl Bound {
         self,
         tracker: &Arc<Tracker>,
         clock: Clock,
-        pages: Option<Pages>,
+        pages: Option<handover::Sender>,
         ends: &Sender<Exit>,
     ) -> io::Result<Running> {
         let addresses = self.addresses();
@@ -211,7 +200,7 @@ impl Bound {
             }
         }
         let shared = Arc::new(Shared {
-            live: Arc::new(ArcSwap::from_pointee(Live::new(self.settings))),
+            live: self.live,
             limiter: Arc::new(ConnectionLimiter::new(Arc::clone(tracker.metrics()))),
             pages,
             reports: self.reports,
@@ -220,7 +209,6 @@ impl Bound {
         let mut running = Running {
             shared: Arc::clone(&shared),
             tracker: Arc::clone(tracker),
-            clock,
             addresses,
             wakes: Vec::new(),
             threads: Vec::new(),
@@ -242,7 +230,6 @@ impl Bound {
 pub struct Running {
     shared: Arc<Shared>,
     tracker: Arc<Tracker>,
-    clock: Clock,
     addresses: Vec<SocketAddr>,
     wakes: Vec<OwnedFd>,
     threads: Vec<JoinHandle<()>>,
@@ -259,15 +246,6 @@ impl Running {
         // Whether a proxy is overlooked still is seen anew.
         self.tracker.metrics().set(Gauge::UntrustedProxy, 0);
         self.shared.live.store(Arc::new(Live::new(settings)));
-    }
-
-    /// The tracker's answers for actix-web, under the settings in force.
-    pub fn routes(&self) -> Routes {
-        Routes::new(
-            Arc::clone(&self.tracker),
-            self.clock,
-            Arc::clone(&self.shared.live),
-        )
     }
 
     /// Stops listening, gives requests under way `grace` to finish, and returns when all workers have ended. Their ends are

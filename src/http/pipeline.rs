@@ -2,7 +2,7 @@
 //!
 //! No socket here. What the loop is to do with the connection comes out as a [`Next`].
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::codec::head::{Head, Method, Parsed};
 use super::codec::reply::Frame;
@@ -12,7 +12,8 @@ use super::settings::Settings;
 use super::{Question, Report, Reports};
 use crate::clock::Seconds;
 use crate::metrics::{Failure, Transport, WorkerCounters};
-use crate::net::client_address::Forwarding;
+use crate::net::client_address::{Forwarding, Origin};
+use crate::net::handover::Source;
 
 /// What a connection needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +191,7 @@ fn report(
 ) -> Option<Report> {
     let origin = &pipeline.settings.origin;
     let client = client(pipeline.settings, socket, Endpoint::Report(question), head);
-    let report = pipeline.reports?(question, client.is_admin(origin))?;
+    let report = pipeline.reports?(question, client.is_admin(origin));
     handler.reported(&client, origin);
     Some(report)
 }
@@ -209,6 +210,22 @@ fn client<'a>(
         client.to_host(head.host(), origin)
     } else {
         client
+    }
+}
+
+/// Whom a connection counts for at the pages whose next request begins with these bytes.
+pub(super) fn source(origin: &Origin, socket: IpAddr, read: &[u8]) -> Source {
+    let forwarding = match head::parse(read) {
+        Parsed::Complete(head) => Forwarding::of(head.fields()),
+        _ => Forwarding::default(),
+    };
+    // Places are no secrets: a person may come to the login under any name.
+    let client = origin.decide(socket, &forwarding);
+    let client = client.to_host(None, &origin.hosts);
+    let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    Source {
+        ip: client.address.known().unwrap_or(unknown),
+        is_admin: origin.is_admin(&client),
     }
 }
 

@@ -1,13 +1,15 @@
 //! Addresses, and whose they are: what the trackers, the pages and the core know of who asks. Arithmetic on addresses and on
-//! what a request says of its sender; no socket.
+//! what a request says of its sender; no socket but those that [`handover`] passes on.
 //!
 //! - [`client_address`] decides whose address a request counts for, [`reported_address`] what clients may say of their own.
 //! - [`subscriber()`] says what counts as one subscriber, [`reach`] who can reach an address.
 //! - [`AddressPair`] is an inside and an outside of the same hosts, [`Networks`] a set of networks.
 //! - [`hosts`] knows the tracker's own names, and pages of other sites.
+//! - [`handover`] is the channel for connections that one listener accepts and another server serves, bounded by whose they are.
 
 pub(crate) mod address_pair;
 pub mod client_address;
+pub mod handover;
 pub mod hosts;
 mod networks;
 mod reach;

@@ -7,7 +7,6 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderValue};
 
 use super::State;
-use super::server::request;
 use crate::net::client_address;
 use crate::net::client_address::{Forwarding, Origin};
 
@@ -30,15 +29,6 @@ impl Client {
             is_admin: origin.is_admin(client),
             is_local: client.is_local(),
         }
-    }
-
-    /// Who sent the bytes that begin with a whole head.
-    pub(super) fn of_bytes(origin: &Origin, socket: IpAddr, bytes: &[u8]) -> Client {
-        let fields = request::fields(bytes).into_iter();
-        let forwarding = Forwarding::of(fields.map(|(name, value)| (name.as_bytes(), value)));
-        // Places are no secrets: a person may come to the login under any name.
-        let decided = origin.decide(socket, &forwarding);
-        Client::new(origin, &decided.to_host(None, &origin.hosts))
     }
 
     /// Who sent the request.

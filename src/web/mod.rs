@@ -1,8 +1,8 @@
 //! Pages for people, the API, and the endpoints for monitoring. No announce passes through here. Only the lists of peers and
 //! torrents walk the swarms, one list at a time, on a thread apart; every other page reads the census.
 //!
-//! The component runs actix-web's application on one thread of its own. It owns no listener: connections come from whoever
-//! accepted them, with the bytes that were read already; each is read for one request and answered once.
+//! The component runs actix-web's application on one thread of its own. It owns no listener: connections come by a channel
+//! ([`crate::net::handover`]), with the bytes that were read already; each is read for one request and answered once.
 
 mod api;
 mod auth;
@@ -22,7 +22,6 @@ use std::sync::{Arc, Mutex};
 pub use auth::password::{PasswordError, hash as hash_password};
 pub use auth::tokens::{MAX_TOKENS, NAME_CHARACTERS, Token, Tokens};
 pub use backend::{Backend, ConfigurationRow, NewBlock, Routes};
-pub use server::connection::HandedOver;
 pub use server::{Running, start};
 pub use settings::{Secret, Settings};
 
@@ -66,18 +65,13 @@ struct State {
     rates: Mutex<Rates>,
 }
 
-/// What the pages are given by the composition root beside their settings and their backend.
-#[derive(Clone, Debug)]
-pub struct Dependencies {
-    /// The core.
-    pub tracker: Arc<Tracker>,
-    /// The clock of the process.
-    pub clock: Clock,
-}
-
 impl State {
-    fn new(settings: Settings, dependencies: Dependencies, backend: Backend) -> io::Result<State> {
-        let metrics = Arc::clone(dependencies.tracker.metrics());
+    fn new(
+        settings: Settings,
+        tracker: Arc<Tracker>,
+        clock: Clock,
+        backend: Backend,
+    ) -> io::Result<State> {
         let password = auth::secrets::login_password(&settings, &mut io::stderr())?;
         let credentials = Credentials::new(&settings.username, &password)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
@@ -97,21 +91,17 @@ impl State {
             templates: Templates::load(settings.templates.as_deref())?,
             throttle: Throttle::new(settings.login_failures, settings.login_window),
             tokens: Tokens::new(&settings.state_folder),
-            sessions: Store::new(
-                dependencies.clock,
-                settings.session_idle,
-                settings.session_limit,
-            ),
+            sessions: Store::new(clock, settings.session_idle, settings.session_limit),
             hashes: Jobs::new("web-hash", pages::login::HASHES_AT_A_TIME),
             views: Jobs::new("web-view", VIEWS_AT_A_TIME),
             writes: Jobs::new("web-write", WRITES_AT_A_TIME),
             saves: Jobs::new("web-save", SAVES_AT_A_TIME),
             history: Mutex::new(monitor::sampler::restore(&backend)),
             rates: Mutex::default(),
-            started: dependencies.clock.wall(),
-            clock: dependencies.clock,
-            tracker: dependencies.tracker,
-            metrics,
+            started: clock.wall(),
+            clock,
+            metrics: Arc::clone(tracker.metrics()),
+            tracker,
             settings,
             backend,
         })

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::net::handover::Limits;
+
 /// A text that no log line and no page may show.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(pub String);
@@ -54,6 +56,16 @@ pub struct Settings {
     pub snapshot_interval: Duration,
     /// How often the live figures on a page are fetched (`refresh`). Default 5 s; 0 for never.
     pub refresh: Duration,
+}
+
+impl Settings {
+    /// The bounds on the channel by which the pages get their connections.
+    pub fn handover_limits(&self) -> Limits {
+        Limits {
+            total: self.max_connections,
+            per_subscriber: self.max_connections_per_address,
+        }
+    }
 }
 
 impl Default for Settings {

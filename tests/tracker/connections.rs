@@ -1,15 +1,13 @@
 //! HTTP/1.x on the wire: keep-alive, pipelining, pieces, HTTP/1.0, garbage, hand-over.
 
-use std::io::Read;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
+use std::io::{Read, Write};
 
-use retracker::http::Handover;
+use retracker::http;
 use retracker::metrics::Failure;
+use retracker::net::handover;
 use retracker::tracker;
 
-use crate::harness::{Server, announce, settings, start, start_all, start_with};
+use crate::harness::{Server, announce, receive, settings, start, start_all, start_with};
 
 /// P14
 #[test]
@@ -200,20 +198,25 @@ fn garbage_is_a_bad_request() {
     assert_eq!(server.failures(Failure::BadRequest), 11);
 }
 
-fn start_with_pages() -> (Server, std::sync::mpsc::Receiver<Handover>) {
-    let (sender, handed) = channel();
-    let sender = Mutex::new(sender);
-    let pages = Arc::new(move |handover| sender.lock().unwrap().send(handover).unwrap());
-    (
-        start_all(&settings(), tracker::Settings::default(), Some(pages)),
-        handed,
-    )
+fn start_with_pages() -> (Server, handover::Receiver) {
+    let limits = handover::Limits {
+        total: 2,
+        per_subscriber: 0,
+    };
+    let (pages, connections) = handover::channel(limits);
+    // One worker hands over in the order in which requests come.
+    let settings = http::Settings {
+        workers: 1,
+        ..settings()
+    };
+    let core = tracker::Settings::default();
+    (start_all(&settings, core, Some(pages)), connections)
 }
 
 /// P1
 #[test]
 fn requests_for_pages_are_handed_over_with_all_that_was_read() {
-    let (server, handed) = start_with_pages();
+    let (server, mut connections) = start_with_pages();
     for request in [
         "GET /stat HTTP/1.1\r\nCookie: a\r\n\r\n".to_owned(),
         "POST /login HTTP/1.1\r\nContent-Length: 5\r\n\r\nuser=".to_owned(),
@@ -225,20 +228,23 @@ fn requests_for_pages_are_handed_over_with_all_that_was_read() {
     ] {
         let mut client = server.connect();
         client.send(&request);
-        let mut handover = handed.recv().unwrap();
+        let mut handover = receive(&mut connections).unwrap();
         assert_eq!(handover.peer, client.stream.local_addr().unwrap());
         handover.stream.set_nonblocking(false).unwrap();
         let mut rest = vec![0; request.len() - handover.read.len()];
         handover.stream.read_exact(&mut rest).unwrap();
         assert_eq!([handover.read, rest].concat(), request.as_bytes());
-        assert!(handover.hold.is_some());
+        // It is held as long as the pages hold it.
+        server.await_connections(1);
+        drop(handover.hold);
+        server.await_connections(0);
     }
 }
 
 /// P14
 #[test]
 fn a_connection_is_handed_over_after_announces_were_answered_on_it() {
-    let (server, handed) = start_with_pages();
+    let (server, mut connections) = start_with_pages();
     let mut client = server.connect();
     let path = announce(1, "");
     assert_eq!(client.get(&path).status, 200);
@@ -246,10 +252,47 @@ fn a_connection_is_handed_over_after_announces_were_answered_on_it() {
         "GET {path} HTTP/1.1\r\n\r\nGET /stat HTTP/1.1\r\n\r\n"
     ));
     assert_eq!(client.reply().number("incomplete"), 1);
-    let handover = handed.recv().unwrap();
+    let handover = receive(&mut connections).unwrap();
     assert_eq!(handover.read, b"GET /stat HTTP/1.1\r\n\r\n");
     drop(handover);
     assert!(client.is_closed());
+}
+
+/// R30
+#[test]
+fn who_finds_no_place_or_nobody_at_the_pages_is_told_and_counted() {
+    let (server, mut connections) = start_with_pages();
+    let admin = "GET /stat HTTP/1.1\r\n\r\n";
+    let stranger = "GET /stat HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n";
+    let send = |request: &str| {
+        let mut client = server.connect();
+        client.send(request);
+        client
+    };
+    // Nobody receives yet, and nobody waits for that but those who have a place.
+    let mut early: Vec<_> = (0..2).map(|_| send(stranger)).collect();
+    let mut refused = send(stranger);
+    let reply = refused.reply();
+    assert_eq!(
+        (reply.status, reply.field("retry-after"), reply.text()),
+        (503, Some("10"), "busy\n")
+    );
+    assert!(refused.is_closed());
+    server.await_failures(Failure::Connections, 1);
+    // An operator has places of his own, behind theirs.
+    let mut operator = send(admin);
+    for client in early.iter_mut().chain([&mut operator]) {
+        let mut handover = receive(&mut connections).unwrap();
+        assert_eq!(handover.peer, client.stream.local_addr().unwrap());
+        handover
+            .stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .unwrap();
+        assert_eq!(client.reply().status, 200);
+    }
+    drop(connections);
+    assert_eq!(send(admin).reply().status, 503);
+    server.await_failures(Failure::Connections, 2);
 }
 
 /// P14

@@ -10,8 +10,9 @@ use std::time::Duration;
 use bt_bencode::Value;
 use retracker::clock::Clock;
 use retracker::http;
-use retracker::http::{Pages, Running};
+use retracker::http::Running;
 use retracker::metrics::{Failure, Gauge, Metrics};
+use retracker::net::handover;
 use retracker::supervise::Exit;
 use retracker::tracker;
 use retracker::tracker::Tracker;
@@ -63,7 +64,7 @@ pub(crate) fn start_with(change: impl FnOnce(&mut http::Settings)) -> Server {
 pub(crate) fn start_all(
     settings: &http::Settings,
     core: tracker::Settings,
-    pages: Option<Pages>,
+    pages: Option<handover::Sender>,
 ) -> Server {
     let metrics = Arc::new(Metrics::new(2));
     let core = Arc::new(Tracker::new(core, metrics));
@@ -77,6 +78,13 @@ pub(crate) fn start_all(
         running,
         ends,
     }
+}
+
+/// Waits for a connection that is handed over. Its place among the pages is free at once.
+pub(crate) fn receive(connections: &mut handover::Receiver) -> Option<handover::Handover> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let received = runtime.unwrap().block_on(connections.receive());
+    received.map(|(handover, _)| handover)
 }
 
 impl Server {

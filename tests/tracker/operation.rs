@@ -9,6 +9,7 @@ use retracker::clock::{Clock, Seconds};
 use retracker::http;
 use retracker::metrics::Metrics;
 use retracker::net::client_address::Mode;
+use retracker::net::handover;
 use retracker::supervise::Exit;
 use retracker::tracker::{InfoHash, PeerId, Settings, StoredPeer, StoredSwarm, Tracker};
 
@@ -65,12 +66,11 @@ fn the_sweep_key_works_for_admins_and_means_nothing_to_others() {
 /// O4, W3: a page of another site, and one that had its own name lead here, is told no more than a stranger.
 #[test]
 fn pages_in_an_admin_s_browser_are_told_nothing_of_the_tracker() {
-    let server = reporting(Arc::new(|_, is_admin| {
-        Some(http::Report {
-            is_good: true,
-            body: format!("admin: {is_admin}"),
-        })
-    }));
+    let reports: http::Reports = Arc::new(|_, is_admin| http::Report {
+        is_good: true,
+        body: format!("admin: {is_admin}"),
+    });
+    let server = reporting(Some(reports));
     let told = |path: &str, fields: &str| {
         let reply = server.get_from("127.0.0.1", path, fields);
         let text = reply.text();
@@ -135,13 +135,17 @@ fn status_shows_admins_what_the_tracker_sees() {
     assert_eq!(closed.get("/status").text(), "OK\n");
 }
 
-/// Answers as whoever knows how the process is.
-fn reporting(reports: http::Reports) -> Server {
+/// Tells how the process is, if anybody knows; has pages that close whatever is handed over.
+fn reporting(reports: Option<http::Reports>) -> Server {
     let core = Arc::new(Tracker::new(Settings::default(), Arc::new(Metrics::new(2))));
     let (ends_sender, ends) = channel();
-    let bound = http::bind(&settings(), Vec::new()).unwrap();
-    let pages: http::Pages = Arc::new(drop);
-    let bound = bound.reporting(reports);
+    let mut bound = http::bind(&settings(), Vec::new()).unwrap();
+    if let Some(reports) = reports {
+        bound = bound.reporting(reports);
+    }
+    let limits = retracker::web::Settings::default().handover_limits();
+    let (pages, mut connections) = handover::channel(limits);
+    std::thread::spawn(move || while harness::receive(&mut connections).is_some() {});
     let running = bound.start(&core, Clock::start(), Some(pages), &ends_sender);
     Server {
         core,
@@ -153,12 +157,11 @@ fn reporting(reports: http::Reports) -> Server {
 /// O5, R30: whoever watches the tracker is answered without a place among the pages.
 #[test]
 fn health_is_told_by_the_lean_loop_itself() {
-    let server = reporting(Arc::new(|question, is_admin| {
-        Some(http::Report {
-            is_good: question == http::Question::Health,
-            body: format!("{{\"admin\":{is_admin}}}"),
-        })
-    }));
+    let reports: http::Reports = Arc::new(|question, is_admin| http::Report {
+        is_good: question == http::Question::Health,
+        body: format!("{{\"admin\":{is_admin}}}"),
+    });
+    let server = reporting(Some(reports));
     let mut client = server.connect();
     for (path, status) in [("/health", 200), ("/ready", 503), ("/%68ealth?x", 200)] {
         let reply = client.get(path);
@@ -184,7 +187,7 @@ fn health_is_told_by_the_lean_loop_itself() {
         client.send(request);
         assert!(client.is_closed(), "{request}");
     }
-    let nobody_knows = reporting(Arc::new(|_, _| None));
+    let nobody_knows = reporting(None);
     let mut client = nobody_knows.connect();
     client.send("GET /health HTTP/1.1\r\n\r\n");
     assert!(client.is_closed());

@@ -418,8 +418,9 @@ async fn compare(mode: Mode, seed: u64, pipelines: u64) {
     let (lean, other) = (tracker(), tracker());
     let (ends, _reports) = std::sync::mpsc::channel();
     let bound = http::bind(&settings(mode), Vec::new()).unwrap();
-    let running = bound.start(&other, Clock::start(), None, &ends).unwrap();
-    let routes = running.routes();
+    let clock = Clock::start();
+    let routes = bound.routes(&other, clock);
+    let running = bound.start(&other, clock, None, &ends).unwrap();
     let app = App::new().configure(|service| routes.mount(service));
     let factory = HttpService::build()
         .keep_alive(actix_http::KeepAlive::Disabled)

@@ -10,15 +10,16 @@ use arc_swap::ArcSwap;
 use argon2::password_hash::SaltString;
 use argon2::{Argon2, PasswordHasher};
 use retracker::clock::{Clock, Wall};
+use retracker::http;
 use retracker::metrics::{Gauge, Metrics};
 use retracker::net::client_address::Origin;
+use retracker::net::handover;
+use retracker::net::handover::{Handover, Source};
 use retracker::tracker::report::census::Census;
 use retracker::tracker::{
     Announce, AnnounceContext, Block, Event, InfoHash, ListOptions, PeerId, PeerList, Tracker,
 };
-use retracker::web::{
-    Backend, ConfigurationRow, Dependencies, HandedOver, NewBlock, Running, Secret, Settings,
-};
+use retracker::web::{Backend, ConfigurationRow, NewBlock, Running, Secret, Settings};
 
 pub(crate) const PASSWORD: &str = "gutes-wort";
 
@@ -32,6 +33,8 @@ pub(crate) struct Site {
     pub(crate) blobs: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) running: Option<Running>,
+    /// The HTTP tracker before it, if it is not the plain listener that hands over.
+    _front: Option<http::Running>,
 }
 
 /// A hash of [`PASSWORD`] that is quick to compute also without optimisation.
@@ -50,6 +53,37 @@ pub(crate) fn start() -> Site {
 }
 
 pub(crate) fn start_with(change: impl FnOnce(&mut Settings)) -> Site {
+    start_behind(change, Origin::default(), |pages, site| {
+        site.address = listen(pages, Arc::clone(&site.origin));
+    })
+}
+
+/// A site whose connections come from the HTTP tracker, which knows clients by the rules of `origin` as the pages do.
+pub(crate) fn start_behind_http(change: impl FnOnce(&mut Settings), origin: Origin) -> Site {
+    start_behind(change, origin.clone(), |pages, site| {
+        let settings = http::Settings {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            workers: 1,
+            max_connections_per_address: 0,
+            request_timeout: Duration::from_secs(120),
+            origin,
+            ..http::Settings::default()
+        };
+        let bound = http::bind(&settings, Vec::new()).unwrap();
+        let (ends, _) = std::sync::mpsc::channel();
+        let front = bound.start(&site.tracker, site.clock, Some(pages), &ends);
+        let front = front.unwrap();
+        site.address = *front.addresses().first().unwrap();
+        site._front = Some(front);
+    })
+}
+
+/// A site behind a listener that has the other end of its channel.
+fn start_behind(
+    change: impl FnOnce(&mut Settings),
+    origin: Origin,
+    listener: impl FnOnce(handover::Sender, &mut Site),
+) -> Site {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = Settings {
         password: Some(Secret(quick_hash())),
@@ -64,26 +98,26 @@ pub(crate) fn start_with(change: impl FnOnce(&mut Settings)) -> Site {
     let tracker = Arc::new(Tracker::new(Default::default(), metrics));
     let clock = Clock::start();
     let census = Arc::new(ArcSwap::from_pointee(Census::default()));
-    let origin = Arc::new(ArcSwap::from_pointee(Origin::default()));
+    let origin = Arc::new(ArcSwap::from_pointee(origin));
     let blobs = Arc::new(Mutex::new(HashMap::new()));
     let backend = backend(&tracker, clock, &census, &origin, &blobs);
-    let dependencies = Dependencies {
-        tracker: Arc::clone(&tracker),
-        clock,
-    };
+    let (pages, connections) = handover::channel(settings.handover_limits());
     let (ends, _) = std::sync::mpsc::channel();
-    let running = retracker::web::start(settings, dependencies, backend, ends).unwrap();
-    let address = listen(running.acceptor());
-    Site {
-        address,
+    let core = Arc::clone(&tracker);
+    let running = retracker::web::start(settings, core, clock, backend, connections, ends);
+    let mut site = Site {
+        address: "127.0.0.1:0".parse().unwrap(),
         tracker,
         clock,
         census,
         origin,
         blobs,
         folder,
-        running: Some(running),
-    }
+        running: Some(running.unwrap()),
+        _front: None,
+    };
+    listener(pages, &mut site);
+    site
 }
 
 fn backend(
@@ -137,7 +171,7 @@ fn backend(
 }
 
 /// Accepts connections as the tracker's listener does: reads the first bytes, then hands over.
-fn listen(accept: Arc<dyn Fn(HandedOver) + Send + Sync>) -> SocketAddr {
+fn listen(pages: handover::Sender, origin: Arc<ArcSwap<Origin>>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::Builder::new()
@@ -151,12 +185,19 @@ fn listen(accept: Arc<dyn Fn(HandedOver) + Send + Sync>) -> SocketAddr {
                 let Ok(peer) = stream.peer_addr() else {
                     continue;
                 };
-                accept(HandedOver {
+                stream.set_nonblocking(true).unwrap();
+                let source = Source {
+                    ip: peer.ip(),
+                    is_admin: origin.load().is_admin_socket(peer.ip()),
+                };
+                let handover = Handover {
                     stream,
                     read,
                     peer,
-                    hold: None,
-                });
+                    hold: Box::new(()),
+                };
+                // One without a place, or after the end of the site, is closed.
+                drop(pages.send(handover, source));
             }
         })
         .unwrap();

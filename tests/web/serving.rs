@@ -2,13 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::Duration;
 
 use retracker::metrics::Failure;
 use retracker::net::client_address::Origin;
+use retracker::web::Settings;
 
-use crate::harness::{Site, connect, exchange, parse, start, start_with};
+use crate::harness::{Site, connect, exchange, parse, start, start_behind_http, start_with};
 
 #[test]
 fn a_connection_with_bytes_read_before_is_served_and_closed() {
@@ -67,11 +67,11 @@ fn a_connection_that_dawdles_is_closed_at_the_limit() {
 }
 
 /// Only 127.0.0.1 is an admin's.
-fn admin_is_one_address(site: &Site) {
-    site.origin.store(Arc::new(Origin {
+fn one_admin() -> Origin {
+    Origin {
         admin_networks: ["127.0.0.1/32".parse().unwrap()].into_iter().collect(),
         ..Origin::default()
-    }));
+    }
 }
 
 /// A connection whose request has begun, and ended up with a place or with a word that there is none.
@@ -86,18 +86,28 @@ const STALLED: &str = "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n
 /// R30
 #[test]
 fn an_address_holds_few_places_and_gets_them_back() {
-    let site = start_with(|settings| settings.max_connections_per_address = 2);
-    admin_is_one_address(&site);
-    let mut held: Vec<TcpStream> = (0..2)
-        .map(|_| begin(&site, "127.0.0.2", "GET /hea"))
-        .collect();
+    let few = |settings: &mut Settings| settings.max_connections_per_address = 2;
+    let site = start_behind_http(few, one_admin());
+    let stalled = "GET /health HTTP/1.0\r\nContent-Length: 2\r\n\r\n";
+    let mut held: Vec<TcpStream> = (0..2).map(|_| begin(&site, "127.0.0.2", stalled)).collect();
     // Places are given out in the order in which connections come.
-    let refused = exchange(site.address, "127.0.0.2", b"GET /health HTTP/1.0\r\n\r\n");
-    assert_eq!(parse(&refused).status, 503);
+    for method in ["GET", "HEAD"] {
+        let request = format!("{method} /health HTTP/1.0\r\n\r\n");
+        let refused = exchange(site.address, "127.0.0.2", request.as_bytes());
+        let refused = parse(&refused);
+        assert_eq!(
+            (refused.status, refused.header("retry-after")),
+            (503, "10"),
+            "{method}"
+        );
+        assert_eq!(refused.header("connection"), "close");
+        let is_head = method == "HEAD";
+        assert_eq!(refused.body, if is_head { "" } else { "busy\n" });
+    }
     let other = exchange(site.address, "127.0.0.3", b"GET /health HTTP/1.0\r\n\r\n");
     assert_eq!(parse(&other).status, 200);
     for stream in &mut held {
-        stream.write_all(b"lth HTTP/1.0\r\n\r\n").unwrap();
+        stream.write_all(b"ab").unwrap();
         let mut reply = Vec::new();
         stream.read_to_end(&mut reply).unwrap();
         assert_eq!(parse(&reply).status, 200);
@@ -114,11 +124,11 @@ fn an_address_holds_few_places_and_gets_them_back() {
 /// R30
 #[test]
 fn stalled_bodies_of_three_addresses_keep_no_admin_out() {
-    let site = start_with(|settings| {
+    let few = |settings: &mut Settings| {
         settings.max_connections = 30;
         settings.connection_limit = Duration::from_mins(10);
-    });
-    admin_is_one_address(&site);
+    };
+    let site = start_behind_http(few, one_admin());
     let mut stalled: Vec<TcpStream> = (0..300)
         .map(|at| begin(&site, &format!("127.0.0.{}", 2 + at % 3), STALLED))
         .collect();
@@ -131,9 +141,10 @@ fn stalled_bodies_of_three_addresses_keep_no_admin_out() {
         drop(stream.read_to_end(&mut reply));
         parse(&reply).status
     });
-    // Those that had a place are told when their own time is over, which is not the connection's.
-    let late = replies.filter(|status| *status == 408).count();
-    assert_eq!(late, 30);
+    // Those that had a place are told when their own time is over, which is not the connection's; all others at once.
+    let replies: Vec<u16> = replies.collect();
+    let count = |status: u16| replies.iter().filter(|told| **told == status).count();
+    assert_eq!((count(408), count(503)), (30, 270));
     let failed = site
         .tracker
         .metrics()
@@ -239,6 +250,26 @@ fn a_page_takes_a_hundred_header_fields() {
     assert_eq!(operator.get("/stat").status, 200);
     operator.headers.push(("X-More".into(), "x".into()));
     assert_eq!(operator.get("/stat").status, 431);
+}
+
+/// O2
+#[test]
+fn who_was_handed_over_before_the_stop_is_still_served() {
+    let mut site = start();
+    let mut begun: Vec<TcpStream> = (0..10)
+        .map(|_| begin(&site, "127.0.0.1", "GET /health HTTP/1.0\r\n"))
+        .collect();
+    // A later one is answered, so all of them were handed over.
+    assert_eq!(site.visitor().get("/health").status, 200);
+    let running = site.running.take().unwrap();
+    let stopping = std::thread::spawn(move || running.stop());
+    for stream in &mut begun {
+        stream.write_all(b"\r\n").unwrap();
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).unwrap();
+        assert_eq!(parse(&reply).status, 200);
+    }
+    stopping.join().unwrap();
 }
 
 /// W6

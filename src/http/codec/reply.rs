@@ -112,6 +112,19 @@ pub fn report(out: &mut Vec<u8>, is_good: bool, frame: Frame, body: &str) {
     finish(out, &begun);
 }
 
+/// Writes the reply to a connection that finds no place.
+pub(crate) fn busy(out: &mut Vec<u8>, is_head_only: bool) {
+    let frame = Frame {
+        closes: true,
+        tells_keep_alive: false,
+        is_head_only,
+    };
+    let fields = b"text/plain\r\nRetry-After: 10\r\n";
+    let begun = begin_with(out, "503 Service Unavailable", fields, frame);
+    out.extend_from_slice(b"busy\n");
+    finish(out, &begun);
+}
+
 /// Writes the body of an announce reply.
 pub fn announce(
     out: &mut Vec<u8>,

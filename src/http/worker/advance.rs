@@ -12,9 +12,11 @@ use super::Worker;
 use super::connection::{Connection, State};
 use super::permits::{Bounds, ConnectionPermit, Purpose};
 use super::timers::Tick;
-use crate::http::pipeline::{Next, PipelineContext, serve};
-use crate::http::{Handover, Live, Shared};
+use crate::http::codec::{head, reply};
+use crate::http::pipeline::{Next, PipelineContext, serve, source};
+use crate::http::{Live, Shared};
 use crate::metrics::{Failure, Transport};
+use crate::net::handover::Handover;
 
 /// A request that begins when the connection has been silent for almost the time allowed has this much left at least.
 const IDLE_LEEWAY: Duration = Duration::from_secs(5);
@@ -250,28 +252,44 @@ impl Worker {
         }
     }
 
-    /// Gives a connection to the pages, with the bytes of its request.
+    /// Gives a connection to the pages, with the bytes of its request; one for which they have no place is told so.
     pub(super) fn hand_over(&mut self, mut connection: Connection) {
         let Some(pages) = &self.shared.pages else {
             return;
         };
-        let is_held = connection.hold.is_some()
-            || may_hold(&self.shared, &self.live, &mut connection, Purpose::Work);
+        if connection.hold.is_none() {
+            may_hold(&self.shared, &self.live, &mut connection, Purpose::Work);
+        }
         let counters = self.handler.counters();
-        if !is_held {
+        let Some(hold) = connection.hold.take() else {
             counters.failed(Transport::Http, Failure::Connections);
             return;
-        }
+        };
         let peer = connection.peer;
-        match connection.into_stream() {
-            Ok((stream, read, hold)) => pages(Handover {
-                stream,
-                read,
-                peer,
-                hold,
-            }),
-            Err(_) => counters.failed(Transport::Http, Failure::Socket),
+        let Ok((stream, read)) = connection.into_stream() else {
+            counters.failed(Transport::Http, Failure::Socket);
+            return;
+        };
+        let source = source(&self.live.settings.origin, peer.ip(), &read);
+        let handover = Handover {
+            stream,
+            read,
+            peer,
+            hold: Box::new(hold),
+        };
+        if let Err(handover) = pages.send(handover, source) {
+            counters.failed(Transport::Http, Failure::Connections);
+            refuse(&handover);
         }
+    }
+}
+
+/// Tells a client that there is no place for it. What does not go out at once is not said.
+fn refuse(handover: &Handover) {
+    let mut word = Vec::new();
+    reply::busy(&mut word, head::asks_head_only(&handover.read));
+    if send(&handover.stream, &word).is_ok() {
+        let _ = rustix::net::shutdown(&handover.stream, Shutdown::Write);
     }
 }
 

@@ -73,14 +73,14 @@ impl Connection {
         }
     }
 
-    /// Takes the socket out, for somebody else to serve.
-    pub(super) fn into_stream(self) -> io::Result<(TcpStream, Vec<u8>, Option<ConnectionPermit>)> {
+    /// Takes the socket out with the bytes that were read, for somebody else to serve.
+    pub(super) fn into_stream(self) -> io::Result<(TcpStream, Vec<u8>)> {
         let socket = match Arc::try_unwrap(self.socket) {
             Ok(socket) => socket,
             // Somebody looks at its place this very moment.
             Err(shared) => shared.try_clone()?,
         };
-        Ok((socket.into(), self.pending, self.hold))
+        Ok((socket.into(), self.pending))
     }
 }
 

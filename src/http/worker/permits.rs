@@ -72,7 +72,7 @@ const UNLISTED: u64 = u64::MAX;
 
 /// One connection held; gives its place back when dropped.
 #[derive(Debug)]
-pub struct ConnectionPermit {
+pub(crate) struct ConnectionPermit {
     limiter: Arc<ConnectionLimiter>,
     held: Arc<HeldConnection>,
 }

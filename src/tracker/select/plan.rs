@@ -352,6 +352,7 @@ mod tests {
     use super::*;
     use crate::clock::Seconds;
     use crate::tracker::id::PeerId;
+    use crate::tracker::peers::address::tiered;
     use crate::tracker::peers::peer::Peer;
     use crate::tracker::peers::{Peers, Role};
     use crate::tracker::settings::Settings;
@@ -377,7 +378,7 @@ mod tests {
     fn stored(peers: &mut Peers<V4, PeerId>, zones: &Zones, first: [u8; 2], count: u8) {
         for number in 0..count {
             let address = [first[0], first[1], number, 1, 0, 80];
-            let zone = zones.of(address.ip());
+            let zone = tiered(zones.of(address.ip()), address.ip());
             let peer = Peer::new(address, PeerId([1; 20]), zone, Seconds::START);
             peers.insert(Role::Leecher, peer);
         }
@@ -391,7 +392,8 @@ mod tests {
             ..Settings::default()
         };
         let address = [10, 64, 200, 1, 0, 80];
-        let viewpoint = Viewpoint::new(zones, zones.of(address.ip()), Some(address));
+        let zone = tiered(zones.of(address.ip()), address.ip());
+        let viewpoint = Viewpoint::new(zones, zone, Some(address));
         let views = ByRole::from_fn(|role| peers.view(role));
         let visible = Visible {
             views,

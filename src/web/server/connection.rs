@@ -2,8 +2,6 @@
 //! one limit of time.
 
 use std::future::poll_fn;
-use std::io::Write;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_http::Request;
@@ -16,6 +14,7 @@ use actix_web::http::Method;
 use super::fault::{Fault, Refused};
 use super::{reply, request};
 use crate::metrics::Transport;
+use crate::net::handover::Handover;
 use crate::web::State;
 use crate::web::auth::guard;
 use crate::web::view::page;
@@ -32,53 +31,18 @@ fn asks_head_only(read: &[u8]) -> bool {
     rest.is_some_and(|rest| rest.starts_with(b"HEAD "))
 }
 
-/// A connection with the bytes that were read from it before it came here.
-pub struct HandedOver {
-    /// The connection.
-    pub stream: std::net::TcpStream,
-    /// What was read already.
-    pub read: Vec<u8>,
-    /// The other end of the socket, which may be a proxy.
-    pub peer: SocketAddr,
-    /// Whatever its listener wants dropped when the connection ends: its place in a count.
-    pub hold: Option<Box<dyn Send>>,
-}
-
-impl std::fmt::Debug for HandedOver {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Handed")
-            .field("peer", &self.peer)
-            .finish_non_exhaustive()
-    }
-}
-
-impl HandedOver {
-    /// Tells the client that there is no place for it, and closes. Never waits.
-    pub(super) fn refuse(mut self) {
-        if self.stream.set_nonblocking(true).is_ok() {
-            let mut word = reply::BUSY_HEAD.to_vec();
-            if !asks_head_only(&self.read) {
-                word.extend_from_slice(reply::BUSY_BODY);
-            }
-            // What does not go out at once is not said.
-            drop(self.stream.write(&word));
-            drop(self.stream.shutdown(std::net::Shutdown::Write));
-        }
-    }
-}
-
 /// Reads the one request of a connection, has it answered by the `pages`, and ends the connection.
-pub(super) async fn converse<S, B>(state: &State, pages: &S, handed: HandedOver)
+pub(super) async fn converse<S, B>(state: &State, pages: &S, handover: Handover)
 where
     S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
     B: MessageBody + 'static,
 {
-    let HandedOver {
+    let Handover {
         stream,
         read,
         peer,
         hold,
-    } = handed;
+    } = handover;
     let adopted = stream
         .set_nonblocking(true)
         .and_then(|()| tokio::net::TcpStream::from_std(stream));

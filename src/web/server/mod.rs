@@ -1,40 +1,40 @@
-//! The thread that actix-web runs on, and the way of a connection onto it.
+//! The thread that actix-web runs on. It owns no listener: it receives connections, serves each, and ends it.
 
-pub(super) mod connection;
+mod connection;
 mod fault;
-mod permits;
 pub(super) mod reader;
 mod reply;
-pub(super) mod request;
+mod request;
 
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
-use actix_service::{IntoServiceFactory, ServiceFactory, map_config};
+use actix_http::Request;
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, map_config};
 use actix_web::App;
-use actix_web::dev::AppConfig;
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::auth::{guard, sessions};
-use super::client::Client;
 use super::monitor::{health, sampler};
-use super::{Backend, Dependencies, Settings, State, routes};
-use crate::metrics::{Failure, Gauge, Transport};
+use super::{Backend, Settings, State, routes};
+use crate::clock::Clock;
+use crate::metrics::Gauge;
+use crate::net::handover::{Handover, Permit, Receiver};
 use crate::supervise;
 use crate::supervise::Exit;
-use connection::{HandedOver, converse};
-use permits::{PageLimiter, PagePermit};
+use crate::tracker::Tracker;
+use connection::converse;
 
 /// The running pages.
 #[derive(Debug)]
 pub struct Running {
-    connections: mpsc::Sender<(HandedOver, PagePermit)>,
-    limiter: Arc<PageLimiter>,
     state: Arc<State>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -46,30 +46,25 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// Starts the pages' thread. A made password is shown on the console once.
+/// Starts the pages' thread, which serves what comes by `connections`. A made password is shown on the console once.
 ///
 /// # Errors
 /// When the templates, the password or the files beside the database are not in order, or the system gives no thread.
 pub fn start(
     settings: Settings,
-    dependencies: Dependencies,
+    tracker: Arc<Tracker>,
+    clock: Clock,
     backend: Backend,
+    connections: Receiver,
     ends: Sender<Exit>,
 ) -> io::Result<Running> {
-    let state = Arc::new(State::new(settings, dependencies, backend)?);
-    let most = state.settings.max_connections.max(1);
-    let limiter = PageLimiter::new(most, state.settings.max_connections_per_address);
-    let limiter = Arc::new(limiter);
-    // As long as there are places, so that one who has a place always finds room.
-    let (connections, queue) = mpsc::channel(limiter.all());
+    let state = Arc::new(State::new(settings, tracker, clock, backend)?);
     let (stop, stopped) = oneshot::channel();
     let own = Arc::clone(&state);
     let thread = supervise::start("web", ends, move || {
-        actix_rt::System::with_tokio_rt(runtime).block_on(serve(own, queue, stopped))
+        actix_rt::System::with_tokio_rt(runtime).block_on(serve(own, connections, stopped))
     })?;
     Ok(Running {
-        connections,
-        limiter,
         state,
         stop: Some(stop),
         thread: Some(thread),
@@ -77,29 +72,6 @@ pub fn start(
 }
 
 impl Running {
-    /// A closure that hands a connection to the pages; it never waits. Places are given out here, before anything else is
-    /// done for a connection; one that finds none is told so and closed.
-    pub fn acceptor(&self) -> Arc<dyn Fn(HandedOver) + Send + Sync> {
-        let (connections, limiter) = (self.connections.clone(), Arc::clone(&self.limiter));
-        let state = Arc::clone(&self.state);
-        Arc::new(move |handed| {
-            let origin = state.backend.origin.load();
-            let client = Client::of_bytes(&origin, handed.peer.ip(), &handed.read);
-            let refused = match limiter.take(client) {
-                Some(permit) => match connections.try_send((handed, permit)) {
-                    Ok(()) => return,
-                    Err(TrySendError::Full((handed, _)) | TrySendError::Closed((handed, _))) => {
-                        handed
-                    }
-                },
-                None => handed,
-            };
-            let counters = state.metrics.spare();
-            counters.failed(Transport::Http, Failure::Connections);
-            refused.refuse();
-        })
-    }
-
     /// A closure that tells how the process is (`true`: also whether all is restored; `true`: to an admin): whether all is
     /// well, and JSON. It does not need the pages' thread.
     pub fn reports(&self) -> Arc<dyn Fn(bool, bool) -> (bool, String) + Send + Sync> {
@@ -107,7 +79,7 @@ impl Running {
         Arc::new(move |asks_ready, is_admin| health::report(&state, asks_ready, is_admin))
     }
 
-    /// Finishes the requests in flight and ends the thread.
+    /// Serves the connections that were handed over by now, and ends the thread.
     pub fn stop(mut self) {
         // Dropping the sender ends the wait for it as well.
         drop(self.stop.take());
@@ -126,7 +98,7 @@ const STOP_LIMIT: std::time::Duration = std::time::Duration::from_secs(3);
 
 async fn serve(
     state: Arc<State>,
-    mut queue: mpsc::Receiver<(HandedOver, PagePermit)>,
+    mut connections: Receiver,
     mut stopped: oneshot::Receiver<()>,
 ) -> Result<(), String> {
     let app = App::new()
@@ -137,28 +109,29 @@ async fn serve(
         .wrap(from_fn(guard::protect));
     let factory = map_config(app.into_factory(), |()| AppConfig::default());
     let pages = factory.new_service(()).await;
-    let pages = std::rc::Rc::new(pages.map_err(|()| "the pages cannot be set up".to_owned())?);
+    let pages = pages.map_err(|()| "the pages cannot be set up".to_owned())?;
+    let pages = Rc::new(pages);
     let sampling = actix_rt::spawn(sampler::run(Arc::clone(&state)));
     // Every connection has a copy of the sender, so the receiver learns when the last one has ended.
     let (open, mut all_ended) = mpsc::channel::<()>(1);
+    let mut is_stopping = false;
     loop {
-        let handed = tokio::select! {
-            _ = &mut stopped => break,
-            handed = queue.recv() => handed,
+        let received = tokio::select! {
+            _ = &mut stopped, if !is_stopping => {
+                // Who was handed over already is still served.
+                connections.close();
+                is_stopping = true;
+                continue;
+            }
+            received = connections.receive() => received,
         };
-        let Some((handed, permit)) = handed else {
+        let Some((handover, permit)) = received else {
             break;
         };
-        let (pages, state, open) = (std::rc::Rc::clone(&pages), Arc::clone(&state), open.clone());
+        let (state, pages, open) = (Arc::clone(&state), Rc::clone(&pages), open.clone());
         actix_rt::spawn(async move {
-            let own = Arc::clone(&state);
-            // A task of its own, so that a panic ends one request and is counted.
-            let work = actix_rt::spawn(async move { converse(&own, &*pages, handed).await });
-            if work.await.is_err_and(|error| error.is_panic()) {
-                state.metrics.raise(Gauge::Panics, 1);
-                log::error!("a page panicked");
-            }
-            drop((permit, open));
+            work(state, pages, handover, permit).await;
+            drop(open);
         });
     }
     drop(open);
@@ -166,6 +139,22 @@ async fn serve(
     sampling.abort();
     sampler::keep(&state);
     Ok(())
+}
+
+/// Serves one connection. Its place is free when that has ended, be it in a panic.
+async fn work<S, B>(state: Arc<State>, pages: Rc<S>, handover: Handover, permit: Permit)
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+    B: MessageBody + 'static,
+{
+    let own = Arc::clone(&state);
+    // A task of its own, so that a panic ends one request and is counted.
+    let work = actix_rt::spawn(async move { converse(&own, &*pages, handover).await });
+    if work.await.is_err_and(|error| error.is_panic()) {
+        state.metrics.raise(Gauge::Panics, 1);
+        log::error!("a page panicked");
+    }
+    drop(permit);
 }
 
 /// A runtime for one thread. Nothing of ours uses its blocking threads ([`super::jobs`]); should a library do, it gets one.

@@ -17,13 +17,6 @@ use crate::clock::Wall;
 /// reply away.
 const MAX_DRAINED: usize = 64 * 1_024;
 
-/// The head of what is said to a connection that finds no place.
-pub(super) const BUSY_HEAD: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 10\r\n\
-                                      Connection: close\r\nContent-Length: 5\r\n\r\n";
-/// Its body.
-pub(super) const BUSY_BODY: &[u8] = b"busy\n";
-
 /// Sends the reply; to a HEAD without its body.
 ///
 /// # Errors

@@ -70,16 +70,6 @@ pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(request)
 }
 
-/// The header fields at the start of bytes that begin with a whole head; none of anything else.
-pub(crate) fn fields(bytes: &[u8]) -> Vec<(&str, &[u8])> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut parsed = httparse::Request::new(&mut fields);
-    match parsed.parse(bytes) {
-        Ok(Status::Complete(_)) => parsed.headers.iter().map(|f| (f.name, f.value)).collect(),
-        _ => Vec::new(),
-    }
-}
-
 /// The head at the start of the bytes.
 async fn head<S: AsyncRead + AsyncWrite + Unpin>(feed: &mut Feed<'_, S>) -> Result<Head, Fault> {
     let mut looked_at = 0_usize;
