@@ -1,4 +1,4 @@
-//! `retracker bench`: a load generator for trackers over HTTP and UDP, on one thread.
+//! `retracker-lab bench`: a load generator for trackers over HTTP and UDP, on one thread.
 //!
 //! It plays a population of peers (see [`load`]), checks every reply, and reports rate, latency and what the server spent.
 //! It talks to loopback addresses only, unless it is told otherwise, and always stops by itself.
