@@ -112,6 +112,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["snapshot/record.rs"]),
     ("rusqlite::", &["snapshot/", "tools/"]),
+    ("bendy::", &["tools/check/bencode.rs"]),
     ("tera::", &["web/view/"]),
     ("ini::", &["config/"]),
     ("flexi_logger::", &["logging/"]),
