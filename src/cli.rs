@@ -3,23 +3,29 @@
 //! 0: an orderly end; 1: a failure at run time; 2: a command line that cannot be read (clap's own); 78: a configuration that
 //! cannot be used (`EX_CONFIG`), which a service manager should not try again.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{Loader, Override};
-use crate::lab::{bench, simulate};
+use crate::program::{self, Document, print};
 use crate::tools::{check, database_view, hash_password, import, token, zones};
 use crate::{config, shown};
 
 /// The exit code of a configuration that cannot be used: `EX_CONFIG`.
 pub const BAD_CONFIGURATION: u8 = 78;
 
+/// What the program calls itself.
+const NAME: &str = "retracker";
+
+/// Subcommands of `retracker-lab`, which whoever looks for them here is told.
+const IN_THE_LAB: [&str; 2] = ["bench", "simulate"];
+
 /// A BitTorrent tracker for the network of an internet provider: neighbours first.
 #[derive(Debug, Parser)]
-#[command(name = "retracker", version, after_help = AFTER_HELP)]
+#[command(name = NAME, version, after_help = AFTER_HELP)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Arguments {
     /// Configuration file; without it /config/config.ini or config/config.ini is read, if there is one.
@@ -46,13 +52,12 @@ pub struct Arguments {
 
 const AFTER_HELP: &str = "Without a subcommand the tracker runs in the foreground.\n\
     SIGTERM, SIGINT and SIGQUIT end it in order, SIGHUP reloads, SIGUSR1 reopens the log file.\n\
+    The load generator and the swarm simulator are a program of their own: retracker-lab.\n\
     Exit codes: 0 orderly end, 1 failure, 2 bad command line, 78 bad configuration.";
 
 /// The tools that are not the tracker.
 #[derive(Debug, Subcommand)]
 enum Tool {
-    /// Loads a tracker as a population of clients would, and measures it.
-    Bench(bench::Arguments),
     /// Announces and scrapes as clients would, and prints what they would see.
     Check(check::Arguments),
     /// Takes over peers and blocklist of the database of the Flask retracker.
@@ -65,17 +70,10 @@ enum Tool {
     HashPassword(hash_password::Arguments),
     /// Makes, lists and revokes the tokens of the API.
     Token(token::Arguments),
-    /// Simulates a swarm in zones: what choosing neighbours first saves, and what it costs.
-    Simulate(simulate::Arguments),
     /// Prints the sample configuration: every key with its meaning, bounds and default.
     Sample,
-    /// Prints the manual page.
-    Man,
-    /// Prints the completion script of a shell.
-    Completions {
-        /// Which shell.
-        shell: clap_complete::Shell,
-    },
+    #[command(flatten)]
+    Document(Document),
 }
 
 /// Does what the arguments ask for, when that is not to run the tracker.
@@ -109,6 +107,11 @@ pub fn refuse(problems: &config::Problems) -> ExitCode {
 }
 
 impl Arguments {
+    /// Reads the command line of this process; one that cannot be read ends it, with what is wrong on standard error.
+    pub fn read() -> Arguments {
+        Arguments::try_parse().unwrap_or_else(|error| showing_the_lab(error).exit())
+    }
+
     /// Whether they ask for the tracker itself, and not for a tool or a look at the configuration.
     pub fn is_for_the_tracker(&self) -> bool {
         self.tool.is_none() && !self.check_config && !self.print_config
@@ -133,65 +136,43 @@ impl Arguments {
     }
 }
 
+/// Adds to an error where the subcommand is that somebody asked for.
+fn showing_the_lab(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
+        && IN_THE_LAB.contains(&name.as_str())
+    {
+        let hint = format!("it is in a program of its own: `retracker-lab {name}`");
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![hint.into()]),
+        );
+    }
+    error
+}
+
 impl Tool {
-    /// Runs the tool, with its log on standard error (`RUST_LOG`; warnings without it).
     fn run(self) -> ExitCode {
-        let level = env_logger::Env::default().default_filter_or("warn");
-        env_logger::Builder::from_env(level).init();
+        program::start_log();
         let done = match self {
-            Tool::Bench(arguments) => bench::run(&arguments),
             Tool::Check(arguments) => check::run(&arguments),
             Tool::Import(arguments) => import::run(&arguments),
             Tool::Db(arguments) => database_view::run(&arguments),
             Tool::Zones(arguments) => zones::run(&arguments),
             Tool::HashPassword(arguments) => hash_password::run(&arguments),
             Tool::Token(arguments) => token::run(&arguments),
-            Tool::Simulate(arguments) => simulate::run(&arguments),
             Tool::Sample => {
                 print(&config::sample());
                 Ok(())
             }
-            Tool::Man => manual(),
-            Tool::Completions { shell } => {
-                let mut text = Vec::new();
-                clap_complete::generate(shell, &mut Arguments::command(), "retracker", &mut text);
-                print_bytes(&text);
-                Ok(())
-            }
+            Tool::Document(document) => document.print(Arguments::command(), "8"),
         };
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                tell(&format!("error: {error:#}"));
-                ExitCode::FAILURE
-            }
-        }
+        program::end(NAME, done)
     }
 }
 
-fn manual() -> anyhow::Result<()> {
-    let mut text = Vec::new();
-    clap_mangen::Man::new(Arguments::command())
-        .section("8")
-        .render(&mut text)?;
-    print_bytes(&text);
-    Ok(())
-}
-
-fn print(text: &str) {
-    print_bytes(text.as_bytes());
-}
-
-/// Writes to standard output; a reader that went away is no fault.
-fn print_bytes(bytes: &[u8]) {
-    let mut out = io::stdout().lock();
-    drop(out.write_all(bytes).and_then(|()| out.flush()));
-}
-
-/// Writes a line to standard error, if anybody has it open. What files and strangers gave for it steers no terminal.
+/// Writes a line to standard error, if anybody has it open.
 pub fn tell(text: &str) {
-    let text = shown::in_lines(text);
-    drop(writeln!(io::stderr().lock(), "retracker: {text}"));
+    program::tell(NAME, text);
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@
 //! - [`reaper`] sweeps the dead and counts the census.
 //! - [`web`] is the pages, the API, and the endpoints for monitoring.
 //! - [`config`] reads the configuration, [`logging`] writes the log, [`cli`] reads the command line.
-//! - [`tools`] are the helper tools of the command line, [`lab`] loads and simulates.
+//! - [`tools`] are the helper tools of the command line.
+//! - [`lab`] loads and simulates: the program `retracker-lab`, of which the tracker has nothing.
+//! - [`program`] is what both programs do alike on the command line.
 //! - [`app`] builds all of it, runs it and stops it in order.
 
 pub mod app;
@@ -23,6 +25,7 @@ pub mod lab;
 pub mod logging;
 pub mod metrics;
 pub mod net;
+pub mod program;
 pub mod reaper;
 pub mod regular_file;
 pub mod shown;

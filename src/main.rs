@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use retracker::cli::Arguments;
 use retracker::{app, cli, logging};
 
@@ -16,7 +15,7 @@ fn main() -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail("signals cannot be caught", error),
     };
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     if !arguments.is_for_the_tracker() {
         signals.let_be();
         return cli::obey(arguments);

@@ -1,4 +1,4 @@
-//! The built program: what it prints, what it refuses, and its exit codes.
+//! The built programs: what they print, what they refuse, and their exit codes.
 
 #![expect(clippy::unwrap_used, reason = "test helpers")]
 
@@ -24,9 +24,25 @@ const ORIGINAL_SAMPLE: &str = "\u{feff}; Настройки трекера\r\n[L
     [CACHE.sqlite]\r\nfile = data/cache.sqlite\r\n\r\n[DB]\r\ntype = sqlite\r\n\r\n[DB.sqlite]\r\nfile = data/tracker.sqlite\r\n\
     table_name = tracker\r\ntable_schema = CREATE TABLE tracker (\r\n    info_hash BLOB,\r\n    ip TEXT\r\n    )\r\n";
 
-/// Runs the program in `folder` with no variables but those given.
+/// Runs the tracker's program in `folder` with no variables but those given.
 fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_retracker"));
+    let program = env!("CARGO_BIN_EXE_retracker");
+    run_program(program, folder, arguments, variables)
+}
+
+/// Runs `retracker-lab`, which has nothing to read or write where it runs.
+fn run_lab(arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_retracker-lab");
+    run_program(program, Path::new("/"), arguments, &[])
+}
+
+fn run_program(
+    program: &str,
+    folder: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Output {
+    let mut command = Command::new(program);
     command.args(arguments).current_dir(folder).env_clear();
     command
         .envs(variables.iter().copied())
@@ -177,6 +193,47 @@ fn the_sample_the_manual_and_completions_are_printed() {
         format!("retracker {}\n", env!("CARGO_PKG_VERSION"))
     );
     assert!(printed(&["--help"]).contains("78"));
+}
+
+#[test]
+fn load_and_simulation_are_a_program_of_their_own_and_the_tracker_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    for tool in ["bench", "simulate"] {
+        let output = run(folder.path(), &[tool, "udp://127.0.0.1:1", "--json"], &[]);
+        assert_eq!(output.status.code(), Some(2), "{tool}");
+        let told = text(&output.stderr);
+        assert!(told.contains(&format!("retracker-lab {tool}")), "{told}");
+        assert_eq!(run_lab(&[tool, "--help"]).status.code(), Some(0), "{tool}");
+    }
+    let misspelt = run(folder.path(), &["smaple"], &[]);
+    let told = text(&misspelt.stderr);
+    assert!(told.contains("'sample'") && !told.contains("lab"), "{told}");
+}
+
+#[test]
+fn the_lab_measures_and_prints_its_manual_and_completions() {
+    let printed = |arguments: &[&str]| {
+        let output = run_lab(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        text(&output.stdout)
+    };
+    assert!(printed(&["man"]).contains(".TH retracker-lab 1"));
+    assert!(printed(&["completions", "bash"]).contains("retracker-lab"));
+    let small = [
+        "simulate",
+        "--zones=2",
+        "--peers=4",
+        "--pieces=2",
+        "--runs=1",
+        "--local-share=90",
+        "--min-external=1",
+    ];
+    assert!(printed(&small).contains("| 90 % / 1 |"));
+    assert_eq!(run_lab(&[]).status.code(), Some(2));
+    let refused = run_lab(&["bench", "ftp://127.0.0.1:1"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = text(&refused.stderr);
+    assert!(told.starts_with("retracker-lab: error: ftp://"), "{told}");
 }
 
 /// O12

@@ -81,7 +81,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "shown",
         ],
     ),
-    // The laboratory measures trackers, ours from inside too; nothing of the daemon imports it.
+    // The laboratory measures trackers, ours from inside too; only its own program imports it.
     ("lab", &["tracker", "metrics", "clock", "net", "shown"]),
     (
         "app",
@@ -100,21 +100,23 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "net",
         ],
     ),
-    ("cli", &["config", "tools", "lab", "shown"]),
-    ("main", &["app", "cli", "config", "logging", "tools", "lab"]),
+    // What both programs do alike on the command line.
+    ("program", &["shown"]),
+    ("cli", &["config", "tools", "program", "shown"]),
+    // The programs: a file below `bin` is a crate of its own, as `main` is, and has a row of its own.
+    ("main", &["app", "cli", "config", "logging", "tools"]),
+    ("bin/retracker-lab", &["lab", "program"]),
 ];
 
 /// Words of code that only some places may use: one place knows SQL, one bincode, one INI, one tera, one the clock.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["snapshot/record.rs"]),
     ("rusqlite::", &["snapshot/", "tools/"]),
+    ("bendy::", &["tools/check/bencode.rs"]),
     ("tera::", &["web/view/"]),
     ("ini::", &["config/"]),
     ("flexi_logger::", &["logging/"]),
-    (
-        "env_logger::",
-        &["main.rs", "cli.rs", "logging/", "tools/", "lab/"],
-    ),
+    ("env_logger::", &["program.rs"]),
     ("actix_web::", &["web/", "http/actix.rs"]),
     ("actix_session::", &["web/"]),
     // Of the pages, one place registers routes, each with its class of access.
@@ -199,6 +201,14 @@ fn an_import_upwards_is_noticed_however_it_is_written() {
         ("udp/mod.rs", "use super::http;"),
         ("clock.rs", "use super::tracker::Tracker;"),
         ("main.rs", "use retracker::udp::Server;"),
+        ("main.rs", "use retracker::lab::bench;"),
+        ("bin/retracker-lab.rs", "use retracker::app;"),
+        (
+            "bin/retracker-lab.rs",
+            "use retracker::{lab, config::Loader};",
+        ),
+        ("bin/unheard-of.rs", "use retracker::lab;"),
+        ("cli.rs", "use crate::lab::bench;"),
         ("unheard_of.rs", "use std::fs;"),
     ] {
         let source = Source {
@@ -227,6 +237,10 @@ fn imports_downwards_and_words_in_comments_are_fine() {
             "fn f() {}\n#[cfg(test)]\nmod tests {\n    use crate::http;\n}",
         ),
         ("main.rs", "use retracker::app;"),
+        (
+            "bin/retracker-lab.rs",
+            "use retracker::{lab, program}; use crate::tracker;",
+        ),
     ] {
         let source = Source {
             path: path.into(),
@@ -620,8 +634,16 @@ impl Source {
         uncommented.collect::<Vec<_>>().join("\n")
     }
 
-    /// The top-level module that the file belongs to.
+    /// Whether the file is the root of a program, for which the library is another crate.
+    fn is_program(&self) -> bool {
+        self.path == "main.rs" || self.path.starts_with("bin/")
+    }
+
+    /// The top-level module that the file belongs to; of a program below `bin` its path.
     fn module(&self) -> &str {
+        if self.path.starts_with("bin/") {
+            return self.path.strip_suffix(".rs").unwrap();
+        }
         let first = self.path.split('/').next().unwrap();
         first.strip_suffix(".rs").unwrap_or(first)
     }
@@ -655,15 +677,11 @@ impl Source {
         };
         let code = self.code();
         let supers = "super::".repeat(self.depth());
-        let roots = [
-            "crate::",
-            if module == "main" {
-                "retracker::"
-            } else {
-                "crate::"
-            },
-            supers.as_str(),
-        ];
+        let roots = if self.is_program() {
+            vec!["retracker::"]
+        } else {
+            vec!["crate::", supers.as_str()]
+        };
         let mut faults = Vec::new();
         for prefix in roots {
             for (at, _) in code.match_indices(prefix) {

@@ -137,7 +137,8 @@ class Tracker:
 
     def load_command(self, scheme, *words):
         url = f"{scheme}://{HOST}:{self.port}" + ("/announce" if scheme == "http" else "")
-        return [self.binary, "bench", url, "--json", f"--pid={self.process.pid}", *words]
+        lab = str(pathlib.Path(self.binary).with_name("retracker-lab"))
+        return [lab, "bench", url, "--json", f"--pid={self.process.pid}", *words]
 
     def load(self, scheme, *words):
         """Runs the load generator; its report, faults and all."""

@@ -13,6 +13,8 @@ use nix::sys::socket::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::target::Sources;
+
 /// Datagrams sent or received with one system call at most.
 pub(super) const BATCH: usize = 32;
 
@@ -20,6 +22,7 @@ pub(super) const BATCH: usize = 32;
 pub(super) struct Batches {
     socket: UdpSocket,
     target: SocketAddr,
+    sources: Sources,
     outgoing: Vec<Vec<u8>>,
     incoming: Vec<[u8; 2_048]>,
     lengths: [usize; BATCH],
@@ -28,7 +31,8 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    pub(super) fn new(target: SocketAddr) -> anyhow::Result<Batches> {
+    /// Opens the socket towards `target`; its datagrams will leave from one of `sources`.
+    pub(super) fn new(target: SocketAddr, sources: Sources) -> anyhow::Result<Batches> {
         let any: IpAddr = if target.is_ipv4() {
             Ipv4Addr::UNSPECIFIED.into()
         } else {
@@ -39,16 +43,18 @@ impl Batches {
         // The system gives what it permits.
         setsockopt(&socket, sockopt::RcvBuf, &(8 << 20))?;
         setsockopt(&socket, sockopt::SndBuf, &(8 << 20))?;
+        // Room for control messages that none is written into is sent as it is, and the system refuses it (EINVAL).
+        let control = sources
+            .are_bound()
+            .then(|| nix::cmsg_space!(libc::in_pktinfo));
         Ok(Batches {
             socket,
             target,
             outgoing: vec![Vec::new(); BATCH],
             incoming: vec![[0; 2_048]; BATCH],
             lengths: [0; BATCH],
-            send_headers: MultiHeaders::preallocate(
-                BATCH,
-                Some(nix::cmsg_space!(libc::in_pktinfo)),
-            ),
+            sources,
+            send_headers: MultiHeaders::preallocate(BATCH, control),
             receive_headers: MultiHeaders::preallocate(BATCH, None),
         })
     }
@@ -58,18 +64,15 @@ impl Batches {
         self.outgoing.get_mut(at)
     }
 
-    /// Sends the first `count` outgoing datagrams from `source`, or from where the system likes.
-    pub(super) fn send(&mut self, source: Option<IpAddr>, count: usize) -> anyhow::Result<()> {
-        let source = match source {
-            Some(IpAddr::V4(ip)) => Some(libc::in_pktinfo {
-                ipi_ifindex: 0,
-                ipi_spec_dst: libc::in_addr {
-                    s_addr: u32::from_ne_bytes(ip.octets()),
-                },
-                ipi_addr: libc::in_addr { s_addr: 0 },
-            }),
-            _ => None,
-        };
+    /// Sends the first `count` outgoing datagrams from a source, or from where the system likes.
+    pub(super) fn send(&mut self, source: usize, count: usize) -> anyhow::Result<()> {
+        let source = self.sources.address(source).map(|ip| libc::in_pktinfo {
+            ipi_ifindex: 0,
+            ipi_spec_dst: libc::in_addr {
+                s_addr: u32::from_ne_bytes(ip.octets()),
+            },
+            ipi_addr: libc::in_addr { s_addr: 0 },
+        });
         let control: Vec<ControlMessage<'_>> =
             source.iter().map(ControlMessage::Ipv4PacketInfo).collect();
         let addresses = [Some(SockaddrStorage::from(self.target)); BATCH];

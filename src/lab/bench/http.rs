@@ -365,7 +365,7 @@ fn open(address: SocketAddr, sources: Sources, lane: usize) -> std::io::Result<T
     if let Some(ip) = sources.address(lane % sources.count) {
         // The port is chosen when connecting, or the addresses' ports run out.
         setsockopt(&socket, IpBindAddressNoPort, &true)?;
-        socket.bind(&SocketAddr::new(ip, 0).into())?;
+        socket.bind(&SocketAddr::from((ip, 0)).into())?;
     }
     match socket.connect(&address.into()) {
         Ok(()) => {}

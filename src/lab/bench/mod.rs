@@ -1,4 +1,4 @@
-//! `retracker bench`: a load generator for trackers over HTTP and UDP, on one thread.
+//! `retracker-lab bench`: a load generator for trackers over HTTP and UDP, on one thread.
 //!
 //! It plays a population of peers (see [`load`]), checks every reply, and reports rate, latency and what the server spent.
 //! It talks to loopback addresses only, unless it is told otherwise, and always stops by itself.
@@ -207,16 +207,11 @@ enum Engine {
 
 impl Engine {
     fn new(arguments: &Arguments, target: &Target) -> anyhow::Result<Engine> {
-        let sources = if target.has_many_sources() {
-            arguments.sources
-        } else {
-            1
-        };
-        let settings = target::Sources::new(sources, arguments.zones, target.address);
+        let sources = target::Sources::new(arguments.sources, arguments.zones, target.address);
         Ok(match target.protocol {
             Protocol::Http => Engine::Http(Box::new(http::Engine::new(
                 target,
-                settings,
+                sources,
                 usize::from(arguments.connections),
                 Manner {
                     is_closing: arguments.close,
@@ -225,7 +220,7 @@ impl Engine {
             )?)),
             Protocol::Udp => Engine::Udp(Box::new(udp::Engine::new(
                 target,
-                settings,
+                sources,
                 usize::from(arguments.connections),
                 arguments.echo,
             )?)),
@@ -245,5 +240,49 @@ impl Engine {
             Engine::Http(engine) => engine.run(phase),
             Engine::Udp(engine) => engine.run(phase),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::tracker::Tracker;
+    use crate::{tracker, udp as server};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        bench: Arguments,
+    }
+
+    #[test]
+    fn a_udp_tracker_is_loaded_in_both_families() {
+        let settings = server::Settings {
+            listen: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()],
+            workers: 1,
+            ..server::Settings::default()
+        };
+        let bound = server::bind(&settings, Vec::new()).unwrap();
+        let addresses = bound.addresses().to_vec();
+        let metrics = Arc::new(Metrics::new(bound.threads()));
+        let tracker = Arc::new(Tracker::new(tracker::Settings::default(), metrics));
+        let (ends, _reports) = channel();
+        let running = bound.start(&tracker, Clock::start(), 0, &ends).unwrap();
+        for address in addresses {
+            let url = format!("udp://{address}");
+            let line = ["", "--peers=100", "--torrents=10", "--requests=300", &url];
+            let arguments = Line::parse_from(line).bench;
+            let target = Target::parse(&url, false).unwrap();
+            let report = measure_one(&arguments, &target).unwrap();
+            assert!(!report.has_faults(), "{:?}", report.tally);
+            assert!(report.tally.announces >= 200, "{:?}", report.tally);
+        }
+        running.stop();
     }
 }

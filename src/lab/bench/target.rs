@@ -1,6 +1,6 @@
 //! Where the load goes to and which addresses it comes from.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, bail};
 
@@ -58,11 +58,6 @@ impl Target {
             path: path.to_owned(),
         })
     }
-
-    /// Whether requests can come from any address of 127.0.0.0/8.
-    pub(super) fn has_many_sources(&self) -> bool {
-        self.address.is_ipv4() && self.address.ip().is_loopback()
-    }
 }
 
 /// The addresses that the load comes from.
@@ -74,23 +69,35 @@ pub(super) struct Sources {
 }
 
 impl Sources {
+    /// `count` addresses in `zones` networks when the target is at v4 loopback, where any address of 127.0.0.0/8 can ask; else
+    /// the one that the system chooses.
     pub(super) fn new(count: u32, zones: u32, target: SocketAddr) -> Sources {
+        let is_bound = target.is_ipv4() && target.ip().is_loopback();
         Sources {
-            count: count as usize,
+            count: if is_bound { count as usize } else { 1 },
             zones: (zones as usize).max(1),
-            is_bound: target.is_ipv4() && target.ip().is_loopback(),
+            is_bound,
         }
     }
 
+    /// Whether the sources have addresses of their own.
+    pub(super) fn are_bound(&self) -> bool {
+        self.is_bound
+    }
+
     /// The address of a source; `None` to leave the choice to the system.
-    pub(super) fn address(&self, source: usize) -> Option<IpAddr> {
+    pub(super) fn address(&self, source: usize) -> Option<Ipv4Addr> {
         if !self.is_bound {
             return None;
         }
-        let zone = u8::try_from(1 + source % self.zones).unwrap_or(u8::MAX);
-        let host = u16::try_from(1 + source / self.zones).unwrap_or(u16::MAX);
-        let [high, low] = host.to_be_bytes();
-        Some(Ipv4Addr::new(127, zone, high, low).into())
+        let zone = u8::try_from(1 + source % self.zones);
+        let host = u16::try_from(1 + source / self.zones);
+        debug_assert!(
+            zone.is_ok() && host.is_ok(),
+            "the arguments allow 200 zones and 65,000 sources"
+        );
+        let [high, low] = host.unwrap_or(u16::MAX).to_be_bytes();
+        Some(Ipv4Addr::new(127, zone.unwrap_or(u8::MAX), high, low))
     }
 }
 

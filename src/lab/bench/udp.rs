@@ -67,7 +67,7 @@ impl Engine {
         };
         let free = (0..u16::try_from(in_flight)?).rev().collect();
         Ok(Engine {
-            socket: Batches::new(target.address)?,
+            socket: Batches::new(target.address, sources)?,
             peer_size: if target.address.is_ipv4() { 6 } else { 18 },
             sources,
             is_echo,
@@ -129,7 +129,7 @@ impl Engine {
             self.next_lane = (lane + 1) % self.sources.count;
             let (count, is_due) = self.compose(lane, phase, now);
             if count > 0 {
-                self.socket.send(self.sources.address(lane), count)?;
+                self.socket.send(lane, count)?;
                 return Ok(Sent::Some);
             }
             if !is_due {

@@ -1,4 +1,4 @@
-//! `retracker simulate`: what choosing neighbours first does to a swarm, measured without a network.
+//! `retracker-lab simulate`: what choosing neighbours first does to a swarm, measured without a network.
 //!
 //! A flash crowd downloads one file: clients in zones, rarest first, tit for tat with a neighbour that is tried, upload
 //! limits, second by second. Whom they meet is decided by the tracker's own core. Compared are a tracker that chooses at

@@ -1,6 +1,8 @@
-//! Reads bencode (BEP 3), strictly and with bounds: what a tracker sends is somebody else's.
+//! Bencode (BEP 3) as values: what a tracker sends is somebody else's, so what is not canonical is refused, and so is what is deep.
+//! The reading itself is bendy's.
 
-use std::fmt;
+use anyhow::{anyhow, bail};
+use bendy::decoding::{Decoder, Error, Object};
 
 /// Lists and dictionaries in one another at most.
 const MAX_DEPTH: usize = 8;
@@ -14,30 +16,46 @@ pub(super) enum Value<'a> {
     Dictionary(Vec<(&'a [u8], Value<'a>)>),
 }
 
-/// What is wrong with the bytes, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    at: usize,
-    what: &'static str,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "no bencode: {} at byte {}", self.what, self.at)
-    }
-}
-
-impl std::error::Error for Fault {}
-
 impl<'a> Value<'a> {
     /// Reads one value that takes all of `bytes`.
-    pub(super) fn parse(bytes: &'a [u8]) -> Result<Value<'a>, Fault> {
-        let mut reader = Reader { bytes, at: 0 };
-        let value = reader.value(MAX_DEPTH)?;
-        if reader.at < bytes.len() {
-            return Err(reader.fault("bytes behind the end"));
+    ///
+    /// # Errors
+    /// When there is none, or bytes behind it, when an integer is no `i64`, when keys are not sorted or numbers not in their
+    /// shortest form, and when more than [`MAX_DEPTH`] lists and dictionaries lie in one another.
+    pub(super) fn parse(bytes: &'a [u8]) -> anyhow::Result<Value<'a>> {
+        let mut decoder = Decoder::new(bytes).with_max_depth(MAX_DEPTH);
+        let value = match decoder.next_object() {
+            Ok(Some(object)) => Value::read(object),
+            Ok(None) => bail!("no bencode: nothing there"),
+            Err(error) => Err(error),
+        };
+        let value = value.map_err(|error| anyhow!("no bencode: {error}"))?;
+        match decoder.next_object() {
+            Ok(None) => Ok(value),
+            _ => bail!("no bencode: bytes behind the end"),
         }
-        Ok(value)
+    }
+
+    /// Reads a value to its end; as deep as the decoder permits.
+    fn read(object: Object<'_, 'a>) -> Result<Value<'a>, Error> {
+        Ok(match object {
+            Object::Integer(text) => Value::Integer(text.parse()?),
+            Object::Bytes(bytes) => Value::Bytes(bytes),
+            Object::List(mut list) => {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_object()? {
+                    items.push(Value::read(item)?);
+                }
+                Value::List(items)
+            }
+            Object::Dict(mut dictionary) => {
+                let mut entries = Vec::new();
+                while let Some((key, value)) = dictionary.next_pair()? {
+                    entries.push((key, Value::read(value)?));
+                }
+                Value::Dictionary(entries)
+            }
+        })
     }
 
     /// The value under `key`, when this is a dictionary that has it.
@@ -67,88 +85,6 @@ impl<'a> Value<'a> {
     }
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn fault(&self, what: &'static str) -> Fault {
-        Fault { at: self.at, what }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn takes(&mut self, byte: u8) -> bool {
-        let is_next = self.peek() == Some(byte);
-        self.at += usize::from(is_next);
-        is_next
-    }
-
-    fn value(&mut self, depth: usize) -> Result<Value<'a>, Fault> {
-        match self.peek() {
-            Some(b'i') => {
-                self.at += 1;
-                self.number(b'e').map(Value::Integer)
-            }
-            Some(b'0'..=b'9') => self.string().map(Value::Bytes),
-            Some(b'l' | b'd') if depth == 0 => Err(self.fault("too deep")),
-            Some(b'l') => {
-                self.at += 1;
-                let mut items = Vec::new();
-                while !self.takes(b'e') {
-                    items.push(self.value(depth - 1)?);
-                }
-                Ok(Value::List(items))
-            }
-            Some(b'd') => {
-                self.at += 1;
-                let mut entries: Vec<(&[u8], Value<'_>)> = Vec::new();
-                while !self.takes(b'e') {
-                    let key = self.string()?;
-                    if entries.last().is_some_and(|(last, _)| *last >= key) {
-                        return Err(self.fault("keys that are not sorted"));
-                    }
-                    entries.push((key, self.value(depth - 1)?));
-                }
-                Ok(Value::Dictionary(entries))
-            }
-            _ => Err(self.fault("no value")),
-        }
-    }
-
-    fn string(&mut self) -> Result<&'a [u8], Fault> {
-        if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            return Err(self.fault("no string"));
-        }
-        let length = self.number(b':')?;
-        let end = usize::try_from(length)
-            .ok()
-            .and_then(|length| self.at.checked_add(length));
-        let string = end.and_then(|end| self.bytes.get(self.at..end));
-        let string = string.ok_or_else(|| self.fault("a string that is cut off"))?;
-        self.at += string.len();
-        Ok(string)
-    }
-
-    /// A decimal number up to `end`, without leading zeros.
-    fn number(&mut self, end: u8) -> Result<i64, Fault> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let length = rest.iter().take(21).position(|byte| *byte == end);
-        let digits = length.and_then(|length| rest.get(..length));
-        let text = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        let number = text.and_then(|text| {
-            let number = text.parse::<i64>().ok()?;
-            (number.to_string() == text).then_some((number, text.len()))
-        });
-        let (number, length) = number.ok_or_else(|| self.fault("a bad number"))?;
-        self.at += length + 1;
-        Ok(number)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +111,10 @@ mod tests {
             b"i-0e",
             b"ie",
             b"i+1e",
+            b"i-e",
+            b"i",
+            b"e",
+            b"d1:ae",
             b"i99999999999999999999e",
             b"5:abc",
             b"-1:a",
@@ -190,6 +130,16 @@ mod tests {
         ] {
             assert!(Value::parse(bytes).is_err(), "{}", bytes.escape_ascii());
         }
+    }
+
+    #[test]
+    fn what_nests_without_end_costs_no_stack() {
+        for open in [&b"l"[..], b"d1:a"] {
+            let hostile = open.repeat(1 << 18);
+            let told = Value::parse(&hostile).unwrap_err().to_string();
+            assert!(told.contains("nesting depth"), "{told}");
+        }
+        assert!(Value::parse(b"lllllllleeeeeeee").is_ok());
     }
 
     proptest! {

@@ -1,0 +1,58 @@
+//! `retracker-lab`: the load generator and the swarm simulator, on the command line. The tracker has nothing of them.
+//!
+//! Exit codes: 0: an orderly end; 1: a failure, or replies that make the figures void; 2: a command line that cannot be read
+//! (clap's own).
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use retracker::lab::{bench, simulate};
+use retracker::program::{self, Document};
+
+/// The tracker's allocator: the simulator runs the tracker's core.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const NAME: &str = "retracker-lab";
+
+/// Loads trackers and simulates swarms, to measure what a tracker costs and what choosing neighbours first saves.
+#[derive(Debug, Parser)]
+#[command(name = NAME, version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+const AFTER_HELP: &str =
+    "Exit codes: 0 orderly end, 1 failure or void figures, 2 bad command line.";
+
+#[derive(Debug, Subcommand)]
+enum Tool {
+    /// Loads a tracker as a population of clients would, and measures it.
+    Bench(bench::Arguments),
+    /// Simulates a swarm in zones: what choosing neighbours first saves, and what it costs.
+    Simulate(simulate::Arguments),
+    #[command(flatten)]
+    Document(Document),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    program::start_log();
+    let done = match arguments.tool {
+        Tool::Bench(arguments) => bench::run(&arguments),
+        Tool::Simulate(arguments) => simulate::run(&arguments),
+        Tool::Document(document) => document.print(Arguments::command(), "1"),
+    };
+    program::end(NAME, done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,76 @@
+//! What the programs of this crate have in common on the command line: how they speak, how a tool ends, and how a program prints its
+//! own manual page and completions.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Command, Subcommand};
+
+use crate::shown;
+
+/// What a program prints of itself.
+#[derive(Debug, Subcommand)]
+pub enum Document {
+    /// Prints the manual page.
+    Man,
+    /// Prints the completion script of a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Document {
+    /// Prints it for the program whose command line `command` is; `section` is that of its manual page.
+    ///
+    /// # Errors
+    /// When the page cannot be put together.
+    pub fn print(self, mut command: Command, section: &str) -> anyhow::Result<()> {
+        let mut text = Vec::new();
+        match self {
+            Document::Man => clap_mangen::Man::new(command)
+                .section(section)
+                .render(&mut text)?,
+            Document::Completions { shell } => {
+                let name = command.get_name().to_owned();
+                clap_complete::generate(shell, &mut command, name, &mut text);
+            }
+        }
+        print_bytes(&text);
+        Ok(())
+    }
+}
+
+/// Starts the log of a tool, on standard error (`RUST_LOG`; warnings without it).
+pub fn start_log() {
+    let level = env_logger::Env::default().default_filter_or("warn");
+    env_logger::Builder::from_env(level).init();
+}
+
+/// The exit code of a tool of `program`, after its error has been told.
+pub fn end(program: &str, done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(program, &format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes to standard output.
+pub fn print(text: &str) {
+    print_bytes(text.as_bytes());
+}
+
+/// Writes to standard output; a reader that went away is no fault.
+fn print_bytes(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    drop(out.write_all(bytes).and_then(|()| out.flush()));
+}
+
+/// Writes a line of `program` to standard error, if anybody has it open. What files and strangers gave for it steers no terminal.
+pub fn tell(program: &str, text: &str) {
+    let text = shown::in_lines(text);
+    drop(writeln!(io::stderr().lock(), "{program}: {text}"));
+}
