@@ -121,7 +121,7 @@ impl SessionStore for Store {
     async fn save(
         &self,
         state: Contents,
-        _: &actix_web::cookie::time::Duration,
+        _: &time::Duration,
     ) -> Result<SessionKey, SaveError> {
         let key = generate_session_key();
         self.with(|sessions, now| sessions.save(key.as_ref().to_owned(), state, now));
@@ -132,7 +132,7 @@ impl SessionStore for Store {
         &self,
         key: SessionKey,
         state: Contents,
-        _: &actix_web::cookie::time::Duration,
+        _: &time::Duration,
     ) -> Result<SessionKey, UpdateError> {
         // A session that a logout ended in the meantime stays ended: the cookie sent back names nothing.
         self.with(|sessions, now| sessions.update(key.as_ref(), state, now));
@@ -142,7 +142,7 @@ impl SessionStore for Store {
     async fn update_ttl(
         &self,
         _: &SessionKey,
-        _: &actix_web::cookie::time::Duration,
+        _: &time::Duration,
     ) -> Result<(), anyhow::Error> {
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The languages of the pages: which one a visitor gets, and how it writes numbers, sizes and times.
 
+use time::UtcDateTime;
+
 use crate::clock::Wall;
 
 /// A language that all pages are complete in.
@@ -156,29 +158,17 @@ fn thousandths(text: &str) -> u16 {
     weight
 }
 
-/// A moment as `2026-11-23 14:05:06`, UTC; the pages' script turns it into the visitor's own time.
+/// A moment as `2026-11-23 14:05:06`, UTC; the pages' script turns it into the visitor's own time. What lies beyond the year 9999,
+/// as only a damaged database has it, is the end of that year.
 pub(super) fn moment(wall: Wall) -> String {
-    let (days, rest) = (wall.0 / 86_400, wall.0 % 86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    let moment = i64::try_from(wall.0)
+        .ok()
+        .and_then(|seconds| UtcDateTime::from_unix_timestamp(seconds).ok())
+        .unwrap_or(UtcDateTime::MAX);
+    let (year, month, day) = moment.to_calendar_date();
+    let (hour, minute, second) = moment.as_hms();
+    let month = u8::from(month);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
-}
-
-/// The date of a day counted from 1970-01-01, by Howard Hinnant's algorithm.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -241,8 +231,32 @@ mod tests {
             (1_795_442_706, "2026-11-23 14:05:06"),
             (4_107_542_399, "2100-02-28 23:59:59"),
             (4_107_542_400, "2100-03-01 00:00:00"),
+            (7_258_118_399, "2199-12-31 23:59:59"),
+            (253_402_300_799, "9999-12-31 23:59:59"),
+            (253_402_300_800, "9999-12-31 23:59:59"),
+            (u64::MAX, "9999-12-31 23:59:59"),
         ] {
             assert_eq!(moment(Wall(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn every_day_of_230_years_has_its_date() {
+        let mut days = 0;
+        for year in 1970_u64..2200 {
+            let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let february = if is_leap { 29 } else { 28 };
+            let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+            for (month, length) in (1..).zip(lengths) {
+                for day in 1..=length {
+                    let (hour, minute, second) = (days % 24, days % 60, days * 7 % 60);
+                    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
+                    let text =
+                        format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
+                    assert_eq!(moment(Wall(seconds)), text);
+                    days += 1;
+                }
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What all pages share: the visitor's language and theme, the frame around the contents, and how a page becomes a reply.
 
 use actix_session::SessionExt;
-use actix_web::cookie::{Cookie, SameSite, time};
+use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT_LANGUAGE;
 use actix_web::{HttpRequest, HttpResponse};
