@@ -1,8 +1,8 @@
 //! The text of a configuration file in the dialect of Python's configparser: bytes to sections and keys with line numbers.
 //!
-//! The `ini` crate splits sections, keys and values. It drops continuation lines, knows no comments behind a value and gives
-//! no line for a key; so the physical lines are first made into logical ones that each keep the place of their first line.
-//! What the keys mean is decided elsewhere.
+//! The `ini` crate splits section headers, keys and values. It gives no line for a key, drops continuation lines and knows no
+//! comments behind a value; so it is handed one line at a time, and what goes over lines is done here. What the keys mean is
+//! decided elsewhere.
 
 use ini::{Ini, ParseOption};
 
@@ -37,125 +37,82 @@ pub(super) struct Fault {
 /// # Errors
 /// Every line that cannot be read.
 pub(super) fn parse(bytes: &[u8]) -> Result<Document, Vec<Fault>> {
-    let mut lines = Lines::default();
+    let mut reader = Reader::default();
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        lines.fault(1, "the file is UTF-16; save it as UTF-8");
-        return Err(lines.faults);
+        let text = "the file is UTF-16; save it as UTF-8";
+        return Err(vec![Fault { line: 1, text }]);
     }
     for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        lines.take(at + 1, line.strip_suffix(b"\r").unwrap_or(line));
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if let Err(text) = reader.take(at + 1, line) {
+            reader.faults.push(Fault { line: at + 1, text });
+        }
     }
-    if lines.faults.is_empty() {
-        lines.split()
+    if reader.faults.is_empty() {
+        Ok(reader.document)
     } else {
-        Err(lines.faults)
+        Err(reader.faults)
     }
 }
 
-/// A logical line, checked so far that the `ini` crate cannot see anything else in it.
-enum Logical {
-    Section(String),
-    Entry { key: String, value: String },
-}
-
+/// A file that is being read, line by line.
 #[derive(Default)]
-struct Lines {
-    lines: Vec<(usize, Logical)>,
+struct Reader {
+    document: Document,
     faults: Vec<Fault>,
     /// Blanks before the key that may be continued; `None` after a section's header.
     open_indent: Option<usize>,
 }
 
-impl Lines {
-    fn fault(&mut self, line: usize, text: &'static str) {
-        self.faults.push(Fault { line, text });
-    }
-
-    fn take(&mut self, number: usize, bytes: &[u8]) {
+impl Reader {
+    fn take(&mut self, line: usize, bytes: &[u8]) -> Result<(), &'static str> {
         let indent = bytes
             .iter()
             .take_while(|byte| is_blank(**byte) || **byte == b'\x0c')
             .count();
         let content = without_comment(bytes.get(indent..).unwrap_or_default());
-        if content.is_empty() {
-            return;
-        }
-        let Ok(content) = str::from_utf8(content) else {
-            return self.fault(number, "not UTF-8");
-        };
-        let content = content.trim();
+        let content = str::from_utf8(content).map_err(|_| "not UTF-8")?.trim();
         if content.chars().any(|c| c.is_control() && c != '\t') {
-            return self.fault(number, "a control character");
+            return Err("a control character");
         }
-        if content.is_empty() {
-            return;
+        // A no-break space may stand before a comment, as an editor leaves it.
+        if content.is_empty() || content.starts_with(['#', ';']) {
+            return Ok(());
         }
         if self.open_indent.is_some_and(|open| indent > open) {
-            if let Some((_, Logical::Entry { value, .. })) = self.lines.last_mut() {
-                value.push(' ');
-                value.push_str(content);
-            }
-            return;
+            self.continue_value(content);
+            return Ok(());
         }
-        match logical(content) {
-            Ok(line) => {
-                self.open_indent = matches!(line, Logical::Entry { .. }).then_some(indent);
-                if matches!(line, Logical::Entry { .. }) && !self.has_section() {
-                    return self.fault(number, "a key before the first [SECTION]");
-                }
-                self.lines.push((number, line));
+        let (key, value) = match split(content)? {
+            Line::Section(name) => {
+                self.open_indent = None;
+                self.document.sections.push((name, line));
+                return Ok(());
             }
-            Err(text) => self.fault(number, text),
-        }
-    }
-
-    fn has_section(&self) -> bool {
-        matches!(self.lines.first(), Some((_, Logical::Section(_))))
-    }
-
-    /// Lets the `ini` crate split the logical lines; the n-th key it finds stands on the n-th line that holds one.
-    fn split(self) -> Result<Document, Vec<Fault>> {
-        let mut text = String::new();
-        let mut document = Document::default();
-        let mut locations = Vec::new();
-        for (number, line) in self.lines {
-            match line {
-                Logical::Section(name) => {
-                    text.push_str(&format!("[{name}]\n"));
-                    document.sections.push((name, number));
-                }
-                Logical::Entry { key, value } => {
-                    // A backslash at the very end would pull the next line in, whatever the options say.
-                    text.push_str(&format!("{key}={value} \n"));
-                    locations.push(number);
-                }
-            }
-        }
-        let options = ParseOption {
-            enabled_quote: false,
-            enabled_escape: false,
-            ..ParseOption::default()
+            Line::Entry { key, value } => (key, value),
         };
-        let ini = Ini::load_from_str_opt(&text, options).map_err(|_| {
-            let text = "not a configuration file";
-            vec![Fault { line: 1, text }]
-        })?;
-        let found = ini.iter().flat_map(|(section, properties)| {
-            let section = section.unwrap_or_default();
-            properties
-                .iter()
-                .map(move |(key, value)| (section, key, value))
+        self.open_indent = Some(indent);
+        let Some((section, _)) = self.document.sections.last() else {
+            return Err("a key before the first [SECTION]");
+        };
+        self.document.entries.push(Entry {
+            section: section.clone(),
+            key,
+            value: unescape(&value),
+            line,
         });
-        for ((section, key, value), line) in found.zip(locations) {
-            document.entries.push(Entry {
-                section: section.to_owned(),
-                key: key.to_owned(),
-                value: value.replace("%%", "%"),
-                line,
-            });
+        Ok(())
+    }
+
+    fn continue_value(&mut self, more: &str) {
+        // There is none when the key itself was at fault.
+        if let Some(Entry { value, .. }) = self.document.entries.last_mut() {
+            if !value.is_empty() {
+                value.push(' ');
+            }
+            value.push_str(&unescape(more));
         }
-        Ok(document)
     }
 }
 
@@ -183,31 +140,71 @@ fn without_comment(line: &[u8]) -> &[u8] {
     line
 }
 
-fn logical(content: &str) -> Result<Logical, &'static str> {
-    if let Some(rest) = content.strip_prefix('[') {
-        let Some((name, rest)) = rest.split_once(']') else {
-            return Err("a section's name without its closing `]`");
-        };
-        if !rest.trim_start().is_empty() && !rest.trim_start().starts_with(['#', ';']) {
-            return Err("text behind a section's name");
-        }
-        return match name.trim() {
-            "" => Err("a section without a name"),
-            name if name.contains('\\') => Err("a section's name with a backslash"),
-            name => Ok(Logical::Section(name.to_owned())),
-        };
-    }
-    let Some((key, value)) = content.split_once(['=', ':']) else {
-        return Err("neither a [SECTION] nor `key = value` nor a comment");
+/// A line that begins something.
+enum Line {
+    Section(String),
+    Entry { key: String, value: String },
+}
+
+/// Has the `ini` crate split one line, from which comments and outer blanks are gone.
+fn split(content: &str) -> Result<Line, &'static str> {
+    let content = without_comment_behind_header(content);
+    let options = ParseOption {
+        enabled_quote: false,
+        enabled_escape: false,
+        ..ParseOption::default()
     };
-    match key.trim() {
-        "" => Err("a value without its key"),
-        key if key.contains('\\') => Err("a key with a backslash"),
-        key => Ok(Logical::Entry {
-            key: key.to_owned(),
-            value: value.trim().to_owned(),
-        }),
+    // With a blank behind it, since a backslash at the very end would be taken for a continuation, whatever the options say.
+    let ini = Ini::load_from_str_opt(&format!("{content} \n"), options);
+    let ini = ini.map_err(|_| why_not(content))?;
+    let mut found = None;
+    for (section, properties) in &ini {
+        match (section, properties.iter().next()) {
+            (Some(_), Some(_)) => return Err("text behind a section's name"),
+            (Some(name), None) => found = Some(Line::Section(name.to_owned())),
+            (None, Some((key, value))) => {
+                let (key, value) = (key.to_owned(), value.trim().to_owned());
+                found = Some(Line::Entry { key, value });
+            }
+            (None, None) => {}
+        }
     }
+    match found.ok_or_else(|| why_not(content))? {
+        Line::Section(name) if name.is_empty() => Err("a section without a name"),
+        // The path of a zone as Windows would write it would be a zone of one part.
+        Line::Entry { key, .. } if key.contains('\\') => Err("a key with a backslash"),
+        line => Ok(line),
+    }
+}
+
+/// A header may carry its comment without a blank before it.
+fn without_comment_behind_header(content: &str) -> &str {
+    let behind = content
+        .strip_prefix('[')
+        .and_then(|header| header.split_once(']'));
+    match behind {
+        Some((_, rest)) if rest.trim_start().starts_with(['#', ';']) => {
+            content.strip_suffix(rest).unwrap_or(content)
+        }
+        _ => content,
+    }
+}
+
+/// What is wrong with a line that the `ini` crate does not take.
+fn why_not(content: &str) -> &'static str {
+    if content.starts_with(['=', ':']) {
+        "a value without its key"
+    } else if !content.starts_with('[') {
+        "neither a [SECTION] nor `key = value` nor a comment"
+    } else if content.contains(']') {
+        "text behind a section's name"
+    } else {
+        "a section's name without its closing `]`"
+    }
+}
+
+fn unescape(value: &str) -> String {
+    value.replace("%%", "%")
 }
 
 /// Writes `value` so that [`parse`] gives it back, behind `key = `.
@@ -300,6 +297,15 @@ mod tests {
         let document = parse(b"[A]\n# \xcf\xee\xf0\xf2\nk = 1  # \xcf\xee\xf0\xf2\n").unwrap();
         assert_eq!(document.entries[0].value, "1");
         assert_eq!(fault(b"[A]\n\nk = \xcf\xee\n"), (3, "not UTF-8"));
+    }
+
+    /// C1
+    #[test]
+    fn a_comment_behind_a_no_break_space_moves_no_line() {
+        let text = "[A]\n\u{a0}# k = 1\nl = 2\n\u{a0}\nm = 3\n  \u{2003}; x\n";
+        let lines: Vec<usize> = entries(text).into_iter().map(|entry| entry.3).collect();
+        assert_eq!(lines, [3, 5]);
+        assert_eq!(values(text), ["2", "3"]);
     }
 
     #[test]

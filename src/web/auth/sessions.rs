@@ -118,11 +118,7 @@ impl SessionStore for Store {
         Ok(self.with(|sessions, now| sessions.load(key.as_ref(), now)))
     }
 
-    async fn save(
-        &self,
-        state: Contents,
-        _: &time::Duration,
-    ) -> Result<SessionKey, SaveError> {
+    async fn save(&self, state: Contents, _: &time::Duration) -> Result<SessionKey, SaveError> {
         let key = generate_session_key();
         self.with(|sessions, now| sessions.save(key.as_ref().to_owned(), state, now));
         Ok(key)
@@ -139,11 +135,7 @@ impl SessionStore for Store {
         Ok(key)
     }
 
-    async fn update_ttl(
-        &self,
-        _: &SessionKey,
-        _: &time::Duration,
-    ) -> Result<(), anyhow::Error> {
+    async fn update_ttl(&self, _: &SessionKey, _: &time::Duration) -> Result<(), anyhow::Error> {
         Ok(())
     }
 
