@@ -36,11 +36,11 @@ impl Comparison {
     }
 }
 
-/// By how many percent `value` is above `base`.
+/// By how many percent `value` is above `base`, to a tenth; 0 when there is no base.
 pub(super) fn change(value: f64, base: f64) -> f64 {
-    if base > 0.0 {
-        (value / base - 1.0) * 100.0
-    } else {
-        0.0
+    if base <= 0.0 {
+        return 0.0;
     }
+    // Without the zero, what rounds to nothing from below would be shown as -0.0.
+    ((value / base - 1.0) * 1_000.0).round() / 10.0 + 0.0
 }

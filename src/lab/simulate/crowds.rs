@@ -36,6 +36,7 @@ pub(super) const CROWDS: &[Crowd] = &[
     crowd("minute", "--arrival=60", "all come within a minute"),
     crowd("ten-minutes-leave", "--arrival=600", "within ten minutes, and leave when they are done"),
     crowd("ten-minutes-stay", "--arrival=600 --stay=1800", "within ten minutes, and seed for half an hour"),
+    crowd("mixed-clients", "--arrival=600 --libtorrent=50", "half of the clients are simple, and come within ten minutes"),
     crowd("hour", "--arrival=3600", "within an hour"),
     crowd("hour-slow-seeder", "--arrival=3600 --seeder-rate=100", "within an hour, and the seeder is no faster than the others"),
     crowd("tiny-zones", "--zones=60 --sizes=2,3,4,5,6,7,8,9,10 --arrival=600", "60 zones of two to ten"),

@@ -14,7 +14,7 @@ pub(super) fn heading(runs: u16, seed: u64) -> String {
     )
 }
 
-/// One line of the table.
+/// One line of the table. Where nobody was ever done there are no times.
 pub(super) fn line(comparison: &Comparison, policy: Policy, outcome: &Outcome) -> String {
     let Outcome {
         copies,
@@ -26,11 +26,18 @@ pub(super) fn line(comparison: &Comparison, policy: Policy, outcome: &Outcome) -
         unfinished,
     } = outcome;
     let random = &comparison.random;
+    let times = if *mean > 0.0 {
+        format!(
+            "{mean:.0} | {:+.1} % | {late:.0} | {:+.1} %",
+            change(*mean, random.mean),
+            change(*late, random.late)
+        )
+    } else {
+        "– | – | – | –".to_owned()
+    };
     format!(
-        "| {} | {policy} | {copies:.1} | {max_copies:.1} | {mean:.0} | {:+.1} % | {late:.0} | {:+.1} % | {announces:.1} | {:.0} % | {unfinished} |",
+        "| {} | {policy} | {copies:.1} | {max_copies:.1} | {times} | {announces:.1} | {:.0} % | {unfinished} |",
         comparison.crowd,
-        change(*mean, random.mean),
-        change(*late, random.late),
         elsewhere * 100.0,
     )
 }

@@ -2,6 +2,7 @@
 
 use clap::{Args, Command, FromArgMatches};
 
+use super::comparison::change;
 use super::crowds::CROWDS;
 use super::plan::{Clients, Lines, Sessions};
 use super::*;
@@ -218,6 +219,13 @@ fn the_plot_is_one_drawing_with_bars_for_each_crowd_and_policy() {
 }
 
 #[test]
+fn a_change_is_in_percent_and_never_less_than_nothing_by_rounding() {
+    assert_eq!(change(104.56, 100.0), 4.6);
+    assert_eq!(change(5.0, 0.0), 0.0);
+    assert_eq!(format!("{:+.1}", change(99.99, 100.0)), "+0.0");
+}
+
+#[test]
 fn a_line_of_the_table_has_as_many_cells_as_its_head() {
     let comparison = Comparison::new("minute", &small(), outcome(11.0, 0));
     let line = table::line(&comparison, shares(80, 1), &outcome(2.0, 3));
@@ -225,6 +233,16 @@ fn a_line_of_the_table_has_as_many_cells_as_its_head() {
         line,
         "| minute | shares:80/1 | 2.0 | 2.0 | 100 | +0.0 % | 120 | +0.0 % | 2.5 | 10 % | 3 |"
     );
+    let never = Outcome {
+        mean: 0.0,
+        ..outcome(2.0, 48)
+    };
+    let never = table::line(&comparison, shares(80, 1), &never);
+    assert_eq!(
+        never,
+        "| minute | shares:80/1 | 2.0 | 2.0 | – | – | – | – | 2.5 | 10 % | 48 |"
+    );
+    assert_eq!(never.matches('|').count(), line.matches('|').count());
     for head in table::heading(3, 1).lines().skip(2) {
         assert_eq!(head.matches('|').count(), line.matches('|').count());
     }
