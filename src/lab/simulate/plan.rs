@@ -1,99 +1,139 @@
-//! What is simulated: how many peers in how many zones, how fast they are, and how the tracker chooses for them.
+//! What is simulated: who lives where, on what lines, with which clients, when they come and go, and what fails.
 
-use std::net::Ipv4Addr;
-
-use ipnet::Ipv4Net;
+use super::places::Places;
 
 /// Bytes of a piece; 400 of them are the file of 100 MiB that the paper spreads.
 pub(super) const PIECE_BYTES: u64 = 256 << 10;
 
-/// The first /16 that is used: 1.0.0.0.
-const FIRST_NETWORK: u32 = 256;
-
-/// Addresses of a /24.
-pub(super) const HOSTS: usize = 256;
-
-/// A flash crowd and its clients. Peer 0 is the seeder, outside all zones; the others are dealt out to the zones in turn.
-#[derive(Clone, Debug)]
+/// A crowd that downloads one file.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
-    pub zones: usize,
-    pub peers_per_zone: usize,
-    /// The /24s that the peers of a zone are dealt out to in turn.
-    pub parts: usize,
-    /// Whether the parts are zones below their zone.
-    pub is_tree: bool,
+    /// Pieces of the file, of [`PIECE_BYTES`] each.
     pub pieces: usize,
-    /// Bytes a second that a downloader uploads.
+    pub places: Places,
+    pub lines: Lines,
+    pub clients: Clients,
+    pub sessions: Sessions,
+    pub faults: Faults,
+}
+
+/// How fast peers are.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Lines {
+    /// Bytes a second that a peer uploads.
     pub rate: u64,
     /// Bytes a second that the seeder uploads.
     pub seeder_rate: u64,
-    /// Connections up to which a client opens more; it accepts twice as many.
+    /// Whether peers differ: a quarter uploads four times `rate`, half of them half of it.
+    pub is_mixed: bool,
+    /// What a peer downloads at most, in percent of what it uploads; 0: no limit.
+    pub download_percent: u64,
+    /// What a line carries inside its zone, in percent of what it carries to others.
+    pub local_percent: u64,
+}
+
+/// How clients behave.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Clients {
+    /// Percent of peers that behave as libtorrent; the others are simple.
+    pub libtorrent_percent: u32,
+    /// Connections of a libtorrent at most, opened and accepted.
+    pub connections: usize,
+    /// Peers that a libtorrent asks for.
+    pub libtorrent_num_want: u32,
+    /// Connections up to which a simple client opens more; it accepts twice as many.
     pub neighbours: usize,
-    /// Peers asked for in an announce.
+    /// Peers that a simple client asks for.
     pub num_want: u32,
+    /// Percent of peers that nobody can connect to; they connect to others.
+    pub unreachable_percent: u32,
+    /// Percent of attempts to connect that go to a peer of the swarm at large, as the DHT names them.
+    pub dht_percent: u32,
+    /// Percent of peers that tell each other their neighbours (BEP 11).
+    pub pex_percent: u32,
+}
+
+/// When peers come and go.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sessions {
     /// Seconds over which peers arrive, the seeder first; 0: all are there and wait for the seeder.
     pub arrival: u32,
     /// Seconds that a peer seeds after its download.
     pub stay: u32,
+    /// Seconds after which the seeder leaves; 0: never.
+    pub seeder_stay: u32,
+    /// Percent of leechers that give up, half of them without a word.
+    pub abort_percent: u32,
 }
 
-/// How the tracker chooses peers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Policy {
-    /// At random, as trackers do: it knows no zones, and no two addresses share a prefix that it looks at.
-    Random,
-    /// Nearest first, by these settings.
-    Near { local_share: u32, min_external: u32 },
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Faults {
+    /// Seconds that a connection lasts on average; 0: until a client closes it.
+    pub churn: u32,
+    /// Every so many seconds the downloader of each zone that imported most fails; 0: never.
+    pub every: u32,
+    /// How it fails.
+    pub fault: Fault,
 }
 
-impl Policy {
-    pub(super) fn near(local_share: u32, min_external: u32) -> Policy {
-        Policy::Near {
-            local_share,
-            min_external,
+/// How a peer fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Fault {
+    /// It stops, and says so to the tracker.
+    Leave,
+    /// It is gone without a word; its neighbours find out when their connections time out.
+    Vanish,
+    /// It keeps its connections and announces, and neither sends nor takes anything.
+    Stall,
+}
+
+impl Default for Plan {
+    /// The crowd of the paper with clients as libtorrent: all are there and wait for the seeder, and leave when they are done.
+    fn default() -> Plan {
+        Plan {
+            pieces: 400,
+            places: Places {
+                sizes: vec![50; 14],
+                parts: 1,
+                is_tree: false,
+                outsiders: 0,
+                seeds: 0,
+                fakes: 0,
+            },
+            lines: Lines {
+                rate: 100_000,
+                seeder_rate: 400_000,
+                is_mixed: false,
+                download_percent: 0,
+                local_percent: 100,
+            },
+            clients: Clients {
+                libtorrent_percent: 100,
+                connections: 100,
+                libtorrent_num_want: 200,
+                neighbours: 35,
+                num_want: 50,
+                unreachable_percent: 0,
+                dht_percent: 0,
+                pex_percent: 0,
+            },
+            sessions: Sessions {
+                arrival: 0,
+                stay: 0,
+                seeder_stay: 0,
+                abort_percent: 0,
+            },
+            faults: Faults {
+                churn: 0,
+                every: 0,
+                fault: Fault::Stall,
+            },
         }
     }
 }
 
 impl Plan {
-    /// Peers in all, the seeder included.
-    pub(super) fn peers(&self) -> usize {
-        1 + self.zones * self.peers_per_zone
-    }
-
-    /// The zone of a peer; `None` for the seeder.
-    pub(super) fn zone(&self, peer: usize) -> Option<usize> {
-        peer.checked_sub(1).map(|leecher| leecher % self.zones)
-    }
-
-    /// The address of a peer: in a /24 of the /16 of its zone, or in a /16 of its own when peers are not told apart.
-    pub(super) fn address(&self, peer: usize, policy: Policy) -> Ipv4Addr {
-        let (network, neighbour) = match (policy, peer.checked_sub(1)) {
-            (Policy::Random, _) => (peer, 0),
-            (Policy::Near { .. }, None) => (self.zones, 0),
-            (Policy::Near { .. }, Some(leecher)) => (leecher % self.zones, leecher / self.zones),
-        };
-        let place = (neighbour % self.parts) * HOSTS + neighbour / self.parts + 1;
-        let [network, place] = [network, place].map(|number| u32::try_from(number).unwrap_or(0));
-        Ipv4Addr::from(((FIRST_NETWORK + network) << 16) + place)
-    }
-
-    /// The networks that are zones, with their names: the /16 of each zone and, in a tree, the /24s of its parts.
-    pub(super) fn networks(&self) -> anyhow::Result<Vec<(String, Ipv4Net)>> {
-        let parts = if self.is_tree { self.parts } else { 0 };
-        let mut networks = Vec::new();
-        for zone in 0..self.zones {
-            let first = (FIRST_NETWORK + u32::try_from(zone)?) << 16;
-            let name = format!("zone-{zone}");
-            networks.push((name.clone(), Ipv4Net::new(first.into(), 16)?));
-            for part in 0..parts {
-                let first = first + u32::try_from(part * HOSTS)?;
-                networks.push((format!("{name}/{part}"), Ipv4Net::new(first.into(), 24)?));
-            }
-        }
-        Ok(networks)
-    }
-
     /// Bytes of the file.
     pub(super) fn file_bytes(&self) -> u64 {
         self.pieces as u64 * PIECE_BYTES

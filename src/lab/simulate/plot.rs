@@ -1,99 +1,140 @@
-//! The figures as a drawing in SVG: copies into a zone, and download times, over `local_share`, a line for each `min_external`.
+//! The figures as a drawing in SVG: for each crowd and policy a bar of what crosses into a zone, and one of the download times.
 
-use std::fmt::Write;
+use std::fmt::{Arguments, Write};
 
+use super::comparison::{Comparison, change};
 use super::outcome::Outcome;
-use super::plan::Plan;
-use super::table::{Row, change};
+use super::policy::Policy;
 
 const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 400.0;
-const TOP: f64 = 78.0;
-const BOTTOM: f64 = 340.0;
-const PANEL_WIDTH: f64 = 330.0;
-const COPIES_LEFT: f64 = 60.0;
-const TIMES_LEFT: f64 = 500.0;
+const TOP: f64 = 62.0;
+const BAR_HEIGHT: f64 = 9.0;
+const BAR_STEP: f64 = 11.0;
+const GROUP_GAP: f64 = 12.0;
 const INK: &str = "#1f2933";
 const FAINT: &str = "#d9dee4";
 
-/// Colours that people who see few of them can tell apart (Okabe and Ito).
+/// Colours that people who see few of them can tell apart (Okabe and Ito), one for each policy.
 const COLOURS: [&str; 6] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00",
+    "#7b8794", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00",
 ];
 
-/// A panel of the drawing: where it is, and what its axes show.
+/// Where copies are drawn: from nothing to one for each peer of a zone.
+const COPIES: Panel = Panel {
+    left: 150.0,
+    width: 300.0,
+    values: (0.0, 100.0),
+    step: 20.0,
+};
+
+/// A panel of the drawing: where it is, and what its axis shows.
 struct Panel {
     left: f64,
-    shares: (f64, f64),
-    /// The values at the bottom and at the top.
+    width: f64,
+    /// The values at the left and at the right.
     values: (f64, f64),
     /// Between two lines of the grid.
     step: f64,
 }
 
 /// Draws the figures.
-pub(super) fn draw(plan: &Plan, random: &Outcome, rows: &[Row]) -> String {
+pub(super) fn draw(comparisons: &[Comparison]) -> String {
+    let policies = policies(comparisons);
+    let bars: usize = comparisons.iter().map(|one| one.all().count()).sum();
+    let bottom = TOP + bars as f64 * BAR_STEP + comparisons.len() as f64 * GROUP_GAP;
+    let height = bottom + 56.0;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"{INK}\">\n\
-         <title>Neighbours first: copies crossing into a zone, and download time</title>\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#ffffff\"/>\n"
+         <title>Copies of a file that cross into a zone, and download times, by crowd and policy</title>\n\
+         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
     );
-    let shares = rows.iter().map(|row| f64::from(row.local_share));
-    let shares = (
-        shares.clone().fold(100.0, f64::min),
-        shares.fold(0.0, f64::max),
-    );
-    let copies: fn(&Row, &Outcome) -> f64 = |row, _| row.outcome.copies;
-    let times: fn(&Row, &Outcome) -> f64 = |row, random| change(row.outcome.mean, random.mean);
-    let highest = rows
-        .iter()
-        .map(|row| row.outcome.copies)
-        .fold(1.0, f64::max);
-    let slowest = whole(rows).map(|row| times(row, random));
-    let (fastest, slowest) = (
-        slowest.clone().fold(-5.0, f64::min),
-        slowest.fold(10.0, f64::max),
-    );
-    let step = nice_step(highest);
-    let crossing = Panel {
-        left: COPIES_LEFT,
-        shares,
-        values: (0.0, (highest / step).ceil() * step),
-        step,
-    };
-    crossing.frame(
+    let times = times(comparisons);
+    COPIES.frame(
         &mut svg,
-        "Copies of the file crossing into a zone",
-        &format!(
-            "random selection: {:.1}, of {} peers",
-            random.copies, plan.peers_per_zone
-        ),
+        bottom,
+        "Copies crossing into a zone",
+        "in % of the peers there",
     );
-    let step = nice_step(slowest - fastest);
-    let taking = Panel {
-        left: TIMES_LEFT,
-        shares,
-        values: (
-            (fastest / step).floor() * step,
-            (slowest / step).ceil() * step,
-        ),
-        step,
-    };
-    let note = format!("in % of {:.0} s with random selection", random.mean);
-    taking.frame(&mut svg, "Mean download time, change", &note);
-    crossing.lines(&mut svg, rows, |row| Some(copies(row, random)));
-    taking.lines(&mut svg, rows, |row| {
-        (row.outcome.unfinished == 0).then(|| times(row, random))
-    });
-    legend(&mut svg, rows);
+    times.frame(
+        &mut svg,
+        bottom,
+        "Mean download time, change",
+        "in % of that with random lists",
+    );
+    let mut y = TOP;
+    for comparison in comparisons {
+        let name = &comparison.crowd;
+        let (left, text) = (COPIES.left - 10.0, y + BAR_HEIGHT);
+        put(
+            &mut svg,
+            format_args!("<text x=\"{left}\" y=\"{text}\" text-anchor=\"end\">{name}</text>"),
+        );
+        for (policy, outcome) in comparison.all() {
+            let colour = colour(&policies, policy);
+            let share = outcome.copies / comparison.zone_size * 100.0;
+            COPIES.bar(
+                &mut svg,
+                y,
+                share,
+                colour,
+                &format!("{:.1}", outcome.copies),
+            );
+            if policy != Policy::Random {
+                let change = change(outcome.mean, comparison.random.mean);
+                times.bar(&mut svg, y, change, colour, &label(change, outcome));
+            }
+            y += BAR_STEP;
+        }
+        y += GROUP_GAP;
+    }
+    legend(&mut svg, &policies, height - 14.0);
     svg.push_str("</svg>\n");
     svg
 }
 
-/// The rows in which everybody got the file.
-fn whole(rows: &[Row]) -> impl Iterator<Item = &Row> + Clone {
-    rows.iter().filter(|row| row.outcome.unfinished == 0)
+/// All policies that were compared, `random` first.
+fn policies(comparisons: &[Comparison]) -> Vec<Policy> {
+    let mut policies = Vec::new();
+    for (policy, _) in comparisons.iter().flat_map(Comparison::all) {
+        if !policies.contains(&policy) {
+            policies.push(policy);
+        }
+    }
+    policies
+}
+
+fn colour(policies: &[Policy], policy: Policy) -> &'static str {
+    let colours = COLOURS.into_iter().cycle();
+    let mut pairs = policies.iter().zip(colours);
+    let of_policy = pairs.find(|(this, _)| **this == policy);
+    of_policy.map_or(INK, |(_, colour)| colour)
+}
+
+/// A change in percent, and how many were never done.
+fn label(change: f64, outcome: &Outcome) -> String {
+    match outcome.unfinished {
+        0 => format!("{change:+.1}"),
+        unfinished => format!("{change:+.1}, {unfinished} never"),
+    }
+}
+
+/// Where changes of download times are drawn: as wide as they are far apart, and ten percent at least.
+fn times(comparisons: &[Comparison]) -> Panel {
+    let changes = comparisons.iter().flat_map(|comparison| {
+        let others = comparison.others.iter();
+        others.map(|(_, outcome)| change(outcome.mean, comparison.random.mean))
+    });
+    let (low, high) = changes.fold((-5.0_f64, 5.0_f64), |(low, high), change| {
+        (low.min(change), high.max(change))
+    });
+    let step = nice_step(high - low);
+    Panel {
+        left: 520.0,
+        width: 270.0,
+        values: ((low / step).floor() * step, (high / step).ceil() * step),
+        step,
+    }
 }
 
 /// A round step that divides `span` into four to ten.
@@ -106,130 +147,84 @@ fn nice_step(span: f64) -> f64 {
         .unwrap_or(power)
 }
 
-/// The values of `min_external`, each with its colour.
-fn externals(rows: &[Row]) -> Vec<(u32, &'static str)> {
-    let mut externals: Vec<u32> = rows.iter().map(|row| row.min_external).collect();
-    externals.sort_unstable();
-    externals.dedup();
-    externals
-        .into_iter()
-        .zip(COLOURS.into_iter().cycle())
-        .collect()
-}
-
 impl Panel {
-    fn x(&self, share: f64) -> f64 {
-        let (first, last) = self.shares;
-        self.left + PANEL_WIDTH * (share - first) / (last - first).max(1.0)
-    }
-
-    fn y(&self, value: f64) -> f64 {
+    fn x(&self, value: f64) -> f64 {
         let (low, high) = self.values;
-        BOTTOM - (BOTTOM - TOP) * (value - low) / (high - low)
+        self.left + self.width * (value - low) / (high - low)
     }
 
-    fn frame(&self, svg: &mut String, title: &str, note: &str) {
-        let (left, right) = (self.left, self.left + PANEL_WIDTH);
+    fn frame(&self, svg: &mut String, bottom: f64, title: &str, note: &str) {
+        let left = self.left;
         put(
             svg,
             format_args!(
-                "<text x=\"{left}\" y=\"24\" font-size=\"15\" font-weight=\"bold\">{title}</text>"
+                "<text x=\"{left}\" y=\"22\" font-size=\"15\" font-weight=\"bold\">{title}</text>"
             ),
         );
         put(
             svg,
-            format_args!("<text x=\"{left}\" y=\"42\">{note}</text>"),
+            format_args!("<text x=\"{left}\" y=\"40\">{note}</text>"),
         );
         let (low, high) = self.values;
         let mut value = low;
         while value <= high + self.step / 2.0 {
-            let y = self.y(value);
-            let colour = if value.abs() < self.step / 2.0 {
-                INK
-            } else {
-                FAINT
-            };
+            let (x, top, y) = (self.x(value), TOP - 6.0, bottom + 14.0);
+            let is_zero = value.abs() < self.step / 2.0;
+            let colour = if is_zero { INK } else { FAINT };
             put(
                 svg,
                 format_args!(
-                    "<line x1=\"{left}\" y1=\"{y:.1}\" x2=\"{right}\" y2=\"{y:.1}\" stroke=\"{colour}\"/>"
+                    "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"{colour}\"/>"
                 ),
             );
-            let (x, y) = (left - 8.0, y + 4.0);
             put(
                 svg,
-                format_args!("<text x=\"{x}\" y=\"{y:.1}\" text-anchor=\"end\">{value:.0}</text>"),
+                format_args!(
+                    "<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"middle\">{value:.0}</text>"
+                ),
             );
             value += self.step;
         }
-        let (first, last) = self.shares;
-        let mut share = first;
-        while share <= last {
-            let (x, y) = (self.x(share), BOTTOM + 18.0);
-            put(
-                svg,
-                format_args!(
-                    "<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"middle\">{share:.0} %</text>"
-                ),
-            );
-            share += 10.0;
-        }
     }
 
-    /// Draws a line for each `min_external`; it is broken where there is no value.
-    fn lines(&self, svg: &mut String, rows: &[Row], value: impl Fn(&Row) -> Option<f64>) {
-        for (external, colour) in externals(rows) {
-            let mut points = String::new();
-            for row in rows.iter().filter(|row| row.min_external == external) {
-                let Some(value) = value(row) else {
-                    continue;
-                };
-                let (x, y) = (self.x(row.local_share.into()), self.y(value));
-                let pen = if points.is_empty() { 'M' } else { 'L' };
-                put(&mut points, format_args!("{pen}{x:.1} {y:.1}"));
-                put(
-                    svg,
-                    format_args!(
-                        "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>"
-                    ),
-                );
-            }
-            put(
-                svg,
-                format_args!(
-                    "<path d=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
-                    points.trim_end().replace('\n', " ")
-                ),
-            );
-        }
-    }
-}
-
-fn legend(svg: &mut String, rows: &[Row]) {
-    let y = HEIGHT - 14.0;
-    put(
-        svg,
-        format_args!("<text x=\"{COPIES_LEFT}\" y=\"{y}\">over local_share; min_external:</text>"),
-    );
-    let mut x = COPIES_LEFT + 200.0;
-    for (external, colour) in externals(rows) {
-        let (line, end) = (y - 4.0, x + 22.0);
+    /// Draws a bar from zero to `value`, with its label behind it.
+    fn bar(&self, svg: &mut String, y: f64, value: f64, colour: &str, label: &str) {
+        let (zero, end) = (self.x(0.0), self.x(value));
+        let (left, width) = (zero.min(end), (end - zero).abs());
         put(
             svg,
             format_args!(
-                "<line x1=\"{x}\" y1=\"{line}\" x2=\"{end}\" y2=\"{line}\" stroke=\"{colour}\" stroke-width=\"3\"/>"
+                "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{BAR_HEIGHT}\" fill=\"{colour}\"/>"
             ),
         );
-        let text = end + 6.0;
+        let (x, y) = (zero.max(end) + 4.0, y + BAR_HEIGHT - 0.5);
         put(
             svg,
-            format_args!("<text x=\"{text}\" y=\"{y}\">{external}</text>"),
+            format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"10\">{label}</text>"),
         );
-        x += 64.0;
+    }
+}
+
+fn legend(svg: &mut String, policies: &[Policy], y: f64) {
+    let mut x = COPIES.left;
+    for &policy in policies {
+        let (top, colour) = (y - BAR_HEIGHT, colour(policies, policy));
+        put(
+            svg,
+            format_args!(
+                "<rect x=\"{x}\" y=\"{top}\" width=\"18\" height=\"{BAR_HEIGHT}\" fill=\"{colour}\"/>"
+            ),
+        );
+        let text = x + 24.0;
+        put(
+            svg,
+            format_args!("<text x=\"{text}\" y=\"{y}\">{policy}</text>"),
+        );
+        x += 110.0;
     }
 }
 
 /// Adds a line of text. Writing to a `String` cannot fail.
-fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
+fn put(text: &mut String, line: Arguments<'_>) {
     let _ = writeln!(text, "{line}");
 }

@@ -1,69 +1,43 @@
 //! The figures as a table in Markdown.
 
+use super::comparison::{Comparison, change};
 use super::outcome::Outcome;
-use super::plan::Plan;
+use super::policy::Policy;
 
-/// The figures of one pair of settings.
-#[derive(Clone, Debug)]
-pub(super) struct Row {
-    pub local_share: u32,
-    pub min_external: u32,
-    pub outcome: Outcome,
-}
-
-/// What was simulated, and the head of the table.
-pub(super) fn heading(plan: &Plan, runs: u16) -> String {
-    let arrival = match plan.arrival {
-        0 => "all waiting for the seeder".to_owned(),
-        seconds => format!("arriving within {seconds} s"),
-    };
-    let parts = match (plan.parts, plan.is_tree) {
-        (1, _) => String::new(),
-        (parts, false) => format!(" in {parts} networks"),
-        (parts, true) => format!(" in {parts} zones below"),
-    };
+/// The head of the table.
+pub(super) fn heading(runs: u16, seed: u64) -> String {
     format!(
-        "{} zones × {} peers{parts}, {arrival}; {} MiB; uploads {} kB/s, seeder {} kB/s;\n\
-         {} neighbours, {} asked for; peers leave {} s after their download; mean of {runs} runs\n\n\
-         | local_share / min_external | copies into a zone | most | mean download, s | of random | 95 % below, s | of random | never done |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|",
-        plan.zones,
-        plan.peers_per_zone,
-        plan.file_bytes() >> 20,
-        plan.rate / 1_000,
-        plan.seeder_rate / 1_000,
-        plan.neighbours,
-        plan.num_want,
-        plan.stay,
+        "Mean of {runs} runs, seeds from {seed}; the worst zone of all runs; percentages against random; connections to addresses that \
+         the DHT or peer exchange named\n\n\
+         | crowd | policy | copies into a zone | worst zone | mean download, s | of random | 95 % below, s | of random | announces | elsewhere | never done |\n\
+         |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
     )
 }
 
-/// One line of the table. Times of a swarm that split say nothing and are left out.
-pub(super) fn line(name: &str, outcome: &Outcome, random: &Outcome) -> String {
+/// One line of the table. Where nobody was ever done there are no times.
+pub(super) fn line(comparison: &Comparison, policy: Policy, outcome: &Outcome) -> String {
     let Outcome {
         copies,
         max_copies,
         mean,
         late,
+        announces,
+        elsewhere,
         unfinished,
     } = outcome;
-    let times = if *unfinished > 0 {
-        "– | – | – | –".to_owned()
-    } else {
+    let random = &comparison.random;
+    let times = if *mean > 0.0 {
         format!(
             "{mean:.0} | {:+.1} % | {late:.0} | {:+.1} %",
             change(*mean, random.mean),
             change(*late, random.late)
         )
-    };
-    format!("| {name} | {copies:.1} | {max_copies:.1} | {times} | {unfinished} |")
-}
-
-/// By how many percent `value` is above `base`.
-pub(super) fn change(value: f64, base: f64) -> f64 {
-    if base > 0.0 {
-        (value / base - 1.0) * 100.0
     } else {
-        0.0
-    }
+        "– | – | – | –".to_owned()
+    };
+    format!(
+        "| {} | {policy} | {copies:.1} | {max_copies:.1} | {times} | {announces:.1} | {:.0} % | {unfinished} |",
+        comparison.crowd,
+        elsewhere * 100.0,
+    )
 }

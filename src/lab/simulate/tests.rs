@@ -1,20 +1,40 @@
-//! A small crowd, in seconds: the direction of the effect, and that chance is an argument.
+//! Small crowds, in seconds: the direction of the effect, what the command line makes of a crowd, and that chance is an argument.
 
+use clap::{Args, Command, FromArgMatches};
+
+use super::comparison::change;
+use super::crowds::CROWDS;
+use super::plan::{Clients, Lines, Sessions};
 use super::*;
 
-fn small() -> Plan {
-    Plan {
-        zones: 4,
-        peers_per_zone: 12,
-        parts: 1,
-        is_tree: false,
-        pieces: 24,
-        rate: 100_000,
-        seeder_rate: 400_000,
+/// Four zones of twelve simple clients that ask for ten, and a file of 6 MiB.
+pub(super) fn small() -> Plan {
+    let mut plan = Plan::default();
+    plan.places.sizes = vec![12; 4];
+    plan.pieces = 24;
+    plan.clients = Clients {
+        libtorrent_percent: 0,
         neighbours: 10,
         num_want: 10,
-        arrival: 0,
-        stay: 0,
+        ..plan.clients
+    };
+    plan
+}
+
+/// The same with clients as libtorrent, which ask for everybody.
+pub(super) fn small_libtorrent() -> Plan {
+    let mut plan = small();
+    plan.clients = Clients {
+        connections: 12,
+        ..Plan::default().clients
+    };
+    plan
+}
+
+fn shares(local_share: u32, min_external: u32) -> Policy {
+    Policy::Shares {
+        local_share,
+        min_external,
     }
 }
 
@@ -27,7 +47,7 @@ fn neighbours_first_keep_most_of_the_file_at_home_and_cost_little_time() {
     let (mut slow, mut fast) = (0.0, 0.0);
     for seed in crowds {
         let random = simulate(&plan, Policy::Random, seed).unwrap();
-        let near = simulate(&plan, Policy::near(90, 1), seed).unwrap();
+        let near = simulate(&plan, shares(90, 1), seed).unwrap();
         assert_eq!((random.unfinished, near.unfinished), (0, 0));
         assert!(random.copies > 7.0, "{random:?}");
         assert!(near.copies < random.copies / 2.0, "{near:?} {random:?}");
@@ -39,41 +59,28 @@ fn neighbours_first_keep_most_of_the_file_at_home_and_cost_little_time() {
     assert!(slow < fast * 1.5, "{slow} {fast}");
 }
 
-/// S7: why `min_external` exists.
+/// S7: why the crowds are not all alike. Who asks for more peers than its zone has is handed strangers, and connects to them.
 #[test]
-fn a_swarm_without_strangers_splits() {
-    // The seeder calls three peers, who stay, and nobody calls it: a fourth zone hears of nothing.
-    let plan = Plan {
-        neighbours: 3,
-        num_want: 3,
-        stay: 86_400,
-        ..small()
-    };
-    let near = simulate(&plan, Policy::near(100, 0), 1).unwrap();
-    assert!(near.unfinished >= plan.peers_per_zone, "{near:?}");
-    let near = simulate(&plan, Policy::near(100, 1), 1).unwrap();
-    assert_eq!(near.unfinished, 0, "{near:?}");
+fn a_list_longer_than_the_zone_lets_the_file_in_again_and_again() {
+    let plan = small_libtorrent();
+    let near = simulate(&plan, Policy::ALL[1], 1).unwrap();
+    let random = simulate(&plan, Policy::Random, 1).unwrap();
+    assert!(near.copies > random.copies / 2.0, "{near:?} {random:?}");
 }
 
 /// S7, S8: the networks of a zone share what has crossed into it, and a zone without strangers is one swarm.
 #[test]
 fn a_zone_of_several_networks_is_one_swarm() {
     for is_tree in [false, true] {
-        let plan = Plan {
-            zones: 1,
-            peers_per_zone: 60,
-            parts: 5,
-            is_tree,
-            ..small()
-        };
-        let whole = Plan {
-            parts: 1,
-            ..plan.clone()
-        };
+        let mut whole = small();
+        whole.places.sizes = vec![60];
+        let mut plan = whole.clone();
+        plan.places.parts = 5;
+        plan.places.is_tree = is_tree;
         let (mut apart, mut together) = (0.0, 0.0);
         for seed in 1..=8 {
-            let parts = simulate(&plan, Policy::near(98, 1), seed).unwrap();
-            let one = simulate(&whole, Policy::near(98, 1), seed).unwrap();
+            let parts = simulate(&plan, shares(98, 1), seed).unwrap();
+            let one = simulate(&whole, shares(98, 1), seed).unwrap();
             assert_eq!((parts.unfinished, one.unfinished), (0, 0));
             apart += parts.mean;
             together += one.mean;
@@ -88,12 +95,17 @@ fn a_zone_of_several_networks_is_one_swarm() {
 
 #[test]
 fn the_same_seed_gives_the_same_figures_and_another_gives_others() {
-    let plan = Plan {
+    let mut plan = small_libtorrent();
+    plan.sessions = Sessions {
         arrival: 30,
         stay: 20,
-        ..small()
+        seeder_stay: 0,
+        abort_percent: 10,
     };
-    let run = |seed| simulate(&plan, Policy::near(80, 1), seed).unwrap();
+    plan.clients.pex_percent = 50;
+    plan.clients.dht_percent = 5;
+    plan.faults.every = 40;
+    let run = |seed| simulate(&plan, shares(80, 1), seed).unwrap();
     assert_eq!(run(5), run(5));
     assert_ne!(run(5), run(6));
 }
@@ -102,27 +114,144 @@ fn the_same_seed_gives_the_same_figures_and_another_gives_others() {
 fn nobody_downloads_faster_than_the_swarm_uploads() {
     let plan = small();
     let outcome = simulate(&plan, Policy::Random, 3).unwrap();
-    let peers = (plan.peers() - 1) as f64;
-    let rate = peers * plan.rate as f64 + plan.seeder_rate as f64;
+    let peers = 48.0;
+    let rate = peers * plan.lines.rate as f64 + plan.lines.seeder_rate as f64;
     let least = peers * plan.file_bytes() as f64 / rate;
     assert!(outcome.late >= least, "{outcome:?}, at least {least}");
 }
 
 #[test]
-fn the_plot_is_one_drawing_with_a_point_for_each_row_in_each_panel() {
-    let random = outcome(40.0, 0);
-    let rows =
-        [(80, 1, 0), (90, 1, 0), (100, 0, 7)].map(|(local_share, min_external, unfinished)| Row {
-            local_share,
-            min_external,
-            outcome: outcome(2.0, unfinished),
-        });
-    let svg = plot::draw(&small(), &random, &rows);
+fn nobody_downloads_faster_than_its_line_takes_and_local_lines_may_be_faster() {
+    let mut slow = small();
+    slow.lines.download_percent = 50;
+    let slow = simulate(&slow, Policy::Random, 3).unwrap();
+    let least = small().file_bytes() as f64 / 50_000.0;
+    assert!(slow.mean >= least, "{slow:?}, at least {least}");
+
+    let mut fast = small();
+    fast.lines = Lines {
+        local_percent: 1_000,
+        ..fast.lines
+    };
+    let plain = simulate(&small(), shares(98, 1), 3).unwrap();
+    let fast = simulate(&fast, shares(98, 1), 3).unwrap();
+    assert!(fast.mean < plain.mean, "{fast:?} {plain:?}");
+}
+
+#[test]
+fn every_named_crowd_is_made_of_options_that_exist_and_has_addresses() {
+    for crowd in CROWDS {
+        let plan = crowd.plan().unwrap();
+        plan.places.check().unwrap();
+        let is_default = plan == Plan::default();
+        assert_eq!(is_default, crowd.options.is_empty(), "{}", crowd.name);
+    }
+    let all = crowds::named(&["all".to_owned()]);
+    assert_eq!(all.len(), CROWDS.len());
+    let two = crowds::named(&["minute".to_owned(), "waiting".to_owned()]);
+    assert_eq!([two[0].name, two[1].name], ["minute", "waiting"]);
+}
+
+#[test]
+fn options_change_a_named_crowd() {
+    let plan = |line: &str| {
+        let arguments = arguments(line);
+        let mut plan = crowds::named(&arguments.crowd)[0].plan().unwrap();
+        arguments.changes.apply(&mut plan);
+        plan
+    };
+    assert_eq!(plan(""), Plan::default());
+    let tiny = plan("--crowd tiny-zones --zones 11 --rate 50");
+    assert_eq!(
+        tiny.places.sizes,
+        [2, 3, 4, 5, 6, 7, 8, 9, 10, 2, 3],
+        "repeated"
+    );
+    assert_eq!((tiny.lines.rate, tiny.sessions.arrival), (50_000, 600));
+    assert_eq!(plan("--crowd minute --peers 7").places.sizes, [7; 14]);
+    assert!(!plan("--crowd tree --tree=false").places.is_tree);
+}
+
+#[test]
+fn policies_are_read_as_they_are_written() {
+    let policies = arguments("--policies shares,shares:80/4,random").policies;
+    assert_eq!(policies, [Policy::ALL[1], shares(80, 4), Policy::Random]);
+    assert_eq!(arguments("").policies, Policy::ALL);
+    for policy in policies {
+        assert_eq!(policy.to_string().parse::<Policy>().unwrap(), policy);
+    }
+    for wrong in [
+        "",
+        "share",
+        "shares:",
+        "shares:80",
+        "shares:101/1",
+        "shares:-1/0",
+    ] {
+        assert!(wrong.parse::<Policy>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_crowd_without_addresses_or_without_anybody_to_download_is_refused() {
+    let check = |line: &str| {
+        let mut plan = Plan::default();
+        arguments(line).changes.apply(&mut plan);
+        plan.places.check()
+    };
+    assert!(check("--zones 1000 --peers 50").is_err(), "too many");
+    assert!(check("--peers 600 --parts 2").is_err(), "no room in a /24");
+    assert!(check("--seeds 20 --fakes 30").is_err(), "nobody downloads");
+    assert!(check("--seeds 50 --outsiders 1").is_ok());
+}
+
+#[test]
+fn the_plot_is_one_drawing_with_bars_for_each_crowd_and_policy() {
+    let mut comparison = Comparison::new("minute", &small(), outcome(11.0, 0));
+    comparison.others.push((shares(98, 1), outcome(2.0, 0)));
+    comparison.others.push((shares(50, 1), outcome(5.0, 7)));
+    let svg = plot::draw(&[comparison.clone(), comparison]);
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
-    // Who never finished has no time.
-    assert_eq!(svg.matches("<circle").count(), 3 + 2);
-    assert_eq!(svg.matches("<path").count(), 2 * 2);
+    // The background, three keys, and for each crowd copies of three policies and times of two.
+    assert_eq!(svg.matches("<rect").count(), 1 + 3 + 2 * (3 + 2));
+    assert_eq!(svg.matches("7 never").count(), 2);
     assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+}
+
+#[test]
+fn a_change_is_in_percent_and_never_less_than_nothing_by_rounding() {
+    assert_eq!(change(104.56, 100.0), 4.6);
+    assert_eq!(change(5.0, 0.0), 0.0);
+    assert_eq!(format!("{:+.1}", change(99.99, 100.0)), "+0.0");
+}
+
+#[test]
+fn a_line_of_the_table_has_as_many_cells_as_its_head() {
+    let comparison = Comparison::new("minute", &small(), outcome(11.0, 0));
+    let line = table::line(&comparison, shares(80, 1), &outcome(2.0, 3));
+    assert_eq!(
+        line,
+        "| minute | shares:80/1 | 2.0 | 2.0 | 100 | +0.0 % | 120 | +0.0 % | 2.5 | 10 % | 3 |"
+    );
+    let never = Outcome {
+        mean: 0.0,
+        ..outcome(2.0, 48)
+    };
+    let never = table::line(&comparison, shares(80, 1), &never);
+    assert_eq!(
+        never,
+        "| minute | shares:80/1 | 2.0 | 2.0 | – | – | – | – | 2.5 | 10 % | 48 |"
+    );
+    assert_eq!(never.matches('|').count(), line.matches('|').count());
+    for head in table::heading(3, 1).lines().skip(2) {
+        assert_eq!(head.matches('|').count(), line.matches('|').count());
+    }
+}
+
+fn arguments(line: &str) -> Arguments {
+    let command = Arguments::augment_args(Command::new("simulate").no_binary_name(true));
+    let matches = command.try_get_matches_from(line.split_whitespace());
+    Arguments::from_arg_matches(&matches.unwrap()).unwrap()
 }
 
 fn outcome(copies: f64, unfinished: usize) -> Outcome {
@@ -131,6 +260,8 @@ fn outcome(copies: f64, unfinished: usize) -> Outcome {
         max_copies: copies,
         mean: 100.0,
         late: 120.0,
+        announces: 2.5,
+        elsewhere: 0.1,
         unfinished,
     }
 }

@@ -7,69 +7,70 @@ use std::sync::Arc;
 use anyhow::Context;
 use ipnet::IpNet;
 
-use super::plan::{Plan, Policy};
+use super::places::Places;
+use super::policy::Policy;
 use crate::clock::Seconds;
 use crate::metrics::Metrics;
 use crate::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Settings, Tracker,
-    ZoneRule, Zones,
+    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Tracker, ZoneRule,
+    Zones,
 };
 
 const PORT: u16 = 6881;
 
-/// What a peer says when it announces.
+/// What a client says of itself when it announces.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Said {
+pub(super) struct Report {
     pub event: Event,
     pub is_seeder: bool,
+    /// Bytes in this session.
+    pub downloaded: u64,
+    /// How many peers it wants.
+    pub num_want: u32,
 }
 
-/// The core, and who lives where.
+/// The core, and who has which address.
 #[derive(Debug)]
-pub(super) struct Guide {
-    tracker: Tracker,
+pub(super) struct SimulatedTracker {
+    core: Tracker,
     metrics: Arc<Metrics>,
     addresses: Vec<Ipv4Addr>,
-    whose: HashMap<Ipv4Addr, usize>,
-    num_want: u32,
+    peers: HashMap<Ipv4Addr, usize>,
     list: PeerList,
 }
 
-impl Guide {
-    pub(super) fn new(plan: &Plan, policy: Policy) -> anyhow::Result<Guide> {
-        let mut settings = Settings::default();
-        let mut zones = Zones::default();
-        if let Policy::Near {
-            local_share,
-            min_external,
-        } = policy
-        {
-            settings.local_share = local_share;
-            settings.min_external = min_external;
-            zones = Zones::new(&rules(plan)?, &[]).context("the zones of the plan")?;
-        }
+impl SimulatedTracker {
+    pub(super) fn new(places: &Places, policy: Policy) -> anyhow::Result<SimulatedTracker> {
         let metrics = Arc::new(Metrics::new(1));
-        let tracker = Tracker::new(settings, Arc::clone(&metrics));
-        tracker.set_zones(zones, Seconds::START);
-        let addresses: Vec<_> = (0..plan.peers())
-            .map(|peer| plan.address(peer, policy))
+        let core = Tracker::new(policy.settings(), Arc::clone(&metrics));
+        if policy.knows_zones() {
+            let zones = Zones::new(&rules(places)?, &[]).context("the zones of the plan")?;
+            core.set_zones(zones, Seconds::START);
+        }
+        let all = places.all().into_iter().enumerate();
+        let addresses: Vec<Ipv4Addr> = all
+            .map(|(index, place)| places.address(index, place, policy.knows_zones()))
             .collect();
-        let whose = addresses.iter().copied().zip(0..).collect();
-        Ok(Guide {
-            tracker,
+        let peers = addresses.iter().copied().zip(0..).collect();
+        Ok(SimulatedTracker {
+            core,
             metrics,
             addresses,
-            whose,
-            num_want: plan.num_want,
+            peers,
             list: PeerList::default(),
         })
+    }
+
+    /// Seconds between regular announces.
+    pub(super) fn announce_interval(&self) -> u32 {
+        self.core.settings().announce_interval
     }
 
     /// Announces for a peer. Returns whom it was handed, and in how many seconds it shall come again.
     pub(super) fn announce(
         &mut self,
         peer: usize,
-        said: Said,
+        report: Report,
         now: Seconds,
         rng: &mut fastrand::Rng,
     ) -> anyhow::Result<(Vec<usize>, u32)> {
@@ -86,10 +87,10 @@ impl Guide {
             inner_ip: None,
             is_reported: false,
             port: PORT,
-            is_seeder: said.is_seeder,
-            downloaded: 0,
-            event: said.event,
-            num_want: Some(self.num_want),
+            is_seeder: report.is_seeder,
+            downloaded: report.downloaded,
+            event: report.event,
+            num_want: Some(report.num_want),
             options: ListOptions::default(),
         };
         let mut context = AnnounceContext {
@@ -98,21 +99,21 @@ impl Guide {
             counters: self.metrics.counters(0),
         };
         let reply = self
-            .tracker
+            .core
             .announce(&announce, &mut context, &mut self.list)?;
         let handed =
             self.list.v4.iter().filter_map(|&[a, b, c, d, _, _]| {
-                self.whose.get(&Ipv4Addr::new(a, b, c, d)).copied()
+                self.peers.get(&Ipv4Addr::new(a, b, c, d)).copied()
             });
         Ok((handed.collect(), reply.interval))
     }
 }
 
-fn rules(plan: &Plan) -> anyhow::Result<Vec<ZoneRule>> {
+fn rules(places: &Places) -> anyhow::Result<Vec<ZoneRule>> {
     let rule = |(path, network)| ZoneRule {
         path,
         prefixes: vec![IpNet::V4(network)],
         ..ZoneRule::default()
     };
-    Ok(plan.networks()?.into_iter().map(rule).collect())
+    Ok(places.networks()?.into_iter().map(rule).collect())
 }

@@ -9,14 +9,14 @@ const BITS: usize = u64::BITS as usize;
 
 /// Which pieces somebody has, or has asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pieces {
+pub(in super::super) struct Pieces {
     words: Vec<u64>,
     count: usize,
     all: usize,
 }
 
 impl Pieces {
-    pub(super) fn none(all: usize) -> Pieces {
+    pub(in super::super) fn none(all: usize) -> Pieces {
         Pieces {
             words: vec![0; all.div_ceil(BITS)],
             count: 0,
@@ -24,30 +24,30 @@ impl Pieces {
         }
     }
 
-    pub(super) fn is_complete(&self) -> bool {
+    pub(in super::super) fn is_complete(&self) -> bool {
         self.count == self.all
     }
 
-    pub(super) fn insert(&mut self, piece: usize) {
+    pub(in super::super) fn insert(&mut self, piece: usize) {
         let word = &mut self.words[piece / BITS];
         let bit = 1 << (piece % BITS);
         self.count += usize::from(*word & bit == 0);
         *word |= bit;
     }
 
-    pub(super) fn remove(&mut self, piece: usize) {
+    pub(in super::super) fn remove(&mut self, piece: usize) {
         let word = &mut self.words[piece / BITS];
         let bit = 1 << (piece % BITS);
         self.count -= usize::from(*word & bit != 0);
         *word &= !bit;
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
+    pub(in super::super) fn iter(&self) -> impl Iterator<Item = usize> {
         (0..self.all).filter(|piece| self.words[piece / BITS] & (1 << (piece % BITS)) != 0)
     }
 
     /// Whether there is a piece here that is not in `other`.
-    pub(super) fn interest(&self, other: &Pieces) -> bool {
+    pub(in super::super) fn interest(&self, other: &Pieces) -> bool {
         self.words
             .iter()
             .zip(&other.words)
@@ -55,7 +55,7 @@ impl Pieces {
     }
 
     /// The pieces here that are neither in `has` nor in `asked`, in order.
-    pub(super) fn without<'a>(
+    pub(in super::super) fn without<'a>(
         &'a self,
         has: &'a Pieces,
         asked: &'a Pieces,
