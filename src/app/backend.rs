@@ -7,9 +7,10 @@ use arc_swap::ArcSwap;
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::net::client_address::Origin;
-use crate::snapshot::Mailbox;
+use crate::snapshot::{Mailbox, Refused};
 use crate::tracker::report::census::Census;
 use crate::tracker::{Tracker, ZoneStatisticsRow};
+use crate::web::BackendError;
 use crate::{http, reaper, web};
 
 /// The name under which the snapshot database keeps the zones' counters.
@@ -32,26 +33,31 @@ pub(super) fn of_pages(
     web::Backend {
         block: Box::new(move |new: web::NewBlock| {
             let made = block.block(new.target, &new.reason, new.expires);
-            made.map_err(|refused| refused.to_string())
+            made.map_err(backend_error)
         }),
-        unblock: Box::new(move |number| {
-            let removed = unblock.unblock(number);
-            removed.map_err(|refused| refused.to_string())
-        }),
-        save: Box::new(move |()| {
-            let saved = save.save();
-            saved.map(drop).map_err(|refused| refused.to_string())
-        }),
+        unblock: Box::new(move |number| unblock.unblock(number).map_err(backend_error)),
+        save: Box::new(move |()| save.save().map(drop).map_err(backend_error)),
         put: Box::new(move |name, data| {
             if let Err(refused) = put.put_saved_state(name, data) {
                 log::debug!("{name} is not kept: {refused}");
             }
         }),
-        get: Box::new(move |name| get.saved_state(name).ok().flatten()),
+        get: Box::new(move |name| get.saved_state(name).map_err(backend_error)),
         census,
         origin,
         configuration: Box::new(move || rows(&loaded.load())),
         routes: vec![Arc::new(move |service| routes.mount(service))],
+    }
+}
+
+fn backend_error(refused: Refused) -> BackendError {
+    match refused {
+        Refused::ListFull => BackendError::BlocklistFull,
+        Refused::TooLong => BackendError::TooLong,
+        Refused::Busy => BackendError::Busy,
+        Refused::Silent => BackendError::Silent,
+        Refused::Closed => BackendError::Closed,
+        Refused::Failed => BackendError::Disk,
     }
 }
 
@@ -77,12 +83,16 @@ fn rows(loaded: &Loaded) -> Vec<web::ConfigurationRow> {
 
 /// Puts the zones' counters of the last run back.
 pub(super) fn restore_zone_statistics(tracker: &Tracker, mailbox: &Mailbox) {
-    let Ok(Some(kept)) = mailbox.saved_state(ZONE_STATISTICS) else {
-        return;
+    let unread = |error: &dyn std::error::Error| {
+        log::warn!("the zones' counters of the last run cannot be read: {error}");
     };
-    match serde_json::from_slice::<Vec<ZoneStatisticsRow>>(&kept) {
-        Ok(rows) => tracker.restore_zone_statistics(&rows),
-        Err(error) => log::warn!("the zones' counters of the last run cannot be read: {error}"),
+    match mailbox.saved_state(ZONE_STATISTICS) {
+        Ok(None) => {}
+        Ok(Some(kept)) => match serde_json::from_slice::<Vec<ZoneStatisticsRow>>(&kept) {
+            Ok(rows) => tracker.restore_zone_statistics(&rows),
+            Err(error) => unread(&error),
+        },
+        Err(refused) => unread(&refused),
     }
 }
 
@@ -92,14 +102,11 @@ pub(super) fn keep_statistics(tracker: &Tracker, mailbox: &Mailbox) {
     if rows.is_empty() {
         return;
     }
-    let kept = serde_json::to_vec(&rows).map_err(|error| error.to_string());
-    let kept = kept.and_then(|kept| {
-        mailbox
-            .put_saved_state(ZONE_STATISTICS, kept)
-            .map_err(|refused| refused.to_string())
-    });
-    if let Err(fault) = kept {
-        log::warn!("the zones' counters are not kept: {fault}");
+    let kept = serde_json::to_vec(&rows)
+        .map_err(anyhow::Error::from)
+        .and_then(|kept| Ok(mailbox.put_saved_state(ZONE_STATISTICS, kept)?));
+    if let Err(error) = kept {
+        log::warn!("the zones' counters are not kept: {error}");
     }
 }
 

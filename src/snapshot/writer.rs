@@ -186,7 +186,10 @@ impl Writer {
     }
 
     fn block(&mut self, database: &Database, mut block: Block) -> Result<Block, Refused> {
-        if self.judge(database, database.count_blocks())? >= MAX_BLOCKS {
+        // A target that is on the list gets the new reason and end and takes no more room.
+        let kept = self.tracker.access().kept_blocks();
+        let is_new = kept.iter().all(|kept| kept.target != block.target);
+        if is_new && self.judge(database, database.count_blocks())? >= MAX_BLOCKS {
             // Entries that have ended make room before anybody is refused.
             let ended = database.forget_blocks(self.clock.wall());
             self.judge(database, ended)?;

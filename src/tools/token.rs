@@ -85,10 +85,10 @@ mod tests {
             name: "grafana".into(),
         };
         let secret = obey(&made, &tokens).unwrap();
-        assert!(tokens.admit(secret.trim()));
+        assert!(tokens.admit(secret.trim()).unwrap());
         assert_eq!(obey(&Deed::List, &tokens).unwrap(), "   1  grafana\n");
         obey(&Deed::Revoke { number: 1 }, &tokens).unwrap();
         assert!(obey(&Deed::Revoke { number: 1 }, &tokens).is_err());
-        assert!(!tokens.admit(secret.trim()));
+        assert!(!tokens.admit(secret.trim()).unwrap());
     }
 }

@@ -9,12 +9,13 @@ use serde_json::json;
 
 use super::State;
 use super::monitor::history::Range;
-use super::pages::blocklist::{block_row, rows, wanted};
+use super::pages::blocklist::{block_row, rows, told, wanted};
 use super::pages::clients::client_rows;
 use super::pages::overview::{Figures, figures};
 use super::pages::peers::view;
 use super::pages::torrents::{TorrentRow, query, torrent_row};
-use super::pages::zones::{Found, HOUR_SECONDS, ZoneRow, saved, zone_row};
+use super::pages::zones::{HOUR_SECONDS, ZoneRow, saved, zone_row};
+use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
 use super::view::parameters::Params;
 
@@ -85,7 +86,7 @@ pub(super) async fn savings(state: Data<State>, request: HttpRequest) -> HttpRes
     let params = Params::of(&request);
     let zone = params.text("zone").unwrap_or_default().to_owned();
     match saved(&state, zone.clone()).await {
-        Found::Saved(saved) => {
+        Ok(Some(saved)) => {
             let hours: Vec<_> = saved
                 .iter()
                 .map(|(hour, mib)| {
@@ -94,8 +95,8 @@ pub(super) async fn savings(state: Data<State>, request: HttpRequest) -> HttpRes
                 .collect();
             HttpResponse::Ok().json(json!({ "zone": zone, "hours": hours }))
         }
-        Found::NoZone => error(StatusCode::NOT_FOUND, "there is no such zone"),
-        Found::Busy => error(StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        Ok(None) => error(StatusCode::NOT_FOUND, "there is no such zone"),
+        Err(undone) => Refusal::from(undone).json(&state),
     }
 }
 
@@ -108,10 +109,10 @@ pub(super) async fn torrents(state: Data<State>, request: HttpRequest) -> HttpRe
     let (query, _) = query(&Params::of(&request));
     let found = view(&state, move |tracker, now| {
         tracker.torrents_page(&query, now)
-    })
-    .await;
-    let Some(found) = found else {
-        return error(StatusCode::SERVICE_UNAVAILABLE, "busy");
+    });
+    let found = match found.await {
+        Ok(found) => found,
+        Err(undone) => return Refusal::from(undone).json(&state),
     };
     let torrents: Vec<TorrentRow> = found.torrents.iter().map(torrent_row).collect();
     HttpResponse::Ok().json(json!({ "total": found.total, "torrents": torrents }))
@@ -153,14 +154,8 @@ pub(super) async fn block(state: Data<State>, body: Json<Wanted>) -> HttpRespons
     let own = Data::clone(&state);
     match state.writes.run(move || (own.backend.block)(block)).await {
         Ok(Ok(block)) => HttpResponse::Created().json(block_row(&block)),
-        Ok(Err(fault)) => {
-            log::error!("the blocklist cannot be written: {fault}");
-            error(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the blocklist cannot be written",
-            )
-        }
-        Err(_) => error(StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        Ok(Err(error)) => told(error).json(&state),
+        Err(undone) => Refusal::from(undone).json(&state),
     }
 }
 
@@ -176,10 +171,8 @@ pub(super) async fn unblock(state: Data<State>, number: Path<String>) -> HttpRes
     {
         Ok(Ok(true)) => HttpResponse::NoContent().finish(),
         Ok(Ok(false)) => error(StatusCode::NOT_FOUND, "no such entry"),
-        _ => error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the blocklist cannot be written",
-        ),
+        Ok(Err(error)) => told(error).json(&state),
+        Err(undone) => Refusal::from(undone).json(&state),
     }
 }
 
@@ -187,7 +180,11 @@ pub(super) async fn snapshot(state: Data<State>) -> HttpResponse {
     let own = Data::clone(&state);
     match state.saves.run(move || (own.backend.save)(())).await {
         Ok(Ok(())) => HttpResponse::NoContent().finish(),
-        _ => error(StatusCode::SERVICE_UNAVAILABLE, "the snapshot failed"),
+        Ok(Err(error)) => {
+            log::warn!("a snapshot on demand failed: {error}");
+            Refusal::from(error).json(&state)
+        }
+        Err(undone) => Refusal::from(undone).json(&state),
     }
 }
 

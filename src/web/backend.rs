@@ -37,13 +37,36 @@ pub struct ConfigurationRow {
 /// Adds routes that belong to another component (the tracker's own) to the pages' server.
 pub type Routes = Arc<dyn Fn(&mut actix_web::web::ServiceConfig) + Send + Sync>;
 
-/// A call that may block until the disk has it, and the text of its fault.
-type Call<In, Out> = Box<dyn Fn(In) -> Result<Out, String> + Send + Sync>;
+/// Why another part did not do as asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// The blocklist has all the entries it may have.
+    #[error("the blocklist is full")]
+    BlocklistFull,
+    /// A reason or a blob is longer than may be kept.
+    #[error("too long")]
+    TooLong,
+    /// Too much waits to be done already; nothing was done.
+    #[error("the database is busy")]
+    Busy,
+    /// No answer in time; what was asked may still be done.
+    #[error("the database does not answer")]
+    Silent,
+    /// The process is about to end; nothing was done.
+    #[error("the database is closed")]
+    Closed,
+    /// The disk or the database on it refused.
+    #[error("the database cannot be written")]
+    Disk,
+}
+
+/// A call that may block until the disk has it.
+type Call<In, Out> = Box<dyn Fn(In) -> Result<Out, BackendError> + Send + Sync>;
 
 /// Puts a named blob away.
 type Put = Box<dyn Fn(&str, Vec<u8>) + Send + Sync>;
 /// Finds a named blob.
-type Find = Box<dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync>;
+type Find = Box<dyn Fn(&str) -> Result<Option<Vec<u8>>, BackendError> + Send + Sync>;
 
 /// What the pages may ask of others. Every closure may be called from any thread; those with a `Result` may take as long as
 /// the disk does, and are called on threads that may wait.
@@ -70,6 +93,6 @@ pub struct Backend {
 
 impl std::fmt::Debug for Backend {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Doors").finish_non_exhaustive()
+        out.debug_struct("Backend").finish_non_exhaustive()
     }
 }

@@ -11,6 +11,7 @@ mod client;
 mod jobs;
 mod monitor;
 mod pages;
+mod refusal;
 mod routes;
 mod server;
 mod settings;
@@ -20,8 +21,8 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 pub use auth::password::{PasswordError, hash as hash_password};
-pub use auth::tokens::{MAX_TOKENS, NAME_CHARACTERS, Token, Tokens};
-pub use backend::{Backend, ConfigurationRow, NewBlock, Routes};
+pub use auth::tokens::{MAX_TOKENS, NAME_CHARACTERS, Token, TokenError, Tokens};
+pub use backend::{Backend, BackendError, ConfigurationRow, NewBlock, Routes};
 pub use server::{Running, start};
 pub use settings::{Secret, Settings};
 

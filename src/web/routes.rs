@@ -1,12 +1,13 @@
 //! Every path, and who may ask for it. A row cannot be written without its class of access, and nothing is registered but
 //! rows: what stands before a path is decided by the row that the router found, however the path was spelled.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, PayloadConfig, ServiceConfig, delete, post, resource};
-use actix_web::{HttpResponse, Route, guard as guards};
+use actix_web::web::{self, PayloadConfig, ServiceConfig, resource};
+use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, guard as guards};
 
 use super::auth::guard::{Access, admit};
 use super::monitor::{health, prometheus};
@@ -17,19 +18,25 @@ use super::server::reader::MAX_BODY;
 use super::view::{assets, page};
 use super::{State, api};
 
+/// What answers some methods of a path.
+struct Served {
+    methods: &'static [Method],
+    route: Route,
+}
+
 /// One path with what answers it.
 struct Row {
     path: &'static str,
     access: Access,
-    routes: Vec<Route>,
+    served: Vec<Served>,
 }
 
 /// A row of one or more routes.
-fn row<const N: usize>(path: &'static str, access: Access, routes: [Route; N]) -> Row {
+fn row<const N: usize>(path: &'static str, access: Access, served: [Served; N]) -> Row {
     Row {
         path,
         access,
-        routes: routes.into(),
+        served: served.into(),
     }
 }
 
@@ -49,9 +56,13 @@ pub(super) fn configure(config: &mut ServiceConfig, state: &Arc<State>) {
     };
     for row in rows {
         let access = row.access;
-        let routes = row.routes.into_iter();
+        let methods = row.served.iter().flat_map(|served| served.methods);
+        let methods: Rc<[Method]> = methods.cloned().collect();
+        let routes = row.served.into_iter().map(|served| served.route);
         let resource = routes.fold(resource(row.path), actix_web::Resource::route);
-        config.service(resource.wrap(from_fn(move |request, next| admit(access, request, next))));
+        config.service(resource.wrap(from_fn(move |request, next| {
+            admit(access, Rc::clone(&methods), request, next)
+        })));
     }
     config.default_service(web::to(not_found));
 }
@@ -60,11 +71,11 @@ pub(super) fn configure(config: &mut ServiceConfig, state: &Arc<State>) {
 fn monitoring() -> Vec<Row> {
     use Access::{Admins, Open};
     vec![
-        row("/health", Open, [get().to(health::health)]),
-        row("/ready", Open, [get().to(health::ready)]),
-        row("/metrics", Admins, [get().to(prometheus::metrics)]),
-        row("/robots.txt", Open, [get().to(assets::robots)]),
-        row("/", Open, [get().to(root)]),
+        row("/health", Open, [get(health::health)]),
+        row("/ready", Open, [get(health::ready)]),
+        row("/metrics", Admins, [get(prometheus::metrics)]),
+        row("/robots.txt", Open, [get(assets::robots)]),
+        row("/", Open, [get(root)]),
     ]
 }
 
@@ -72,41 +83,33 @@ fn monitoring() -> Vec<Row> {
 fn pages() -> Vec<Row> {
     use Access::{Login, Open, Page};
     vec![
-        row("/static/{name}", Open, [get().to(assets::asset)]),
-        row(
-            "/login",
-            Login,
-            [get().to(login::form), post().to(login::log_in)],
-        ),
-        row(
-            "/logout",
-            Page,
-            [get().to(login::confirm), post().to(login::log_out)],
-        ),
-        row("/stat", Page, [get().to(overview::overview)]),
-        row("/torrents", Page, [get().to(torrents::list)]),
-        row("/torrents/{hash}", Page, [get().to(torrents::one)]),
-        row("/all_peers", Page, [get().to(peers::list)]),
-        row("/zones", Page, [get().to(zones::zones)]),
-        row("/clients", Page, [get().to(clients::clients)]),
-        row("/callers", Page, [get().to(frequent_announcers::callers)]),
+        row("/static/{name}", Open, [get(assets::asset)]),
+        row("/login", Login, [get(login::form), post(login::log_in)]),
+        row("/logout", Page, [get(login::confirm), post(login::log_out)]),
+        row("/stat", Page, [get(overview::overview)]),
+        row("/torrents", Page, [get(torrents::list)]),
+        row("/torrents/{hash}", Page, [get(torrents::one)]),
+        row("/all_peers", Page, [get(peers::list)]),
+        row("/zones", Page, [get(zones::zones)]),
+        row("/clients", Page, [get(clients::clients)]),
+        row("/callers", Page, [get(frequent_announcers::callers)]),
         row(
             "/blocklist",
             Page,
-            [get().to(blocklist::list), post().to(blocklist::add)],
+            [get(blocklist::list), post(blocklist::add)],
         ),
         row(
             "/blocklist/unblock/{number}",
             Page,
-            [post().to(blocklist::remove)],
+            [post(blocklist::remove)],
         ),
-        row("/about", Page, [get().to(about::about)]),
-        row("/about/save", Page, [post().to(about::save)]),
-        row("/about/tokens", Page, [post().to(about::make_token)]),
+        row("/about", Page, [get(about::about)]),
+        row("/about/save", Page, [post(about::save)]),
+        row("/about/tokens", Page, [post(about::make_token)]),
         row(
             "/about/tokens/{number}/revoke",
             Page,
-            [post().to(about::revoke_token)],
+            [post(about::revoke_token)],
         ),
     ]
 }
@@ -115,37 +118,61 @@ fn pages() -> Vec<Row> {
 fn programs() -> Vec<Row> {
     use Access::Api;
     vec![
-        row("/stats.json", Api, [get().to(api::everything)]),
-        row("/api/v1/stats", Api, [get().to(api::stats)]),
-        row("/api/v1/history", Api, [get().to(api::history)]),
-        row("/api/v1/zones", Api, [get().to(api::zones)]),
-        row("/api/v1/zones/savings", Api, [get().to(api::savings)]),
-        row("/api/v1/clients", Api, [get().to(api::clients)]),
-        row("/api/v1/torrents", Api, [get().to(api::torrents)]),
-        row(
-            "/api/v1/torrents/{hash}",
-            Api,
-            [get().to(torrents::one_json)],
-        ),
+        row("/stats.json", Api, [get(api::everything)]),
+        row("/api/v1/stats", Api, [get(api::stats)]),
+        row("/api/v1/history", Api, [get(api::history)]),
+        row("/api/v1/zones", Api, [get(api::zones)]),
+        row("/api/v1/zones/savings", Api, [get(api::savings)]),
+        row("/api/v1/clients", Api, [get(api::clients)]),
+        row("/api/v1/torrents", Api, [get(api::torrents)]),
+        row("/api/v1/torrents/{hash}", Api, [get(torrents::one_json)]),
         row(
             "/api/v1/blocklist",
             Api,
-            [get().to(api::blocklist), post().to(api::block)],
+            [get(api::blocklist), post(api::block)],
         ),
-        row(
-            "/api/v1/blocklist/{number}",
-            Api,
-            [delete().to(api::unblock)],
-        ),
-        row("/api/v1/snapshot", Api, [post().to(api::snapshot)]),
-        row("/api/v1/metrics", Api, [get().to(prometheus::metrics)]),
-        row("/api/v1/openapi.json", Api, [get().to(api::description)]),
+        row("/api/v1/blocklist/{number}", Api, [delete(api::unblock)]),
+        row("/api/v1/snapshot", Api, [post(api::snapshot)]),
+        row("/api/v1/metrics", Api, [get(prometheus::metrics)]),
+        row("/api/v1/openapi.json", Api, [get(api::description)]),
     ]
 }
 
-/// GET and HEAD.
-fn get() -> Route {
-    web::route().guard(guards::Any(guards::Get()).or(guards::Head()))
+fn get<F, Args>(handler: F) -> Served
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let route = web::route().guard(guards::Any(guards::Get()).or(guards::Head()));
+    Served {
+        methods: &[Method::GET, Method::HEAD],
+        route: route.to(handler),
+    }
+}
+
+fn post<F, Args>(handler: F) -> Served
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    Served {
+        methods: &[Method::POST],
+        route: web::post().to(handler),
+    }
+}
+
+fn delete<F, Args>(handler: F) -> Served
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    Served {
+        methods: &[Method::DELETE],
+        route: web::delete().to(handler),
+    }
 }
 
 async fn root() -> HttpResponse {

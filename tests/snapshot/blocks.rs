@@ -2,7 +2,7 @@
 
 use retracker::clock::Wall;
 use retracker::metrics::Gauge;
-use retracker::snapshot::{MAX_REASON, Refused};
+use retracker::snapshot::{MAX_BLOCKS, MAX_REASON, Refused};
 use retracker::tracker::{Block, Refusal, Target};
 
 use crate::harness::{Node, address, file_in, hash, on_demand};
@@ -110,4 +110,35 @@ fn a_block_that_ends_before_it_begins_blocks_nobody() {
     assert_eq!(address(1), std::net::IpAddr::from([10, 0, 0, 1]));
     assert_eq!(node.announce(1), Err(Refusal::AddressBlocked));
     assert_eq!(node.announce(2), Ok(()));
+}
+
+/// W4
+#[test]
+fn a_full_list_says_that_it_is_full_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file_in(&folder);
+    Node::start(&on_demand(&file)).unwrap().stop();
+    let mut database = rusqlite::Connection::open(&file).unwrap();
+    let filling = database.transaction().unwrap();
+    for number in 0..MAX_BLOCKS {
+        let (high, low) = (number / 256, number % 256);
+        let network = format!("172.{}.{}.{low}/32", high / 256, high % 256);
+        let add = "INSERT INTO blocklist (network, reason, created) VALUES (?1, '', 1)";
+        filling
+            .prepare_cached(add)
+            .unwrap()
+            .execute([network])
+            .unwrap();
+    }
+    filling.commit().unwrap();
+    drop(database);
+    let node = Node::start(&on_demand(&file)).unwrap();
+    let block = |text: &str| node.mailbox.block(network(text), "a", None);
+    assert_eq!(block("10.0.0.1/32"), Err(Refused::ListFull));
+    assert_eq!(node.announce(1), Ok(()));
+    // One that is on the list may still be changed, and one that is taken out makes room.
+    let known = block("172.0.0.7/32").unwrap();
+    assert!(node.mailbox.unblock(known.number).unwrap());
+    block("10.0.0.1/32").unwrap();
+    assert_eq!(node.announce(1), Err(Refusal::AddressBlocked));
 }

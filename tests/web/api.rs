@@ -5,6 +5,7 @@ use std::sync::Arc;
 use retracker::metrics::{Action, Family, Gauge, Transport};
 use retracker::net::client_address::Origin;
 use retracker::net::hosts::Hosts;
+use retracker::web::BackendError;
 
 use crate::harness::{Site, Visitor, start};
 
@@ -124,6 +125,56 @@ fn the_blocklist_is_changed_with_a_token_only() {
     );
     assert!(site.announce("192.0.2.1", [7; 20], true));
     assert_eq!(program.send("POST", "/api/v1/snapshot", "").status, 204);
+}
+
+/// W4, W9
+#[test]
+fn what_is_not_done_is_refused_with_its_reason() {
+    let site = start();
+    let mut program = program(&site);
+    let description = program.get("/api/v1/openapi.json").json();
+    for (error, status, reason) in [
+        (BackendError::BlocklistFull, 409, "full"),
+        (BackendError::TooLong, 400, "500 characters"),
+        (BackendError::Busy, 503, "busy"),
+        (BackendError::Silent, 503, "may still be done"),
+        (BackendError::Closed, 503, "stopping"),
+        (BackendError::Disk, 503, "could not be written"),
+    ] {
+        site.refuse(error);
+        let body = r#"{"ip":"192.0.2.1"}"#;
+        let block = program.send("POST", "/api/v1/blocklist", body);
+        let described = &description["paths"]["/api/v1/blocklist"]["post"]["responses"];
+        assert!(described[status.to_string()].is_object(), "{status}");
+        let unblock = program.send("DELETE", "/api/v1/blocklist/1", "");
+        let save = program.send("POST", "/api/v1/snapshot", "");
+        for reply in [block, unblock, save] {
+            let told = reply.json();
+            assert_eq!(reply.status, status, "{told}");
+            let text = told["error"].as_str().unwrap();
+            assert!(text.contains(reason), "{text}");
+        }
+    }
+    assert!(site.announce("192.0.2.1", [7; 20], true));
+}
+
+/// W9: a right token is not called wrong because its file cannot be read.
+#[test]
+fn tokens_that_cannot_be_read_are_no_wrong_tokens() {
+    let site = start();
+    let mut program = program(&site);
+    assert_eq!(program.get("/api/v1/stats").status, 200);
+    let file = site.folder.path().join("retracker.tokens");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert_eq!(program.get("/api/v1/stats").status, 503);
+    assert_eq!(site.visitor().get("/api/v1/stats").status, 401);
+    let mut operator = site.operator();
+    assert!(operator.get("/about").body.contains("could not be read"));
+    let made = operator.submit("/about", "/about/tokens", &[("name", "x")]);
+    assert_eq!(made.status, 503);
+    let revoked = operator.submit("/about", "/about/tokens/1/revoke", &[]);
+    assert_eq!(revoked.status, 503);
 }
 
 /// O4

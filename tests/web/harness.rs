@@ -19,9 +19,13 @@ use retracker::tracker::report::census::Census;
 use retracker::tracker::{
     Announce, AnnounceContext, Block, Event, InfoHash, ListOptions, PeerId, PeerList, Tracker,
 };
-use retracker::web::{Backend, ConfigurationRow, NewBlock, Running, Secret, Settings};
+use retracker::web::{
+    Backend, BackendError, ConfigurationRow, NewBlock, Running, Secret, Settings,
+};
 
 pub(crate) const PASSWORD: &str = "gutes-wort";
+
+type Refuses = Arc<Mutex<Option<BackendError>>>;
 
 /// A running site and what its backend keeps.
 pub(crate) struct Site {
@@ -31,6 +35,8 @@ pub(crate) struct Site {
     pub(crate) census: Arc<ArcSwap<Census>>,
     pub(crate) origin: Arc<ArcSwap<Origin>>,
     pub(crate) blobs: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    /// With what the backend refuses everything, if it does.
+    pub(crate) refuses: Refuses,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) running: Option<Running>,
     /// The HTTP tracker before it, if it is not the plain listener that hands over.
@@ -100,7 +106,8 @@ fn start_behind(
     let census = Arc::new(ArcSwap::from_pointee(Census::default()));
     let origin = Arc::new(ArcSwap::from_pointee(origin));
     let blobs = Arc::new(Mutex::new(HashMap::new()));
-    let backend = backend(&tracker, clock, &census, &origin, &blobs);
+    let refuses = Refuses::default();
+    let backend = backend(&tracker, clock, &census, &origin, &blobs, &refuses);
     let (pages, connections) = handover::channel(settings.handover_limits());
     let (ends, _) = std::sync::mpsc::channel();
     let core = Arc::clone(&tracker);
@@ -112,6 +119,7 @@ fn start_behind(
         census,
         origin,
         blobs,
+        refuses,
         folder,
         running: Some(running.unwrap()),
         _front: None,
@@ -126,11 +134,18 @@ fn backend(
     census: &Arc<ArcSwap<Census>>,
     origin: &Arc<ArcSwap<Origin>>,
     blobs: &Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    refuses: &Refuses,
 ) -> Backend {
+    let may = || {
+        let refuses = Arc::clone(refuses);
+        move || refuses.lock().unwrap().map_or(Ok(()), Err)
+    };
+    let (may_block, may_unblock, may_save) = (may(), may(), may());
     let (blocking, unblocking) = (Arc::clone(tracker), Arc::clone(tracker));
     let (put, get) = (Arc::clone(blobs), Arc::clone(blobs));
     Backend {
         block: Box::new(move |new: NewBlock| {
+            may_block()?;
             let mut blocks = blocking.access().blocks();
             let block = Block {
                 number: blocks.iter().map(|block| block.number).max().unwrap_or(0) + 1,
@@ -144,6 +159,7 @@ fn backend(
             Ok(block)
         }),
         unblock: Box::new(move |number| {
+            may_unblock()?;
             let mut blocks = unblocking.access().blocks();
             let before = blocks.len();
             blocks.retain(|block| block.number != number);
@@ -151,11 +167,11 @@ fn backend(
             unblocking.block(blocks, clock.wall());
             Ok(is_gone)
         }),
-        save: Box::new(|()| Ok(())),
+        save: Box::new(move |()| may_save()),
         put: Box::new(move |name, bytes| {
             put.lock().unwrap().insert(name.to_owned(), bytes);
         }),
-        get: Box::new(move |name| get.lock().unwrap().get(name).cloned()),
+        get: Box::new(move |name| Ok(get.lock().unwrap().get(name).cloned())),
         census: Arc::clone(census),
         origin: Arc::clone(origin),
         configuration: Box::new(|| {
@@ -253,6 +269,11 @@ impl Site {
     pub(crate) fn count(&self) {
         let census = self.tracker.census(self.clock.now(), self.clock.wall());
         self.census.store(Arc::new(census));
+    }
+
+    /// The backend refuses everything from here on.
+    pub(crate) fn refuse(&self, error: BackendError) {
+        *self.refuses.lock().unwrap() = Some(error);
     }
 
     pub(crate) fn token(&self) -> String {

@@ -6,6 +6,7 @@ use retracker::clock::Wall;
 use retracker::metrics::Gauge;
 use retracker::tracker::report::census::{FrequentAnnouncer, HandedOut, Roles, ZoneCount};
 use retracker::tracker::{InfoHash, ZoneRule, ZoneStatisticsRow, Zones};
+use retracker::web::BackendError;
 
 use crate::harness::{Site, start};
 
@@ -213,6 +214,106 @@ fn an_entry_may_end_and_a_bad_one_is_explained() {
     assert_eq!(reply.status, 400);
     assert!(reply.body.contains("no address and no network") && reply.body.contains("kept"));
     assert!(!reply.body.contains("<script>x"));
+}
+
+/// W4, W8
+#[test]
+fn what_the_blocklist_refuses_is_explained_in_the_reader_s_language() {
+    let site = start();
+    let mut operator = site.operator();
+    let fields = [("ip", "192.0.2.1"), ("reason", "kept")];
+    for (error, status, english, russian) in [
+        (BackendError::BlocklistFull, 409, "is full", "заполнен"),
+        (BackendError::Busy, 503, "is busy", "занят"),
+        (BackendError::Silent, 503, "may still be done", "ещё может"),
+        (BackendError::Closed, 503, "is stopping", "останавливается"),
+        (BackendError::Disk, 503, "could not be written", "записать"),
+    ] {
+        for (language, text) in [("en", english), ("ru", russian)] {
+            operator.cookies.insert("lang".into(), language.into());
+            *site.refuses.lock().unwrap() = None;
+            assert_eq!(
+                operator.submit("/blocklist", "/blocklist", &fields).status,
+                302
+            );
+            let number = site.tracker.access().blocks()[0].number;
+            let unblock = format!("/blocklist/unblock/{number}");
+            site.refuse(error);
+            let block = operator.submit("/blocklist", "/blocklist", &fields);
+            assert!(block.body.contains("value=\"kept\""));
+            let kept = operator.submit("/blocklist", &unblock, &[]);
+            let save = operator.submit("/about", "/about/save", &[]);
+            for (reply, page) in [(block, "blocklist"), (kept, "blocklist"), (save, "about")] {
+                assert_eq!(reply.status, status, "{error} {page}");
+                let notice = reply.body.split("role=\"alert\">").nth(1).unwrap();
+                let notice = notice.split('<').next().unwrap();
+                assert!(notice.contains(text), "{page}: {notice}");
+                // A switch of the language leads to a page that can be asked for.
+                assert!(reply.body.contains(&format!("\"/{page}?lang=ru\"")));
+            }
+            *site.refuses.lock().unwrap() = None;
+            assert_eq!(operator.submit("/blocklist", &unblock, &[]).status, 302);
+        }
+    }
+}
+
+/// W9
+#[test]
+fn too_many_tokens_are_refused_and_a_bad_name_is_explained() {
+    let site = start();
+    let mut operator = site.operator();
+    let bad = operator.submit("/about", "/about/tokens", &[("name", "")]);
+    assert_eq!(bad.status, 400);
+    assert!(bad.body.contains("Name what it is for"));
+    let tokens = retracker::web::Tokens::new(site.folder.path());
+    for _ in 0..retracker::web::MAX_TOKENS {
+        tokens.create("x", Wall(1)).unwrap();
+    }
+    let more = operator.submit("/about", "/about/tokens", &[("name", "y")]);
+    assert_eq!(more.status, 409);
+    assert!(more.body.contains("There are 100 tokens already"));
+}
+
+/// W1, W3: what a path takes is told to those only who may ask for it.
+#[test]
+fn a_wrong_method_is_405_with_what_the_path_takes() {
+    let site = start();
+    let mut operator = site.operator();
+    let mut program = site.visitor();
+    let token = format!("Bearer {}", site.token());
+    program.headers.push(("Authorization".into(), token));
+    for (method, path, allowed) in [
+        ("POST", "/stat", "GET, HEAD"),
+        ("PUT", "/blocklist", "GET, HEAD, POST"),
+        ("GET", "/blocklist/unblock/1", "POST"),
+        ("DELETE", "/login", "GET, HEAD, POST"),
+        ("OPTIONS", "/health", "GET, HEAD"),
+        ("POST", "/metrics", "GET, HEAD"),
+        ("POST", "/static/style.css", "GET, HEAD"),
+    ] {
+        let reply = operator.send(method, path, "");
+        let told = (reply.status, reply.header("allow"));
+        assert_eq!(told, (405, allowed), "{method} {path}");
+        assert!(!reply.body.is_empty(), "{method} {path}");
+    }
+    for (method, path, allowed) in [
+        ("POST", "/stats.json", "GET, HEAD"),
+        ("PATCH", "/api/v1/blocklist", "GET, HEAD, POST"),
+        ("GET", "/api/v1/blocklist/1", "DELETE"),
+        ("GET", "/api/v1/snapshot", "POST"),
+    ] {
+        let reply = program.send(method, path, "");
+        let told = (reply.status, reply.header("allow"));
+        assert_eq!(told, (405, allowed), "{method} {path}");
+        assert!(reply.json()["error"].is_string());
+        let stranger = site.visitor().send(method, path, "");
+        assert_eq!((stranger.status, stranger.header("allow")), (401, ""));
+    }
+    for path in ["/stat", "/blocklist", "/about"] {
+        let stranger = site.visitor().send("PUT", path, "");
+        let told = (stranger.status, stranger.header("location"));
+        assert_eq!((told, stranger.header("allow")), ((302, "/login"), ""));
+    }
 }
 
 /// W7

@@ -212,7 +212,7 @@ fn a_connection_is_answered_once_whatever_follows_the_request() {
         ),
         (
             "POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
-            false,
+            true,
         ),
         (
             "GET /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

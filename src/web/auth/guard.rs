@@ -1,11 +1,13 @@
 //! What stands before the pages: who may ask for a path, by the class of the row that the router found, and the headers that
 //! keep a browser from being used against its owner.
 
+use std::rc::Rc;
+
 use actix_session::SessionExt;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName,
     HeaderValue, ORIGIN, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
@@ -14,7 +16,9 @@ use actix_web::web::Data;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
 
 use super::form;
+use super::tokens::TokenError;
 use crate::net::hosts::Browser;
+use crate::web::refusal::Refusal;
 use crate::web::view::page::{CSRF, plain, redirect};
 use crate::web::{State, client};
 
@@ -41,13 +45,18 @@ pub(crate) enum Access {
 }
 
 /// Stands before every path: lets through whom its class admits; everybody else is sent to the login (pages) or refused.
-/// A form's token is looked at here, so that no handler can forget it.
+/// A form's token is looked at here, so that no handler can forget it. Which `methods` a path takes is told to the admitted only.
 pub(crate) async fn admit(
     access: Access,
+    methods: Rc<[Method]>,
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if let Some(refusal) = refusal(access, request.request()) {
+        return Ok(request.into_response(refusal));
+    }
+    if !methods.contains(request.method()) {
+        let refusal = wrong_method(access, &methods, request.request());
         return Ok(request.into_response(refusal));
     }
     let takes_forms = matches!(access, Access::Login | Access::Page);
@@ -66,13 +75,40 @@ fn is_reading(request: &HttpRequest) -> bool {
     [Method::GET, Method::HEAD].contains(request.method())
 }
 
+/// 405 with what the path does take (RFC 9110, 15.5.6).
+fn wrong_method(access: Access, methods: &[Method], request: &HttpRequest) -> HttpResponse {
+    let Some(state) = request.app_data::<Data<State>>() else {
+        return no_state();
+    };
+    let mut reply = match access {
+        Access::Api => Refusal::METHOD.json(state),
+        _ => Refusal::METHOD.plain(state, request),
+    };
+    let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
+        reply.headers_mut().insert(ALLOW, allowed);
+    }
+    reply
+}
+
+fn no_state() -> HttpResponse {
+    plain(StatusCode::INTERNAL_SERVER_ERROR, "no state")
+}
+
 fn refusal(access: Access, request: &HttpRequest) -> Option<HttpResponse> {
     let Some(state) = request.app_data::<Data<State>>() else {
-        return Some(plain(StatusCode::INTERNAL_SERVER_ERROR, "no state"));
+        return Some(no_state());
     };
     // No page of another site can send one.
-    if access == Access::Api && bearer(request).is_some_and(|token| state.tokens.admit(token)) {
-        return None;
+    let token = bearer(request).filter(|_| access == Access::Api);
+    match token.map(|token| state.tokens.admit(token)) {
+        Some(Ok(true)) => return None,
+        Some(Ok(false)) | None => {}
+        // Whether the token is right nobody knows.
+        Some(Err(error)) => {
+            log::debug!("the tokens cannot be read: {error}");
+            return Some(Refusal::from(&TokenError::File(error)).json(state));
+        }
     }
     let may_be_linked = matches!(access, Access::Open | Access::Login | Access::Page);
     if is_foreign(request.headers()) && !(may_be_linked && is_navigation(request)) {

@@ -23,6 +23,20 @@ const MAX_BYTES: u64 = 512 << 10;
 /// Characters of a name at most.
 pub const NAME_CHARACTERS: usize = 60;
 
+/// Why a token is not made.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The name is empty, long or has control characters.
+    #[error("a name has 1 to {NAME_CHARACTERS} characters on one line")]
+    Name,
+    /// There are [`MAX_TOKENS`].
+    #[error("there are {MAX_TOKENS} tokens already; revoke one first")]
+    TooMany,
+    /// The file cannot be read or written, or the system gives no random numbers.
+    #[error(transparent)]
+    File(#[from] io::Error),
+}
+
 /// One token, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
@@ -79,16 +93,16 @@ impl Tokens {
     /// Makes a token; returns what its owner has to send, which is not kept.
     ///
     /// # Errors
-    /// When the name is empty, long or has control characters, when there are too many, or when the file cannot be written.
-    pub fn create(&self, name: &str, now: Wall) -> io::Result<String> {
+    /// [`TokenError`].
+    pub fn create(&self, name: &str, now: Wall) -> Result<String, TokenError> {
         let name = name.trim();
         let is_good = (1..=NAME_CHARACTERS).contains(&name.chars().count());
         if !is_good || name.chars().any(char::is_control) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "name"));
+            return Err(TokenError::Name);
         }
         let mut tokens = self.list()?;
         if tokens.len() >= MAX_TOKENS {
-            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "tokens"));
+            return Err(TokenError::TooMany);
         }
         let secret = format!("rt_{}", random_hex::<32>()?);
         tokens.push(Token {
@@ -117,15 +131,17 @@ impl Tokens {
     }
 
     /// Whether this is the secret of a token.
-    pub fn admit(&self, secret: &str) -> bool {
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn admit(&self, secret: &str) -> io::Result<bool> {
         let given = hash(secret);
-        let tokens = self.list().unwrap_or_default();
+        let tokens = self.list()?;
         let matches = tokens
             .iter()
             .map(|token| token.hash.as_bytes().ct_eq(given.as_bytes()));
-        matches
-            .fold(subtle::Choice::from(0), |any, one| any | one)
-            .into()
+        let is_one = matches.fold(subtle::Choice::from(0), |any, one| any | one);
+        Ok(is_one.into())
     }
 
     fn write(&self, tokens: &[Token]) -> io::Result<()> {
@@ -177,11 +193,15 @@ mod tests {
         let (tokens, other) = (Tokens::new(folder.path()), Tokens::new(folder.path()));
         let one = tokens.create("grafana", Wall(5)).unwrap();
         let two = other.create("script", Wall(6)).unwrap();
-        assert!(tokens.admit(&one) && tokens.admit(&two) && !tokens.admit("rt_"));
+        assert!(
+            tokens.admit(&one).unwrap()
+                && tokens.admit(&two).unwrap()
+                && !tokens.admit("rt_").unwrap()
+        );
         let names: Vec<String> = tokens.list().unwrap().into_iter().map(|t| t.name).collect();
         assert_eq!(names, ["grafana", "script"]);
         assert!(other.revoke(1).unwrap() && !other.revoke(1).unwrap());
-        assert!(!tokens.admit(&one) && tokens.admit(&two));
+        assert!(!tokens.admit(&one).unwrap() && tokens.admit(&two).unwrap());
     }
 
     #[test]
@@ -193,7 +213,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains(&secret[3..]));
         std::fs::write(&path, format!("\nnonsense\n7\tx\ty\tz\n{text}")).unwrap();
-        assert!(tokens.admit(&secret));
+        assert!(tokens.admit(&secret).unwrap());
         assert_eq!(tokens.list().unwrap().len(), 1);
     }
 
@@ -202,7 +222,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let tokens = Tokens::new(folder.path());
         for name in ["", "  ", "a\tb", "a\nb", &"x".repeat(61)] {
-            assert!(tokens.create(name, Wall(5)).is_err(), "{name:?}");
+            let made = tokens.create(name, Wall(5));
+            assert!(matches!(made, Err(TokenError::Name)), "{name:?}");
         }
+    }
+
+    #[test]
+    fn tokens_have_a_bound_and_a_file_that_cannot_be_read_is_no_wrong_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::new(folder.path());
+        let secret = tokens.create("x", Wall(5)).unwrap();
+        for _ in 1..MAX_TOKENS {
+            tokens.create("x", Wall(5)).unwrap();
+        }
+        let made = tokens.create("x", Wall(5));
+        assert!(matches!(made, Err(TokenError::TooMany)));
+        let path = folder.path().join(FILE);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(tokens.admit(&secret).is_err());
+        let made = tokens.create("x", Wall(5));
+        assert!(matches!(made, Err(TokenError::File(_))));
     }
 }

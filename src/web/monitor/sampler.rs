@@ -33,7 +33,10 @@ pub(crate) struct Rates {
 
 /// The ring buffers as the database has them; empty ones when it has none.
 pub(crate) fn restore(backend: &Backend) -> History {
-    let kept = (backend.get)(BLOB);
+    let kept = (backend.get)(BLOB).unwrap_or_else(|error| {
+        log::warn!("the charts of the last run cannot be read: {error}");
+        None
+    });
     kept.and_then(|bytes| History::decode(&bytes))
         .unwrap_or_default()
 }

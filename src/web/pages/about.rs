@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::metrics::Gauge;
 use crate::web::auth::form::Form;
 use crate::web::monitor::health;
+use crate::web::refusal::Refusal;
 use crate::web::view::page::{Page, plain, redirect};
-use crate::web::{ConfigurationRow, State};
+use crate::web::{ConfigurationRow, State, TokenError};
 
 #[derive(Serialize)]
 struct TokenRow {
@@ -99,11 +100,12 @@ fn render(
     state: &State,
     mut page: Page<'_>,
     status: StatusCode,
-    notice: Option<&str>,
+    mut notice: Option<&str>,
     secret: Option<&str>,
 ) -> HttpResponse {
     let tokens = state.tokens.list().unwrap_or_else(|error| {
         log::error!("the tokens cannot be read: {error}");
+        notice.get_or_insert("tokens_unreadable");
         Vec::new()
     });
     let tokens: Vec<TokenRow> = tokens
@@ -123,20 +125,24 @@ fn render(
     page.render_as(status, "about.html")
 }
 
+/// The page with what went wrong.
+fn refused(state: &State, request: &HttpRequest, refusal: Refusal) -> HttpResponse {
+    let page = Page::new(state, request, "about");
+    render(state, page, refusal.status, Some(refusal.text), None)
+}
+
 /// Makes a snapshot at once.
-pub(crate) async fn save(state: Data<State>, _form: Form) -> HttpResponse {
-    let backend = Data::clone(&state);
-    match state.saves.run(move || (backend.backend.save)(())).await {
-        Ok(Ok(())) => redirect("/about?done=save"),
+pub(crate) async fn save(state: Data<State>, request: HttpRequest, _form: Form) -> HttpResponse {
+    let own = Data::clone(&state);
+    let refusal = match state.saves.run(move || (own.backend.save)(())).await {
+        Ok(Ok(())) => return redirect("/about?done=save"),
         Ok(Err(error)) => {
-            log::error!("a snapshot on demand failed: {error}");
-            plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the snapshot failed; see the log",
-            )
+            log::warn!("a snapshot on demand failed: {error}");
+            error.into()
         }
-        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again"),
-    }
+        Err(undone) => undone.into(),
+    };
+    refused(&state, &request, refusal)
 }
 
 /// Makes a token and shows it this once.
@@ -147,36 +153,22 @@ pub(crate) async fn make_token(
 ) -> HttpResponse {
     let (own, name) = (Data::clone(&state), form.text("name").to_owned());
     let work = move || own.tokens.create(&name, own.clock.wall());
-    let made = state.writes.run(work).await;
-    let page = Page::new(&state, &request, "about");
-    match made {
-        Ok(Ok(secret)) => render(
-            &state,
-            page,
-            StatusCode::OK,
-            Some("token_made"),
-            Some(&secret),
-        ),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidInput => render(
-            &state,
-            page,
-            StatusCode::BAD_REQUEST,
-            Some("token_bad_name"),
-            None,
-        ),
-        _ => render(
-            &state,
-            page,
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some("token_failed"),
-            None,
-        ),
-    }
+    let refusal = match state.writes.run(work).await {
+        Ok(Ok(secret)) => {
+            let page = Page::new(&state, &request, "about");
+            let (notice, secret) = (Some("token_made"), Some(secret.as_str()));
+            return render(&state, page, StatusCode::OK, notice, secret);
+        }
+        Ok(Err(error)) => told(&error),
+        Err(undone) => undone.into(),
+    };
+    refused(&state, &request, refusal)
 }
 
 /// Ends a token.
 pub(crate) async fn revoke_token(
     state: Data<State>,
+    request: HttpRequest,
     number: Path<String>,
     _form: Form,
 ) -> HttpResponse {
@@ -184,11 +176,16 @@ pub(crate) async fn revoke_token(
         return plain(StatusCode::NOT_FOUND, "not found");
     };
     let own = Data::clone(&state);
-    match state.writes.run(move || own.tokens.revoke(number)).await {
-        Ok(Ok(_)) => redirect("/about?done=revoke"),
-        _ => plain(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the tokens cannot be written",
-        ),
-    }
+    let refusal = match state.writes.run(move || own.tokens.revoke(number)).await {
+        Ok(Ok(_)) => return redirect("/about?done=revoke"),
+        Ok(Err(error)) => told(&TokenError::File(error)),
+        Err(undone) => undone.into(),
+    };
+    refused(&state, &request, refusal)
+}
+
+/// Why the tokens were not changed, for whoever asked and for the log.
+fn told(error: &TokenError) -> Refusal {
+    log::warn!("the tokens are not changed: {error}");
+    error.into()
 }

@@ -10,8 +10,9 @@ use super::peers::network;
 use crate::clock::Wall;
 use crate::tracker::{Block, InfoHash, Target};
 use crate::web::auth::form::Form;
+use crate::web::refusal::Refusal;
 use crate::web::view::page::{Page, plain, redirect};
-use crate::web::{NewBlock, State};
+use crate::web::{BackendError, NewBlock, State};
 
 /// Characters of a reason at most.
 const REASON_CHARACTERS: usize = 500;
@@ -71,6 +72,15 @@ impl Mistake {
             Mistake::Hash => "block_bad_hash",
             Mistake::Reason => "block_bad_reason",
             Mistake::Expiry => "block_bad_expiry",
+        }
+    }
+}
+
+impl From<Mistake> for Refusal {
+    fn from(mistake: Mistake) -> Refusal {
+        Refusal {
+            status: StatusCode::BAD_REQUEST,
+            text: mistake.name(),
         }
     }
 }
@@ -144,58 +154,63 @@ fn render(
     page.render_as(status, "blocklist.html")
 }
 
+/// The list with what went wrong.
+fn refused(
+    state: &State,
+    request: &HttpRequest,
+    refusal: Refusal,
+    fields: &[String; 4],
+) -> HttpResponse {
+    let mut page = Page::new(state, request, "blocklist");
+    page.insert("notice", &Some(refusal.text));
+    render(state, page, refusal.status, fields)
+}
+
 /// Adds what the form asks for: 302 back to the list when the disk has it, or the form again with what is wrong.
 pub(crate) async fn add(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
     let fields = ["ip", "info_hash", "reason", "hours"].map(|name| form.text(name).to_owned());
     let [ip, hash, reason, hours] = &fields;
-    let blocks = wanted([ip, hash, reason, hours], state.clock.wall());
-    let notice = match blocks {
-        Err(mistake) => mistake.name(),
-        Ok(blocks) => {
-            let backend = Data::clone(&state);
-            let work = state.writes.run(move || {
-                blocks
-                    .into_iter()
-                    .try_for_each(|block| (backend.backend.block)(block).map(drop))
-            });
-            match work.await {
-                Ok(Ok(())) => return redirect("/blocklist?done=block"),
-                Ok(Err(error)) => {
-                    log::error!("the blocklist cannot be written: {error}");
-                    "block_failed"
-                }
-                Err(_) => "block_failed",
-            }
-        }
+    let blocks = match wanted([ip, hash, reason, hours], state.clock.wall()) {
+        Ok(blocks) => blocks,
+        Err(mistake) => return refused(&state, &request, mistake.into(), &fields),
     };
-    let status = if notice == "block_failed" {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::BAD_REQUEST
+    let own = Data::clone(&state);
+    let work = move || {
+        let mut blocks = blocks.into_iter();
+        blocks.try_for_each(|block| (own.backend.block)(block).map(drop))
     };
-    let mut page = Page::new(&state, &request, "blocklist");
-    page.insert("notice", &Some(notice));
-    render(&state, page, status, &fields)
+    let refusal = match state.writes.run(work).await {
+        Ok(Ok(())) => return redirect("/blocklist?done=block"),
+        Ok(Err(error)) => told(error),
+        Err(undone) => undone.into(),
+    };
+    refused(&state, &request, refusal, &fields)
 }
 
 /// Takes an entry out: 302 back to the list, also when it was gone already, as in the original.
-pub(crate) async fn remove(state: Data<State>, number: Path<String>, _form: Form) -> HttpResponse {
+pub(crate) async fn remove(
+    state: Data<State>,
+    request: HttpRequest,
+    number: Path<String>,
+    _form: Form,
+) -> HttpResponse {
     let Ok(number) = number.parse::<i64>() else {
         return plain(StatusCode::NOT_FOUND, "not found");
     };
-    let backend = Data::clone(&state);
-    let work = move || (backend.backend.unblock)(number);
-    match state.writes.run(work).await {
-        Ok(Ok(_)) => redirect("/blocklist?done=unblock"),
-        Ok(Err(error)) => {
-            log::error!("the blocklist cannot be written: {error}");
-            plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the blocklist cannot be written",
-            )
-        }
-        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again"),
-    }
+    let own = Data::clone(&state);
+    let work = move || (own.backend.unblock)(number);
+    let refusal = match state.writes.run(work).await {
+        Ok(Ok(_)) => return redirect("/blocklist?done=unblock"),
+        Ok(Err(error)) => told(error),
+        Err(undone) => undone.into(),
+    };
+    refused(&state, &request, refusal, &Default::default())
+}
+
+/// Why the list was not changed, for whoever asked and for the log.
+pub(crate) fn told(error: BackendError) -> Refusal {
+    log::warn!("the blocklist is not changed: {error}");
+    error.into()
 }
 
 #[cfg(test)]

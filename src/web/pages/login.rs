@@ -11,6 +11,7 @@ use crate::web::auth::form::{Form, LOGIN_COOKIE, login_token};
 use crate::web::auth::guard::is_logged_in;
 use crate::web::auth::secrets::random_hex;
 use crate::web::client::Client;
+use crate::web::refusal::Refusal;
 use crate::web::view::page::{CSRF, Page, plain, redirect};
 
 /// Password hashes computed at a time: each takes 19 MiB and some 50 ms.
@@ -49,10 +50,15 @@ pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
         form.raw("password").to_owned(),
     );
     let work = move || credentials.admit(&username, &password);
-    let Ok(admitted) = state.hashes.run(work).await else {
-        // Not the visitor's fault: this try does not count.
-        state.throttle.forgive_one(client);
-        return plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again");
+    let admitted = match state.hashes.run(work).await {
+        Ok(admitted) => admitted,
+        Err(undone) => {
+            // Not the visitor's fault: this try does not count.
+            state.throttle.forgive_one(client);
+            let refusal = Refusal::from(undone);
+            let page = Page::new(&state, &request, "login");
+            return render(&state, page, refusal.status, Some(refusal.text));
+        }
     };
     // A password out of a sample opens from this machine only, and there not for a page of a foreign site; elsewhere nobody
     // learns that it was right.

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
@@ -13,8 +12,10 @@ use crate::clock::{Seconds, Wall};
 use crate::tracker::report::census::{PeerOrder, PeerView, PeersQuery};
 use crate::tracker::{InfoHash, Tracker};
 use crate::web::State;
+use crate::web::jobs::JobError;
+use crate::web::refusal::Refusal;
 use crate::web::view::client_name::{prefixes, recognise};
-use crate::web::view::page::{Page, plain};
+use crate::web::view::page::Page;
 use crate::web::view::parameters::{Column, Pager, Params};
 
 /// Rows of a page, as in the original.
@@ -52,13 +53,13 @@ pub(super) fn peer_row(peer: &PeerView, now: Seconds, wall: Wall) -> PeerRow {
 
 /// Runs a view of the swarms on a thread that may be busy, one at a time, so that people who reload pages cannot take both
 /// cores from the announces. Nothing when the wait is too long.
-pub(crate) async fn view<T, F>(state: &Data<State>, work: F) -> Option<T>
+pub(crate) async fn view<T, F>(state: &Data<State>, work: F) -> Result<T, JobError>
 where
     T: Send + 'static,
     F: FnOnce(&Arc<Tracker>, Seconds) -> T + Send + 'static,
 {
     let (tracker, now) = (Arc::clone(&state.tracker), state.clock.now());
-    state.views.run(move || work(&tracker, now)).await.ok()
+    state.views.run(move || work(&tracker, now)).await
 }
 
 /// Columns of the list: the original's parameter values, key of the text, order.
@@ -127,9 +128,10 @@ pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpRespon
     let mut page = Page::new(&state, &request, "all_peers");
     let (query, key) = query(&page.params);
     let is_descending = query.is_descending;
-    let Some(found) = view(&state, move |tracker, now| tracker.peers_page(&query, now)).await
-    else {
-        return plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again");
+    let found = view(&state, move |tracker, now| tracker.peers_page(&query, now)).await;
+    let found = match found {
+        Ok(found) => found,
+        Err(undone) => return Refusal::from(undone).plain(&state, &request),
     };
     let params = page.params.clone();
     let sorted = COLUMNS.map(|(name, label, order)| {

@@ -12,6 +12,7 @@ use crate::tracker::report::census::{
     PeerOrder, PeersQuery, Roles, TorrentOrder, TorrentView, TorrentsQuery,
 };
 use crate::web::State;
+use crate::web::refusal::Refusal;
 use crate::web::view::page::{Page, plain};
 use crate::web::view::parameters::{Column, Pager, Params};
 
@@ -71,12 +72,12 @@ pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpRespon
     let mut page = Page::new(&state, &request, "torrents");
     let (query, key) = query(&page.params);
     let is_descending = query.is_descending;
-    let Some(found) = view(&state, move |tracker, now| {
+    let found = view(&state, move |tracker, now| {
         tracker.torrents_page(&query, now)
-    })
-    .await
-    else {
-        return plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again");
+    });
+    let found = match found.await {
+        Ok(found) => found,
+        Err(undone) => return Refusal::from(undone).plain(&state, &request),
     };
     let params = page.params.clone();
     let columns = COLUMNS.map(|(name, label, order)| {
@@ -128,8 +129,9 @@ pub(crate) async fn one(
             tracker.peers_page(&query, now),
         )
     });
-    let Some((swarm, peers)) = found.await else {
-        return plain(StatusCode::SERVICE_UNAVAILABLE, "busy, try again");
+    let (swarm, peers) = match found.await {
+        Ok(found) => found,
+        Err(undone) => return Refusal::from(undone).plain(&state, &request),
     };
     let mut page = Page::new(&state, &request, "torrents");
     let is_blocked = state.tracker.access().admit_torrent(&hash).is_err();
@@ -172,7 +174,7 @@ pub(crate) async fn one_json(state: Data<State>, hash: Path<String>) -> HttpResp
     };
     let found = view(&state, move |tracker, now| tracker.swarm_view(&hash, now)).await;
     match found {
-        Some(Some(swarm)) => HttpResponse::Ok().json(serde_json::json!({
+        Ok(Some(swarm)) => HttpResponse::Ok().json(serde_json::json!({
             "torrent": torrent_row(&swarm.torrent),
             "paused": swarm.paused,
             "clients": client_rows(&swarm.clients, true),
@@ -180,9 +182,9 @@ pub(crate) async fn one_json(state: Data<State>, hash: Path<String>) -> HttpResp
                 "zone": path, "seeders": roles.seeders, "leechers": roles.leechers,
             })).collect::<Vec<_>>(),
         })),
-        Some(None) => {
+        Ok(None) => {
             HttpResponse::NotFound().json(serde_json::json!({ "error": "no such torrent" }))
         }
-        None => HttpResponse::ServiceUnavailable().json(serde_json::json!({ "error": "busy" })),
+        Err(undone) => Refusal::from(undone).json(&state),
     }
 }

@@ -9,6 +9,7 @@ use super::peers::view;
 use crate::tracker::HOURS_KEPT;
 use crate::tracker::report::census::{HandedOut, ZoneCount};
 use crate::web::State;
+use crate::web::jobs::JobError;
 use crate::web::view::page::Page;
 use crate::web::view::parameters::Params;
 
@@ -135,20 +136,12 @@ fn savings(zone: String, saved: &[(u64, u64)], now: u64) -> Savings {
     }
 }
 
-/// What was found out about the savings of a zone.
-pub(crate) enum Found {
-    /// Hours since 1970 and MiB.
-    Saved(Vec<(u64, u64)>),
-    NoZone,
-    Busy,
-}
-
-pub(crate) async fn saved(state: &Data<State>, path: String) -> Found {
-    match view(state, move |tracker, _| tracker.savings(&path)).await {
-        Some(Some(saved)) => Found::Saved(saved),
-        Some(None) => Found::NoZone,
-        None => Found::Busy,
-    }
+/// What was saved in a zone: hours since 1970 and MiB; nothing when there is no such zone.
+pub(crate) async fn saved(
+    state: &Data<State>,
+    path: String,
+) -> Result<Option<Vec<(u64, u64)>>, JobError> {
+    view(state, move |tracker, _| tracker.savings(&path)).await
 }
 
 /// A row of the page, with the link to its savings.
@@ -176,12 +169,13 @@ pub(crate) async fn zones(state: Data<State>, request: HttpRequest) -> HttpRespo
         let wanted = params.text("zone").unwrap_or_default().to_owned();
         // A zone that is none, or is no more, shows the sum of all.
         let found = match saved(&state, wanted.clone()).await {
-            Found::Saved(saved) => Some((wanted, saved)),
-            Found::NoZone => match saved(&state, String::new()).await {
-                Found::Saved(saved) => Some((String::new(), saved)),
-                Found::NoZone | Found::Busy => None,
+            Ok(Some(saved)) => Some((wanted, saved)),
+            Ok(None) => match saved(&state, String::new()).await {
+                Ok(Some(saved)) => Some((String::new(), saved)),
+                Ok(None) | Err(_) => None,
             },
-            Found::Busy => None,
+            // The figures of the moment are there without them.
+            Err(_) => None,
         };
         if let Some((zone, saved)) = found {
             page.insert("savings", &savings(zone, &saved, state.clock.wall().0));

@@ -1,9 +1,11 @@
 //! What all pages share: the visitor's language and theme, the frame around the contents, and how a page becomes a reply.
 
+use std::borrow::Cow;
+
 use actix_session::SessionExt;
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT_LANGUAGE;
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use tera::Context;
@@ -45,7 +47,12 @@ impl<'a> Page<'a> {
         context.insert("version", env!("CARGO_PKG_VERSION"));
         context.insert("refresh", &state.settings.refresh.as_secs());
         context.insert("csrf", &csrf_of(request));
-        let path = request.path();
+        // A page in answer to a form is shown under the form's address, which cannot be asked for again.
+        let own = format!("/{name}");
+        let path = match *request.method() {
+            Method::POST => own.as_str(),
+            _ => request.path(),
+        };
         let languages =
             Language::ALL.map(|one| (one.code(), params.link(path, &[("lang", one.code())])));
         context.insert("languages", &languages);
@@ -100,10 +107,17 @@ pub(crate) fn csrf_of(request: &HttpRequest) -> String {
 }
 
 /// A short text.
-pub(crate) fn plain(status: StatusCode, text: &'static str) -> HttpResponse {
+pub(crate) fn plain(status: StatusCode, text: impl Into<Cow<'static, str>>) -> HttpResponse {
     HttpResponse::build(status)
         .content_type("text/plain; charset=utf-8")
-        .body(text)
+        .body(text.into().into_owned())
+}
+
+/// The text of this key in the visitor's language.
+pub(crate) fn text(state: &State, request: &HttpRequest, key: &'static str) -> String {
+    let language = language(request, &Params::of(request), &mut Vec::new());
+    let text = state.templates.text(language, key);
+    text.unwrap_or_else(|| key.to_owned())
 }
 
 /// Sends the visitor elsewhere, as the original did: 302, with a path of ours only.

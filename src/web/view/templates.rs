@@ -70,8 +70,18 @@ impl Templates {
     }
 
     /// One text for replies that are not pages.
+    pub(super) fn text(&self, language: Language, key: &str) -> Option<String> {
+        let text = self
+            .texts_value(language)
+            .get_from_path(key)?
+            .as_str()?
+            .to_owned();
+        Some(text)
+    }
+
+    /// One text for programs.
     pub(crate) fn english(&self, key: &str) -> Option<String> {
-        Some(self.english.get_from_path(key)?.as_str()?.to_owned())
+        self.text(Language::English, key)
     }
 
     /// One page as HTML.
