@@ -116,7 +116,12 @@ impl BackendParts<'_> {
                     log::debug!("{name} is not kept: {refused}");
                 }
             }),
-            get: Box::new(move |name| get.saved_state(name).ok().flatten()),
+            get: Box::new(move |name| {
+                let kept = get.saved_state(name).inspect_err(|refused| {
+                    log::debug!("{name} of the last run cannot be read: {refused}");
+                });
+                kept.ok().flatten()
+            }),
             census: self.census,
             origin: self.origin,
             configuration: Box::new(move || rows(&loaded.load())),

@@ -119,6 +119,7 @@ impl Tokens {
     /// Whether this is the secret of a token.
     pub fn admit(&self, secret: &str) -> bool {
         let given = hash(secret);
+        // A file that cannot be read, which `list` has told of, admits nobody.
         let tokens = self.list().unwrap_or_default();
         let matches = tokens
             .iter()

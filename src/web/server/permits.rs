@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::invariant::present;
 use crate::net::subscriber;
 use crate::web::client::Client;
 
@@ -61,6 +62,7 @@ impl PageLimiter {
             return Some(self.permit(None));
         }
         let network = subscriber(client.ip);
+        // A network that has no place has no entry.
         let own = taken.by_network.get(&network).copied().unwrap_or(0);
         if taken.others >= self.most || own >= self.max_per_network {
             return None;
@@ -87,7 +89,8 @@ impl Drop for PagePermit {
             return;
         };
         taken.others -= 1;
-        if let Some(own) = taken.by_network.get_mut(&network) {
+        let own = present(taken.by_network.get_mut(&network), "it has this place");
+        if let Some(own) = own {
             *own -= 1;
             if *own == 0 {
                 taken.by_network.remove(&network);
