@@ -19,6 +19,11 @@ impl Seconds {
         Seconds(raw)
     }
 
+    /// The reading when so much time has passed since the start; saturates after a century.
+    pub(crate) fn at(elapsed: Duration) -> Seconds {
+        Seconds::START.plus(u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX))
+    }
+
     /// The raw count, as it is kept in swarms.
     pub const fn raw(self) -> u32 {
         self.0
@@ -86,7 +91,7 @@ impl Clock {
 
     /// Monotonic seconds.
     pub fn now(&self) -> Seconds {
-        Seconds::START.plus(u32::try_from(self.elapsed().as_secs()).unwrap_or(u32::MAX))
+        Seconds::at(self.elapsed())
     }
 
     /// Time since the start, as precise as the system has it; for durations that are measured and for deadlines of sockets.

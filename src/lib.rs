@@ -3,6 +3,7 @@
 //! The map, in reading order:
 //!
 //! - [`clock`] reads the time, [`metrics`] counts; they import nothing of ours.
+//! - [`invariant`] says what cannot be otherwise, and debug builds check it.
 //! - [`supervise`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown.
 //! - [`net`] knows addresses, and whose they are.
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;
+mod invariant;
 pub mod lab;
 pub mod logging;
 pub mod metrics;

@@ -112,6 +112,7 @@ struct Reaper {
     counted_at: Seconds,
 }
 
+/// In whole seconds, at least one; a period of more than 136 years saturates.
 fn seconds(period: Duration) -> u32 {
     u32::try_from(period.as_secs()).unwrap_or(u32::MAX).max(1)
 }
@@ -140,6 +141,7 @@ impl Reaper {
             self.swept = now;
             self.sweep(now);
         }
+        // A census that takes so long that its share saturates is not taken again.
         let took = u32::try_from(self.census.load().took_millis * CENSUS_SHARE / 1_000);
         let period = seconds(self.settings.census_period).max(took.unwrap_or(u32::MAX));
         if now.since(self.counted_at) >= period {
@@ -180,6 +182,7 @@ impl Reaper {
     }
 }
 
+/// Saturates after half a billion years.
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use crate::clock::Clock;
+use crate::invariant::present;
 use crate::snapshot::{Restored, Settings};
 use crate::udp::connection_id::{ConnectionIds, Key};
 
@@ -62,9 +63,13 @@ pub(super) fn ids(
 /// Reads the key. A link, a FIFO or a device is not followed nor waited for.
 fn read(path: &Path) -> io::Result<Key> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let flags = present(
+        i32::try_from(flags.bits()).ok(),
+        "the flags of open are an int",
+    );
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
+        .custom_flags(flags.unwrap_or_default())
         .open(path)?;
     let unusable = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
     let found = file.metadata()?;

@@ -39,8 +39,8 @@ pub struct Service {
 pub(super) fn is_fresh(metrics: &Metrics, now: Seconds) -> bool {
     [Gauge::SnapshotAlive, Gauge::ReaperAlive]
         .into_iter()
-        .map(|gauge| metrics.gauge(gauge))
-        .all(|alive| alive == 0 || u64::from(now.raw()).saturating_sub(alive) <= SILENCE)
+        .filter_map(|gauge| metrics.moment(gauge))
+        .all(|alive| u64::from(now.raw()).saturating_sub(alive) <= SILENCE)
 }
 
 /// What the operator is told of the user that the tracker runs as; nothing when it is one that may do little. Root is warned of and

@@ -4,6 +4,7 @@ use super::dialect::escape;
 use super::key::{Key, Section};
 use super::sources::Loaded;
 use super::{Config, keys};
+use crate::invariant::present;
 
 /// How wide the sample's comments are.
 const WIDTH: usize = 100;
@@ -32,6 +33,7 @@ pub fn rows(loaded: &Loaded) -> Vec<Row> {
 
 fn section_rows(loaded: &Loaded, section: &'static Section) -> impl Iterator<Item = Row> {
     let mut config = loaded.config.clone();
+    // Most sections have no free keys.
     let free = section
         .free
         .map(|free| (free.write)(&config))
@@ -53,6 +55,7 @@ fn section_rows(loaded: &Loaded, section: &'static Section) -> impl Iterator<Ite
             } else {
                 value
             },
+            // What is given nowhere is at its default.
             location: location.cloned().unwrap_or_default().to_string(),
         }
     });
@@ -111,11 +114,8 @@ fn row(text: &mut String, key: &Key, defaults: &mut Config) {
     let default = slot.write();
     let mut expects = slot.expects();
     if let Some(first) = expects.get(..1) {
-        expects = format!(
-            "{}{}",
-            first.to_uppercase(),
-            expects.get(1..).unwrap_or_default()
-        );
+        let rest = present(expects.get(1..), "it is split behind its first byte");
+        expects = format!("{}{}", first.to_uppercase(), rest.unwrap_or_default());
     }
     let restart = if key.is_fixed {
         " Taken at the start."

@@ -84,6 +84,7 @@ pub(super) type Locations = HashMap<(&'static str, &'static str), Location>;
 
 /// A key with the place of its value, as problems and warnings begin.
 pub(super) fn named(locations: &Locations, section: &'static str, key: &'static str) -> String {
+    // What is given nowhere is at its default.
     let location = locations.get(&(section, key)).cloned().unwrap_or_default();
     format!("{location}: [{section}] {key}")
 }

@@ -232,6 +232,7 @@ impl Reading {
             return self.warnings.push(text);
         }
         let meant = nearest(name, keys::SECTIONS.iter().map(|section| section.name));
+        // Nothing is added where no name is near.
         let meant = meant
             .map(|meant| format!("; did you mean [{meant}]?"))
             .unwrap_or_default();
@@ -264,6 +265,7 @@ impl Reading {
             format!("; {} belongs to [{}]", found.name, other.name)
         } else {
             let meant = nearest(key, known.keys.iter().map(|key| key.name));
+            // Nothing is added where no name is near.
             meant
                 .map(|meant| format!("; did you mean {meant}?"))
                 .unwrap_or_default()
@@ -296,6 +298,7 @@ impl Reading {
             .map(|(section, key)| variable(section, key))
             .collect();
         let meant = nearest(name, known.iter().map(String::as_str));
+        // Nothing is added where no name is near.
         let meant = meant
             .map(|meant| format!("; did you mean {meant}?"))
             .unwrap_or_default();

@@ -184,6 +184,7 @@ impl<T: FromStr + Display> Slot for Optional<'_, T> {
         Ok(())
     }
 
+    /// Empty for none, as it is read.
     fn write(&self) -> String {
         self.value.as_ref().map(T::to_string).unwrap_or_default()
     }
@@ -206,6 +207,7 @@ impl Slot for SecretText<'_> {
         Ok(())
     }
 
+    /// Empty for none, as it is read.
     fn write(&self) -> String {
         self.0
             .as_ref()
@@ -231,6 +233,7 @@ impl Slot for OptionalFile<'_> {
         Ok(())
     }
 
+    /// Empty for none, as it is read.
     fn write(&self) -> String {
         let path = self.0.as_ref();
         path.map(|path| path.display().to_string())

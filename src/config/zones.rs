@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use super::list;
 use super::problem::{Location, Problem, nearest};
 use super::value::Slot;
+use crate::invariant::present;
 use crate::shown::steers;
 use crate::tracker::{MAX_DEPTH, ZoneRule};
 
@@ -217,6 +218,7 @@ impl Zoning {
             return Ok(());
         }
         let meant = nearest(path, self.lines.iter().map(|line| line.path.as_str()));
+        // Nothing is added where no name is near.
         let meant = meant
             .map(|meant| format!("; did you mean {meant}?"))
             .unwrap_or_default();
@@ -281,7 +283,8 @@ fn prefix(line: &[u8]) -> Result<Option<(IpNet, String)>, String> {
         ));
     }
     let line = str::from_utf8(line).map_err(|_| "not UTF-8".to_owned())?;
-    let line = line.split('#').next().unwrap_or_default().trim();
+    let line = present(line.split('#').next(), "splitting gives one part at least");
+    let line = line.unwrap_or_default().trim();
     if line.is_empty() {
         return Ok(None);
     }

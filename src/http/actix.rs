@@ -48,6 +48,7 @@ fn endpoint_of(uri: &Uri) -> Option<Endpoint> {
     endpoint(uri.path().as_bytes(), query_of(uri)).filter(|endpoint| endpoint.is_trackers())
 }
 
+/// No query is an empty one.
 fn query_of(uri: &Uri) -> &[u8] {
     uri.query().unwrap_or_default().as_bytes()
 }

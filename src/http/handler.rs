@@ -226,6 +226,7 @@ impl Handler {
             Endpoint::Announce => self.announce(request, out),
             Endpoint::Scrape => self.scrape(request, out),
             Endpoint::Status => {
+                // Without a proxy there is nothing to tell of one.
                 let forwarding = client.forwarding.unwrap_or_default();
                 let origin = &request.settings.origin;
                 let text = origin.status(client.socket, &client.found, &forwarding);

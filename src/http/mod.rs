@@ -255,6 +255,7 @@ impl Running {
     }
 
     fn end(&mut self, grace: Duration) {
+        // Saturates after half a billion years.
         let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         self.shared.grace_ms.store(grace, Relaxed);
         for wake in self.wakes.drain(..) {

@@ -11,6 +11,7 @@ use super::handler::{Client, Endpoint, Handler, Request, endpoint};
 use super::settings::Settings;
 use super::{Question, Report, Reports};
 use crate::clock::Seconds;
+use crate::invariant::present;
 use crate::metrics::{Failure, Transport, WorkerCounters};
 use crate::net::client_address::{Forwarding, Origin};
 use crate::net::handover::Source;
@@ -78,7 +79,11 @@ pub(super) fn serve(
     };
     let limit = pipeline.settings.head_limit();
     loop {
-        let rest = input.get(served.consumed..).unwrap_or_default();
+        let rest = present(
+            input.get(served.consumed..),
+            "a head is a part of the input",
+        );
+        let rest = rest.unwrap_or_default();
         if rest.is_empty() {
             return served;
         }

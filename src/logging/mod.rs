@@ -76,6 +76,7 @@ pub struct Running {
 /// When the file cannot be opened (a full disk is no error), or when a log runs already.
 pub fn start(settings: &Settings) -> Result<Running, Error> {
     let output = Output::open(settings).map_err(|source| Error::File {
+        // It is a file that failed, so there is one; if not, the error still says why.
         path: settings.log_file.clone().unwrap_or_default(),
         source,
     })?;

@@ -75,6 +75,7 @@ impl LogWriter for Output {
         let suppressed = match record.level() {
             Level::Error | Level::Warn => {
                 let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+                // All records without a place share one.
                 let place = (
                     record.file_static().unwrap_or_default(),
                     record.line().unwrap_or_default(),

@@ -74,6 +74,7 @@ impl RotatedFile {
             // A FIFO that nobody reads is refused, and one that is read too slowly loses lines.
             .custom_flags(without_waiting())
             .open(&self.path)?;
+        // A file system that does not tell lets the file grow longer once.
         self.size = file.metadata().map_or(0, |metadata| metadata.len());
         self.file = Some(file);
         Ok(())

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+use crate::invariant::present;
+
 mod totals;
 
 pub use full::Full;
@@ -180,6 +182,9 @@ labelled! {
     }
 }
 
+/// Why what is indexed by a [`labelled`] enum is always there.
+const LABELLED: &str = "each label has a place of its own";
+
 /// Upper bounds of the latency histogram in microseconds; a last bucket holds what took longer.
 pub const LATENCY_BOUNDS_US: [u64; 12] = [
     2, 5, 10, 20, 50, 100, 250, 1_000, 5_000, 25_000, 100_000, 1_000_000,
@@ -212,7 +217,7 @@ impl WorkerCounters {
 
     #[inline]
     fn add(&self, counter: Option<&AtomicU64>, amount: u64) {
-        if let Some(counter) = counter {
+        if let Some(counter) = present(counter, LABELLED) {
             add(counter, amount, self.worker.is_some());
         }
     }
@@ -259,6 +264,7 @@ impl WorkerCounters {
 
     /// Puts the time that a tracker request took (from parse to bytes) into the histogram.
     pub fn took(&self, time: Duration) {
+        // Half a million years.
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let bucket = LATENCY_BOUNDS_US
             .iter()
@@ -306,8 +312,7 @@ impl Metrics {
     /// The counters of worker `index`, one of [`Metrics::workers`], for that worker alone.
     #[inline]
     pub fn counters(&self, index: usize) -> &WorkerCounters {
-        let own = self.sheets.get(index);
-        debug_assert!(own.is_some(), "counters were made for every worker");
+        let own = present(self.sheets.get(index), "counters were made for each worker");
         own.unwrap_or(&self.spare)
     }
 
@@ -324,35 +329,43 @@ impl Metrics {
 
     /// Reads a gauge.
     pub fn gauge(&self, gauge: Gauge) -> u64 {
-        self.gauges
-            .get(gauge as usize)
-            .map_or(0, |value| value.load(Relaxed))
+        self.cell(gauge).map_or(0, |value| value.load(Relaxed))
+    }
+
+    fn cell(&self, gauge: Gauge) -> Option<&AtomicU64> {
+        present(self.gauges.get(gauge as usize), LABELLED)
+    }
+
+    /// The moment that a gauge tells; `None` before it is first set.
+    pub fn moment(&self, gauge: Gauge) -> Option<u64> {
+        Some(self.gauge(gauge)).filter(|moment| *moment != 0)
     }
 
     /// Sets a gauge.
     pub fn set(&self, gauge: Gauge, value: u64) {
-        if let Some(cell) = self.gauges.get(gauge as usize) {
+        if let Some(cell) = self.cell(gauge) {
             cell.store(value, Relaxed);
         }
     }
 
     /// Sets a gauge that is 0 to 1; whether it was 0.
     pub fn set_once(&self, gauge: Gauge) -> bool {
-        let cell = self.gauges.get(gauge as usize);
+        let cell = self.cell(gauge);
         cell.is_some_and(|cell| cell.compare_exchange(0, 1, Relaxed, Relaxed).is_ok())
     }
 
     /// Adds to a gauge that counts.
     pub fn raise(&self, gauge: Gauge, amount: u64) {
-        if let Some(cell) = self.gauges.get(gauge as usize) {
+        if let Some(cell) = self.cell(gauge) {
             cell.fetch_add(amount, Relaxed);
         }
     }
 
     /// Takes from a gauge that counts.
     pub fn lower(&self, gauge: Gauge, amount: u64) {
-        if let Some(cell) = self.gauges.get(gauge as usize) {
-            cell.fetch_sub(amount, Relaxed);
+        if let Some(cell) = self.cell(gauge) {
+            let before = cell.fetch_sub(amount, Relaxed);
+            debug_assert!(before >= amount, "{gauge:?} was raised as often");
         }
     }
 

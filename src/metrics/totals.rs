@@ -4,9 +4,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
-    Action, AnnounceEvent, AnnounceOutcome, Failure, Family, Full, LATENCY_BOUNDS_US, Transport,
-    WorkerCounters,
+    Action, AnnounceEvent, AnnounceOutcome, Failure, Family, Full, LABELLED, LATENCY_BOUNDS_US,
+    Transport, WorkerCounters,
 };
+use crate::invariant::present;
 
 /// The sums over all counters at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,14 +83,26 @@ impl Totals {
             .sum()
     }
 
+    /// Bytes of requests and of replies.
+    pub fn moved(&self, transport: Transport) -> (u64, u64) {
+        let of = |bytes: &[u64]| *present(bytes.get(transport as usize), LABELLED).unwrap_or(&0);
+        (of(&self.received_bytes), of(&self.sent_bytes))
+    }
+
+    /// Refusals over one transport, for all reasons.
+    pub fn refused(&self, transport: Transport) -> u64 {
+        let reasons = present(self.failures.get(transport as usize), LABELLED);
+        reasons.into_iter().flatten().sum()
+    }
+
     /// Announces that met one outcome.
     pub fn outcomes(&self, outcome: AnnounceOutcome) -> u64 {
-        self.outcomes.get(outcome as usize).copied().unwrap_or(0)
+        *present(self.outcomes.get(outcome as usize), LABELLED).unwrap_or(&0)
     }
 
     /// Peers that left for newcomers at one bound.
     pub fn evicted(&self, bound: Full) -> u64 {
-        self.evicted.get(bound as usize).copied().unwrap_or(0)
+        *present(self.evicted.get(bound as usize), LABELLED).unwrap_or(&0)
     }
 }
 

@@ -29,6 +29,7 @@ impl Default for Hosts {
 impl Hosts {
     /// The configured names, the machine's own, and those that are always known.
     pub fn new(configured: Vec<String>) -> Hosts {
+        // Where /proc is hidden, the configured names are all.
         let machine = std::fs::read_to_string(MACHINE).unwrap_or_default();
         let names = configured.iter().map(String::as_str);
         let names = names.chain(ALWAYS).chain([machine.trim()]);

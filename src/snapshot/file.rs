@@ -202,6 +202,7 @@ pub(super) fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 /// Bytes of the database with its log.
 pub(super) fn size(path: &Path) -> u64 {
+    // A log that is not there has no bytes.
     let bytes = |file: &Path| fs::metadata(file).map_or(0, |about| about.len());
     bytes(path) + bytes(&beside(path, "-wal"))
 }

@@ -129,6 +129,7 @@ impl Import<'_> {
             // The original counted no downloads; who has everything will not tell of it again.
             has_completed: old.is_seeder,
             downloaded_mib: 0,
+            // An age that saturates is that of the dead.
             last_seen: self
                 .moment
                 .now
@@ -157,6 +158,7 @@ impl Import<'_> {
         let downloaded = there.as_ref().map_or(0, |row| row.downloaded);
         let known = there
             .and_then(|row| record::read(&row.record, self.timeline.seconds(row.saved, now)).ok());
+        // A torrent that is new, or whose row is damaged, has no peers there.
         let peers = join(known.unwrap_or_default(), read);
         let seeders = peers.iter().filter(|peer| peer.is_seeder).count();
         let last_used = peers.iter().map(|peer| peer.last_seen).max();

@@ -217,6 +217,7 @@ impl Opened {
             }
         };
         let last = connection.map(database::tables::finished).and_then(|last| {
+            // Without it the database goes on at the wall time, as a new one.
             last.inspect_err(|error| log::error!("reading the last snapshot's time: {error}"))
                 .unwrap_or_default()
         });

@@ -178,6 +178,7 @@ fn block(row: &Row<'_>) -> rusqlite::Result<Result<OldBlock, &'static str>> {
                 return Err("it names neither an address nor a torrent");
             }
             let created = whole(created).and_then(|time| u64::try_from(time).ok());
+            // A block needs no reason.
             let reason = text(reason).unwrap_or_default();
             Ok(OldBlock {
                 targets,

@@ -19,6 +19,7 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 use crate::clock::Seconds;
+use crate::invariant::present;
 use crate::tracker::{PeerId, StoredPeer};
 
 const MAGIC: [u8; 2] = *b"rs";
@@ -167,10 +168,14 @@ pub fn write(peers: &[StoredPeer], now: Seconds, record: &mut Vec<u8>) {
         let before = record.len();
         match bincode::encode_into_std_write(row, record, config) {
             Ok(_) => count += 1,
-            Err(_) => record.truncate(before),
+            Err(error) => {
+                debug_assert!(false, "a peer cannot be encoded: {error}");
+                record.truncate(before);
+            }
         }
     }
-    let checksum = crc32fast::hash(record.get(HEADER_BYTES..).unwrap_or_default());
+    let body = present(record.get(HEADER_BYTES..), "the header was written first");
+    let checksum = crc32fast::hash(body.unwrap_or_default());
     let header = count
         .to_le_bytes()
         .into_iter()
@@ -199,7 +204,7 @@ pub fn read(record: &[u8], saved: Seconds) -> Result<Vec<StoredPeer>, RecordErro
         return Err(RecordError::Checksum);
     }
     let count = u32::from_le_bytes([c0, c1, c2, c3]);
-    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let count = count as usize;
     if count > MAX_PEERS || count > body.len() / MIN_PEER_BYTES {
         return Err(RecordError::Length);
     }
@@ -208,7 +213,7 @@ pub fn read(record: &[u8], saved: Seconds) -> Result<Vec<StoredPeer>, RecordErro
     for _ in 0..count {
         let (row, taken): (Row, usize) =
             bincode::decode_from_slice(body, config).map_err(|_| RecordError::Peer)?;
-        body = body.get(taken..).unwrap_or_default();
+        body = present(body.get(taken..), "no more is taken than there is").unwrap_or_default();
         if row.peer.port == 0 || row.peer.ip != row.peer.ip.to_canonical() {
             return Err(RecordError::Peer);
         }

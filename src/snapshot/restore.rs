@@ -111,6 +111,7 @@ pub(super) fn restore(
         swarms: tally.swarms.into_inner(),
         peers: tally.peers.into_inner(),
         left_out: tally.left_out.into_inner(),
+        // What was damaged behind the row at which reading failed is not known.
         damaged: tally.damaged.into_inner() + read.as_ref().copied().unwrap_or(0),
         blocks: tracker.access().blocks().len() as u64,
         is_whole: read.is_ok(),

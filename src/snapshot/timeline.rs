@@ -75,6 +75,7 @@ impl Timeline {
     /// future counts as fresh, and is not immortal.
     pub(super) fn seconds(&self, stamp: u64, now: Seconds) -> Seconds {
         let age = self.stamp(now).saturating_sub(stamp);
+        // An age that saturates is that of the dead.
         now.minus(u32::try_from(age).unwrap_or(u32::MAX))
     }
 }

@@ -249,6 +249,7 @@ impl Writer {
         let saved = match saved {
             Ok(saved) => {
                 let millis = self.clock.elapsed().saturating_sub(started).as_millis();
+                // Saturates after half a billion years.
                 let millis = u64::try_from(millis).unwrap_or(u64::MAX);
                 let bytes = file::size(&self.file);
                 metrics.set(Gauge::SnapshotFinishedAt, self.clock.wall().0);

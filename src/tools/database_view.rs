@@ -120,6 +120,7 @@ fn schema(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 fn count(connection: &Connection, what: &str) -> rusqlite::Result<String> {
+    // The sum of no rows is NULL.
     let sum: Option<i64> = connection.query_row(&format!("SELECT {what}"), [], |row| row.get(0))?;
     Ok(sum.unwrap_or(0).to_string())
 }

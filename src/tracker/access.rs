@@ -64,6 +64,7 @@ impl Blocked {
     fn new(kept: Arc<Vec<Block>>, now: Wall) -> Blocked {
         let ends = || kept.iter().filter_map(|block| block.expires);
         let mut blocked = Blocked {
+            // Before the first end the entries are in force since ever.
             since: ends().filter(|end| *end <= now).max().unwrap_or_default(),
             until: ends().filter(|end| *end > now).min(),
             ..Blocked::default()

@@ -7,7 +7,6 @@ mod abuse;
 mod access;
 mod announce;
 mod id;
-mod invariant;
 mod peers;
 pub mod report;
 mod select;

@@ -1,5 +1,7 @@
 //! What the core can be told, with units and defaults. Bounds of 0 mean no bound.
 
+use crate::invariant::present;
+
 /// How swarms are kept and what is handed out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -89,7 +91,7 @@ impl Settings {
     fn spread(&self) -> u32 {
         let spread =
             u64::from(self.announce_interval) * u64::from(self.interval_jitter.min(100)) / 100;
-        u32::try_from(spread).unwrap_or(0)
+        present(u32::try_from(spread).ok(), "no more than the interval").unwrap_or(0)
     }
 
     /// The interval of one reply, jittered (P12).
@@ -120,6 +122,6 @@ impl Settings {
     /// The `min interval` that goes with `interval`.
     pub fn min_interval(&self, interval: u32) -> u32 {
         let share = u64::from(interval) * u64::from(self.min_interval_share.min(100)) / 100;
-        u32::try_from(share).unwrap_or(interval)
+        present(u32::try_from(share).ok(), "no more than the interval").unwrap_or(interval)
     }
 }

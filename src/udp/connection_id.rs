@@ -14,6 +14,7 @@ use siphasher::sip::SipHasher24;
 use subtle::ConstantTimeEq;
 
 use crate::clock::Seconds;
+use crate::invariant::present;
 
 /// Length of a window. An id lives for more than [`KEPT`] windows and for less than one more: 135 to 180 s. BEP 15 lets clients
 /// use one for 60 s and asks trackers to take it for 120 s; what is above it makes up for whole seconds that are lost or won at
@@ -120,7 +121,8 @@ impl ConnectionIds {
     /// The low 32 bits of the window's number: enough for 6,000 years.
     fn window(&self, now: Seconds) -> u32 {
         let window = self.ahead.wrapping_add(now.raw().into()) / WINDOW_SECONDS;
-        u32::try_from(window & u64::from(u32::MAX)).unwrap_or_default()
+        let low = u32::try_from(window & u64::from(u32::MAX)).ok();
+        present(low, "32 bits are left").unwrap_or_default()
     }
 
     /// The two families cannot be taken for each other: the tag covers the length of what it hashes.

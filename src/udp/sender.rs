@@ -10,10 +10,14 @@ use nix::libc;
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrLike, sendmmsg};
 
 use super::packet::MAX_REPLY_V4;
+use crate::invariant::present;
 use crate::metrics::{Failure, Transport, WorkerCounters};
 
 /// Datagrams in one batch at most.
 pub(super) const BATCH: usize = 32;
+
+/// Why slices of a batch are there.
+const COUNTED: &str = "no more is sent than there is";
 
 /// One reply, in the buffer that it is sent from.
 #[derive(Debug)]
@@ -36,7 +40,11 @@ impl<S> Outgoing<S> {
 
     /// What is sent.
     pub(super) fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+        present(
+            self.bytes.get(..self.length),
+            "no more is written than fits",
+        )
+        .unwrap_or_default()
     }
 }
 
@@ -110,8 +118,8 @@ impl<S: SockaddrLike + Copy> Sender<S> {
             *address = reply.to;
             count += 1;
         }
-        let mut slices = slices.get(..count).unwrap_or_default();
-        let mut addresses = addresses.get(..count).unwrap_or_default();
+        let mut slices = present(slices.get(..count), COUNTED).unwrap_or_default();
+        let mut addresses = present(addresses.get(..count), COUNTED).unwrap_or_default();
         let (v4, v6);
         let control = match source {
             None => None,
@@ -140,8 +148,8 @@ impl<S: SockaddrLike + Copy> Sender<S> {
                     1
                 }
             };
-            slices = slices.get(done.max(1)..).unwrap_or_default();
-            addresses = addresses.get(done.max(1)..).unwrap_or_default();
+            slices = present(slices.get(done.max(1)..), COUNTED).unwrap_or_default();
+            addresses = present(addresses.get(done.max(1)..), COUNTED).unwrap_or_default();
         }
         sent_bytes
     }

@@ -24,6 +24,7 @@ use super::handler::Handler;
 use super::sender::{BATCH, Outgoing, Sender, Source};
 use super::socket::Opened;
 use crate::clock::Clock;
+use crate::invariant::present;
 use crate::metrics::{Failure, Metrics, Transport, WorkerCounters};
 use crate::tracker::AnnounceContext;
 
@@ -91,10 +92,12 @@ impl Worker {
                         .then(|| self.clock.elapsed());
                     let done = self.answer(received, &mut context, &mut replies);
                     if let Some(begun) = begun {
-                        let share = u32::try_from(done.requests).unwrap_or(1).max(1);
+                        let share = u32::try_from(done.requests).ok();
+                        let share = present(share, "a batch is short").unwrap_or(1).max(1);
                         counters.took(self.clock.elapsed().saturating_sub(begun) / share);
                     }
-                    let sent = replies.get(..done.replies).unwrap_or_default();
+                    let sent = present(replies.get(..done.replies), "each was written here");
+                    let sent = sent.unwrap_or_default();
                     let sent_bytes = sender.send(&self.opened.socket, sent, counters);
                     counters.moved(Transport::Udp, done.received_bytes, sent_bytes);
                     size = next_size(size, done.requests);
@@ -122,6 +125,7 @@ impl Worker {
             else {
                 continue;
             };
+            // A datagram of no bytes has no slice of its buffer either.
             let request = message.iovs().next().unwrap_or_default();
             let length = self
                 .handler

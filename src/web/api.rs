@@ -65,6 +65,7 @@ pub(super) async fn everything(state: Data<State>) -> HttpResponse {
 
 pub(super) async fn history(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let params = Params::of(&request);
+    // No range, as a wrong one, is the default.
     let range = Range::from_name(params.text("range").unwrap_or_default());
     let history = state.history.lock();
     let chart = history
@@ -84,6 +85,7 @@ fn zone_rows(state: &State) -> Vec<ZoneRow> {
 
 pub(super) async fn savings(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let params = Params::of(&request);
+    // No zone is all zones.
     let zone = params.text("zone").unwrap_or_default().to_owned();
     match saved(&state, zone.clone()).await {
         Ok(Some(saved)) => {
@@ -139,6 +141,7 @@ pub(super) async fn block(state: Data<State>, body: Json<Wanted>) -> HttpRespons
     if ip.is_some() == hash.is_some() {
         return error(StatusCode::BAD_REQUEST, "either ip or info_hash is needed");
     }
+    // As an empty field of the form on the page.
     let fields = [
         ip.unwrap_or_default(),
         hash.unwrap_or_default(),

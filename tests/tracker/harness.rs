@@ -35,7 +35,7 @@ pub(crate) struct Server {
 pub(crate) fn settings() -> http::Settings {
     http::Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()],
-        workers: 2,
+        workers: HTTP_WORKERS,
         request_timeout: UNHURRIED,
         idle_timeout: UNHURRIED,
         write_timeout: UNHURRIED,
@@ -60,13 +60,18 @@ pub(crate) fn start_with(change: impl FnOnce(&mut http::Settings)) -> Server {
     start_all(&settings, core, None)
 }
 
+/// Whose counters come first.
+pub(crate) const HTTP_WORKERS: usize = 2;
+/// What a test may start beside: two threads for each family.
+pub(crate) const UDP_WORKERS: usize = 4;
+
 /// Starts a tracker with everything given.
 pub(crate) fn start_all(
     settings: &http::Settings,
     core: tracker::Settings,
     pages: Option<handover::Sender>,
 ) -> Server {
-    let metrics = Arc::new(Metrics::new(2));
+    let metrics = Arc::new(Metrics::new(HTTP_WORKERS + UDP_WORKERS));
     let core = Arc::new(Tracker::new(core, metrics));
     let (ends_sender, ends) = channel();
     let bound = http::bind(settings, Vec::new()).unwrap();

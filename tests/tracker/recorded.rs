@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use retracker::clock::Clock;
 use retracker::{supervise, udp};
 
-use crate::harness::{PATIENCE, Server, connect, peers, start};
+use crate::harness::{HTTP_WORKERS, PATIENCE, Server, connect, peers, start};
 
 const OTHER: &str = "127.0.0.9";
 const OTHER_PORT: u16 = 9999;
@@ -107,7 +107,12 @@ fn replay(server: &Server, connect: &Recorded, asked: &Recorded) {
     let tracker = asked.of(bound.addresses()[0], bound.addresses()[1]);
     let (ends, _ends) = channel::<supervise::Exit>();
     let running = bound
-        .start(&Arc::clone(&server.core), Clock::start(), 0, &ends)
+        .start(
+            &Arc::clone(&server.core),
+            Clock::start(),
+            HTTP_WORKERS,
+            &ends,
+        )
         .unwrap();
     let client = UdpSocket::bind((asked.source(), 0)).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();

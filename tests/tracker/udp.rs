@@ -31,7 +31,12 @@ fn start() -> Both {
     let (v4, v6) = (bound.addresses()[0], bound.addresses()[1]);
     // The threads report their ends to nobody: they end when they are told to.
     let udp = bound
-        .start(&http.core, Clock::start(), 2, &channel().0)
+        .start(
+            &http.core,
+            Clock::start(),
+            harness::HTTP_WORKERS,
+            &channel().0,
+        )
         .unwrap();
     Both { http, udp, v4, v6 }
 }

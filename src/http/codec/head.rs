@@ -5,6 +5,7 @@
 
 use memchr::memchr;
 
+use crate::invariant::present;
 use crate::net::client_address;
 use crate::net::hosts::Browser;
 
@@ -110,7 +111,8 @@ fn read(buffer: &[u8]) -> Result<Head<'_>, Parsed<'_>> {
         })?;
         if line.is_empty() {
             let fields = head.fields.len() - rest.len();
-            head.fields = head.fields.get(..fields).unwrap_or_default();
+            let fields = present(head.fields.get(..fields), "the rest is a part of them");
+            head.fields = fields.unwrap_or_default();
             head.length = buffer.len() - tail.len();
             head.keeps_alive = !closes && (keeps || !head.is_http_1_0);
             return Ok(head);
@@ -236,7 +238,8 @@ fn split_authority(path: &[u8]) -> (Option<&[u8]>, &[u8]) {
         return (None, path);
     };
     let end = memchr(b'/', rest).unwrap_or(rest.len());
-    let (authority, below) = rest.split_at_checked(end).unwrap_or_default();
+    let split = present(rest.split_at_checked(end), "the end was found within");
+    let (authority, below) = split.unwrap_or_default();
     let mut parts = authority.splitn(2, |byte| *byte == b':');
     let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.".contains(byte);
     let is_common = parts

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
+use crate::invariant::present;
+
 /// A path with its escapes undone, once; a broken one stands for itself, and so does a plus sign.
 pub(crate) fn decode_path(path: &[u8]) -> Cow<'_, [u8]> {
     if memchr(b'%', path).is_none() {
@@ -17,7 +19,10 @@ pub(crate) fn decode_path(path: &[u8]) -> Cow<'_, [u8]> {
             _ => None,
         };
         let (byte, tail) = match escaped {
-            Some(byte) => (byte, tail.get(2..).unwrap_or_default()),
+            Some(byte) => {
+                let behind = present(tail.get(2..), "two digits were seen");
+                (byte, behind.unwrap_or_default())
+            }
             None => (*byte, tail),
         };
         decoded.push(byte);

@@ -150,8 +150,10 @@ impl<'a> Parameters<'a> {
             is_reported: false,
             port: port.ok_or(Fault::InvalidPort)?,
             is_seeder: self.left.and_then(number) == Some(0),
+            // Neither of these keeps a peer from being served: nothing, or no number, is nothing said.
             downloaded: self.downloaded.and_then(number).unwrap_or(0),
             event: self.event.map_or(Event::None, read_event),
+            // A list has its own bound far below where this saturates.
             num_want: self
                 .num_want
                 .and_then(number)
@@ -260,6 +262,7 @@ impl<'a> Iterator for Pairs<'a> {
         }
         let end = memchr(b'&', self.0).unwrap_or(self.0.len());
         let (pair, rest) = self.0.split_at_checked(end)?;
+        // Behind the last pair stands no `&`, and behind a name without a value no `=`.
         self.0 = rest.get(1..).unwrap_or_default();
         let equals = pair.iter().position(|byte| *byte == b'=');
         let (name, value) = pair.split_at_checked(equals.unwrap_or(pair.len()))?;

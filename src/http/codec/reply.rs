@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use crate::invariant::present;
 use crate::tracker::{AnnounceReply, InfoHash, PeerId, PeerList, ScrapeReply};
 
 /// What becomes of the connection, and whether the body is sent: the part of a reply that the request's head decides.
@@ -77,9 +78,10 @@ pub fn finish(out: &mut Vec<u8>, begun: &Begun) {
         body_at,
         frame,
     } = begun;
+    debug_assert!(out.len() >= body_at, "a body only grows behind its head");
     let length = out.len().saturating_sub(body_at);
     let mut digits = [0; DECIMAL_DIGITS];
-    let digits = decimal_digits(u32::try_from(length).unwrap_or(u32::MAX), &mut digits);
+    let digits = decimal_digits(short(length), &mut digits);
     if digits.len() != COMMON_DIGITS {
         let placeholder = length_at..length_at + COMMON_DIGITS;
         out.splice(placeholder, digits.iter().copied());
@@ -194,7 +196,11 @@ fn dictionaries(out: &mut Vec<u8>, list: &PeerList) {
             out,
             &address,
             ids.next(),
-            port.first_chunk().copied().unwrap_or_default(),
+            present(
+                port.first_chunk().copied(),
+                "18 bytes are an address and a port",
+            )
+            .unwrap_or_default(),
         );
     }
     out.push(b'e');
@@ -267,10 +273,15 @@ fn integer(out: &mut Vec<u8>, number: u32) {
 
 fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut digits = [0; DECIMAL_DIGITS];
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    out.extend_from_slice(decimal_digits(length, &mut digits));
+    out.extend_from_slice(decimal_digits(short(bytes.len()), &mut digits));
     out.push(b':');
     out.extend_from_slice(bytes);
+}
+
+/// A length of something in a reply, which has bounds far below 4 GiB.
+#[inline]
+fn short(length: usize) -> u32 {
+    present(u32::try_from(length).ok(), "replies are short").unwrap_or(u32::MAX)
 }
 
 /// Digits of the largest number of 32 bits.
@@ -279,14 +290,14 @@ const DECIMAL_DIGITS: usize = 10;
 fn decimal_digits(mut number: u32, digits: &mut [u8; DECIMAL_DIGITS]) -> &[u8] {
     let mut unused = digits.len();
     for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        *digit = b'0' + present(u8::try_from(number % 10).ok(), "one digit").unwrap_or(0);
         number /= 10;
         unused -= 1;
         if number == 0 {
             break;
         }
     }
-    digits.get(unused..).unwrap_or_default()
+    present(digits.get(unused..), "no more are unused than there are").unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::advance::{Disposition, flags, may_hold};
 use super::connection::Connection;
 use super::permits::Purpose;
 use super::timers::Tick;
-use super::{FIRST_DOOR, Worker};
+use super::{Token, Worker};
 use crate::metrics::{Failure, Transport};
 
 /// Connections accepted from one listener before others are looked after.
@@ -46,13 +46,11 @@ impl Listener {
 
 impl Worker {
     /// Accepts what waits at a listener, up to a batch; whether more may be waiting.
-    pub(super) fn accept(&mut self, listener: u64) -> bool {
+    pub(super) fn accept(&mut self, listener: usize) -> bool {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         for _ in 0..ACCEPT_BATCH {
-            let Some(open) = usize::try_from(listener)
-                .ok()
-                .and_then(|index| self.listeners.get(index))
-            else {
+            // None are left once the worker stops; an event may be of before that.
+            let Some(open) = self.listeners.get(listener) else {
                 return false;
             };
             match rustix::net::acceptfrom_with(&open.socket, flags) {
@@ -78,7 +76,7 @@ impl Worker {
 
     /// Lets a listener rest: the process has no file left, and asking again at once would be a busy loop.
     #[cold]
-    fn pause(&mut self, listener: u64) {
+    fn pause(&mut self, listener: usize) {
         self.handler
             .counters()
             .failed(Transport::Http, Failure::Socket);
@@ -91,8 +89,7 @@ impl Worker {
                     .map_or_else(|| "none".to_owned(), |limit| limit.to_string()),
             );
         }
-        let index = usize::try_from(listener).unwrap_or(usize::MAX);
-        if let Some(open) = self.listeners.get_mut(index)
+        if let Some(open) = self.listeners.get_mut(listener)
             && epoll::delete(&self.epoll, &open.socket).is_ok()
         {
             open.paused = Some(self.tick.after(ACCEPT_PAUSE));
@@ -120,13 +117,9 @@ impl Worker {
             .paused
             .is_some_and(|until| until.has_come(self.tick))
         {
-            let key = FIRST_DOOR + u64::try_from(index).unwrap_or(0);
-            let added = epoll::add(
-                &self.epoll,
-                &listener.socket,
-                epoll::EventData::new_u64(key),
-                listener_flags(listener),
-            );
+            let token = Token::Listener(index).pack();
+            let flags = listener_flags(listener);
+            let added = epoll::add(&self.epoll, &listener.socket, token, flags);
             // No memory for the registration: it is tried again at the next tick.
             if added.is_ok() {
                 listener.paused = None;
@@ -156,15 +149,9 @@ impl Worker {
             return;
         }
         let key = self.slots.reserve();
-        let data = epoll::EventData::new_u64(key);
-        if epoll::add(
-            &self.epoll,
-            &connection.socket,
-            data,
-            flags(connection.state),
-        )
-        .is_err()
-        {
+        let token = Token::Connection(key).pack();
+        let flags = flags(connection.state);
+        if epoll::add(&self.epoll, &connection.socket, token, flags).is_err() {
             self.handler
                 .counters()
                 .failed(Transport::Http, Failure::Socket);

@@ -8,13 +8,14 @@ use rustix::event::epoll;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
-use super::Worker;
 use super::connection::{Connection, State};
 use super::permits::{Bounds, ConnectionPermit, Purpose};
 use super::timers::Tick;
+use super::{Token, Worker};
 use crate::http::codec::{head, reply};
 use crate::http::pipeline::{Next, PipelineContext, serve, source};
 use crate::http::{Live, Shared};
+use crate::invariant::present;
 use crate::metrics::{Failure, Transport};
 use crate::net::handover::Handover;
 
@@ -24,6 +25,9 @@ const IDLE_LEEWAY: Duration = Duration::from_secs(5);
 /// How long a client may take to notice that it was refused, and how much it may say meanwhile.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 const DRAIN_BYTES: usize = 256 * 1024;
+
+/// Why the input has room for what is read and kept.
+const FITS: &str = "the input is as long as the longest reading";
 
 /// How far the last bytes have brought a connection.
 #[derive(Clone, Copy)]
@@ -59,7 +63,7 @@ impl Worker {
         let is_watched = match disposition {
             Disposition::Stays if flags(before) == flags(connection.state) => true,
             Disposition::Stays => {
-                let data = epoll::EventData::new_u64(key);
+                let data = Token::Connection(key).pack();
                 epoll::modify(
                     &self.epoll,
                     &connection.socket,
@@ -90,17 +94,24 @@ impl Worker {
 
     /// Reads what has come, behind what is left of an earlier reading, and answers what is whole.
     pub(super) fn read(&mut self, connection: &mut Connection) -> Disposition {
-        let kept = connection.pending.len();
-        if let Some(front) = self.input.get_mut(..kept) {
-            front.copy_from_slice(&connection.pending);
-        }
-        let room = self.input.get_mut(kept..).unwrap_or_default();
+        let kept = self.recall(connection);
+        let room = present(self.input.get_mut(kept..), FITS).unwrap_or_default();
+        debug_assert!(!room.is_empty(), "{FITS}, with room for more");
         match rustix::net::recv(&connection.socket, room, RecvFlags::empty()) {
             Ok((0, _)) => Disposition::Gone,
             Ok((read, _)) => self.exchange(connection, kept + read),
             Err(Errno::AGAIN | Errno::INTR) => Disposition::Stays,
             Err(_) => Disposition::Gone,
         }
+    }
+
+    /// Puts what is left of an earlier reading to the front of the input; its length.
+    fn recall(&mut self, connection: &Connection) -> usize {
+        let kept = connection.pending.len();
+        if let Some(front) = present(self.input.get_mut(..kept), FITS) {
+            front.copy_from_slice(&connection.pending);
+        }
+        kept
     }
 
     /// Answers the requests among the first `filled` bytes of the input.
@@ -116,7 +127,7 @@ impl Worker {
                 is_stopping: self.stop_at.is_some(),
                 now: self.now,
             };
-            let input = self.input.get(from..filled).unwrap_or_default();
+            let input = present(self.input.get(from..filled), FITS).unwrap_or_default();
             let socket = connection.peer.ip().to_canonical();
             let answered = connection.requests;
             let may_stay = || {
@@ -157,7 +168,7 @@ impl Worker {
 
     /// Keeps the bytes that are left for later.
     fn keep(&self, connection: &mut Connection, from: usize, filled: usize) {
-        let left = self.input.get(from..filled).unwrap_or_default();
+        let left = present(self.input.get(from..filled), FITS).unwrap_or_default();
         if left.is_empty() {
             connection.pending = Vec::new();
         } else if connection.pending.len() != left.len() || from != 0 {
@@ -228,10 +239,7 @@ impl Worker {
         if next != Next::Flush {
             return self.turn(connection, next, Progress::Answered);
         }
-        let kept = connection.pending.len();
-        if let Some(front) = self.input.get_mut(..kept) {
-            front.copy_from_slice(&connection.pending);
-        }
+        let kept = self.recall(connection);
         connection.state = State::Reading;
         self.exchange(connection, kept)
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::permits::ConnectionPermit;
 use super::timers::Tick;
 use crate::http::pipeline::Next;
+use crate::invariant::present;
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,9 +114,11 @@ impl Slots {
                 generation: 0,
                 connection: None,
             });
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            let last = u32::try_from(self.slots.len() - 1).ok();
+            present(last, "there are fewer sockets than numbers").unwrap_or(u32::MAX)
         });
-        let generation = self.slot(index).map_or(0, |slot| slot.generation);
+        let slot = present(self.slot(index), "it is free, or was just made");
+        let generation = slot.map_or(0, |slot| slot.generation);
         u64::from(generation) << 32 | u64::from(index)
     }
 
@@ -126,7 +129,7 @@ impl Slots {
 
     /// Puts a connection into its slot.
     pub(super) fn put(&mut self, key: u64, connection: Box<Connection>) {
-        if let Some(slot) = self.find(key) {
+        if let Some(slot) = present(self.find(key), "it was reserved and not freed") {
             slot.connection = Some(connection);
         }
     }
@@ -136,12 +139,13 @@ impl Slots {
         self.find(key)?.connection.as_deref_mut()
     }
 
-    /// Gives up a slot; its key is never valid again.
+    /// Gives up a slot; its key is never valid again, and frees nothing any more.
     pub(super) fn free(&mut self, key: u64) {
         if let Some(slot) = self.find(key) {
             slot.generation = slot.generation.wrapping_add(1) & MAX_GENERATION;
             slot.connection = None;
             self.free.push(index_of(key));
+            debug_assert!(self.count > 0, "no more are freed than were reserved");
             self.count = self.count.saturating_sub(1);
         }
     }
@@ -161,7 +165,7 @@ impl Slots {
     }
 
     fn slot(&mut self, index: u32) -> Option<&mut Slot> {
-        self.slots.get_mut(usize::try_from(index).ok()?)
+        self.slots.get_mut(index as usize)
     }
 }
 
@@ -169,7 +173,8 @@ impl Slots {
 const MAX_GENERATION: u32 = u32::MAX >> 1;
 
 fn index_of(key: u64) -> u32 {
-    u32::try_from(key & u64::from(u32::MAX)).unwrap_or(u32::MAX)
+    let low = u32::try_from(key & u64::from(u32::MAX)).ok();
+    present(low, "32 bits are left").unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

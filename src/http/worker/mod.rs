@@ -21,16 +21,49 @@ use rustix::io::Errno;
 use super::handler::Handler;
 use super::{Live, Shared};
 use crate::clock::{Clock, Seconds};
+use crate::invariant::present;
 use crate::metrics::{Failure, Transport};
 use accept::{Listener, listener_flags};
 use connection::Slots;
 use timers::{TICK, Tick, Timers};
 
-/// Keys of listeners begin here; those of connections are smaller.
-const FIRST_DOOR: u64 = 1 << 63;
+/// What an event is about, as a number that the kernel keeps beside each descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    /// The connection with this key, below half of all numbers ([`Slots`]).
+    Connection(u64),
+    /// The listener at this index: a number of the upper half.
+    Listener(usize),
+    /// The descriptor that wakes the worker to stop: the last number.
+    Wake,
+}
 
-/// The key of the descriptor that wakes the worker to stop.
-const WAKE: u64 = u64::MAX;
+impl Token {
+    const FIRST_LISTENER: u64 = 1 << 63;
+    const WAKE: u64 = u64::MAX;
+
+    fn pack(self) -> epoll::EventData {
+        epoll::EventData::new_u64(match self {
+            Token::Connection(key) => {
+                debug_assert!(key < Token::FIRST_LISTENER, "generations are of 31 bits");
+                key
+            }
+            Token::Listener(index) => Token::FIRST_LISTENER | index as u64,
+            Token::Wake => Token::WAKE,
+        })
+    }
+
+    fn unpack(data: epoll::EventData) -> Token {
+        match data.u64() {
+            Token::WAKE => Token::Wake,
+            number if number < Token::FIRST_LISTENER => Token::Connection(number),
+            number => {
+                let index = usize::try_from(number - Token::FIRST_LISTENER).ok();
+                Token::Listener(present(index, "it was an index").unwrap_or(usize::MAX))
+            }
+        }
+    }
+}
 
 /// Events taken per wake-up.
 const EVENTS: usize = 256;
@@ -72,19 +105,10 @@ impl Worker {
         wake: OwnedFd,
     ) -> std::io::Result<Worker> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(
-            &epoll,
-            &wake,
-            epoll::EventData::new_u64(WAKE),
-            epoll::EventFlags::IN,
-        )?;
-        for (listener, key) in listeners.iter().zip(FIRST_DOOR..) {
-            epoll::add(
-                &epoll,
-                &listener.socket,
-                epoll::EventData::new_u64(key),
-                listener_flags(listener),
-            )?;
+        epoll::add(&epoll, &wake, Token::Wake.pack(), epoll::EventFlags::IN)?;
+        for (index, listener) in listeners.iter().enumerate() {
+            let token = Token::Listener(index).pack();
+            epoll::add(&epoll, &listener.socket, token, listener_flags(listener))?;
         }
         let tick = Tick::at(clock.elapsed());
         Ok(Worker {
@@ -129,12 +153,12 @@ impl Worker {
             }
             self.look_around();
             for event in &events {
-                match event.data.u64() {
-                    WAKE => self.begin_to_stop(),
-                    key if key >= FIRST_DOOR => {
-                        self.accept(key - FIRST_DOOR);
+                match Token::unpack(event.data) {
+                    Token::Wake => self.begin_to_stop(),
+                    Token::Listener(index) => {
+                        self.accept(index);
                     }
-                    key => self.advance(key, event.flags),
+                    Token::Connection(key) => self.advance(key, event.flags),
                 }
             }
             if let Some(stop_at) = self.stop_at
@@ -148,15 +172,16 @@ impl Worker {
     /// Reads the clock and the settings, and ends what has taken too long.
     fn look_around(&mut self) {
         let elapsed = self.clock.elapsed();
-        self.now = Seconds::START.plus(u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX));
+        self.now = Seconds::at(elapsed);
         let latest = self.latest.load();
         if !Arc::ptr_eq(latest, &self.live) {
             self.live = Arc::clone(latest);
         }
-        // Room for a head of the longest kind behind what is left of an earlier reading.
+        // Room for a head of the longest kind behind what is left of an earlier reading; which may be from before a reload, so
+        // there is never less than there was.
         let room = self.live.settings.head_limit() * 2;
-        if self.input.len() != room {
-            self.input = vec![0; room];
+        if self.input.len() < room {
+            self.input.resize(room, 0);
         }
         let tick = Tick::at(elapsed);
         if tick == self.tick {
@@ -203,7 +228,6 @@ impl Worker {
         }
         // What has been accepted by the system by now is still served.
         for listener in 0..self.listeners.len() {
-            let listener = u64::try_from(listener).unwrap_or(u64::MAX);
             let mut batches = 0..STOP_BATCHES;
             while batches.next().is_some() && self.accept(listener) {}
         }

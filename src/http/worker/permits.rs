@@ -55,20 +55,74 @@ struct HeldConnection {
     /// Whom it counts for, when that is bounded.
     address: Option<IpAddr>,
     is_reserved: bool,
-    /// The tick since which it rests, [`AT_WORK`] or [`GIVEN_AWAY`].
-    state: AtomicU64,
-    /// Its key among the resting, or [`UNLISTED`]. Changed under the lock only.
+    state: PlaceState,
+    /// The tick under which it is among the resting, or [`UNLISTED`]. Changed under the lock only.
     listed: AtomicU64,
     /// To be shut when the place is given away; the connection itself is its worker's.
     socket: Weak<OwnedFd>,
 }
 
-/// A request is under way.
-const AT_WORK: u64 = u64::MAX;
-/// Another connection has the place.
-const GIVEN_AWAY: u64 = u64::MAX - 1;
-/// Not among the resting.
+/// Not among the resting; no tick is as late.
 const UNLISTED: u64 = u64::MAX;
+
+/// What a place is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// A request is under way.
+    Work,
+    /// No request has been under way since this tick.
+    Rest(u64),
+    /// Another connection has the place.
+    GivenAway,
+}
+
+/// A [`Use`] that workers change without a lock: a tick as it is, which has 32 bits, the others as the two last numbers.
+#[derive(Debug)]
+struct PlaceState(AtomicU64);
+
+impl PlaceState {
+    const WORK: u64 = u64::MAX;
+    const GIVEN_AWAY: u64 = u64::MAX - 1;
+
+    const fn pack(now: Use) -> u64 {
+        match now {
+            Use::Work => PlaceState::WORK,
+            Use::GivenAway => PlaceState::GIVEN_AWAY,
+            Use::Rest(since) => since,
+        }
+    }
+
+    const fn unpack(number: u64) -> Use {
+        match number {
+            PlaceState::WORK => Use::Work,
+            PlaceState::GIVEN_AWAY => Use::GivenAway,
+            since => Use::Rest(since),
+        }
+    }
+
+    const fn new(now: Use) -> PlaceState {
+        PlaceState(AtomicU64::new(PlaceState::pack(now)))
+    }
+
+    fn load(&self) -> Use {
+        PlaceState::unpack(self.0.load(SeqCst))
+    }
+
+    fn store(&self, now: Use) {
+        self.0.store(PlaceState::pack(now), SeqCst);
+    }
+
+    /// Changes it and returns what it was.
+    fn swap(&self, now: Use) -> Use {
+        PlaceState::unpack(self.0.swap(PlaceState::pack(now), SeqCst))
+    }
+
+    /// Changes it if it still is `before`; whether it was.
+    fn replace(&self, before: Use, now: Use) -> bool {
+        let (before, now) = (PlaceState::pack(before), PlaceState::pack(now));
+        self.0.compare_exchange(before, now, SeqCst, SeqCst).is_ok()
+    }
+}
 
 /// One connection held; gives its place back when dropped.
 #[derive(Debug)]
@@ -131,7 +185,7 @@ impl ConnectionLimiter {
             let address = bounds.per_address.map(|_| subscriber(ip));
             if let (Some(address), Some(most)) = (address, bounds.per_address) {
                 let held = table.by_address.get(&address).map_or(0, Vec::len);
-                if held >= usize::try_from(most).unwrap_or(usize::MAX) {
+                if held >= most as usize {
                     let longest = table.longest_of(&address);
                     gives_way(longest, &mut table)?;
                 }
@@ -183,7 +237,7 @@ impl HeldConnections {
             number: self.numbers,
             address,
             is_reserved,
-            state: AtomicU64::new(AT_WORK),
+            state: PlaceState::new(Use::Work),
             listed: AtomicU64::new(UNLISTED),
             socket: Arc::downgrade(socket),
         });
@@ -198,6 +252,7 @@ impl HeldConnections {
     /// Takes a place out of every list and count.
     fn release(&mut self, held: &HeldConnection) {
         let count = self.count(held.is_reserved);
+        debug_assert!(*count > 0, "a place is released once");
         *count = count.saturating_sub(1);
         self.unlist(held);
         let Some(address) = held.address else {
@@ -258,18 +313,17 @@ impl HeldConnections {
 impl HeldConnection {
     /// The tick since which it rests, if it does.
     fn rests_since(&self) -> Option<u64> {
-        let state = self.state.load(SeqCst);
-        (state < GIVEN_AWAY).then_some(state)
+        match self.state.load() {
+            Use::Rest(since) => Some(since),
+            Use::Work | Use::GivenAway => None,
+        }
     }
 
     /// Gives it away if it rests still.
     fn is_given_away(&self) -> bool {
-        self.rests_since().is_some_and(|since| {
-            let gives = self
-                .state
-                .compare_exchange(since, GIVEN_AWAY, SeqCst, SeqCst);
-            gives.is_ok()
-        })
+        let state = &self.state;
+        self.rests_since()
+            .is_some_and(|since| state.replace(Use::Rest(since), Use::GivenAway))
     }
 }
 
@@ -277,21 +331,21 @@ impl ConnectionPermit {
     /// Says that bytes have come; whether the place is still this connection's.
     pub(super) fn works(&self) -> bool {
         let state = &self.held.state;
-        let before = state.swap(AT_WORK, SeqCst);
-        if before == GIVEN_AWAY {
-            state.store(GIVEN_AWAY, SeqCst);
+        let before = state.swap(Use::Work);
+        if before == Use::GivenAway {
+            state.store(Use::GivenAway);
         }
-        before != GIVEN_AWAY
+        before != Use::GivenAway
     }
 
     /// Says that no request is under way.
     pub(super) fn rests(&self, now: Tick) {
         let since = now.number();
-        self.held.state.store(since, SeqCst);
+        self.held.state.store(Use::Rest(since));
         if self.held.listed.load(Relaxed) == UNLISTED && !self.held.is_reserved {
             let mut table = self.limiter.lock();
             // Under the lock: it may have been given away meanwhile, and then it is in no list any more.
-            if self.held.state.load(SeqCst) == since {
+            if self.held.state.load() == Use::Rest(since) {
                 table.list(&self.held, since);
             }
         }
@@ -302,7 +356,7 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut table = self.limiter.lock();
         // Whoever gave it away has released it, under the same lock.
-        if self.held.state.swap(GIVEN_AWAY, SeqCst) != GIVEN_AWAY {
+        if self.held.state.swap(Use::GivenAway) != Use::GivenAway {
             table.release(&self.held);
             self.limiter.metrics.lower(Gauge::Connections, 1);
         }
@@ -324,6 +378,7 @@ pub(crate) fn connection_limit(wanted: usize) -> usize {
         }
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(MAX_FILES);
+    // Saturates where pointers are shorter.
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     let room = files.saturating_sub(SPARE_FILES).max(16);
     if wanted == 0 {

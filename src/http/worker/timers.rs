@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::invariant::present;
+
 /// How fine deadlines are.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
@@ -15,7 +17,8 @@ impl Tick {
     /// The tick in which `elapsed` lies.
     pub(super) fn at(elapsed: Duration) -> Tick {
         let ticks = elapsed.as_millis() / TICK.as_millis();
-        Tick(u32::try_from(ticks & u128::from(u32::MAX)).unwrap_or(0))
+        let ticks = u32::try_from(ticks & u128::from(u32::MAX)).ok();
+        Tick(present(ticks, "32 bits are left").unwrap_or(0))
     }
 
     /// Grows with time, but for the moment at which the clock wraps.
@@ -26,10 +29,9 @@ impl Tick {
     /// The first tick at which `time` has gone by for certain.
     pub(super) fn after(self, time: Duration) -> Tick {
         let ticks = time.as_millis().div_ceil(TICK.as_millis()) + 1;
-        Tick(
-            self.0
-                .wrapping_add(u32::try_from(ticks).unwrap_or(u32::MAX / 4)),
-        )
+        // A time of more than three years, which an operator may write, is cut there: half of all ticks are the past.
+        let ticks = u32::try_from(ticks).unwrap_or(u32::MAX).min(u32::MAX / 4);
+        Tick(self.0.wrapping_add(ticks))
     }
 
     /// The earlier of two moments.
@@ -122,6 +124,15 @@ mod tests {
                 assert!(waiting.iter().all(|(_, when)| !when.has_come(now)));
             }
             assert!(waiting.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_as_good_as_forever_has_not_come() {
+        for seconds in [0, 1, 200_000_000, 300_000_000, u64::MAX] {
+            let now = Tick(u32::MAX - 5);
+            let deadline = now.after(Duration::from_secs(seconds));
+            assert!(!deadline.has_come(now), "{seconds}");
         }
     }
 

@@ -1,13 +1,14 @@
-//! Limiter for connections that are handed over: so many for everybody, of which one subscriber has few, and some that only admin
+//! Places for connections that are handed over: so many for everybody, of which one subscriber has few, and some that only admin
 //! networks can take, so that strangers who hold all of theirs keep no operator out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::invariant::present;
 use crate::net::subscriber;
 
-/// Limiter that only admin networks can take.
+/// Places that only admin networks can take.
 const ADMIN_PERMITS: usize = 64;
 
 /// Whom a connection counts for.
@@ -77,6 +78,7 @@ impl Limiter {
             return Some(self.permit(None));
         }
         let subscriber = subscriber(source.ip);
+        // A subscriber that has no place has no entry.
         let own = taken.by_subscriber.get(&subscriber).copied().unwrap_or(0);
         if taken.others >= self.total || own >= self.per_subscriber {
             return None;
@@ -103,7 +105,11 @@ impl Drop for Permit {
             return;
         };
         taken.others -= 1;
-        if let Some(own) = taken.by_subscriber.get_mut(&subscriber) {
+        let own = present(
+            taken.by_subscriber.get_mut(&subscriber),
+            "it has this place",
+        );
+        if let Some(own) = own {
             *own -= 1;
             if *own == 0 {
                 taken.by_subscriber.remove(&subscriber);

@@ -318,6 +318,7 @@ fn foreign(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let schema = |connection: &Connection| -> rusqlite::Result<Vec<[String; 3]>> {
         let mut statement = connection.prepare(sql)?;
         let rows = statement.query_map([], |row| {
+            // Only what SQLite makes by itself has no text, and that is not ours.
             let text: Option<String> = row.get(2)?;
             Ok([row.get(0)?, row.get(1)?, text.unwrap_or_default()])
         })?;

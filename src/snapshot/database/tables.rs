@@ -48,11 +48,13 @@ pub(crate) struct SwarmRow {
     pub record: Vec<u8>,
 }
 
-/// SQLite's integers are signed; ours that go there are times and counts, never near the end of either.
+/// SQLite's integers are signed; ours that go there are times and counts. One near the end of either comes from a file that was
+/// read, and saturates.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A negative number was not written by us, and counts as the least.
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
@@ -272,6 +274,7 @@ pub(super) fn readable_blocks(connection: &Connection) -> Vec<Block> {
         let mut statement = connection.prepare(BLOCKS)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
+            // A row that is damaged is lost.
             found.extend(block(row).ok().flatten());
         }
         Ok(())

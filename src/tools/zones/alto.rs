@@ -172,6 +172,7 @@ fn network_map(pids: &BTreeMap<String, Pid<'_>>) -> Value {
 
 /// RFC 7285, 11.2.3.
 fn cost_map(pids: &BTreeMap<String, Pid<'_>>) -> Value {
+    // Without zones there is nothing to be near to.
     let deepest = pids.values().map(|pid| pid.parts.len()).max().unwrap_or(0);
     let cost = |from: &Pid<'_>, to: &Pid<'_>| {
         let pairs = from.parts.iter().zip(&to.parts);

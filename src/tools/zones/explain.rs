@@ -14,6 +14,7 @@ use super::kept::{Kept, THEN};
 use super::near::Levels;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::invariant::present;
 use crate::metrics::Metrics;
 use crate::tracker::{
     Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, StoredPeer,
@@ -226,7 +227,8 @@ fn place(out: &mut String, config: &Config, zones: &Zones, ip: IpAddr) -> std::f
         let longest = prefixes
             .filter(|prefix| prefix.contains(&ip))
             .max_by_key(|prefix| prefix.prefix_len());
-        let prefix = longest.map(IpNet::to_string).unwrap_or_default();
+        let prefix = present(longest, "a zone is told by a prefix");
+        let prefix = prefix.map(IpNet::to_string).unwrap_or_default();
         line(out, "zone", &format!("{}, by {prefix}", zones.path(zone)))?;
         let strict = match zones.strict_root(zone) {
             None => "no: sees strangers too".to_owned(),

@@ -47,6 +47,7 @@ impl Kept {
                 .query_row(sql, [key], |row| row.get(0))
                 .optional()
         };
+        // Before the first snapshot there are no swarms to be old.
         let (finished, wall) = (meta("finished")?.unwrap_or(0), meta("finished_wall")?);
         Ok(Some(Kept {
             connection,
@@ -76,14 +77,19 @@ impl Kept {
                 .map(Target::Network);
             let target = network.or(hash.map(|hash| Target::Torrent(InfoHash(hash))));
             let expires: Option<i64> = row.get(3)?;
-            Ok(target.map(|target| Block {
-                number: row.get(0).unwrap_or_default(),
+            let Some(target) = target else {
+                return Ok(None);
+            };
+            Ok(Some(Block {
+                number: row.get(0)?,
                 target,
                 reason: String::new(),
                 created: Wall(0),
+                // An end before 1970 is one in the past.
                 expires: expires.map(|end| Wall(u64::try_from(end).unwrap_or(0))),
             }))
         })?;
+        // A row that the tracker would not take is passed over here too.
         Ok(rows.filter_map(Result::ok).flatten().collect())
     }
 
@@ -114,6 +120,7 @@ impl Kept {
 
     fn read(&self, row: &Row<'_>) -> anyhow::Result<StoredSwarm> {
         let (saved, record): (i64, Vec<u8>) = (row.get(2)?, row.get(3)?);
+        // What claims to be of the future is fresh, as at a restore.
         let since = u32::try_from(self.finished.saturating_sub(saved)).unwrap_or(0);
         Ok(StoredSwarm {
             info_hash: InfoHash(row.get(0)?),

@@ -11,6 +11,7 @@ use anyhow::Context;
 use ipnet::IpNet;
 
 use crate::config::Config;
+use crate::invariant::present;
 use crate::tracker::{ZoneId, ZoneRule, Zones};
 
 /// What every address weighs that is not named.
@@ -99,7 +100,10 @@ fn ranges(rules: &[ZoneRule], weight: impl Fn(IpAddr) -> usize) -> Vec<Range> {
     }
     bounds.sort_unstable();
     bounds.dedup();
-    let address = |bits: u64| Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX));
+    let address = |bits: u64| {
+        let bits = present(u32::try_from(bits).ok(), "it is within a prefix");
+        Ipv4Addr::from_bits(bits.unwrap_or(u32::MAX))
+    };
     let mut ranges: Vec<Range> = Vec::new();
     for pair in bounds.windows(2) {
         let [start, end] = *pair else { continue };

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use foldhash::quality::RandomState;
 
+use crate::invariant::present;
 use crate::net::subscriber::{ENTRY, Level, WIDEST_ENTRY, levels, prefix};
 
 /// Bits of the number of a counter in a row of subscribers: both rows together take 2 MiB.
@@ -56,12 +57,12 @@ impl Sketch {
         // Tags are hashes already: the second row takes its place from a product, of which every bit of the tag is part.
         let places = [tag, tag.wrapping_mul(0x9e37_79b1)].map(|hash| hash >> (32 - self.bits));
         let both = self.rows.iter().zip(places);
-        both.filter_map(|(row, sort_key)| row.get(sort_key as usize))
+        both.filter_map(|(row, place)| present(row.get(place as usize), "a row has all places"))
     }
 
     fn of(&self, tag: Tag) -> u32 {
         let counts = self.cells(tag).map(|cell| cell.load(Relaxed));
-        counts.min().unwrap_or(0)
+        present(counts.min(), "there are two rows").unwrap_or(0)
     }
 
     fn add(&self, tag: Tag) {
@@ -110,7 +111,8 @@ impl AddressCounts {
     fn tag(&self, ip: IpAddr, bits: u32) -> Tag {
         let hash = self.hasher.hash_one((prefix(ip, bits), bits));
         // Never zero, which is nobody.
-        Tag::try_from(hash >> 32).unwrap_or(1).max(1)
+        let tag = present(Tag::try_from(hash >> 32).ok(), "32 bits are left");
+        tag.unwrap_or(1).max(1)
     }
 
     /// What the address weighs: what its subscriber has, or a network around it where that is more, [`ENTRY`] for each entry of
@@ -119,7 +121,7 @@ impl AddressCounts {
         let weights = self
             .counted(ip)
             .map(|(sketch, tag, entry)| sketch.of(tag).saturating_mul(entry));
-        weights.max().unwrap_or(0)
+        present(weights.max(), "an address has a level").unwrap_or(0)
     }
 
     /// What it would weigh with one entry more.
@@ -181,7 +183,9 @@ impl AddressCounts {
     /// Who is to be charged for what this address leaves behind.
     pub(crate) fn charge_of(&self, ip: IpAddr) -> Charge {
         let levels = levels(ip);
-        let tag = |level: Option<&Level>| level.map_or(0, |level| self.tag(ip, level.bits));
+        let tag = |level: Option<&Level>| {
+            present(level, "an address has a level").map_or(0, |level| self.tag(ip, level.bits))
+        };
         Charge {
             subscriber: tag(levels.first()),
             widest: tag(levels.last()),

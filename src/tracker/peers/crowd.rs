@@ -12,7 +12,7 @@ use super::owner::StoredId;
 use super::peer::{PackedKey, Peer};
 use super::position::{Position, RankRange};
 use super::{Peers, Role};
-use crate::tracker::invariant::certain;
+use crate::invariant::certain;
 
 /// Entries of one subscriber that are for everybody.
 const FOR_EVERYBODY: usize = 2;

@@ -13,7 +13,7 @@ pub(super) mod position;
 mod sorted_chunks;
 pub(super) mod view;
 
-use super::invariant::certain;
+use crate::invariant::certain;
 use address::Address;
 use by_role::ByRole;
 use chunk::{give_back, make_room, oldest_of};

@@ -3,7 +3,7 @@
 //! A position carries the chunk of memory that it is in beside its rank, so that whoever was found once is reached again without
 //! a search.
 
-use crate::tracker::invariant::{certain, minus};
+use crate::invariant::{certain, minus};
 
 /// A rank in a list of peers, with the number of the chunk that it is in: in chunks of 96, 96 and 50 peers, rank 100 is in chunk 1, the
 /// fifth there. Positions compare by their ranks.

@@ -11,7 +11,7 @@ use super::chunk::{CHUNK, Chunk, steps};
 use super::owner::StoredId;
 use super::peer::{PackedKey, Peer, State};
 use super::position::{Position, RankRange, number};
-use crate::tracker::invariant::{certain, minus};
+use crate::invariant::{certain, minus};
 
 /// How many chunks to each side of a hint are searched before all are.
 const WINDOW: usize = 8;

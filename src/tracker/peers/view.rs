@@ -5,7 +5,7 @@ use super::owner::StoredId;
 use super::peer::{PackedKey, Peer, State};
 use super::position::{Position, RankRange, number};
 use super::sorted_chunks::SortedChunks;
-use crate::tracker::invariant::minus;
+use crate::invariant::minus;
 
 /// The peers of one role, as they are asked for by rank.
 #[derive(Debug)]

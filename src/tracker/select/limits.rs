@@ -2,8 +2,8 @@
 
 use super::rounding::Rounding;
 use super::sample::Ids;
+use crate::invariant::minus;
 use crate::tracker::announce::Announce;
-use crate::tracker::invariant::minus;
 use crate::tracker::settings::Settings;
 
 /// Up to this part of a list, `min_external` holds for every single list; where it would be more of a shorter one, strangers get

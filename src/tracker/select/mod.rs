@@ -14,13 +14,13 @@ pub(super) mod sample;
 mod take_all;
 
 use super::announce::PeerList;
-use super::invariant::minus;
 use super::peers::Role;
 use super::peers::address::Address;
 use super::peers::by_role::ByRole;
 use super::peers::owner::StoredId;
 use super::peers::position::{Position, RankRange};
 use super::peers::view::View;
+use crate::invariant::minus;
 use limits::Limits;
 use neighbourhoods::Viewpoint;
 use plan::Planner;

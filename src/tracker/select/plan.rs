@@ -8,7 +8,7 @@ use super::limits::Limits;
 use super::neighbourhoods::{MAX_LEVELS, Neighbourhoods, Viewpoint};
 use super::region::{Group, Least, RankRanges, Region};
 use super::rounding::Rounding;
-use crate::tracker::invariant::minus;
+use crate::invariant::minus;
 use crate::tracker::peers::address::Address;
 use crate::tracker::peers::by_role::ByRole;
 use crate::tracker::peers::owner::StoredId;

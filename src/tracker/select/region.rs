@@ -2,8 +2,8 @@
 
 use super::rounding::Rounding;
 use super::sample::{Ids, Listed, draw, split};
+use crate::invariant::minus;
 use crate::tracker::announce::PeerList;
-use crate::tracker::invariant::minus;
 use crate::tracker::peers::address::Address;
 use crate::tracker::peers::by_role::ByRole;
 use crate::tracker::peers::owner::StoredId;

@@ -1,6 +1,6 @@
 //! Shares of a few peers, rounded up or down by chance, so that they hold on average for every length of list (S12).
 
-use crate::tracker::invariant::certain;
+use crate::invariant::certain;
 
 /// The chance by which shares are rounded. What follows one another is rounded so that the sum is what the sum of all would be
 /// rounded to: parts of one list do not go over the bound that was rounded by the same chance.

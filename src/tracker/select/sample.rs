@@ -2,9 +2,9 @@
 
 use super::region::RegionRanks;
 use super::rounding::Rounding;
+use crate::invariant::{certain, minus};
 use crate::tracker::announce::PeerList;
 use crate::tracker::id::PeerId;
-use crate::tracker::invariant::{certain, minus};
 use crate::tracker::peers::address::Address;
 use crate::tracker::peers::by_role::ByRole;
 use crate::tracker::peers::owner::StoredId;

@@ -1,7 +1,7 @@
 //! Kept counts of peers that stand out in a swarm: paused partial seeds, and those whose address is only reported.
 
 use super::Swarm;
-use crate::tracker::invariant::minus;
+use crate::invariant::minus;
 use crate::tracker::peers::owner::StoredId;
 use crate::tracker::peers::peer::State;
 

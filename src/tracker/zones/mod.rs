@@ -12,6 +12,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::invariant::present;
 use crate::net::AddressPair;
 pub(super) use id::MAX_ZONE;
 pub use id::ZoneId;
@@ -153,8 +154,7 @@ impl Zones {
             .ok()
             .filter(|number| *number <= MAX_ZONE);
         let number = number.ok_or(ZonesError::TooMany)?;
-        let own = ZoneId::unpack(number);
-        debug_assert!(own.is_some(), "the row of no zone comes first");
+        let own = present(ZoneId::unpack(number), "the row of no zone comes first");
         let path = parts.join("/");
         // The parent is the last zone added or one above it, since they come in the order of the tree.
         let above = path.rsplit_once('/').map_or("", |(above, _)| above);
@@ -201,9 +201,10 @@ impl Zones {
     }
 
     fn zone(&self, zone: Option<ZoneId>) -> Option<&Zone> {
-        let found = self.zones.get(ZoneId::index(zone));
-        debug_assert!(found.is_some(), "{zone:?} is of other zones");
-        found
+        present(
+            self.zones.get(ZoneId::index(zone)),
+            "an id is of these zones",
+        )
     }
 
     fn assign(&mut self, rules: &[ZoneRule]) -> Result<(), ZonesError> {
@@ -222,7 +223,7 @@ impl Zones {
                     });
                 }
                 let zone = numbers.get(rule.path.as_str());
-                debug_assert!(zone.is_some(), "the path of every rule was added");
+                let zone = present(zone, "the path of every rule was added");
                 prefixes.extend(zone.map(|zone| (prefix, *zone)));
             }
         }

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::ZoneId;
+use crate::invariant::present;
 
 /// How many bits of the address range that is in use choose the bucket.
 const BUCKET_BITS: u32 = 16;
@@ -28,6 +29,7 @@ macro_rules! number {
             }
 
             fn shifted(self, bits: u32) -> usize {
+                // Saturates for an address far behind the last prefix.
                 usize::try_from(self.checked_shr(bits).unwrap_or(0)).unwrap_or(usize::MAX)
             }
 
@@ -85,7 +87,11 @@ impl<K: Number> Runs<K> {
             }
             // The last bucket also holds what lies behind all prefixes.
             let before = if bucket == count { starts.len() } else { run };
-            buckets.push(u32::try_from(before).unwrap_or(u32::MAX));
+            let before = present(
+                u32::try_from(before).ok(),
+                "two runs for a prefix, of a file of 32 MiB",
+            );
+            buckets.push(before.unwrap_or(u32::MAX));
         }
         Some(Runs {
             starts,
@@ -105,17 +111,19 @@ impl<K: Number> Runs<K> {
             .minus(self.first)
             .shifted(self.shift)
             .min(self.buckets.len().saturating_sub(2));
-        let low = self.buckets.get(bucket).map_or(0, |run| *run as usize);
-        let high = self
-            .buckets
-            .get(bucket + 1)
-            .map_or(low, |run| *run as usize);
-        let within = self.starts.get(low..high).map_or(0, |starts| {
+        let start = |bucket| {
+            let start = self.buckets.get(bucket);
+            present(start, "one item more than buckets").map(|run| *run as usize)
+        };
+        let low = start(bucket).unwrap_or(0);
+        let high = start(bucket + 1).unwrap_or(low);
+        let starts = present(self.starts.get(low..high), "buckets count the starts");
+        let within = starts.map_or(0, |starts| {
             starts.partition_point(|start| *start <= address)
         });
-        (low + within)
-            .checked_sub(1)
-            .and_then(|run| self.values.get(run))
+        let run = (low + within).checked_sub(1);
+        let run = run.and_then(|run| self.values.get(run));
+        present(run, "the first run starts at or before it")
             .copied()
             .flatten()
     }

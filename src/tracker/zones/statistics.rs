@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{ZoneId, Zones};
 use crate::clock::Wall;
+use crate::invariant::present;
 use crate::metrics;
 use crate::tracker::report::census::HandedOut;
 use crate::tracker::swarm::upsert::AnnounceEffect;
@@ -78,8 +79,7 @@ impl ZoneStatistics {
         let width = self.owners + 1;
         let first = ZoneId::index(zone) * width;
         let shards = self.shards.get(first..first + width);
-        debug_assert!(shards.is_some(), "{zone:?} is of other zones");
-        shards.unwrap_or_default()
+        present(shards, "zones and their counters are swapped as one").unwrap_or_default()
     }
 
     /// Takes over what was counted under other zones: what has the same path goes on, the rest is dropped.
@@ -112,7 +112,8 @@ impl ZoneStatistics {
     /// The page of a zone that `worker` counts on, and whether nobody else does.
     fn shard(&self, zone: Option<ZoneId>, worker: Option<usize>) -> Option<(&Shard, bool)> {
         let own = worker.filter(|worker| *worker < self.owners);
-        let shard = self.shards_of(zone).get(own.unwrap_or(self.owners))?;
+        let shard = self.shards_of(zone).get(own.unwrap_or(self.owners));
+        let shard = present(shard, "owners and one page more")?;
         Some((shard, own.is_some()))
     }
 
@@ -213,6 +214,7 @@ impl ZoneStatistics {
         let hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = zones.table().map(|zone| {
             let path = zones.path(zone).to_owned();
+            // Where less than a MiB was saved there are no hours.
             let kept = hours
                 .get(&path)
                 .map(|(kept, _)| kept.iter().map(|(hour, mib)| (*hour, *mib)).collect());

@@ -78,6 +78,7 @@ impl FromRequest for Form {
 
 /// Reads the form that was sent and puts it where handlers find it, if its token is right.
 pub(super) async fn admit(request: &mut ServiceRequest) -> Result<(), FormError> {
+    // No type is a wrong one.
     let kind = request.headers().get(CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("application/x-www-form-urlencoded") {

@@ -157,6 +157,7 @@ fn touch(state: &State, request: &HttpRequest) {
     const SEEN: &str = "seen";
     let session = request.get_session();
     let now = state.clock.elapsed().as_secs();
+    // 0 before the first view of the session.
     let seen: u64 = session.get(SEEN).ok().flatten().unwrap_or(0);
     if now.saturating_sub(seen) >= TOUCH_EVERY && session.insert(SEEN, now).is_err() {
         log::warn!("a session cannot be written");
@@ -186,6 +187,7 @@ fn is_foreign(headers: &HeaderMap) -> bool {
     let Some(origin) = text(ORIGIN) else {
         return false;
     };
+    // HTTP/1.0 may come without: then no origin is our own.
     let host = text(HOST).unwrap_or_default();
     let named = origin
         .strip_prefix("http://")

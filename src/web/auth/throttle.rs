@@ -42,7 +42,7 @@ pub(crate) struct Throttle {
 impl Throttle {
     pub(crate) fn new(most: u32, window: Duration) -> Throttle {
         Throttle {
-            most: usize::try_from(most.max(1)).unwrap_or(usize::MAX),
+            most: most.max(1) as usize,
             window,
             tries: Mutex::default(),
         }

@@ -39,25 +39,28 @@ impl Fault {
 
 /// What is wrong at the moment. A part that has never given a sign is not counted as down before its time has come.
 pub(crate) fn faults(state: &State) -> Vec<Fault> {
-    let gauge = |gauge| state.metrics.gauge(gauge);
+    let metrics = &state.metrics;
     let now = u64::from(state.clock.now().raw());
-    let is_silent = |alive: u64| alive != 0 && now.saturating_sub(alive) > SILENCE;
+    let is_silent = |gauge| {
+        let alive = metrics.moment(gauge);
+        alive.is_some_and(|alive| now.saturating_sub(alive) > SILENCE)
+    };
     let mut faults = Vec::new();
-    if gauge(Gauge::Restored) == 0 {
+    if metrics.gauge(Gauge::Restored) == 0 {
         faults.push(Fault::Restoring);
     }
-    if is_silent(gauge(Gauge::SnapshotAlive)) {
+    if is_silent(Gauge::SnapshotAlive) {
         faults.push(Fault::SnapshotsSilent);
     }
     let interval = state.settings.snapshot_interval.as_secs();
     if interval > 0 {
         let begun = u64::from(Seconds::START.raw());
-        let last = gauge(Gauge::SnapshotFinished).max(begun);
+        let last = metrics.moment(Gauge::SnapshotFinished).unwrap_or(begun);
         if now.saturating_sub(last) > 3 * interval {
             faults.push(Fault::SnapshotsLate);
         }
     }
-    if is_silent(gauge(Gauge::ReaperAlive)) {
+    if is_silent(Gauge::ReaperAlive) {
         faults.push(Fault::ReaperSilent);
     }
     faults

@@ -98,11 +98,8 @@ fn sample(state: &State) {
 fn advance(state: &State) -> Rates {
     let totals = state.metrics.totals();
     let now = state.clock.elapsed();
-    let announces = Transport::ALL
-        .iter()
-        .map(|t| totals.answered(*t, Action::Announce));
-    let mut announces = announces.collect::<Vec<u64>>().into_iter();
-    let announces = [announces.next().unwrap_or(0), announces.next().unwrap_or(0)];
+    let announces = [Transport::Http, Transport::Udp]
+        .map(|transport| totals.answered(transport, Action::Announce));
     let census = state.backend.census.load();
     let mut rates = state.rates.lock().unwrap_or_else(PoisonError::into_inner);
     let passed = now.saturating_sub(rates.at).as_secs_f64();

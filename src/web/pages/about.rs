@@ -80,6 +80,7 @@ fn parts(state: &State) -> Parts {
         expired_peers: gauge(Gauge::ExpiredPeers),
         connections: gauge(Gauge::Connections),
         panics: gauge(Gauge::Panics),
+        // 0 where /proc is hidden.
         memory_bytes: crate::web::monitor::prometheus::resident_bytes().unwrap_or(0),
         has_untrusted_proxy: gauge(Gauge::UntrustedProxy) > 0,
     }

@@ -129,6 +129,7 @@ pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpRespon
         _ => None,
     };
     page.insert("notice", &done);
+    // A field that no link fills is empty.
     let given = |name: &str| page.params.text(name).unwrap_or_default().to_owned();
     let fields = [
         given("ip"),

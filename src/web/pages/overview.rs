@@ -64,7 +64,7 @@ pub(crate) fn figures(state: &State) -> Figures {
         [gauge(Gauge::SeedersV6), gauge(Gauge::LeechersV6)],
     );
     let [seeders, leechers] = [v4[0] + v6[0], v4[1] + v6[1]];
-    let finished = gauge(Gauge::SnapshotFinished);
+    let finished = state.metrics.moment(Gauge::SnapshotFinished);
     let faults = health::faults(state);
     Figures {
         version: env!("CARGO_PKG_VERSION"),
@@ -89,7 +89,7 @@ pub(crate) fn figures(state: &State) -> Figures {
         local_share_percent: rates.local_share,
         saved_bytes: census.handed_out.saved_mib.saturating_mul(1 << 20),
         census_age_seconds: (census.wall.0 > 0).then(|| now.since(census.at)),
-        snapshot_age_seconds: (finished > 0).then(|| u64::from(now.raw()).saturating_sub(finished)),
+        snapshot_age_seconds: finished.map(|at| u64::from(now.raw()).saturating_sub(at)),
         database_bytes: gauge(Gauge::SnapshotBytes),
         database_peers: gauge(Gauge::DatabasePeers),
         snapshot_failures: gauge(Gauge::SnapshotFailures),
@@ -115,16 +115,18 @@ struct Protocol {
 }
 
 fn protocols(totals: &Totals) -> Vec<Protocol> {
-    let rows = Transport::ALL.iter().enumerate();
-    rows.map(|(at, transport)| Protocol {
-        name: transport.label(),
-        announces: totals.answered(*transport, Action::Announce),
-        scrapes: totals.answered(*transport, Action::Scrape),
-        refused: totals.failures.get(at).map_or(0, |f| f.iter().sum()),
-        received_bytes: totals.received_bytes.get(at).copied().unwrap_or(0),
-        sent_bytes: totals.sent_bytes.get(at).copied().unwrap_or(0),
-    })
-    .collect()
+    let row = |transport: &Transport| {
+        let (received_bytes, sent_bytes) = totals.moved(*transport);
+        Protocol {
+            name: transport.label(),
+            announces: totals.answered(*transport, Action::Announce),
+            scrapes: totals.answered(*transport, Action::Scrape),
+            refused: totals.refused(*transport),
+            received_bytes,
+            sent_bytes,
+        }
+    };
+    Transport::ALL.iter().map(row).collect()
 }
 
 /// The page.

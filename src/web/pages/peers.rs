@@ -155,6 +155,7 @@ pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpRespon
     let rows: Vec<PeerRow> = found.peers.iter().map(|p| peer_row(p, now, wall)).collect();
     page.insert("columns", &columns);
     page.insert("rows", &rows);
+    // The search is shown again, or an empty field.
     page.insert("q", params.text("q").unwrap_or_default());
     let pager = Pager::new(&params, "/all_peers", params.page(), ROWS, found.total);
     page.insert("pager", &pager);

@@ -55,6 +55,7 @@ pub(crate) fn query(params: &Params) -> (TorrentsQuery, &'static str) {
     let (key, _, order) = column
         .copied()
         .unwrap_or(("peers", "peers", TorrentOrder::Peers));
+    // No prefix is that of all.
     let prefix = params.text("q").unwrap_or_default().to_ascii_lowercase();
     let is_hex = prefix.len() <= 40 && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
     let query = TorrentsQuery {
@@ -91,6 +92,7 @@ pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpRespon
     let rows: Vec<TorrentRow> = found.torrents.iter().map(torrent_row).collect();
     page.insert("columns", &columns);
     page.insert("rows", &rows);
+    // The search is shown again, or an empty field.
     page.insert("q", params.text("q").unwrap_or_default());
     let pager = Pager::new(&params, "/torrents", params.page(), ROWS, found.total);
     page.insert("pager", &pager);
@@ -145,6 +147,7 @@ pub(crate) async fn one(
     let clients = swarm
         .as_ref()
         .map(|swarm| client_rows(&swarm.clients, true));
+    // A torrent that is unknown has none.
     page.insert("clients", &clients.unwrap_or_default());
     let zone_row = |(path, roles): &'_ (String, Roles)| (path.clone(), *roles);
     let zones: Vec<(String, Roles)> = swarm

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::clients::percent;
 use super::peers::view;
+use crate::invariant::present;
 use crate::tracker::HOURS_KEPT;
 use crate::tracker::report::census::{HandedOut, ZoneCount};
 use crate::web::State;
@@ -36,8 +37,12 @@ pub(crate) struct ZoneRow {
 
 pub(crate) fn zone_row(zone: &ZoneCount) -> ZoneRow {
     let out = zone.handed_out;
+    let name = present(
+        zone.path.rsplit('/').next(),
+        "splitting gives one part at least",
+    );
     ZoneRow {
-        name: zone.path.rsplit('/').next().unwrap_or_default().to_owned(),
+        name: name.unwrap_or_default().to_owned(),
         depth: zone.path.matches('/').count(),
         zone: zone.path.clone(),
         peers: zone.below.peers(),
@@ -115,6 +120,7 @@ fn bars(saved: &[(u64, u64)], last: u64, count: usize, width: usize) -> Vec<Bar>
             bar.saved_bytes += mib.saturating_mul(1 << 20);
         }
     }
+    // No bars have no highest one.
     let most = bars.iter().map(|bar| bar.saved_bytes).max().unwrap_or(0);
     for bar in &mut bars {
         bar.percent = percent(bar.saved_bytes, most);
@@ -166,6 +172,7 @@ pub(crate) async fn zones(state: Data<State>, request: HttpRequest) -> HttpRespo
     page.insert("rows", &rows);
     page.insert("counted", &census.wall.0);
     if !rows.is_empty() {
+        // No zone is all zones.
         let wanted = params.text("zone").unwrap_or_default().to_owned();
         // A zone that is none, or is no more, shows the sum of all.
         let found = match saved(&state, wanted.clone()).await {

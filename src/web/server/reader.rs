@@ -3,6 +3,7 @@
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::fault::{Fault, Refused};
+use crate::invariant::present;
 
 /// A body is never longer, in bytes.
 pub(crate) const MAX_BODY: usize = 4_096;
@@ -57,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Feed<'_, S> {
     }
 
     fn rest(&self) -> &[u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+        present(self.bytes.get(self.at..), "no more is taken than came").unwrap_or_default()
     }
 
     /// Reads more, or refuses when that would be too much.
@@ -72,8 +73,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Feed<'_, S> {
         self.budget -= length;
         self.bytes.drain(..self.at.min(self.bytes.len()));
         self.at = 0;
-        self.bytes
-            .extend_from_slice(piece.get(..length).unwrap_or_default());
+        let piece = present(piece.get(..length), "no more is read than there is room");
+        self.bytes.extend_from_slice(piece.unwrap_or_default());
         Ok(())
     }
 
@@ -82,7 +83,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Feed<'_, S> {
         while self.rest().len() < length {
             self.more(Refused::BodyTooLong).await?;
         }
-        let taken = self.rest().get(..length).unwrap_or_default().to_vec();
+        let taken = present(self.rest().get(..length), "it was waited for");
+        let taken = taken.unwrap_or_default().to_vec();
         self.at += length;
         Ok(taken)
     }
@@ -92,7 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Feed<'_, S> {
         loop {
             let rest = self.rest();
             if let Some(end) = memchr::memmem::find(rest, b"\r\n") {
-                let line = rest.get(..end).unwrap_or_default().to_vec();
+                let line = present(rest.get(..end), "the end was found within");
+                let line = line.unwrap_or_default().to_vec();
                 self.at += end + 2;
                 return Ok(line);
             }
@@ -124,8 +127,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Feed<'_, S> {
 }
 
 fn chunk_size(line: &[u8]) -> Result<usize, Refused> {
-    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
-    let digits = digits.trim_ascii_end();
+    let digits = line.split(|byte| *byte == b';').next();
+    let digits = present(digits, "splitting gives one part at least");
+    let digits = digits.unwrap_or_default().trim_ascii_end();
     let text = std::str::from_utf8(digits).map_err(|_| Refused::Malformed)?;
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Refused::Malformed);

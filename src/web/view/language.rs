@@ -3,6 +3,7 @@
 use time::UtcDateTime;
 
 use crate::clock::Wall;
+use crate::invariant::present;
 
 /// A language that all pages are complete in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +35,11 @@ impl Language {
         let mut best = (0_u16, Language::English);
         for choice in header.split(',').take(32) {
             let mut parts = choice.split(';').map(str::trim);
-            let tag = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let language = Language::from_code(tag.split('-').next().unwrap_or_default());
+            const SPLIT: &str = "splitting gives one part at least";
+            let tag = present(parts.next(), SPLIT).unwrap_or_default();
+            let tag = tag.to_ascii_lowercase();
+            let code = present(tag.split('-').next(), SPLIT);
+            let language = Language::from_code(code.unwrap_or_default());
             let weight = parts
                 .find_map(|part| part.strip_prefix("q="))
                 .map_or(1_000, thousandths);
@@ -116,7 +120,8 @@ impl Language {
             value /= 1_024.0;
             unit += 1;
         }
-        let name = units.get(unit).copied().unwrap_or_default();
+        let name = present(units.get(unit), "the last unit takes all that is greater");
+        let name = name.copied().unwrap_or_default();
         format!("{}\u{a0}{name}", self.decimal(value, 1))
     }
 

@@ -150,6 +150,7 @@ fn language(
         return language;
     }
     let header = request.headers().get(ACCEPT_LANGUAGE);
+    // A browser that says nothing, or nothing that is text, gets the default.
     Language::accepted(
         header
             .and_then(|header| header.to_str().ok())

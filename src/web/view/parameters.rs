@@ -13,6 +13,7 @@ pub(crate) struct Params(Vec<(String, String)>);
 impl Params {
     pub(crate) fn of(request: &HttpRequest) -> Params {
         let parsed = Query::<Vec<(String, String)>>::from_query(request.query_string());
+        // A query that is malformed, which anybody can send, has no parameters.
         let mut pairs = parsed.map(Query::into_inner).unwrap_or_default();
         pairs.truncate(MAX);
         Params(pairs)

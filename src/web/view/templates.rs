@@ -163,6 +163,7 @@ fn register_filters(tera: &mut Tera) {
 }
 
 fn language(state: &State<'_>) -> Language {
+    // A template may be shown outside of a page.
     let code: Option<Value> = state.get("lang").ok().flatten();
     let code = code.as_ref().and_then(Value::as_str).unwrap_or_default();
     Language::from_code(code).unwrap_or(Language::English)
