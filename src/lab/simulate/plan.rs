@@ -74,7 +74,11 @@ impl Plan {
             (Policy::Near { .. }, Some(leecher)) => (leecher % self.zones, leecher / self.zones),
         };
         let place = (neighbour % self.parts) * HOSTS + neighbour / self.parts + 1;
-        let [network, place] = [network, place].map(|number| u32::try_from(number).unwrap_or(0));
+        let [network, place] = [network, place].map(|number| {
+            let number = u32::try_from(number);
+            debug_assert!(number.is_ok(), "numbers of some ten thousand peers");
+            number.unwrap_or(0)
+        });
         Ipv4Addr::from(((FIRST_NETWORK + network) << 16) + place)
     }
 
