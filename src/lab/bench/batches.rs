@@ -76,6 +76,7 @@ impl Batches {
         let control: Vec<ControlMessage<'_>> =
             source.iter().map(ControlMessage::Ipv4PacketInfo).collect();
         let addresses = [Some(SockaddrStorage::from(self.target)); BATCH];
+        debug_assert!(count <= BATCH, "a batch has {BATCH} places");
         let mut sent = 0;
         while sent < count {
             let rest = self.outgoing.get(sent..count).unwrap_or_default();
@@ -148,10 +149,12 @@ impl Batches {
 
     /// A datagram of the last batch received.
     pub(super) fn received(&self, at: usize) -> &[u8] {
-        let length = self.lengths.get(at).copied().unwrap_or(0);
-        self.incoming
-            .get(at)
-            .and_then(|buffer| buffer.get(..length))
-            .unwrap_or_default()
+        let length = self.lengths.get(at);
+        let buffer = self.incoming.get(at);
+        let datagram = buffer
+            .zip(length)
+            .and_then(|(buffer, length)| buffer.get(..*length));
+        debug_assert!(datagram.is_some(), "one of those that `receive` counted");
+        datagram.unwrap_or_default()
     }
 }

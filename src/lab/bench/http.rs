@@ -228,6 +228,7 @@ impl Engine {
             // The server has ended the connection: what epoll tells next opens another.
             Err(_) => bytes.len(),
         };
+        debug_assert!(written <= bytes.len(), "no more than there was");
         slot.unsent = bytes.get(written..).unwrap_or_default().to_vec();
         if is_new {
             let mut flags =
@@ -270,8 +271,9 @@ impl Engine {
             match stream.read(&mut self.buffer) {
                 Ok(0) => has_ended = true,
                 Ok(count) => {
-                    slot.received
-                        .extend_from_slice(self.buffer.get(..count).unwrap_or_default());
+                    let came = self.buffer.get(..count);
+                    debug_assert!(came.is_some(), "no more than there is room for");
+                    slot.received.extend_from_slice(came.unwrap_or_default());
                     if count == self.buffer.len() || has_ended {
                         continue;
                     }

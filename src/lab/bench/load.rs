@@ -88,6 +88,7 @@ impl Load {
     /// Makes the population of a shape; the same shape makes the same population.
     pub(super) fn new(shape: &Shape) -> Load {
         let mut rng = fastrand::Rng::with_seed(shape.seed);
+        debug_assert!(shape.alike <= 20, "an info hash has 20 bytes");
         let mut torrents: Vec<Torrent> = (0..shape.torrents)
             .map(|_| {
                 let mut info_hash = [0; 20];
@@ -113,7 +114,9 @@ impl Load {
                 }
                 // Who is not announced first is found anywhere in its life.
                 let step = scramble(u64::from(index) ^ shape.seed << 32) % u64::from(LIFE);
-                let step = u8::try_from(step).unwrap_or(0);
+                let step = u8::try_from(step);
+                debug_assert!(step.is_ok(), "below {LIFE}");
+                let step = step.unwrap_or(0);
                 Peer { torrent, step }
             })
             .collect();
@@ -210,7 +213,9 @@ impl Load {
         if self.is_seeder(peer) {
             return (0, 0);
         }
-        let step = self.peers.get(peer).map_or(0, |peer| peer.step);
+        let peer = self.peers.get(peer);
+        debug_assert!(peer.is_some(), "a peer of this load");
+        let step = peer.map_or(0, |peer| peer.step);
         // `stopped` has set it back already.
         let downloaded = u32::from(if step == 0 { LIFE } else { step }) * FETCHED;
         (downloaded, FILE - downloaded)
@@ -218,7 +223,9 @@ impl Load {
 
     /// The port of a peer; of five digits, and its own among the peers of one address.
     pub(super) fn port(&self, peer: usize) -> u16 {
-        u16::try_from(10_000 + peer / self.shape.sources % 50_000).unwrap_or(u16::MAX)
+        let port = u16::try_from(10_000 + peer / self.shape.sources % 50_000);
+        debug_assert!(port.is_ok(), "below 60,000");
+        port.unwrap_or(u16::MAX)
     }
 
     /// The id of a peer, in letters and digits.
@@ -227,8 +234,10 @@ impl Load {
         let mut id = *b"-qB4520-            ";
         let mut rest = scramble(peer as u64);
         for byte in id.iter_mut().skip(8) {
-            let letter = usize::try_from(rest % 32).unwrap_or(0);
-            *byte = LETTERS.get(letter).copied().unwrap_or(b'A');
+            let letter = usize::try_from(rest % 32).ok();
+            let letter = letter.and_then(|letter| LETTERS.get(letter));
+            debug_assert!(letter.is_some(), "one of 32");
+            *byte = letter.copied().unwrap_or(b'A');
             rest >>= 5;
         }
         id
@@ -281,7 +290,10 @@ impl Popularity {
         };
         let point = rng.f64() * sum;
         let rank = self.cumulated.partition_point(|edge| *edge <= point);
-        u32::try_from(rank).unwrap_or(0).min(self.torrents - 1)
+        let rank = u32::try_from(rank);
+        debug_assert!(rank.is_ok(), "one of the torrents");
+        // Rounding may put a point at the very end.
+        rank.unwrap_or(0).min(self.torrents - 1)
     }
 }
 

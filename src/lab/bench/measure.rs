@@ -149,6 +149,7 @@ impl<'a> Phase<'a> {
                     Action::Connect => self.tally.connects += 1,
                 }
                 self.tally.peers += u64::from(answer.peers);
+                // The histogram tells nothing apart beyond the cap.
                 let nanos = u64::try_from(took.as_nanos()).unwrap_or(LATENCY_CAP);
                 self.tally.latency.saturating_record(nanos);
             }
@@ -168,10 +169,9 @@ impl<'a> Phase<'a> {
             return Err(Fault::TooManyPeers);
         }
         if self.is_exact {
-            let members = self
-                .load
-                .torrent(request.peer)
-                .map_or(0, |torrent| torrent.members);
+            let torrent = self.load.torrent(request.peer);
+            debug_assert!(torrent.is_some(), "peers are in torrents of the load");
+            let members = torrent.map_or(0, |torrent| torrent.members);
             let living = answer.complete.saturating_add(answer.incomplete);
             let least = u32::from(event != Event::Stopped);
             if living < least || living > members || answer.peers > members {
@@ -243,18 +243,19 @@ impl Process {
         let text = fs::read_to_string(&path).with_context(|| format!("{path}: no such process"))?;
         // The name, field 2, may hold blanks and brackets; field 3 follows the last bracket.
         let (_, rest) = text.rsplit_once(')').context("/proc: unknown format")?;
-        let fields: Vec<u64> = rest
-            .split_ascii_whitespace()
-            .map(|field| field.parse().unwrap_or(0))
-            .collect();
-        let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0);
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let field = |number: usize| {
+            let text = fields.get(number - 3).copied().unwrap_or_default();
+            text.parse::<u64>()
+                .with_context(|| format!("{path}: field {number} is no number"))
+        };
         let per_second = rustix::param::clock_ticks_per_second();
         ensure!(per_second > 0, "no clock ticks");
         let time = |ticks: u64| Duration::from_nanos(ticks * (1_000_000_000 / per_second));
         Ok(Expense {
-            user: time(field(14)),
-            system: time(field(15)),
-            resident_bytes: field(24) * rustix::param::page_size() as u64,
+            user: time(field(14)?),
+            system: time(field(15)?),
+            resident_bytes: field(24)? * rustix::param::page_size() as u64,
         })
     }
 }

@@ -88,11 +88,10 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
     for line in lines {
         let colon = memchr::memchr(b':', line).ok_or(Fault::Head)?;
         let (name, value) = line.split_at_checked(colon).ok_or(Fault::Head)?;
+        let value = value.strip_prefix(b":").ok_or(Fault::Head)?.trim_ascii();
         if name.eq_ignore_ascii_case(b"content-length") {
-            let value = value.get(1..).unwrap_or_default().trim_ascii();
             head.length = Some(number(value).ok_or(Fault::Head)?);
         } else if name.eq_ignore_ascii_case(b"connection") {
-            let value = value.get(1..).unwrap_or_default().trim_ascii();
             head.closes = !value.eq_ignore_ascii_case(b"keep-alive");
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             return Err(Fault::Head);
@@ -113,7 +112,9 @@ pub(super) fn whole(received: &[u8], has_ended: bool) -> Result<Option<(&[u8], b
     if !head.is_ok {
         return Err(Fault::Status);
     }
-    let body = received.get(head.body_at..).unwrap_or_default();
+    let body = received.get(head.body_at..);
+    debug_assert!(body.is_some(), "a head ends within what has come");
+    let body = body.unwrap_or_default();
     match head.length {
         Some(length) if body.len() == length => Ok(Some((body, head.closes))),
         Some(length) if body.len() > length => Err(Fault::Head),
@@ -245,7 +246,8 @@ fn number(digits: &[u8]) -> Option<usize> {
 
 /// Checks the packet that answers a UDP announce (from behind the transaction id), for peers of `size` bytes.
 pub(super) fn udp_announce(body: &[u8], size: usize) -> Result<Answer, Fault> {
-    let mut words = body.chunks_exact(4).map(word);
+    let (words, _) = body.as_chunks::<4>();
+    let mut words = words.iter().map(|word| u32::from_be_bytes(*word));
     let (Some(_interval), Some(incomplete), Some(complete)) =
         (words.next(), words.next(), words.next())
     else {
@@ -260,14 +262,6 @@ pub(super) fn udp_announce(body: &[u8], size: usize) -> Result<Answer, Fault> {
         incomplete,
         peers: u32::try_from(peers / size).map_err(|_| Fault::Packet)?,
     })
-}
-
-/// A big-endian word; short input counts as if zeros stood before it.
-pub(super) fn word(bytes: &[u8]) -> u32 {
-    bytes
-        .iter()
-        .take(4)
-        .fold(0, |word, byte| word << 8 | u32::from(*byte))
 }
 
 #[cfg(test)]

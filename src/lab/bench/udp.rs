@@ -5,11 +5,11 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::batches::{BATCH, Batches};
+use super::datagram;
 use super::load::{Action, Request};
 use super::measure::Phase;
 use super::reply::Fault;
 use super::target::{Sources, Target};
-use super::{datagram, reply};
 
 /// A datagram that has no answer for so long counts as lost.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -195,7 +195,9 @@ impl Engine {
             since,
         });
         let transaction = u32::from(slot.generation) << 16 | u32::from(number);
-        let id = self.ids.get(lane).map_or(0, |id| id.value);
+        let id = self.ids.get(lane);
+        debug_assert!(id.is_some(), "every lane has an id");
+        let id = id.map_or(0, |id| id.value);
         if let Some(datagram) = self.socket.outgoing(at) {
             datagram::write(datagram, id, transaction, request, phase.load);
         }
@@ -212,29 +214,28 @@ impl Engine {
 
     fn take_reply(&mut self, at: usize, phase: &mut Phase<'_>, now: Duration) {
         let datagram = self.socket.received(at);
-        // An echo has the connection id before the action.
+        // An echo has the connection id before the action; one that is shorter has no head either.
         let datagram = if self.is_echo {
             datagram.get(8..).unwrap_or_default()
         } else {
             datagram
         };
-        let (Some(action), Some(transaction), Some(body)) =
-            (datagram.get(..4), datagram.get(4..8), datagram.get(8..))
-        else {
+        let Some((head, body)) = datagram.split_first_chunk::<8>() else {
             return phase.count_fault(Fault::Packet);
         };
-        let transaction = reply::word(transaction);
-        let (generation, number) = (transaction >> 16, transaction & 0xffff);
-        let slot = self.slots.get_mut(number as usize);
-        let Some(slot) = slot.filter(|slot| u32::from(slot.generation) == generation) else {
+        let [action @ .., high, low, number_high, number_low] = *head;
+        let generation = u16::from_be_bytes([high, low]);
+        let number = u16::from_be_bytes([number_high, number_low]);
+        let slot = self.slots.get_mut(usize::from(number));
+        let Some(slot) = slot.filter(|slot| slot.generation == generation) else {
             return phase.count_fault(Fault::Packet);
         };
         let Some(pending) = slot.pending.take() else {
             return phase.count_fault(Fault::Packet);
         };
-        self.free.push(u16::try_from(number).unwrap_or(0));
+        self.free.push(number);
         let result = datagram::check(
-            reply::word(action),
+            u32::from_be_bytes(action),
             body,
             pending.request,
             self.peer_size,
@@ -259,12 +260,12 @@ impl Engine {
     }
 
     fn give_up_the_lost(&mut self, phase: &mut Phase<'_>, now: Duration) {
-        for (number, slot) in self.slots.iter_mut().enumerate() {
+        for (number, slot) in (0..).zip(&mut self.slots) {
             if let Some(pending) = slot.pending
                 && now.saturating_sub(pending.since) > PATIENCE
             {
                 slot.pending = None;
-                self.free.push(u16::try_from(number).unwrap_or(0));
+                self.free.push(number);
                 self.faults_in_a_row += 1;
                 phase.count_fault(Fault::TimedOut);
                 if let Some(id) = self.ids.get_mut(pending.lane) {

@@ -25,6 +25,7 @@ impl Writer {
         let path = &target.path;
         let cut = path.rfind("announce").unwrap_or(path.len());
         let (before, after) = path.split_at(cut);
+        // Nothing stands behind where no `announce` is.
         let after = after.strip_prefix("announce").unwrap_or_default();
         let connection = if manner.is_closing {
             "close"
@@ -51,9 +52,9 @@ impl Writer {
 
     pub(super) fn write(&mut self, request: Request, load: &Load) -> &[u8] {
         self.request.clear();
-        let hash = load
-            .torrent(request.peer)
-            .map_or(&[][..], |torrent| &torrent.escaped);
+        let torrent = load.torrent(request.peer);
+        debug_assert!(torrent.is_some(), "peers are in torrents of the load");
+        let hash = torrent.map_or(&[][..], |torrent| &torrent.escaped);
         let Action::Announce(event) = request.action else {
             for piece in [&self.scrape, hash, &self.tail] {
                 self.request.extend_from_slice(piece);
@@ -97,12 +98,15 @@ fn decimal(number: u32, room: &mut [u8; 10]) -> &[u8] {
     let mut rest = number;
     let mut at = room.len();
     for digit in room.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        let value = u8::try_from(rest % 10);
+        debug_assert!(value.is_ok(), "below ten");
+        *digit = b'0' + value.unwrap_or(0);
         rest /= 10;
         at -= 1;
         if rest == 0 {
             break;
         }
     }
+    debug_assert!(at < room.len(), "one digit at least");
     room.get(at..).unwrap_or_default()
 }

@@ -41,6 +41,7 @@ impl Outcome {
             copies: copies.clone().sum::<f64>() / simulation.imported.len().max(1) as f64,
             max_copies: copies.fold(0.0, f64::max),
             mean: times.iter().copied().map(f64::from).sum::<f64>() / times.len().max(1) as f64,
+            // Of a run in which nobody got the file there is no time; the table leaves it out.
             late: f64::from(late.copied().unwrap_or(0)),
             announces: simulation.announces as f64 / simulation.peers.len() as f64,
             elsewhere: elsewhere as f64 / opened.max(1) as f64,

@@ -48,7 +48,7 @@ impl Address {
         {
             bail!("{url}: no usable URL");
         }
-        let target = target.split('#').next().unwrap_or_default();
+        let target = target.split_once('#').map_or(target, |(before, _)| before);
         let target = if target.starts_with('/') {
             target.to_owned()
         } else {

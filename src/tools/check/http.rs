@@ -94,6 +94,7 @@ impl Client {
             if length == 0 {
                 return body_of(&received, true)?.context("the reply is cut off");
             }
+            debug_assert!(length <= buffer.len(), "no more than there is room for");
             received.extend(buffer.get(..length).unwrap_or_default());
             ensure!(
                 received.len() <= MAX_REPLY,
@@ -111,7 +112,7 @@ fn body_of(received: &[u8], has_ended: bool) -> anyhow::Result<Option<Vec<u8>>> 
     else {
         return Ok(None);
     };
-    let code = response.code.unwrap_or_default();
+    let code = response.code.context("no HTTP reply")?;
     let value = |name: &str| {
         let header = response
             .headers
@@ -120,10 +121,12 @@ fn body_of(received: &[u8], has_ended: bool) -> anyhow::Result<Option<Vec<u8>>> 
         header.map(|header| String::from_utf8_lossy(header.value))
     };
     if code != 200 {
+        // A status line needs no reason (RFC 9112, section 4).
         let reason = printable(response.reason.unwrap_or_default().as_bytes());
         let place = value("location").map(|place| format!(" to {}", printable(place.as_bytes())));
         bail!("status {code} {reason}{}", place.unwrap_or_default());
     }
+    debug_assert!(head <= received.len(), "a head ends within what has come");
     let body = received.get(head..).unwrap_or_default();
     if value("transfer-encoding")
         .is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"))
@@ -158,6 +161,7 @@ fn unchunk(mut rest: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
             return Ok(None);
         };
         body.extend(chunk);
+        // The end of the chunk's line may not have come yet; then the next chunk has not either.
         rest = rest.get(start + length + 2..).unwrap_or_default();
     }
 }

@@ -150,7 +150,7 @@ impl<W: Write> Visit<'_, W> {
     fn client(&self, left: u64) -> Asked {
         let mut peer_id = *b"-RT0000-............";
         for byte in peer_id.iter_mut().filter(|byte| **byte == b'.') {
-            *byte = fastrand::alphanumeric().try_into().unwrap_or(b'x');
+            *byte = fastrand::u8(b'a'..=b'z');
         }
         Asked {
             info_hash: self.info_hash,

@@ -61,6 +61,7 @@ impl Client {
         body.extend(asked.key.to_be_bytes());
         body.extend(i32::from(asked.num_want).to_be_bytes());
         body.extend(asked.port.to_be_bytes());
+        // What is longer is cut.
         let length = u8::try_from(self.target.len()).unwrap_or(u8::MAX);
         body.extend([URL_DATA, length]);
         body.extend(self.target.bytes().take(usize::from(length)));
@@ -126,6 +127,7 @@ impl Client {
                     Err(error) if is_timeout(&error) => break,
                     Err(error) => return Err(error).context("no UDP tracker listens there"),
                 };
+                debug_assert!(length <= buffer.len(), "no more than there is room for");
                 let reply = buffer.get(..length).unwrap_or_default();
                 let (head, body) = reply.split_at_checked(8).unwrap_or((reply, &[]));
                 let Some((kind, theirs)) = head.split_first_chunk::<4>() else {
