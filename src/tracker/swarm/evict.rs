@@ -3,12 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Swarm;
-use super::kept_counts::KeptCounts;
+use super::families::of_family;
 use super::removed::Removed;
 use super::upsert::{Rules, count_within};
+use crate::invariant::certain;
+use crate::metrics::Family;
 use crate::tracker::peers::address::{Address, tiered};
 use crate::tracker::peers::owner::StoredId;
-use crate::tracker::peers::peer::Peer;
 use crate::tracker::peers::{Peers, Role};
 
 /// Peers that are looked at for each that leaves.
@@ -21,17 +22,21 @@ pub(super) const MAX_TOGETHER: usize = 64;
 /// for a torrent by crowding it pays with so many peers for each.
 pub(super) const MAX_EMPTIED: usize = 512;
 
-/// What the address's subscriber, or a network around it, has in a zone of a swarm, and with `more` peers beside.
+/// What the subscriber of an address, or a network around it, has in a zone of a swarm, and with `more` peers beside.
 fn weight<A: Address, I: StoredId>(
     peers: &Peers<A, I>,
-    address: A,
+    ip: IpAddr,
     zone: u32,
     more: usize,
 ) -> usize {
+    let Some(address) = A::pack(ip, 0) else {
+        debug_assert!(false, "an address is weighed among those of its family");
+        return 0;
+    };
     let weights = A::LEVELS
         .iter()
         .map(|level| (count_within(peers, address, zone, *level) + more) * level.entry as usize);
-    weights.max().unwrap_or(0)
+    certain(weights.max(), 0, "an address has levels around it")
 }
 
 /// The peer at a rank of all, leechers first.
@@ -49,27 +54,13 @@ fn at<A: Address, I: StoredId>(peers: &Peers<A, I>, rank: usize) -> Option<Socke
     found
 }
 
-fn take_out<A: Address, I: StoredId>(
-    peers: &mut Peers<A, I>,
-    address: SocketAddr,
-    zone: u32,
-) -> Option<Peer<A, I>> {
-    let packed = A::pack(address.ip(), address.port())?;
-    let (role, position) = peers.find(A::sort_key(zone, packed.key()), Role::Leecher)?;
-    peers.remove(role, position)
-}
-
 impl<I: StoredId> Swarm<I> {
     /// What an address weighs in this swarm, in [`crate::net::subscriber::ENTRY`]s.
     fn weight(&self, ip: IpAddr, rules: &Rules<'_>, more: usize) -> usize {
         let zone = tiered(rules.zones.of(ip), ip);
-        if let Some(address) = <[u8; 6]>::pack(ip, 0) {
-            return weight(&self.v4, address, zone, more);
-        }
-        let (extra, address) = (self.extra.as_ref(), <[u8; 18]>::pack(ip, 0));
-        extra
-            .zip(address)
-            .map_or(0, |(extra, address)| weight(&extra.v6, address, zone, more))
+        // The first v6 peer of a swarm weighs nothing there.
+        of_family!(self.families(), Family::of(ip), peers => weight(peers, ip, zone, more))
+            .unwrap_or(0)
     }
 
     /// Some peer.
@@ -107,22 +98,21 @@ impl<I: StoredId> Swarm<I> {
 
     /// Has a peer leave. The swarm has been [refreshed](Swarm::refresh). Returns whether it was there.
     pub(super) fn evict(&mut self, address: SocketAddr, rules: &Rules<'_>) -> bool {
-        let zone = tiered(rules.zones.of(address.ip()), address.ip());
-        let mut removed = Removed::default();
-        let has_alternate = if let Some(peer) = take_out(&mut self.v4, address, zone) {
-            removed.on_removed(peer.packed_key.address(), &peer.state, rules.address_counts);
-            peer.state.has_alternate()
-        } else if let Some(extra) = &mut self.extra
-            && let Some(peer) = take_out(&mut extra.v6, address, zone)
-        {
-            removed.on_removed(peer.packed_key.address(), &peer.state, rules.address_counts);
-            peer.state.has_alternate()
-        } else {
+        let Some((role, position)) = self.families().find(address, rules.zones) else {
             return false;
         };
-        self.apply(KeptCounts::default(), removed.kept_counts);
-        let last_seen = removed.last_seen;
-        removed.parted.unlink(self, rules);
+        let mut removed = Removed::default();
+        let has_alternate = of_family!(self.families_mut(), Family::of(address.ip()), peers => {
+            peers.remove(role, position).map(|peer| {
+                removed.on_removed(&peer, rules.address_counts);
+                peer.state.has_alternate()
+            })
+        });
+        let Some(has_alternate) = has_alternate.flatten() else {
+            debug_assert!(false, "who was found is there");
+            return false;
+        };
+        let last_seen = self.account_removed(removed, rules);
         if self.len() == 0 {
             self.oldest = last_seen;
         }

@@ -17,6 +17,13 @@ pub(crate) struct KeptCounts {
     reported: u8,
 }
 
+/// What some peers counted for before an announce, or before they left, and what they count for after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeptCountsChange {
+    pub before: KeptCounts,
+    pub after: KeptCounts,
+}
+
 impl KeptCounts {
     /// What one peer counts for.
     pub(super) fn of<I: StoredId>(state: &State<I>) -> KeptCounts {
@@ -49,9 +56,9 @@ impl<I: StoredId> Swarm<I> {
         KeptCounts { paused, reported }
     }
 
-    /// Counts marks that were made and marks that have gone.
-    pub(super) fn apply(&mut self, made: KeptCounts, removed: KeptCounts) {
-        let KeptCounts { paused, reported } = self.kept_counts().plus(made).without(removed);
-        (self.paused, self.reported) = (paused, reported);
+    /// Counts what peers have come to count for and no longer count for.
+    pub(super) fn apply(&mut self, change: KeptCountsChange) {
+        let kept_counts = self.kept_counts().plus(change.after).without(change.before);
+        (self.paused, self.reported) = (kept_counts.paused, kept_counts.reported);
     }
 }

@@ -4,6 +4,7 @@
 mod alternate_addresses;
 pub(super) mod dual_stack;
 mod evict;
+mod families;
 mod hand_out;
 mod inner_addresses;
 mod kept_counts;
@@ -18,6 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::abuse::address_counts::Charge;
 use super::announce::{Announce, Event, PeerList, ScrapeReply};
+use super::invariant::{certain, minus};
 use super::peers::address::{Address, tiered};
 use super::peers::by_role::ByRole;
 use super::peers::owner::StoredId;
@@ -27,11 +29,12 @@ use super::peers::{Peers, Role};
 use super::select::Chosen;
 use super::zones::Zones;
 use crate::clock::Seconds;
-use crate::metrics::{AnnounceOutcome, Full};
+use crate::metrics::{AnnounceOutcome, Family, Full};
 use crate::net::is_link_local;
 use alternate_addresses::AlternateAddresses;
 use dual_stack::DualStack;
-use kept_counts::KeptCounts;
+use families::{Families, for_each_family, of_family};
+use kept_counts::KeptCountsChange;
 use occupancy::Export;
 use removed::Removed;
 use upsert::{AnnounceEffect, Change, Rules};
@@ -100,19 +103,16 @@ impl<I: StoredId> Swarm<I> {
 
     /// The counts, exact once [`Swarm::refresh`] has been called with the same time.
     fn counts(&self) -> ScrapeReply {
-        let ByRole {
-            mut leechers,
-            mut seeders,
-        } = self.v4.counts();
-        if let Some(extra) = &self.extra {
-            let more = extra.v6.counts();
-            leechers += more.leechers;
-            seeders += more.seeders;
-        }
-        let (leechers, seeders) = (number(leechers), number(seeders));
+        let mut count = ByRole::<usize>::default();
+        for_each_family!(self.families(), peers => {
+            let more = peers.counts();
+            count.leechers += more.leechers;
+            count.seeders += more.seeders;
+        });
+        let ByRole { leechers, seeders } = count.map(number);
         let counts = ScrapeReply {
-            complete: seeders.saturating_sub(self.paused),
-            incomplete: leechers.saturating_add(self.paused),
+            complete: minus(seeders, self.paused, "the paused stand with the seeders"),
+            incomplete: leechers + self.paused,
             downloaded: self.downloaded,
             downloaders: leechers,
         };
@@ -138,17 +138,10 @@ impl<I: StoredId> Swarm<I> {
         let before = self.len();
         let horizon = rules.horizon();
         let mut removed = Removed::default();
-        self.v4.expire(horizon, &mut |peer| {
-            removed.on_removed(peer.packed_key.address(), &peer.state, rules.address_counts);
+        for_each_family!(self.families_mut(), peers => {
+            peers.expire(horizon, &mut |peer| removed.on_removed(peer, rules.address_counts));
         });
-        if let Some(extra) = &mut self.extra {
-            extra.v6.expire(horizon, &mut |peer| {
-                removed.on_removed(peer.packed_key.address(), &peer.state, rules.address_counts);
-            });
-        }
-        self.apply(KeptCounts::default(), removed.kept_counts);
-        let last_seen = removed.last_seen;
-        removed.parted.unlink(self, rules);
+        let last_seen = self.account_removed(removed, rules);
         let died = before - self.len();
         self.oldest = if self.len() == 0 {
             last_seen
@@ -162,33 +155,23 @@ impl<I: StoredId> Swarm<I> {
         died
     }
 
+    /// Nobody was last seen before this; [`u32::MAX`] when nobody is there.
     fn oldest_of_all(&self) -> u32 {
-        self.v4.oldest().min(
-            self.extra
-                .as_ref()
-                .map_or(u32::MAX, |extra| extra.v6.oldest()),
-        )
+        let mut oldest = u32::MAX;
+        for_each_family!(self.families(), peers => oldest = oldest.min(peers.oldest()));
+        oldest
     }
 
     /// Drops second addresses of who has gone, and the rare part when nothing is in it.
     fn tidy(&mut self, zones: &Zones) {
-        fn holds<A: Address, I: StoredId>(
-            peers: &Peers<A, I>,
-            address: SocketAddr,
-            zone: u32,
-        ) -> bool {
-            let packed = A::pack(address.ip(), address.port());
-            packed.is_some_and(|packed| {
-                let sort_key = A::sort_key(zone, packed.key());
-                peers.find(sort_key, Role::Leecher).is_some()
-            })
-        }
         let Some(extra) = &mut self.extra else { return };
-        let (v4, v6) = (&self.v4, &extra.v6);
-        extra.alternates.retain(|address| {
-            let zone = tiered(zones.of(address.ip()), address.ip());
-            holds(v4, address, zone) || holds(v6, address, zone)
-        });
+        let families = Families {
+            v4: &self.v4,
+            v6: Some(&extra.v6),
+        };
+        extra
+            .alternates
+            .retain(|address| families.find(address, zones).is_some());
         if extra.alternates.is_empty() && extra.v6.len() == 0 {
             self.extra = None;
         }
@@ -202,10 +185,7 @@ impl<I: StoredId> Swarm<I> {
             });
             *peers = Peers::rebuild(all);
         }
-        anew(&mut self.v4, rules.zones);
-        if let Some(extra) = &mut self.extra {
-            anew(&mut extra.v6, rules.zones);
-        }
+        for_each_family!(self.families_mut(), peers => anew(peers, rules.zones));
         self.revision = rules.revision;
     }
 
@@ -273,9 +253,9 @@ impl<I: StoredId> Swarm<I> {
     /// Brings the kept counts in line with a change.
     fn account(&mut self, announce: &Announce, change: &Change, rules: &Rules<'_>) {
         let now = rules.now.raw();
-        let [before, after] = change.kept_counts;
+        let KeptCountsChange { before, after } = change.kept_counts;
         if before != after {
-            self.apply(after, before);
+            self.apply(change.kept_counts);
         }
         if change.has_completed && !(change.is_dual && self.is_uncounted(announce)) {
             if self.downloaded == 0 {
@@ -314,11 +294,8 @@ impl<I: StoredId> Swarm<I> {
 
     /// What is kept of the peer of the address's family at a position.
     fn state_mut(&mut self, ip: IpAddr, role: Role, position: Position) -> Option<&mut State<I>> {
-        if ip.is_ipv4() {
-            return self.v4.state_mut(role, position);
-        }
-        let extra = self.extra.as_mut();
-        extra.and_then(|extra| extra.v6.state_mut(role, position))
+        of_family!(self.families_mut(), Family::of(ip), peers => peers.state_mut(role, position))
+            .flatten()
     }
 
     /// Keeps how local the list was. Who was handed nobody keeps the neighbours of the list before.
@@ -328,7 +305,8 @@ impl<I: StoredId> Swarm<I> {
         }
         if let Some(state) = self.state_mut(ip, role, position) {
             let share = chosen.local * 255 / chosen.all;
-            state.local_share = u8::try_from(share).unwrap_or(u8::MAX);
+            let share = u8::try_from(share).ok();
+            state.local_share = certain(share, u8::MAX, "no more are local than all");
         }
     }
 }

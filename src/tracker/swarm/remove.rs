@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Swarm;
-use super::kept_counts::KeptCounts;
+use super::families::for_each_family;
 use super::removed::Removed;
 use super::upsert::Rules;
 use crate::tracker::peers::Peers;
@@ -38,17 +38,10 @@ impl<I: StoredId> Swarm<I> {
             self.place_anew(rules);
         }
         let mut removed = Removed::default();
-        purge(&mut self.v4, &is_gone, &mut |peer| {
-            removed.on_removed(peer.packed_key.address(), &peer.state, rules.address_counts);
-        });
-        if let Some(extra) = &mut self.extra {
-            purge(&mut extra.v6, &is_gone, &mut |peer| {
-                removed.on_removed(peer.packed_key.address(), &peer.state, rules.address_counts);
-            });
-        }
-        self.apply(KeptCounts::default(), removed.kept_counts);
-        let last_seen = removed.last_seen;
-        removed.parted.unlink(self, rules);
+        for_each_family!(self.families_mut(), peers => purge(peers, &is_gone, &mut |peer| {
+            removed.on_removed(peer, rules.address_counts);
+        }));
+        let last_seen = self.account_removed(removed, rules);
         if self.len() == 0 && before > 0 {
             self.oldest = last_seen;
         }

@@ -2,34 +2,47 @@
 
 use std::net::SocketAddr;
 
+use super::Swarm;
 use super::dual_stack::link::Parted;
-use super::kept_counts::KeptCounts;
+use super::kept_counts::{KeptCounts, KeptCountsChange};
+use super::upsert::Rules;
 use crate::tracker::abuse::address_counts::AddressCounts;
 use crate::tracker::peers::address::Address;
 use crate::tracker::peers::owner::StoredId;
-use crate::tracker::peers::peer::State;
+use crate::tracker::peers::peer::Peer;
 
 /// Peers that leave a swarm together.
 #[derive(Debug, Default)]
 pub(super) struct Removed {
-    pub kept_counts: KeptCounts,
+    kept_counts: KeptCounts,
     /// When the last of them was here.
-    pub last_seen: u32,
-    pub parted: Parted,
+    last_seen: u32,
+    parted: Parted,
 }
 
 impl Removed {
     /// Adds one of them.
     pub(super) fn on_removed<A: Address, I: StoredId>(
         &mut self,
-        address: A,
-        state: &State<I>,
+        peer: &Peer<A, I>,
         address_counts: &AddressCounts,
     ) {
+        let address = SocketAddr::new(peer.ip(), peer.packed_key.address().port());
         address_counts.take(address.ip());
-        self.parted
-            .note(SocketAddr::new(address.ip(), address.port()), state);
-        self.kept_counts = self.kept_counts.plus(KeptCounts::of(state));
-        self.last_seen = self.last_seen.max(state.seen().raw());
+        self.parted.note(address, &peer.state);
+        self.kept_counts = self.kept_counts.plus(KeptCounts::of(&peer.state));
+        self.last_seen = self.last_seen.max(peer.state.seen().raw());
+    }
+}
+
+impl<I: StoredId> Swarm<I> {
+    /// Takes off the counts what the removed counted for, and their pairs of addresses apart. Returns when the last of them was here.
+    pub(super) fn account_removed(&mut self, removed: Removed, rules: &Rules<'_>) -> u32 {
+        self.apply(KeptCountsChange {
+            before: removed.kept_counts,
+            after: KeptCounts::default(),
+        });
+        removed.parted.unlink(self, rules);
+        removed.last_seen
     }
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::alternate_addresses::AlternateAddresses;
+use super::families::for_each_family;
 use super::occupancy::Export;
 use super::upsert::Rules;
 use super::{Extra, Swarm};
@@ -45,7 +46,7 @@ pub struct StoredPeer {
 /// One torrent with its peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredSwarm {
-    /// Which.
+    /// The torrent's info hash, of 20 bytes (BEP 3).
     pub info_hash: InfoHash,
     /// Peers that ever completed it.
     pub downloaded: u32,
@@ -98,6 +99,7 @@ impl<I: StoredId> Swarm<I> {
                     .filter(|_| state.has_alternate())
                     .and_then(|alternates| alternates.of(address)),
                 port: address.port(),
+                // Zeros where ids are not kept.
                 id: state.id.given().unwrap_or(PeerId([0; 20])),
                 is_seeder: role == Role::Seeder && !state.is_paused(),
                 is_paused: state.is_paused(),
@@ -108,15 +110,9 @@ impl<I: StoredId> Swarm<I> {
             }
         }
         let alternates = self.extra.as_ref().map(|extra| &extra.alternates);
-        self.v4
-            .iter()
-            .for_each(|(role, peer)| each(store(role, &peer, alternates)));
-        if let Some(extra) = &self.extra {
-            extra
-                .v6
-                .iter()
-                .for_each(|(role, peer)| each(store(role, &peer, alternates)));
-        }
+        for_each_family!(self.families(), peers => {
+            peers.iter().for_each(|(role, peer)| each(store(role, &peer, alternates)));
+        });
     }
 
     /// Makes a swarm of peers that are alive and within the bounds.
@@ -171,6 +167,7 @@ impl<I: StoredId> Swarm<I> {
         let (mut paused, mut reported) = (0, 0_u8);
         swarm.for_each(|peer| {
             paused += u32::from(peer.is_paused);
+            // A database may have more with a reported address than are taken today.
             reported = reported.saturating_add(peer.is_reported.into());
             rules.address_counts.add(peer.ip);
         });

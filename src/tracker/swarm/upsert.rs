@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use super::Swarm;
 use super::alternate_addresses::AlternateAddresses;
 use super::dual_stack::recent_clients::RecentClients;
-use super::kept_counts::{KeptCounts, MAX_REPORTED};
-
+use super::kept_counts::{KeptCounts, KeptCountsChange, MAX_REPORTED};
 use crate::clock::Seconds;
 use crate::metrics::{AnnounceOutcome, Full};
 use crate::net::subscriber::Level;
@@ -93,7 +92,7 @@ pub(crate) struct Change {
     /// Where the announcer stands, when it is stored.
     pub own: Option<(Role, Position)>,
     /// What it counted for before and after.
-    pub kept_counts: [KeptCounts; 2],
+    pub kept_counts: KeptCountsChange,
     pub had_alternate: bool,
     /// Whether its client has an address of the other family here too (S14).
     pub is_dual: bool,
@@ -108,7 +107,7 @@ impl Change {
         Change {
             outcome,
             own: None,
-            kept_counts: [KeptCounts::default(); 2],
+            kept_counts: KeptCountsChange::default(),
             had_alternate: false,
             is_dual: false,
             has_completed: false,
@@ -140,6 +139,7 @@ impl Upsert<'_> {
     }
 
     fn downloaded_mib(&self) -> u32 {
+        // A client may say anything.
         u32::try_from(self.announce.downloaded >> 20).unwrap_or(u32::MAX)
     }
 
@@ -230,13 +230,16 @@ impl Upsert<'_> {
         let has_completed = self.announce.event == Event::Completed;
         peer.state.set_completed(has_completed);
         let role = self.role();
-        let kept_counts = KeptCounts::of(&peer.state);
+        let after = KeptCounts::of(&peer.state);
         let position = peers.insert(role, peer);
         self.rules.address_counts.add(self.announce.ip);
         let change = Change::nothing(AnnounceOutcome::Joined);
         Change {
             own: Some((role, position)),
-            kept_counts: [KeptCounts::default(), kept_counts],
+            kept_counts: KeptCountsChange {
+                after,
+                ..KeptCountsChange::default()
+            },
             has_completed,
             ..change
         }
@@ -255,7 +258,10 @@ impl Upsert<'_> {
         let since = self.rules.now.since(gone.state.seen());
         let gained = self.gained(&gone.state);
         Change {
-            kept_counts: [KeptCounts::of(&gone.state), KeptCounts::default()],
+            kept_counts: KeptCountsChange {
+                before: KeptCounts::of(&gone.state),
+                ..KeptCountsChange::default()
+            },
             had_alternate: gone.state.has_alternate(),
             is_dual: gone.state.is_dual(),
             gained,
@@ -325,7 +331,10 @@ impl Upsert<'_> {
         state.set_paused(self.is_paused());
         state.set_downloaded_mib(self.downloaded_mib());
         state.set_completed(state.has_completed() || has_completed);
-        let kept_counts = [before, KeptCounts::of(state)];
+        let kept_counts = KeptCountsChange {
+            before,
+            after: KeptCounts::of(state),
+        };
         let is_surplus = state.is_surplus();
         let mut own = (role, position);
         if role == self.role() {

@@ -356,3 +356,19 @@ fn link_local_peers_are_answered_and_not_stored() {
         assert_eq!(bench.tracker.restore(swarm, at(0)), 0, "{ip}");
     }
 }
+
+/// S13: a client on the tracker's own host that is not stored there, but elsewhere under the same id.
+#[test]
+fn who_is_not_stored_is_not_handed_its_own_other_address_among_who_is_left() {
+    let mut bench = bench(Settings::default());
+    let stored = leecher(v4(0x0a00_0001), 6_881);
+    bench.announce(&stored, at(0));
+    bench.announce(&leecher(v4(0x0a00_0002), 6_881), at(0));
+    let on_the_host = Announce {
+        ip: v4(0x7f00_0001),
+        port: 0,
+        ..stored
+    };
+    bench.announce(&on_the_host, at(1));
+    assert_eq!(bench.handed(), [SocketAddr::new(v4(0x0a00_0002), 6_881)]);
+}

@@ -6,10 +6,9 @@ use std::net::SocketAddr;
 use super::Uncounted;
 use crate::metrics::AnnounceOutcome;
 use crate::tracker::announce::Announce;
-use crate::tracker::peers::address::{Address, tiered};
+use crate::tracker::peers::Role;
 use crate::tracker::peers::owner::StoredId;
 use crate::tracker::peers::peer::State;
-use crate::tracker::peers::{Peers, Role};
 use crate::tracker::swarm::Swarm;
 use crate::tracker::swarm::upsert::{Change, Rules};
 
@@ -148,50 +147,17 @@ impl<I: StoredId> Swarm<I> {
 
     /// The role of the peer at an address, and whether it is paused.
     fn find_at(&mut self, address: SocketAddr, rules: &Rules<'_>) -> Option<(Role, bool)> {
-        let zone = tiered(rules.zones.of(address.ip()), address.ip());
-        let role = if address.is_ipv4() {
-            role_at(&self.v4, address, zone)
-        } else {
-            self.extra
-                .as_ref()
-                .and_then(|extra| role_at(&extra.v6, address, zone))
-        }?;
-        let is_paused = self
-            .state_at(address, rules)
-            .is_some_and(|state| state.is_paused());
+        let (role, position) = self.families().find(address, rules.zones)?;
+        let state = self.state_mut(address.ip(), role, position);
+        let is_paused = state.is_some_and(|state| state.is_paused());
         Some((role, is_paused))
     }
 
     /// What is kept of the peer at an address.
     fn state_at(&mut self, address: SocketAddr, rules: &Rules<'_>) -> Option<&mut State<I>> {
-        let zone = tiered(rules.zones.of(address.ip()), address.ip());
-        if address.is_ipv4() {
-            state_in(&mut self.v4, address, zone)
-        } else {
-            let extra = self.extra.as_mut()?;
-            state_in(&mut extra.v6, address, zone)
-        }
+        let (role, position) = self.families().find(address, rules.zones)?;
+        self.state_mut(address.ip(), role, position)
     }
-}
-
-fn role_at<A: Address, I: StoredId>(
-    peers: &Peers<A, I>,
-    address: SocketAddr,
-    zone: u32,
-) -> Option<Role> {
-    let packed = A::pack(address.ip(), address.port())?;
-    let (role, _) = peers.find(A::sort_key(zone, packed.key()), Role::Leecher)?;
-    Some(role)
-}
-
-fn state_in<A: Address, I: StoredId>(
-    peers: &mut Peers<A, I>,
-    address: SocketAddr,
-    zone: u32,
-) -> Option<&mut State<I>> {
-    let packed = A::pack(address.ip(), address.port())?;
-    let (role, position) = peers.find(A::sort_key(zone, packed.key()), Role::Leecher)?;
-    peers.state_mut(role, position)
 }
 
 /// The addresses of pairs among peers that leave together.

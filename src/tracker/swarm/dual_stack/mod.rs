@@ -10,6 +10,7 @@ pub(crate) mod recent_clients;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::metrics::Family;
 use crate::tracker::announce::{PeerList, ScrapeReply};
 use crate::tracker::peers::address::Address;
 use crate::tracker::select::sample::Listed;
@@ -126,13 +127,16 @@ impl DualStack {
     }
 
     /// How many of the first family on a list have an address of the other one too.
-    pub(super) fn listed(&self, is_v4_first: bool, list: &PeerList) -> usize {
-        if is_v4_first {
-            let v4 = list.v4.iter();
-            v4.filter(|v4| self.by_v4.contains_key(*v4)).count()
-        } else {
-            let v6 = list.v6.iter();
-            v6.filter(|v6| self.by_v6.contains_key(*v6)).count()
+    pub(super) fn listed(&self, first: Family, list: &PeerList) -> usize {
+        match first {
+            Family::V4 => {
+                let v4 = list.v4.iter();
+                v4.filter(|v4| self.by_v4.contains_key(*v4)).count()
+            }
+            Family::V6 => {
+                let v6 = list.v6.iter();
+                v6.filter(|v6| self.by_v6.contains_key(*v6)).count()
+            }
         }
     }
 
@@ -140,15 +144,14 @@ impl DualStack {
     /// `most`. How many have been taken.
     pub(super) fn keep_single(
         &self,
-        is_v4_first: bool,
+        first: Family,
         most: usize,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> usize {
-        if is_v4_first {
-            single(&self.by_v6, most, rng, list)
-        } else {
-            single(&self.by_v4, most, rng, list)
+        match first {
+            Family::V4 => single(&self.by_v6, most, rng, list),
+            Family::V6 => single(&self.by_v4, most, rng, list),
         }
     }
 
