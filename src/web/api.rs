@@ -18,6 +18,7 @@ use super::pages::zones::{HOUR_SECONDS, ZoneRow, saved, zone_row};
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
 use super::view::parameters::Params;
+use crate::tracker::report::census::LISTED_ROWS;
 
 /// How JSON in bodies is read.
 pub(super) fn json_config() -> JsonConfig {
@@ -117,7 +118,8 @@ pub(super) async fn torrents(state: Data<State>, request: HttpRequest) -> HttpRe
         Err(undone) => return Refusal::from(undone).json(&state),
     };
     let torrents: Vec<TorrentRow> = found.torrents.iter().map(torrent_row).collect();
-    HttpResponse::Ok().json(json!({ "total": found.total, "torrents": torrents }))
+    let listed = found.total.min(LISTED_ROWS.into());
+    HttpResponse::Ok().json(json!({ "total": found.total, "listed": listed, "torrents": torrents }))
 }
 
 pub(super) async fn blocklist(state: Data<State>) -> HttpResponse {

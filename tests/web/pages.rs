@@ -154,6 +154,41 @@ fn peers_are_paged_sorted_and_searched() {
     );
 }
 
+/// W5 W8 W9
+#[test]
+fn a_list_that_goes_on_says_where_it_ends() {
+    let site = start();
+    for number in 0_u16..10_001 {
+        let mut hash = [0; 20];
+        hash[..2].copy_from_slice(&number.to_be_bytes());
+        assert!(site.announce("192.0.2.1", hash, true));
+    }
+    let mut operator = site.operator();
+    for (path, last) in [("/all_peers", 500), ("/torrents", 200)] {
+        let before = operator.get(&format!("{path}?page={}&lang=en", last - 1));
+        assert!(!before.body.contains("goes no further"), "{path}");
+        let page = operator.get(&format!("{path}?page={last}&lang=en"));
+        assert!(page.body.contains("10,000 / 10,001"), "{path}");
+        assert!(page.body.contains("goes no further"), "{path}");
+        let beyond = operator.get(&format!("{path}?page={}&lang=ru", last + 1));
+        assert!(beyond.body.contains("Дальше список"), "{path}");
+        assert!(beyond.body.contains("Ничего нет"), "{path}");
+    }
+    let mut program = site.visitor();
+    let header = format!("Bearer {}", site.token());
+    program.headers.push(("Authorization".into(), header));
+    let list = program.get("/api/v1/torrents?page=201").json();
+    assert_eq!(
+        list,
+        serde_json::json!({ "total": 10_001, "listed": 10_000, "torrents": [] })
+    );
+    let narrowed = program.get("/api/v1/torrents?q=2710").json();
+    assert_eq!(
+        (&narrowed["total"], &narrowed["listed"]),
+        (&1.into(), &1.into())
+    );
+}
+
 /// W1, W4
 #[test]
 fn blocking_and_unblocking_act_at_once() {

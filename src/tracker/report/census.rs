@@ -21,6 +21,10 @@ pub const ZONE_ROWS: usize = 2_000;
 pub const CALLER_ROWS: usize = 200;
 /// Rows of one page of peers or torrents at most.
 pub const PAGE_ROWS: u32 = 200;
+/// How far the pages of peers and torrents go, in rows from the first in their order. Nobody leafs through 500 pages: who wants what
+/// stands behind them sorts the other way round or searches. A page keeps
+/// twice as many rows at most while it is made: 1.3 MB of peers.
+pub const LISTED_ROWS: u32 = 10_000;
 
 /// The first bytes of a peer id, as `-qB4520-`: they tell a client and its version apart (BEP 20).
 pub type ClientPrefix = [u8; 8];
@@ -237,7 +241,7 @@ pub enum PeerOrder {
 /// Which peers a page shows. The default is every peer by address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeersQuery {
-    /// Rows to pass over.
+    /// Rows to pass over; from [`LISTED_ROWS`] on a page is empty.
     pub offset: u64,
     /// Rows to return, at most [`PAGE_ROWS`].
     pub limit: u32,
@@ -290,7 +294,7 @@ pub enum TorrentOrder {
 /// Which torrents a page shows. The default is every torrent, smallest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TorrentsQuery {
-    /// Rows to pass over.
+    /// Rows to pass over; from [`LISTED_ROWS`] on a page is empty.
     pub offset: u64,
     /// Rows to return, at most [`PAGE_ROWS`].
     pub limit: u32,

@@ -38,19 +38,19 @@ impl Tracker {
         Some(policy.zone_statistics.savings(zones, within.map(Some)))
     }
 
-    /// One page of peers, exact when nobody announces meanwhile. Walks all peers two or three times, holding one shard at a
-    /// time; what it takes in memory does not grow with the peers (`paginate.rs`).
+    /// One page of the first [`LISTED_ROWS`](super::census::LISTED_ROWS) peers in an order, exact when nobody announces meanwhile. Walks all peers once, holding
+    /// one shard at a time; what it takes in memory does not grow with the peers.
     pub fn peers_page(&self, query: &PeersQuery, now: Seconds) -> PeersPage {
         let policy = self.policy.load_full();
         let horizon = self.rules(&policy, now).horizon();
-        let part = PageRange {
+        let range = PageRange {
             offset: query.offset,
             limit: query.limit.min(PAGE_ROWS),
         };
-        let (total, peers) = paginate(part, order::peer_order(query), |filter| {
+        let (total, peers) = paginate(range, order::peer_order(query), |first| {
             let mut add = |hash: &InfoHash, peer: &StoredPeer| {
                 if peer.last_seen.raw() > horizon && query.admits(hash, peer.ip, &peer.id.0) {
-                    filter.add(builder::view(hash, peer));
+                    first.add(builder::view(hash, peer));
                 }
             };
             match query.torrent {
@@ -65,23 +65,23 @@ impl Tracker {
         PeersPage { total, peers }
     }
 
-    /// One page of torrents, exact when nobody announces meanwhile. Walks all torrents two or three times, holding one shard
-    /// at a time; looks at the peers only of those in which somebody may have died since the last sweep.
+    /// One page of the first [`LISTED_ROWS`](super::census::LISTED_ROWS) torrents in an order, exact when nobody announces meanwhile. Walks all torrents once,
+    /// holding one shard at a time; looks at the peers only of those in which somebody may have died since the last sweep.
     pub fn torrents_page(&self, query: &TorrentsQuery, now: Seconds) -> TorrentsPage {
         let policy = self.policy.load_full();
         let horizon = self.rules(&policy, now).horizon();
         let Some(hashes) = order::beginning_with(&query.hash_prefix) else {
             return TorrentsPage::default();
         };
-        let part = PageRange {
+        let range = PageRange {
             offset: query.offset,
             limit: query.limit.min(PAGE_ROWS),
         };
-        let (total, torrents) = paginate(part, order::torrent_order(query), |filter| {
+        let (total, torrents) = paginate(range, order::torrent_order(query), |first| {
             with!(self, swarms => swarms.for_each(|hash, swarm| if hashes.contains(hash) {
                 let roles = swarm.roles(horizon);
                 if roles.peers() > 0 {
-                    filter.add(TorrentView { info_hash: *hash, roles, downloaded: swarm.downloaded });
+                    first.add(TorrentView { info_hash: *hash, roles, downloaded: swarm.downloaded });
                 }
             }));
         });

@@ -19,7 +19,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::abuse::address_counts::Charge;
 use super::announce::{Announce, Event, PeerList, ScrapeReply};
-use super::invariant::{certain, minus};
 use super::peers::address::{Address, tiered};
 use super::peers::by_role::ByRole;
 use super::peers::owner::StoredId;
@@ -29,6 +28,7 @@ use super::peers::{Peers, Role};
 use super::select::Chosen;
 use super::zones::Zones;
 use crate::clock::Seconds;
+use crate::invariant::{certain, minus};
 use crate::metrics::{AnnounceOutcome, Family, Full};
 use crate::net::is_link_local;
 use alternate_addresses::AlternateAddresses;

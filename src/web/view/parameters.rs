@@ -3,6 +3,8 @@
 use actix_web::HttpRequest;
 use actix_web::web::Query;
 
+use crate::tracker::report::census::LISTED_ROWS;
+
 /// Parameters of one request at most.
 const MAX: usize = 32;
 
@@ -77,13 +79,16 @@ pub(crate) struct Pager {
     previous: Option<String>,
     next: Option<String>,
     last: Option<String>,
+    /// Whether rows stand behind this page that no page shows.
+    is_cut: bool,
 }
 
 impl Pager {
-    /// For a list of `total` rows, `rows` to a page, at `page` of `path`.
+    /// For a list of `total` rows, of which pages show the first [`LISTED_ROWS`], `rows` to a page, at `page` of `path`.
     pub(crate) fn new(params: &Params, path: &str, page: u64, rows: u32, total: u64) -> Pager {
         let rows = u64::from(rows.max(1));
-        let pages = total.div_ceil(rows).max(1);
+        let listed = total.min(LISTED_ROWS.into());
+        let pages = listed.div_ceil(rows).max(1);
         let to = |target: u64| {
             let value = target.to_string();
             let value = if target == 1 { "" } else { &value };
@@ -94,12 +99,13 @@ impl Pager {
             page,
             pages,
             total,
-            from: (from + 1).min(total),
-            to: from.saturating_add(rows).min(total),
+            from: (from + 1).min(listed),
+            to: from.saturating_add(rows).min(listed),
             first: (page > 1).then(|| to(1)),
             previous: (page > 1).then(|| to((page - 1).min(pages))),
             next: (page < pages).then(|| to(page + 1)),
             last: (page < pages).then(|| to(pages)),
+            is_cut: page >= pages && listed < total,
         }
     }
 }
@@ -214,5 +220,20 @@ mod tests {
         assert_eq!(pager.next, None);
         let pager = Pager::new(&params, "/p", 1, 20, 0);
         assert_eq!((pager.pages, pager.from, pager.to), (1, 0, 0));
+        assert!(!pager.is_cut);
+    }
+
+    /// W5
+    #[test]
+    fn a_long_list_ends_where_no_page_shows_more() {
+        let params = params("page=500");
+        let pager = Pager::new(&params, "/p", 499, 20, 10_001);
+        assert_eq!((pager.pages, pager.is_cut), (500, false));
+        let pager = Pager::new(&params, "/p", 500, 20, 10_001);
+        assert_eq!((pager.from, pager.to, pager.is_cut), (9_981, 10_000, true));
+        assert_eq!((pager.next, pager.last), (None, None));
+        let pager = Pager::new(&params, "/p", 700, 20, 10_001);
+        assert_eq!((pager.from, pager.to, pager.is_cut), (10_000, 10_000, true));
+        assert!(!Pager::new(&params, "/p", 500, 20, 10_000).is_cut);
     }
 }
