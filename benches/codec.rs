@@ -12,7 +12,7 @@ use retracker::http::codec::query;
 use retracker::http::codec::query::Parameters;
 use retracker::http::codec::reply;
 use retracker::http::codec::reply::{Form, Frame};
-use retracker::tracker::{AnnounceReply, ListOptions, PeerList, ScrapeReply};
+use retracker::tracker::{AnnounceReply, ListOptions, PeerAddresses, PeerList, ScrapeReply};
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
@@ -29,11 +29,13 @@ fn reading(bench: &mut Criterion) {
     let Parsed::Complete(head) = head::parse(HEAD) else {
         return;
     };
+    let addresses = PeerAddresses::of_source(IP);
     bench.bench_function("query of an announce", |bench| {
         bench.iter(|| {
             let parameters = Parameters::read(black_box(head.query), b"gc");
+            let required = parameters.required().unwrap();
             (
-                parameters.announce(IP, ListOptions::default()).unwrap(),
+                parameters.announce(&required, &addresses, ListOptions::default()),
                 parameters.is_compact(),
             )
         });

@@ -20,7 +20,8 @@ use retracker::http::codec::head::Parsed;
 use retracker::http::codec::query::Parameters;
 use retracker::http::codec::reply;
 use retracker::http::codec::reply::{Form, Frame};
-use retracker::metrics::Metrics;
+use retracker::metrics::{Metrics, Transport};
+use retracker::net::reported_address::{Reports, Rules};
 use retracker::tracker::{
     Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Settings, Tracker,
     ZoneRule, Zones,
@@ -147,6 +148,7 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
     let ids = ConnectionIds::from_key(&[9; 16]);
     let mut handler = Handler::new(Arc::clone(&tracker), ids, Arc::default());
     let mut out = Vec::with_capacity(4_096);
+    let rules = Rules::default();
     let mut datagram_out = [0; 2_048];
     let now = now.plus(60);
     // All that will be said is made before, whatever the count, and so is not counted.
@@ -180,6 +182,7 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
                     request,
                     said.announce.ip,
                     &tracker,
+                    &rules,
                     &mut context,
                     &mut list,
                     &mut out,
@@ -244,6 +247,7 @@ fn answer_http(
     request: &[u8],
     ip: IpAddr,
     tracker: &Tracker,
+    rules: &Rules,
     context: &mut AnnounceContext<'_>,
     list: &mut PeerList,
     out: &mut Vec<u8>,
@@ -253,9 +257,16 @@ fn answer_http(
         panic!("a whole head");
     };
     let parameters = Parameters::read(head.query, b"");
-    let announce = parameters
-        .announce(ip, ListOptions::default())
-        .expect("a whole announce");
+    let required = parameters.required().expect("a whole announce");
+    let reports = Reports {
+        source: ip,
+        addresses: parameters.reported(),
+        proxies: None,
+    };
+    let addresses = tracker
+        .resolve_addresses(reports, rules, Transport::Http, context)
+        .expect("nobody is refused");
+    let announce = parameters.announce(&required, &addresses, ListOptions::default());
     let replied = tracker
         .announce(&announce, context, list)
         .expect("nobody is refused");

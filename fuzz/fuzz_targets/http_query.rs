@@ -8,7 +8,7 @@ use retracker::http::codec::head;
 use retracker::http::codec::head::Parsed;
 use retracker::http::codec::query;
 use retracker::http::codec::query::Parameters;
-use retracker::tracker::ListOptions;
+use retracker::tracker::{Announce, ListOptions, PeerAddresses};
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -26,13 +26,18 @@ fuzz_target!(|bytes: &[u8]| {
     read(bytes);
 });
 
+fn announce(parameters: &Parameters<'_>) -> Result<Announce, query::Fault> {
+    let required = parameters.required()?;
+    Ok(parameters.announce(&required, &PeerAddresses::of_source(IP), ListOptions::default()))
+}
+
 fn read(query: &[u8]) {
     let parameters = Parameters::read(query, b"gc");
-    if let Ok(announce) = parameters.announce(IP, ListOptions::default()) {
+    if let Ok(announce) = announce(&parameters) {
         assert_eq!(announce.ip, IP);
         // In front of what is there, a parameter wins.
         let with_port = [b"port=7&", query].concat();
-        let again = Parameters::read(&with_port, b"gc").announce(IP, ListOptions::default());
+        let again = announce(&Parameters::read(&with_port, b"gc"));
         assert_eq!(again.map(|announce| (announce.info_hash, announce.port)), Ok((announce.info_hash, 7)));
     }
     assert!(parameters.reported().count() <= 3);

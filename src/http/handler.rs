@@ -12,9 +12,9 @@ use super::settings::Settings;
 use crate::clock::{Clock, Seconds};
 use crate::metrics::{Action, Failure, Family, Metrics, Transport, WorkerCounters};
 use crate::net::client_address;
-use crate::net::client_address::{Forwarding, Origin};
+use crate::net::client_address::{Forwarding, Origin, ProxyChain};
 use crate::net::hosts::Browser;
-use crate::net::reported_address::Addresses;
+use crate::net::reported_address::Reports;
 use crate::tracker::{AnnounceContext, InfoHash, ListOptions, PeerList, Refusal, Tracker};
 
 /// One in so many requests is timed: looking at the clock costs as much as parsing a query.
@@ -133,11 +133,9 @@ impl<'a> Client<'a> {
         origin.is_admin(&self.found)
     }
 
-    /// Whether a trusted proxy's chain holds the address.
-    fn has_hop(&self, ip: IpAddr, origin: &Origin) -> bool {
-        let forwarding = self.forwarding.as_ref();
-        origin.believes(self.socket)
-            && forwarding.is_some_and(|forwarding| forwarding.hops().any(|hop| hop == ip))
+    /// The proxies that its request came through.
+    fn proxies<'b>(&'b self, origin: &'b Origin) -> ProxyChain<'b> {
+        origin.proxy_chain(self.socket, self.forwarding.as_ref())
     }
 }
 
@@ -271,23 +269,22 @@ impl Handler {
             with_ids: !is_compact && !parameters.spares_peer_ids(),
             ..ListOptions::default()
         };
-        let mut announce = parameters.announce(client_ip, options)?;
-        if !settings.reported.ignore {
-            let Addresses { ip, inner_ip, .. } = self.judge(client_ip, request, &parameters);
-            if !self.tracker.report(&mut announce, ip, inner_ip, now)? {
-                self.counters()
-                    .failed(Transport::Http, Failure::ReportedAddress);
-            }
-        }
-        if settings.origin.believes(announce.ip) {
-            // Where the proxy itself is reached there is no client: answered, and not stored (S13).
-            announce.port = 0;
-        }
         let mut context = AnnounceContext {
             now,
             rng: &mut self.rng,
             counters: counters(self.tracker.metrics(), self.worker),
         };
+        let reports = Reports {
+            source: client_ip,
+            addresses: parameters.reported(),
+            proxies: Some(client.proxies(&settings.origin)),
+        };
+        let (rules, transport) = (&settings.reported, Transport::Http);
+        let required = parameters.required()?;
+        let addresses = self
+            .tracker
+            .resolve_addresses(reports, rules, transport, &context)?;
+        let announce = parameters.announce(&required, &addresses, options);
         let replied = self
             .tracker
             .announce(&announce, &mut context, &mut self.list)?;
@@ -300,26 +297,6 @@ impl Handler {
         let warning = warned_by.and_then(|zone| self.tracker.warning(zone));
         reply::announce(out, &replied, &self.list, form, warning.as_deref());
         Ok(Action::Announce)
-    }
-
-    fn judge(
-        &self,
-        client_ip: IpAddr,
-        request: &Request<'_>,
-        parameters: &Parameters<'_>,
-    ) -> Addresses {
-        let Request {
-            client, settings, ..
-        } = *request;
-        let rules = &settings.reported;
-        let addresses = rules.judge(client_ip, parameters.reported(), |ip| {
-            client.has_hop(ip, &settings.origin)
-        });
-        if addresses.has_refused {
-            self.counters()
-                .failed(Transport::Http, Failure::ReportedAddress);
-        }
-        addresses
     }
 
     fn scrape(&mut self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<Action, Refused> {

@@ -199,7 +199,44 @@ impl<'a> Forwarding<'a> {
     }
 }
 
+/// The proxies that a request came through, as far as they are believed.
+#[derive(Clone, Copy, Debug)]
+pub struct ProxyChain<'a> {
+    origin: &'a Origin,
+    /// The socket's address, canonical.
+    socket: IpAddr,
+    forwarding: Option<&'a Forwarding<'a>>,
+}
+
+impl ProxyChain<'_> {
+    /// Whether a trusted proxy says that the request came by `ip`.
+    pub fn has_hop(&self, ip: IpAddr) -> bool {
+        self.origin.believes(self.socket)
+            && self
+                .forwarding
+                .is_some_and(|forwarding| forwarding.hops().any(|hop| hop == ip))
+    }
+
+    /// Whether a trusted proxy itself is reached at `ip` (S13).
+    pub fn is_proxy(&self, ip: IpAddr) -> bool {
+        self.origin.believes(ip)
+    }
+}
+
 impl Origin {
+    /// The proxies that a request from this socket address with these headers came through.
+    pub fn proxy_chain<'a>(
+        &'a self,
+        socket: IpAddr,
+        forwarding: Option<&'a Forwarding<'a>>,
+    ) -> ProxyChain<'a> {
+        ProxyChain {
+            origin: self,
+            socket,
+            forwarding,
+        }
+    }
+
     /// Whether the headers of a request from this socket address are to be believed.
     pub fn believes(&self, socket: IpAddr) -> bool {
         self.mode == Mode::Proxy && self.trusted_proxies.covers(socket.to_canonical())

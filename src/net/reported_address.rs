@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::client_address::ProxyChain;
 use super::{AddressPair, is_link_local, is_reachable};
 
 /// The rules for reported addresses.
@@ -34,59 +35,66 @@ impl Default for Rules {
     }
 }
 
-/// What an announce is stored under.
+/// What one announce reports of where its client is, with what there is to judge it by.
+#[derive(Clone, Copy, Debug)]
+pub struct Reports<'a, I> {
+    /// Where the announce came from; canonical.
+    pub source: IpAddr,
+    /// The reported addresses, an iterator; `None` in it for one that is no address.
+    pub addresses: I,
+    /// The proxies that it came through; `None` where there are none (UDP).
+    pub proxies: Option<ProxyChain<'a>>,
+}
+
+/// What the rules make of the reports of one announce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Addresses {
+pub struct Judged {
     /// Where others reach the client.
     pub ip: IpAddr,
     /// Where those inside its pair reach it.
     pub inner_ip: Option<IpAddr>,
+    /// Whether `ip` was reported and is where a trusted proxy itself is reached. No source is: see
+    /// [`Origin::decide`](super::client_address::Origin::decide).
+    pub is_proxy: bool,
     /// Whether a reported address was refused; the announce goes on with the source.
     pub has_refused: bool,
 }
 
-impl Addresses {
-    /// The source alone.
-    pub const fn source(ip: IpAddr) -> Addresses {
-        Addresses {
-            ip,
-            inner_ip: None,
-            has_refused: false,
-        }
-    }
-}
-
 impl Rules {
-    /// Judges what a client at the canonical address `source` reports: the first report that is accepted counts. `None` is a
-    /// report that is no address. `is_confirmed` tells whether a trusted proxy's chain holds an address.
-    pub fn judge(
-        &self,
-        source: IpAddr,
-        reports: impl Iterator<Item = Option<IpAddr>>,
-        is_confirmed: impl Fn(IpAddr) -> bool,
-    ) -> Addresses {
-        let mut addresses = Addresses::source(source);
+    /// Judges what is reported: the first report that is accepted counts.
+    pub fn judge(&self, reports: Reports<'_, impl Iterator<Item = Option<IpAddr>>>) -> Judged {
+        let Reports {
+            source, proxies, ..
+        } = reports;
+        let mut judged = Judged {
+            ip: source,
+            inner_ip: None,
+            is_proxy: false,
+            has_refused: false,
+        };
         if self.ignore {
-            return addresses;
+            return judged;
         }
-        for report in reports {
+        for report in reports.addresses {
             let Some(reported) = report.filter(|ip| self.is_plausible(*ip)) else {
-                addresses.has_refused = true;
+                judged.has_refused = true;
                 continue;
             };
             if reported == source {
                 continue;
             }
-            if let Some((ip, inner_ip)) = self.accept(source, reported, &is_confirmed) {
-                return Addresses {
+            if let Some((ip, inner_ip)) = self.accept(source, reported, proxies) {
+                let is_proxy = proxies.is_some_and(|proxies| proxies.is_proxy(ip));
+                return Judged {
                     ip,
                     inner_ip,
-                    ..addresses
+                    is_proxy,
+                    ..judged
                 };
             }
-            addresses.has_refused = true;
+            judged.has_refused = true;
         }
-        addresses
+        judged
     }
 
     fn is_plausible(&self, ip: IpAddr) -> bool {
@@ -97,7 +105,7 @@ impl Rules {
         &self,
         source: IpAddr,
         reported: IpAddr,
-        is_confirmed: impl Fn(IpAddr) -> bool,
+        proxies: Option<ProxyChain<'_>>,
     ) -> Option<(IpAddr, Option<IpAddr>)> {
         for pair in &self.pairs {
             if pair.outside.contains(&source) && pair.inside.contains(&reported) {
@@ -113,7 +121,8 @@ impl Rules {
         if !self.verify {
             return Some((reported, None));
         }
-        is_confirmed(reported).then_some((source, Some(reported)))
+        let is_confirmed = proxies.is_some_and(|proxies| proxies.has_hop(reported));
+        is_confirmed.then_some((source, Some(reported)))
     }
 }
 
@@ -132,6 +141,8 @@ fn is_internal(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::client_address::{Forwarding, Mode, Origin};
+    use std::net::Ipv4Addr;
 
     fn judge(
         rules: &Rules,
@@ -139,10 +150,18 @@ mod tests {
         report: &str,
         chain: &[&str],
     ) -> (String, Option<String>, bool) {
-        let chain: Vec<IpAddr> = chain.iter().map(|ip| ip.parse().unwrap()).collect();
-        let reports = std::iter::once(report.parse().ok());
-        let source = source.parse().unwrap();
-        let judged = rules.judge(source, reports, |ip| chain.contains(&ip));
+        let origin = Origin {
+            mode: Mode::Proxy,
+            ..Origin::default()
+        };
+        let chain = chain.join(", ");
+        let fields = [(&b"X-Forwarded-For"[..], chain.as_bytes())];
+        let forwarding = Forwarding::of(fields.into_iter());
+        let judged = rules.judge(Reports {
+            source: source.parse().unwrap(),
+            addresses: std::iter::once(report.parse().ok()),
+            proxies: Some(origin.proxy_chain(Ipv4Addr::LOCALHOST.into(), Some(&forwarding))),
+        });
         (
             judged.ip.to_string(),
             judged.inner_ip.map(|ip| ip.to_string()),

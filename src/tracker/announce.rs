@@ -34,7 +34,8 @@ impl From<Event> for AnnounceEvent {
     }
 }
 
-/// One announce, decoded and checked; whatever protocol it came by.
+/// One announce, decoded and checked; whatever protocol it came by. Its addresses are [`super::PeerAddresses`], which are resolved
+/// before; nothing of it changes afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announce {
     /// The swarm that is meant.

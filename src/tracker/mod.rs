@@ -1,12 +1,13 @@
 //! The core: which peers are in which swarm, and which of them to hand out. [`Tracker`] is the only way in.
 //!
-//! No protocol, no socket, no file, no clock: front ends decode requests into [`Announce`]s and encode the replies; time
-//! and chance are arguments. Imports only `metrics` and `clock`.
+//! No protocol, no socket, no file, no clock: front ends decode requests, have [`PeerAddresses`] resolved, make an [`Announce`] of
+//! both and encode the reply; time and chance are arguments. Imports only `net`, `metrics` and `clock`.
 
 mod abuse;
 mod access;
 mod announce;
 mod id;
+mod peer_addresses;
 mod peers;
 pub mod report;
 mod select;
@@ -14,7 +15,6 @@ mod settings;
 mod swarm;
 mod zones;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -24,6 +24,7 @@ pub use announce::{
     Announce, AnnounceContext, AnnounceReply, Event, ListOptions, PeerList, Refusal, ScrapeReply,
 };
 pub use id::{ClientKey, InfoHash, PeerId};
+pub use peer_addresses::PeerAddresses;
 pub use settings::Settings;
 pub use swarm::stored::{StoredPeer, StoredSwarm};
 pub use zones::statistics::{HOURS_KEPT, ZoneStatisticsRow};
@@ -40,7 +41,6 @@ use zones::statistics::ZoneStatistics;
 
 use crate::clock::{Seconds, Wall};
 use crate::metrics::{AnnounceOutcome, Metrics};
-use crate::net::AddressPair;
 
 /// What one sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -205,13 +205,6 @@ impl Tracker {
         let policy = self.policy.load();
         let settings = &policy.settings;
         let rules = self.rules(&policy, context.now);
-        let outside;
-        let announce = if policy.zones.address_pairs().is_empty() {
-            announce
-        } else {
-            outside = self.outside(announce, policy.zones.address_pairs())?;
-            &outside
-        };
         let mut effect = AnnounceEffect::nothing();
         with!(self, swarms => swarms.announce(announce, &rules, &admit, context.rng, list, &mut effect))?;
         context
@@ -242,45 +235,6 @@ impl Tracker {
             min_interval: settings.min_interval(interval),
             warned_by: policy.zones.warned_by(effect.zone),
         })
-    }
-
-    /// The announce as others see its host, when a pair of networks tells another address of it (S10).
-    #[cold]
-    fn outside(
-        &self,
-        announce: &Announce,
-        address_pairs: &[AddressPair],
-    ) -> Result<Announce, Refusal> {
-        let Some(ip) = crate::net::address_pair::outside_of(address_pairs, announce.ip) else {
-            return Ok(*announce);
-        };
-        self.access.admit(ip)?;
-        Ok(Announce { ip, ..*announce })
-    }
-
-    /// Has an announce count with addresses that its source reported and that were found right. `false` when it goes on as it
-    /// came, since a source has so many reported addresses at a time and no more (C7).
-    ///
-    /// # Errors
-    /// The refusal of the source itself: who is blocked shall not hide behind another address.
-    pub fn report(
-        &self,
-        announce: &mut Announce,
-        ip: IpAddr,
-        inner_ip: Option<IpAddr>,
-        now: Seconds,
-    ) -> Result<bool, Refusal> {
-        let source = announce.ip;
-        if ip != source {
-            self.access.admit(source)?;
-            let lifetime = self.policy.load().settings.lifetime();
-            if !self.reporters.admit(source, ip, now, lifetime) {
-                return Ok(false);
-            }
-            announce.is_reported = true;
-        }
-        (announce.ip, announce.inner_ip) = (ip, inner_ip);
-        Ok(true)
     }
 
     /// Answers for one torrent of a scrape; zeros for an unknown or a blocked one. The caller asks [`Access::admit`] first.

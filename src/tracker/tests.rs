@@ -1,5 +1,6 @@
 //! The core as its callers see it: the promises of docs/BEHAVIOUR.md, and agreement with a naive model.
 
+mod addresses;
 mod bounds;
 mod choice;
 mod crowds;
@@ -14,11 +15,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::{
-    Announce, AnnounceContext, AnnounceReply, Event, InfoHash, ListOptions, PeerId, PeerList,
-    Settings, Tracker,
+    Announce, AnnounceContext, AnnounceReply, Event, InfoHash, ListOptions, PeerAddresses, PeerId,
+    PeerList, Refusal, Settings, Tracker,
 };
 use crate::clock::Seconds;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Transport};
+use crate::net::reported_address::{Reports, Rules};
 
 const HASH: InfoHash = InfoHash([0xaa; 20]);
 
@@ -75,6 +77,27 @@ fn seeder(ip: IpAddr, port: u16) -> Announce {
 }
 
 impl Bench {
+    /// The addresses of an announce from `source` that came through no proxy, by UDP's rules for one that `reports` another address.
+    fn resolve(
+        &mut self,
+        source: IpAddr,
+        report: Option<IpAddr>,
+        rules: &Rules,
+    ) -> Result<PeerAddresses, Refusal> {
+        let reports = Reports {
+            source,
+            addresses: report.map(Some).into_iter(),
+            proxies: None,
+        };
+        let context = AnnounceContext {
+            now: at(0),
+            rng: &mut self.rng,
+            counters: self.tracker.metrics().counters(0),
+        };
+        self.tracker
+            .resolve_addresses(reports, rules, Transport::Udp, &context)
+    }
+
     fn announce(&mut self, announce: &Announce, now: Seconds) -> AnnounceReply {
         let metrics = Arc::clone(self.tracker.metrics());
         let mut context = AnnounceContext {

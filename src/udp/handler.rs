@@ -8,14 +8,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 
 use super::connection_id::ConnectionIds;
 use super::packet;
 use super::packet::{Action, Announced, Head, Reply};
 use crate::metrics::{Action as Counted, Failure, Family, Transport, WorkerCounters};
 use crate::net::is_reachable;
-use crate::net::reported_address::Rules;
+use crate::net::reported_address::{Reports, Rules};
 use crate::tracker::{AnnounceContext, InfoHash, PeerList, Refusal, Tracker};
 
 /// Clients that know this text (BiglyBT, anacrolix/torrent) connect anew at once; its spelling and its closing zero are those
@@ -29,7 +29,7 @@ const _: () = assert!(8 + STALE_ID.len() < packet::SHORTEST_SCRAPE);
 pub struct Handler {
     tracker: Arc<Tracker>,
     ids: ConnectionIds,
-    reported: Arc<ArcSwap<Rules>>,
+    reported: Cache<Arc<ArcSwap<Rules>>, Arc<Rules>>,
     peers: PeerList,
 }
 
@@ -43,7 +43,7 @@ impl Handler {
         Handler {
             tracker,
             ids,
-            reported,
+            reported: Cache::new(reported),
             peers: PeerList::default(),
         }
     }
@@ -118,25 +118,17 @@ impl Handler {
         context: &mut AnnounceContext<'_>,
         out: &mut [u8],
     ) -> Result<Option<usize>, Fault> {
-        let announced = Announced::read(body, ip).ok_or(Fault::ShortAnnounce)?;
-        let mut announce = announced.announce;
-        // The reply's peers are of the socket's family, so a v6 client cannot announce itself as a v4 one.
-        if announced.reported.is_some() && ip.is_ipv4() {
-            let reports = std::iter::once(announced.reported);
-            let addresses = self.reported.load().judge(ip, reports, |_| false);
-            if addresses.has_refused {
-                context
-                    .counters
-                    .failed(Transport::Udp, Failure::ReportedAddress);
-            }
-            let (reported, inner_ip) = (addresses.ip, addresses.inner_ip);
-            let tracker = &self.tracker;
-            if !tracker.report(&mut announce, reported, inner_ip, context.now)? {
-                context
-                    .counters
-                    .failed(Transport::Udp, Failure::ReportedAddress);
-            }
-        }
+        let announced = Announced::read(body).ok_or(Fault::ShortAnnounce)?;
+        let reports = Reports {
+            source: ip,
+            addresses: announced.reported(ip).map(Some).into_iter(),
+            proxies: None,
+        };
+        let rules = self.reported.load();
+        let addresses = self
+            .tracker
+            .resolve_addresses(reports, rules, Transport::Udp, context)?;
+        let announce = announced.announce(&addresses, ip);
         let answer = self.tracker.announce(&announce, context, &mut self.peers)?;
         count(Counted::Announce, ip, context.counters);
         Ok(Reply::announced(
@@ -574,11 +566,14 @@ mod tests {
             ignore: false,
             ..Rules::default()
         };
-        rig.handler.reported.store(Arc::new(rules.clone()));
+        rig.handler
+            .reported
+            .arc_swap()
+            .store(Arc::new(rules.clone()));
         assert_eq!(handed_out(&mut rig, A), b"\xc0\0\x02\x01\x1a\xe1");
         assert_eq!(rig.totals().failures(Failure::ReportedAddress), 2);
         rules.verify = false;
-        rig.handler.reported.store(Arc::new(rules));
+        rig.handler.reported.arc_swap().store(Arc::new(rules));
         assert_eq!(handed_out(&mut rig, A), b"\xc6\x33\x64\x07\x1a\xe1");
         assert!(handed_out(&mut rig, "[2001:db8::1]:9").is_empty());
         let ignored: Networks = ["192.0.2.1/32".parse().unwrap()].into_iter().collect();

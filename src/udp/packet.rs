@@ -8,7 +8,8 @@ use std::fmt::{self, Display, Write};
 use std::net::IpAddr;
 
 use crate::tracker::{
-    Announce, AnnounceReply, ClientKey, Event, InfoHash, ListOptions, PeerId, PeerList, ScrapeReply,
+    Announce, AnnounceReply, ClientKey, Event, InfoHash, ListOptions, PeerAddresses, PeerId,
+    PeerList, ScrapeReply,
 };
 
 /// The number that a connect request carries in the place of a connection id.
@@ -101,17 +102,22 @@ impl Head {
     }
 }
 
-/// What an announce says, apart from who sends it.
+/// What an announce says, apart from where its client is: the fields as they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Announced {
-    /// The announce, for the source as its address.
-    pub announce: Announce,
-    /// The address in the packet; `None` when it is zero, which means the source.
-    pub reported: Option<IpAddr>,
+pub struct Announced<'a> {
+    info_hash: &'a [u8; 20],
+    peer_id: &'a [u8; 20],
+    downloaded: &'a [u8; 8],
+    left: &'a [u8; 8],
+    event: &'a [u8; 4],
+    address: &'a [u8; 4],
+    key: &'a [u8; 4],
+    num_want: &'a [u8; 4],
+    port: &'a [u8; 2],
 }
 
-impl Announced {
-    /// Reads what follows the head of an announce from `source`; `None` when it is too short.
+impl<'a> Announced<'a> {
+    /// Reads what follows the head of an announce; `None` when it is too short.
     ///
     /// | offset in the datagram | size | name |
     /// |---|---|---|
@@ -125,37 +131,57 @@ impl Announced {
     /// | 88 | 4 | key; 0 for none. aria2 sends another one with each event |
     /// | 92 | 4 | peers wanted, signed |
     /// | 96 | 2 | port |
-    pub fn read(body: &[u8], source: IpAddr) -> Option<Announced> {
+    pub fn read(body: &'a [u8]) -> Option<Announced<'a>> {
         let (info_hash, rest) = body.split_first_chunk()?;
         let (peer_id, rest) = rest.split_first_chunk()?;
         let (downloaded, rest) = rest.split_first_chunk()?;
-        let (left, rest) = rest.split_first_chunk::<8>()?;
+        let (left, rest) = rest.split_first_chunk()?;
         let (_uploaded, rest) = rest.split_first_chunk::<8>()?;
         let (event, rest) = rest.split_first_chunk()?;
-        let (address, rest) = rest.split_first_chunk::<4>()?;
+        let (address, rest) = rest.split_first_chunk()?;
         let (key, rest) = rest.split_first_chunk()?;
         let (num_want, rest) = rest.split_first_chunk()?;
         let (port, _options) = rest.split_first_chunk()?;
-        let announce = Announce {
-            info_hash: InfoHash(*info_hash),
-            peer_id: PeerId(*peer_id),
-            key: ClientKey::from_number(u32::from_be_bytes(*key)),
-            ip: source,
-            inner_ip: None,
-            is_reported: false,
-            port: u16::from_be_bytes(*port),
-            is_seeder: *left == [0; 8],
-            downloaded: u64::from_be_bytes(*downloaded),
-            event: event_of(u32::from_be_bytes(*event)),
-            num_want: u32::try_from(i32::from_be_bytes(*num_want)).ok(),
+        Some(Announced {
+            info_hash,
+            peer_id,
+            downloaded,
+            left,
+            event,
+            address,
+            key,
+            num_want,
+            port,
+        })
+    }
+
+    /// The address that a client at `source` reports, if it does: zero means the source. A v6 client cannot announce itself as a v4 one,
+    /// since the peers of a reply are of the source's family.
+    pub fn reported(&self, source: IpAddr) -> Option<IpAddr> {
+        (source.is_ipv4() && *self.address != [0; 4]).then(|| IpAddr::from(*self.address))
+    }
+
+    /// The announce of a client at these addresses, which is answered at `source`.
+    #[inline]
+    pub fn announce(&self, addresses: &PeerAddresses, source: IpAddr) -> Announce {
+        Announce {
+            info_hash: InfoHash(*self.info_hash),
+            peer_id: PeerId(*self.peer_id),
+            key: ClientKey::from_number(u32::from_be_bytes(*self.key)),
+            ip: addresses.ip,
+            inner_ip: addresses.inner_ip,
+            is_reported: addresses.is_reported,
+            port: addresses.port(u16::from_be_bytes(*self.port)),
+            is_seeder: *self.left == [0; 8],
+            downloaded: u64::from_be_bytes(*self.downloaded),
+            event: event_of(u32::from_be_bytes(*self.event)),
+            num_want: u32::try_from(i32::from_be_bytes(*self.num_want)).ok(),
             options: ListOptions {
                 with_ids: false,
                 own_family_only: true,
                 max_peers: Some(max_peers(source)),
             },
-        };
-        let reported = (*address != [0; 4]).then(|| IpAddr::from(*address));
-        Some(Announced { announce, reported })
+        }
     }
 }
 
@@ -310,7 +336,7 @@ mod tests {
             prop_assert_eq!(&head.transaction, b"tran");
             prop_assert_eq!(head.connection_id, 0x0909_0909_0909_0909);
             let source = "192.0.2.1".parse().unwrap();
-            let read = Announced::read(body, source).unwrap();
+            let read = Announced::read(body).unwrap();
             let events = [Event::None, Event::Completed, Event::Started, Event::Stopped, Event::Paused];
             let expected = Announce {
                 info_hash: InfoHash(hash),
@@ -330,8 +356,9 @@ mod tests {
                     ..ListOptions::default()
                 },
             };
-            prop_assert_eq!(read.announce, expected);
-            prop_assert_eq!(read.reported, (address != [0; 4]).then(|| address.into()));
+            prop_assert_eq!(read.announce(&PeerAddresses::of_source(source), source), expected);
+            prop_assert_eq!(read.reported(source), (address != [0; 4]).then(|| address.into()));
+            prop_assert_eq!(read.reported([0; 16].into()), None);
         }
 
         #[test]
@@ -339,7 +366,7 @@ mod tests {
             let split = Head::split(&bytes);
             prop_assert_eq!(split.is_some(), bytes.len() >= 16);
             if let Some((_, body)) = split {
-                prop_assert_eq!(Announced::read(body, [0; 4].into()).is_some(), bytes.len() >= ANNOUNCE_LENGTH);
+                prop_assert_eq!(Announced::read(body).is_some(), bytes.len() >= ANNOUNCE_LENGTH);
                 prop_assert_eq!(scraped(body).map(<[_]>::len), (body.len() % 20 == 0).then_some(body.len() / 20));
             }
         }

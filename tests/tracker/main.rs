@@ -8,6 +8,7 @@
     reason = "test helpers"
 )]
 
+mod addresses;
 mod announces;
 mod connections;
 mod harness;

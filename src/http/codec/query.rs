@@ -11,7 +11,7 @@ use memchr::{memchr, memchr2};
 use super::percent::{decode, is_plain};
 use crate::metrics::Failure;
 use crate::net::client_address;
-use crate::tracker::{Announce, ClientKey, Event, InfoHash, ListOptions, PeerId};
+use crate::tracker::{Announce, ClientKey, Event, InfoHash, ListOptions, PeerAddresses, PeerId};
 
 /// What is wrong with a query; the text is what the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +76,14 @@ pub struct Parameters<'a> {
     pub asks_sweep: bool,
 }
 
+/// What every announce must have, decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Required {
+    info_hash: InfoHash,
+    peer_id: PeerId,
+    port: u16,
+}
+
 impl<'a> Parameters<'a> {
     /// Finds the parameters of an announce. `sweep_key` is the name that asks for a sweep; empty for none.
     pub fn read(query: &'a [u8], sweep_key: &[u8]) -> Parameters<'a> {
@@ -130,25 +138,40 @@ impl<'a> Parameters<'a> {
         true
     }
 
-    /// Checks what is required and makes an announce of `ip`, whose reply has a place for what the `options` say.
+    /// Checks what every announce must have.
     ///
     /// # Errors
     /// The fault that the client is to read.
-    pub fn announce(&self, ip: IpAddr, options: ListOptions) -> Result<Announce, Fault> {
+    pub fn required(&self) -> Result<Required, Fault> {
         let info_hash = self.info_hash.ok_or(Fault::MissingInfoHash)?;
         let info_hash = read_info_hash(info_hash).ok_or_else(|| not_a_hash(info_hash))?;
         let peer_id = self.peer_id.ok_or(Fault::MissingPeerId)?;
         let peer_id = read_peer_id(peer_id).ok_or(Fault::InvalidPeerId)?;
         let port = number(self.port.ok_or(Fault::MissingPort)?);
         let port = port.and_then(|port| u16::try_from(port).ok());
-        Ok(Announce {
+        Ok(Required {
             info_hash,
             peer_id,
-            key: self.key.and_then(ClientKey::from_text),
-            ip,
-            inner_ip: None,
-            is_reported: false,
             port: port.ok_or(Fault::InvalidPort)?,
+        })
+    }
+
+    /// The announce of a client at these addresses, whose reply has a place for what the `options` say.
+    #[inline]
+    pub fn announce(
+        &self,
+        required: &Required,
+        addresses: &PeerAddresses,
+        options: ListOptions,
+    ) -> Announce {
+        Announce {
+            info_hash: required.info_hash,
+            peer_id: required.peer_id,
+            key: self.key.and_then(ClientKey::from_text),
+            ip: addresses.ip,
+            inner_ip: addresses.inner_ip,
+            is_reported: addresses.is_reported,
+            port: addresses.port(required.port),
             is_seeder: self.left.and_then(number) == Some(0),
             // Neither of these keeps a peer from being served: nothing, or no number, is nothing said.
             downloaded: self.downloaded.and_then(number).unwrap_or(0),
@@ -159,7 +182,7 @@ impl<'a> Parameters<'a> {
                 .and_then(number)
                 .map(|number| u32::try_from(number).unwrap_or(u32::MAX)),
             options,
-        })
+        }
     }
 
     /// Whether compact peers are asked for; `None` when the client does not say.
@@ -393,7 +416,9 @@ mod tests {
     const PEER: &str = "&peer_id=-XX0001-bbbbbbbbbbbb&port=6881";
 
     fn announce(query: impl AsRef<[u8]>) -> Result<Announce, Fault> {
-        Parameters::read(query.as_ref(), b"").announce(IP, ListOptions::default())
+        let parameters = Parameters::read(query.as_ref(), b"");
+        let (addresses, options) = (PeerAddresses::of_source(IP), ListOptions::default());
+        Ok(parameters.announce(&parameters.required()?, &addresses, options))
     }
 
     fn with(rest: &str) -> Announce {
@@ -762,7 +787,7 @@ mod tests {
         #[test]
         fn any_bytes_give_an_announce_or_a_fault(query in proptest::collection::vec(any::<u8>(), 0..400)) {
             let parameters = Parameters::read(&query, b"gc");
-            if let Ok(announce) = parameters.announce(IP, ListOptions::default()) {
+            if let Ok(announce) = announce(&query) {
                 prop_assert_eq!(announce.ip, IP);
             }
             prop_assert!(parameters.reported().count() <= 3);

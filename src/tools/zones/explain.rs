@@ -15,10 +15,11 @@ use super::near::Levels;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::invariant::present;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Transport};
+use crate::net::reported_address::{Reports, Rules};
 use crate::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, StoredPeer,
-    StoredSwarm, Tracker, Zones,
+    Announce, AnnounceContext, AnnounceReply, Event, InfoHash, ListOptions, PeerId, PeerList,
+    Refusal, StoredPeer, StoredSwarm, Tracker, Zones,
 };
 
 /// Whom to explain.
@@ -104,19 +105,10 @@ impl Arguments {
         alive.retain(|peer| THEN.since(peer.last_seen) < lifetime);
         let own = alive.iter().find(|peer| peer.ip == ip).copied();
         let is_seeder = self.seeder || own.is_some_and(|own| own.is_seeder);
-        let announce = Announce {
-            is_seeder,
-            ..announce_of(hash, ip, own)
-        };
         let mut list = PeerList::default();
-        let mut context = AnnounceContext {
-            now: THEN,
-            rng: &mut fastrand::Rng::new(),
-            counters: tracker.metrics().counters(0),
-        };
         let role = if is_seeder { "seeder" } else { "leecher" };
-        let answer = match tracker.announce(&announce, &mut context, &mut list) {
-            Ok(answer) => answer,
+        let (announce, answer) = match announce(tracker, hash, ip, own, is_seeder, &mut list) {
+            Ok(answered) => answered,
             Err(refusal) => {
                 writeln!(out, "torrent {hash}: refused, {refusal}")?;
                 return Ok(());
@@ -156,22 +148,47 @@ impl Arguments {
     }
 }
 
-/// The announce of who is at `ip`: the stored peer there, or else a newcomer.
-fn announce_of(hash: &InfoHash, ip: IpAddr, own: Option<StoredPeer>) -> Announce {
-    Announce {
+/// Announces for who is at `ip`: the stored peer there, or else a newcomer.
+fn announce(
+    tracker: &Tracker,
+    hash: &InfoHash,
+    ip: IpAddr,
+    own: Option<StoredPeer>,
+    is_seeder: bool,
+    list: &mut PeerList,
+) -> Result<(Announce, AnnounceReply), Refusal> {
+    let mut context = AnnounceContext {
+        now: THEN,
+        rng: &mut fastrand::Rng::new(),
+        counters: tracker.metrics().counters(0),
+    };
+    // It reports nothing, so of the rules for that only the pairs count.
+    let rules = Rules {
+        pairs: tracker.zones().address_pairs().to_vec(),
+        ..Rules::default()
+    };
+    let reports = Reports {
+        source: ip,
+        addresses: std::iter::empty(),
+        proxies: None,
+    };
+    let addresses = tracker.resolve_addresses(reports, &rules, Transport::Http, &context)?;
+    let announce = Announce {
         info_hash: *hash,
         peer_id: own.map_or(NEWCOMER, |own| own.id),
         key: None,
-        ip,
+        ip: addresses.ip,
         inner_ip: own.and_then(|own| own.inner_ip),
         is_reported: false,
         port: own.map_or(1, |own| own.port),
-        is_seeder: false,
+        is_seeder,
         downloaded: 0,
         event: Event::Started,
         num_want: None,
         options: ListOptions::default(),
-    }
+    };
+    let reply = tracker.announce(&announce, &mut context, list)?;
+    Ok((announce, reply))
 }
 
 /// What a client was handed.

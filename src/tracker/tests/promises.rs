@@ -582,7 +582,16 @@ fn realms_of_one_size_need_no_telling() {
         .tracker
         .set_zones(Zones::new(&[], &[pair]).unwrap(), at(0));
     let ip = |text: &str| -> IpAddr { text.parse().unwrap() };
-    bench.announce(&leecher(ip("10.7.0.5"), 1), at(0));
+    let rules = Rules {
+        pairs: vec![pair],
+        ..Rules::default()
+    };
+    let at_source = |bench: &mut Bench, source, port| Announce {
+        ip: bench.resolve(source, None, &rules).unwrap().ip,
+        ..leecher(source, port)
+    };
+    let inside = at_source(&mut bench, ip("10.7.0.5"), 1);
+    bench.announce(&inside, at(0));
     // The same host, seen from outside: it is the same peer.
     let again = bench.announce(&leecher(ip("198.18.0.5"), 1), at(0));
     assert_eq!((again.incomplete, bench.list.len()), (1, 0));
@@ -591,18 +600,17 @@ fn realms_of_one_size_need_no_telling() {
         ("198.18.3.4", "10.7.0.5:1"),
         ("203.0.113.9", "198.18.0.5:1"),
     ] {
-        let asks = Announce {
-            port: 0,
-            ..leecher(ip(asker), 0)
-        };
+        let asks = at_source(&mut bench, ip(asker), 0);
         bench.announce(&asks, at(1));
         assert_eq!(bench.handed(), [expected.parse().unwrap()], "{asker}");
     }
     // More than a swarm keeps of addresses that are told; the bounds and blocks of the outside hold.
     for host in 0..100 {
-        bench.announce(&leecher(v4(0x0a07_0100 + host), 1), at(0));
+        let inside = at_source(&mut bench, v4(0x0a07_0100 + host), 1);
+        bench.announce(&inside, at(0));
     }
-    bench.announce(&leecher(ip("10.7.3.3"), 1), at(1));
+    let inside = at_source(&mut bench, ip("10.7.3.3"), 1);
+    bench.announce(&inside, at(1));
     let handed = bench.handed();
     assert_eq!(handed.len(), 50);
     assert!(handed.iter().all(|peer| pair.inside.contains(&peer.ip())));
