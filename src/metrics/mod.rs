@@ -185,6 +185,22 @@ labelled! {
 /// Why what is indexed by a [`labelled`] enum is always there.
 const LABELLED: &str = "each label has a place of its own";
 
+labelled! {
+    /// Why a list holds strangers by the rule `few` (S15).
+    StrangerReason {
+        /// Fewer neighbours than enough.
+        FewNeighbours = "few_neighbours",
+        /// Chance, in a zone that has not seeds enough.
+        Chance = "chance",
+        /// It came early, to look for what its zone lacks.
+        Scout = "scout",
+        /// So it did, and has downloaded nothing since its last announce.
+        Idle = "idle",
+        /// A seed whose zone has nobody who downloads.
+        LoneSeed = "lone_seed",
+    }
+}
+
 /// Upper bounds of the latency histogram in microseconds; a last bucket holds what took longer.
 pub const LATENCY_BOUNDS_US: [u64; 12] = [
     2, 5, 10, 20, 50, 100, 250, 1_000, 5_000, 25_000, 100_000, 1_000_000,
@@ -201,6 +217,8 @@ pub struct WorkerCounters {
     told: [AtomicU64; AnnounceEvent::COUNT],
     outcomes: [AtomicU64; AnnounceOutcome::COUNT],
     evicted: [AtomicU64; Full::COUNT],
+    stranger_lists: [AtomicU64; StrangerReason::COUNT],
+    shortened_intervals: AtomicU64,
     received_bytes: [AtomicU64; Transport::COUNT],
     sent_bytes: [AtomicU64; Transport::COUNT],
     handed_out: AtomicU64,
@@ -251,6 +269,16 @@ impl WorkerCounters {
     /// Counts peers that left at a bound so that a newcomer was stored. The core does this.
     pub fn evicted(&self, bound: Full, peers: u64) {
         self.add(self.evicted.get(bound as usize), peers);
+    }
+
+    /// Counts a list that holds strangers by the rule `few`, and an interval that it shortened. The core does this.
+    pub fn decided(&self, reason: Option<StrangerReason>, is_short: bool) {
+        if let Some(reason) = reason {
+            self.add(self.stranger_lists.get(reason as usize), 1);
+        }
+        if is_short {
+            self.add(Some(&self.shortened_intervals), 1);
+        }
     }
 
     /// Counts bytes of requests and replies.

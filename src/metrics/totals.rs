@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
     Action, AnnounceEvent, AnnounceOutcome, Failure, Family, Full, LABELLED, LATENCY_BOUNDS_US,
-    Transport, WorkerCounters,
+    StrangerReason, Transport, WorkerCounters,
 };
 use crate::invariant::present;
 
@@ -22,6 +22,10 @@ pub struct Totals {
     pub outcomes: [u64; AnnounceOutcome::COUNT],
     /// Peers that left for newcomers, by bound.
     pub evicted: [u64; Full::COUNT],
+    /// Lists with strangers by the rule `few`, by why.
+    pub stranger_lists: [u64; StrangerReason::COUNT],
+    /// Intervals that it shortened.
+    pub shortened_intervals: u64,
     /// By transport.
     pub received_bytes: [u64; Transport::COUNT],
     /// By transport.
@@ -52,6 +56,11 @@ impl Totals {
             gather(&mut totals.told, &counters.told);
             gather(&mut totals.outcomes, &counters.outcomes);
             gather(&mut totals.evicted, &counters.evicted);
+            gather(&mut totals.stranger_lists, &counters.stranger_lists);
+            gather(
+                std::slice::from_mut(&mut totals.shortened_intervals),
+                std::slice::from_ref(&counters.shortened_intervals),
+            );
             gather(&mut totals.received_bytes, &counters.received_bytes);
             gather(&mut totals.sent_bytes, &counters.sent_bytes);
             gather(

@@ -25,7 +25,7 @@ pub use announce::{
 };
 pub use id::{ClientKey, InfoHash, PeerId};
 pub use peer_addresses::PeerAddresses;
-pub use settings::Settings;
+pub use settings::{Selection, Settings};
 pub use swarm::stored::{StoredPeer, StoredSwarm};
 pub use zones::statistics::{HOURS_KEPT, ZoneStatisticsRow};
 pub use zones::{MAX_DEPTH, ZoneId, ZoneRule, Zones, ZonesError};
@@ -213,6 +213,9 @@ impl Tracker {
         if let Some((bound, peers)) = effect.evicted {
             context.counters.evicted(bound, peers.into());
         }
+        if let Some(decision) = effect.decision {
+            context.counters.decided(decision.reason, decision.is_short);
+        }
         if !policy.zones.is_empty() {
             let (zone_statistics, worker) = (&policy.zone_statistics, context.counters.worker());
             if announce.event != Event::Stopped {
@@ -225,6 +228,9 @@ impl Tracker {
         }
         let interval = match effect.outcome {
             AnnounceOutcome::Foreign => settings.interval_behind(effect.since),
+            _ if effect.decision.is_some_and(|decision| decision.is_short) => {
+                settings.shortened_interval(context.rng)
+            }
             _ => settings.interval(context.rng),
         };
         Ok(AnnounceReply {

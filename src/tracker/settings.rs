@@ -2,6 +2,15 @@
 
 use crate::invariant::present;
 
+/// By which rule a list is composed where there are zones (S7, S15). Without zones they do the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Neighbours, and about one stranger at most.
+    Few,
+    /// Near peers up to a share, then strangers.
+    Shares,
+}
+
 /// How swarms are kept and what is handed out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -24,6 +33,13 @@ pub struct Settings {
     /// Strangers in a list at least, when there are any (`min_external`); in lists of fewer than three times as many, they have only
     /// on average what they have of a list of `num_want` (S12). Default 1.
     pub min_external: u32,
+    /// By which rule a list is composed where there are zones (`selection`). Default [`Selection::Shares`].
+    pub selection: Selection,
+    /// By the rule `few`: up to so many peers in all, a leecher without as many neighbours is handed strangers (`enough`). Default 7.
+    pub enough: u32,
+    /// By the rule `few`: who lacks something that its zone lacks is told to come again after once to twice as many seconds
+    /// (`short_interval`). 0: after the usual interval. Default 300.
+    pub short_interval: u32,
     /// What a subscriber's line carries at most, in MiB a second (`max_line_rate`): bounds what counts as saved (O11). Default 125.
     pub line_mib: u32,
     /// Bound on peers in all (`max_peers`). Default 2,000,000.
@@ -56,6 +72,9 @@ impl Default for Settings {
             seed_share: 50,
             local_share: 98,
             min_external: 1,
+            selection: Selection::Shares,
+            enough: 7,
+            short_interval: 300,
             line_mib: 125,
             max_peers: 2_000_000,
             max_torrents: 1_000_000,
@@ -101,6 +120,23 @@ impl Settings {
             return self.announce_interval;
         }
         self.announce_interval - spread + rng.u32(0..=spread * 2)
+    }
+
+    /// The interval for who is to come sooner by the rule `few`: between the short one and twice that, never longer than usual.
+    pub fn shortened_interval(&self, rng: &mut fastrand::Rng) -> u32 {
+        let short = self.short_interval.max(1);
+        rng.u32(short..=short.saturating_mul(2))
+            .min(self.interval(rng))
+    }
+
+    /// The shortest interval that anybody is told.
+    pub fn shortest_interval(&self) -> u32 {
+        match self.selection {
+            Selection::Few if self.short_interval > 0 => {
+                self.announce_interval.min(self.short_interval)
+            }
+            Selection::Few | Selection::Shares => self.announce_interval,
+        }
     }
 
     /// Seconds of silence after which a peer is late, whatever interval it was told: a twentieth of the interval, and half a

@@ -5,6 +5,7 @@ mod bounds;
 mod choice;
 mod crowds;
 mod dual_stack;
+mod few;
 mod lists;
 mod model;
 mod owners;

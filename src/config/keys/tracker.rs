@@ -5,6 +5,7 @@ use crate::config::list::{ClientList, ListenAddressList, NetworkList, PairList};
 use crate::config::value::{Flag, OptionalFile, Text, choice, number, seconds};
 use crate::config::zones::PathList;
 use crate::net::client_address::Mode;
+use crate::tracker::Selection;
 
 const DAY: u32 = 86_400;
 
@@ -13,6 +14,8 @@ const MODES: &[(&str, Mode)] = &[
     ("proxy", Mode::Proxy),
     ("none", Mode::Direct),
 ];
+
+const SELECTIONS: &[(&str, Selection)] = &[("few", Selection::Few), ("shares", Selection::Shares)];
 
 pub(super) const SECTION: Section = Section {
     name: "TRACKER",
@@ -115,6 +118,23 @@ const KEYS: &[Key] = &[
         "seed_share",
         "Seeders in a leecher's list at most, in percent, while there are leechers to fill it.",
         |c| Box::new(number(&mut c.tracker.seed_share, 0..=100)),
+    ),
+    key(
+        "selection",
+        "Where there are zones: few hands out neighbours and about one stranger at most, so that few copies of a file enter a zone. shares \
+         fills a list with near peers up to local_share and with strangers then.",
+        |c| Box::new(choice(&mut c.tracker.selection, SELECTIONS)),
+    ),
+    key(
+        "enough",
+        "By the rule few: a leecher with fewer neighbours than this is handed strangers until it has so many peers.",
+        |c| Box::new(number(&mut c.tracker.enough, 1..=10_000)),
+    ),
+    key(
+        "short_interval",
+        "By the rule few: some of those whose zone lacks what they want are told to come again after once to twice so many seconds. \
+         0: after the usual interval.",
+        |c| Box::new(number(&mut c.tracker.short_interval, 0..=DAY)),
     ),
     key(
         "local_share",

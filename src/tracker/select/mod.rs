@@ -4,6 +4,7 @@
 //! on the list, all are copied (`take_all.rs`). Else `plan.rs` says how many come from which region around the requester, and
 //! `sample.rs` draws them. Who is not for everybody comes last, or not at all (`remainder.rs`).
 
+pub(super) mod few;
 pub(super) mod limits;
 pub(super) mod neighbourhoods;
 mod plan;
@@ -11,6 +12,7 @@ mod region;
 pub(super) mod remainder;
 mod rounding;
 pub(super) mod sample;
+pub(super) mod strangers;
 mod take_all;
 
 use super::announce::PeerList;

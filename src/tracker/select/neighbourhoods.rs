@@ -37,6 +37,8 @@ pub(crate) struct Viewpoint<'a, A> {
     /// Among whom: see [`tiered`](crate::tracker::peers::address::tiered).
     tier: u32,
     address: Option<A>,
+    /// Whether it looks at its own top zone only (S15); who is in no zone, at all who are in none.
+    is_narrowed: bool,
 }
 
 /// Steps of [`Viewpoint::behind`] at most.
@@ -53,6 +55,15 @@ impl<'a, A: Address> Viewpoint<'a, A> {
             zone: ZoneId::unpack(zone & !TIERS),
             tier: zone & TIERS,
             address,
+            is_narrowed: false,
+        }
+    }
+
+    /// The same requester as it looks at its own top zone only, or, in no zone, at all who are in none (S15).
+    pub(crate) fn narrowed(self) -> Viewpoint<'a, A> {
+        Viewpoint {
+            is_narrowed: true,
+            ..self
         }
     }
 
@@ -69,12 +80,12 @@ impl<'a, A: Address> Viewpoint<'a, A> {
     }
 
     /// Whether loopback addresses are of no use to it.
-    pub(super) fn is_remote(&self) -> bool {
+    pub(crate) fn is_remote(&self) -> bool {
         self.tier & LOOPBACK == 0
     }
 
     /// The first and the last place of its tier, or of what it may see of it (S9).
-    pub(super) fn whole(&self) -> (A::SortKey, A::SortKey) {
+    pub(crate) fn whole(&self) -> (A::SortKey, A::SortKey) {
         let all = (
             A::sort_key(self.tier, A::BOUNDS.0),
             A::sort_key(self.tier | MAX_ZONE, A::BOUNDS.1),
@@ -105,8 +116,16 @@ impl<'a, A: Address> Viewpoint<'a, A> {
 
     /// All that it may see, when that is not everybody (S9).
     pub(super) fn seen(&self) -> Option<(A::SortKey, A::SortKey)> {
-        let strict = self.zones.strict_root(self.zone)?;
-        Some(subtree::<A>(self.zones, strict, self.tier))
+        if let Some(strict) = self.zones.strict_root(self.zone) {
+            return Some(subtree::<A>(self.zones, strict, self.tier));
+        }
+        self.is_narrowed.then(|| match self.zone {
+            Some(zone) => subtree::<A>(self.zones, self.zones.top(zone), self.tier),
+            None => (
+                A::sort_key(self.tier, A::BOUNDS.0),
+                A::sort_key(self.tier, A::BOUNDS.1),
+            ),
+        })
     }
 
     /// The number of its zone with its tier, as [`Address::sort_key`] takes it.

@@ -66,6 +66,15 @@ impl Region {
         }
     }
 
+    /// Takes up to `want` peers, `seeds` of them seeds as far as both roles have enough.
+    pub(super) fn take_seeds(&mut self, want: usize, seeds: usize) {
+        // None are missing where there are leechers enough.
+        let missing = want.saturating_sub(self.count.leechers);
+        let seeders = seeds.max(missing).min(want).min(self.count.seeders);
+        let leechers = (want - seeders).min(self.count.leechers);
+        self.take = ByRole { leechers, seeders };
+    }
+
     pub(super) fn taken(&self) -> usize {
         self.take.sum()
     }

@@ -1,35 +1,54 @@
 //! The list of one announce, over both families: the announcer's own first, then the other, then who is left.
 
 use super::Swarm;
-use super::families::{of_family, own_first};
+use super::families::{for_each_family, of_family, own_first};
 use super::inner_addresses;
-use super::upsert::Rules;
+use super::upsert::{Change, Rules};
 use crate::invariant::minus;
+use crate::metrics::AnnounceOutcome;
 use crate::tracker::announce::{Announce, Event, PeerList};
 use crate::tracker::peers::address::Address;
+use crate::tracker::peers::by_role::ByRole;
 use crate::tracker::peers::owner::StoredId;
 use crate::tracker::peers::position::Position;
 use crate::tracker::peers::{Peers, Role};
+use crate::tracker::select::few::{Decision, Situation};
 use crate::tracker::select::limits::Limits;
 use crate::tracker::select::neighbourhoods::{STEPS, Viewpoint};
 use crate::tracker::select::sample::Listed;
-use crate::tracker::select::{Candidates, Chosen, choose, remainder};
+use crate::tracker::select::{Candidates, Chosen, choose, remainder, strangers};
+use crate::tracker::settings::Selection;
 
 /// Whom a walk through both families hands out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pass {
-    /// Those who are for everybody, by the rule.
+    /// Those who are for everybody, by the rule `shares`.
     ForEverybody,
+    /// Those of them in the requester's top zone, by the rule `few` (S15).
+    Neighbours,
+    /// Those of them outside of it, by the same rule.
+    Strangers,
     /// Who is left when all of those are on the list and it is not full, step by step (see [`Viewpoint::behind`]).
     Rest { step: usize },
 }
 
-const PASSES: [Pass; 1 + STEPS] = [
+const BY_SHARES: &[Pass] = &[
     Pass::ForEverybody,
     Pass::Rest { step: 0 },
     Pass::Rest { step: 1 },
     Pass::Rest { step: 2 },
 ];
+
+const BY_FEW: &[Pass] = &[
+    Pass::Neighbours,
+    Pass::Strangers,
+    Pass::Rest { step: 0 },
+    Pass::Rest { step: 1 },
+    Pass::Rest { step: 2 },
+];
+
+// Each step is in both.
+const _: () = assert!(BY_SHARES.len() == 1 + STEPS && BY_FEW.len() == 2 + STEPS);
 
 /// Who asks, and by which rules: what stays the same through all passes and families.
 #[derive(Clone, Copy, Debug)]
@@ -43,16 +62,18 @@ struct Request<'a> {
 }
 
 impl<I: StoredId> Swarm<I> {
-    /// Fills the list of an announcer in `zone` with its tier, who stands at `own` when it is stored.
+    /// Fills the list of an announcer in `zone` with its tier, after `change` was made for it. Tells what the rule `few` decided,
+    /// where it is in force.
     pub(super) fn hand_out(
         &self,
         announce: &Announce,
         rules: &Rules<'_>,
         zone: u32,
-        own: Option<(Role, Position)>,
+        change: &Change,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
-    ) -> Chosen {
+    ) -> (Chosen, Option<Decision>) {
+        let own = change.own;
         let request = Request {
             announce,
             rules,
@@ -68,10 +89,20 @@ impl<I: StoredId> Swarm<I> {
         let dual_stack = dual_stack.filter(|pairs| !own_family_only && !pairs.is_empty());
         let [own_family, other_family] = own_first(announce.ip);
         // One loop, since the choice is inlined where it is called: a second place to call it would cost every announce.
-        for pass in PASSES {
-            if pass != Pass::ForEverybody && !(chosen.has_rest && limits.want > 0) {
+        let decision = request
+            .has_few()
+            .then(|| self.decide(&request, change, limits.want, rng));
+        let passes = if decision.is_some() {
+            BY_FEW
+        } else {
+            BY_SHARES
+        };
+        for pass in passes.iter().copied() {
+            let Some(kept) = self.kept_for_others(&request, pass, decision, &chosen, limits.want)
+            else {
                 break;
-            }
+            };
+            limits.want -= kept;
             for family in [own_family, other_family] {
                 let is_own = family == own_family;
                 if !is_own && (own_family_only || limits.want == 0) {
@@ -79,7 +110,8 @@ impl<I: StoredId> Swarm<I> {
                 }
                 // Who is not stored may be here under another address of the same family.
                 limits.ids.not = (!is_own || own.is_none()).then_some(announce.peer_id);
-                let pairs = dual_stack.filter(|_| !is_own && pass == Pass::ForEverybody);
+                let is_rest = matches!(pass, Pass::Rest { .. });
+                let pairs = dual_stack.filter(|_| !is_own && !is_rest);
                 // Whom the list has by the first family already may be drawn again: as many more are drawn, and then it is taken off.
                 let left = limits.want;
                 let doubles = pairs.map_or(0, |pairs| pairs.listed(own_family, list));
@@ -98,6 +130,7 @@ impl<I: StoredId> Swarm<I> {
                 chosen = chosen.plus(more);
                 limits.note(more.all, more.seeds);
             }
+            limits.want += kept;
         }
         if let Some(pairs) = dual_stack {
             pairs.complete(list);
@@ -109,7 +142,75 @@ impl<I: StoredId> Swarm<I> {
         if !address_pairs.is_empty() {
             inner_addresses::translate(address_pairs, announce, list);
         }
-        chosen
+        (chosen, decision)
+    }
+
+    /// How much of the list a pass leaves to those after it; `None` when no more passes are due.
+    #[inline]
+    fn kept_for_others(
+        &self,
+        request: &Request<'_>,
+        pass: Pass,
+        decision: Option<Decision>,
+        chosen: &Chosen,
+        want: usize,
+    ) -> Option<usize> {
+        let strangers = decision.map_or(0, |decision| decision.strangers);
+        match pass {
+            Pass::ForEverybody => Some(0),
+            Pass::Neighbours => Some(strangers.min(want)),
+            Pass::Strangers => Some(want - strangers.min(want)),
+            Pass::Rest { .. } if !chosen.has_rest || want == 0 => None,
+            // Where those who are for everybody could fill the list, the surplus of a subscriber has no list to fill (S16).
+            Pass::Rest { step: 0 } if decision.is_some() => {
+                let seen = self.seen(request, false);
+                (request.of_use(seen) < chosen.all + want).then_some(0)
+            }
+            Pass::Rest { .. } => Some(0),
+        }
+    }
+
+    /// What the rule `few` says of this announce. No more strangers are wanted than there are, and at most half of the list where
+    /// neighbours could fill it.
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        change: &Change,
+        want: usize,
+        rng: &mut fastrand::Rng,
+    ) -> Decision {
+        let near = self.seen(request, true);
+        let is_regular =
+            change.outcome == AnnounceOutcome::Refreshed && request.announce.event == Event::None;
+        let situation = Situation {
+            is_leecher: request.takes_seeds(),
+            leechers: near.leechers,
+            seeders: near.seeders,
+            since: is_regular.then_some(change.since),
+            has_gained: change.gained.0 > 0,
+        };
+        let decision = situation.decide(request.rules.settings, rng);
+        if decision.strangers == 0 {
+            return decision;
+        }
+        let (all, near) = (
+            request.of_use(self.seen(request, false)),
+            request.of_use(near),
+        );
+        let half = (want + usize::from(rng.bool())) / 2;
+        let far = minus(all, near, "neighbours are among all");
+        decision.with_at_most(far.min(want - near.min(half)))
+    }
+
+    /// Who is for everybody and may be handed to the requester, itself not counted; of its top zone only, if `is_narrowed`.
+    fn seen(&self, request: &Request<'_>, is_narrowed: bool) -> ByRole<usize> {
+        let mut seen = ByRole::default();
+        for_each_family!(self.families(), peers => {
+            let more = request.count_seen(peers, is_narrowed);
+            seen.leechers += more.leechers;
+            seen.seeders += more.seeders;
+        });
+        seen
     }
 }
 
@@ -125,17 +226,60 @@ impl Request<'_> {
         list: &mut PeerList,
     ) -> Chosen {
         let address = A::pack(self.announce.ip, self.announce.port);
-        let viewpoint = Viewpoint::new(self.rules.zones, self.zone, address);
+        let mut viewpoint = Viewpoint::new(self.rules.zones, self.zone, address);
+        if pass == Pass::Neighbours {
+            viewpoint = viewpoint.narrowed();
+        }
         let candidates = Candidates {
             leechers: peers.view(Role::Leecher),
             seeders: self.takes_seeds().then(|| peers.view(Role::Seeder)),
             own: self.own.filter(|_| address.is_some()),
         };
         match pass {
-            Pass::ForEverybody => choose(&candidates, &viewpoint, limits, rng, list),
+            Pass::ForEverybody | Pass::Neighbours => {
+                choose(&candidates, &viewpoint, limits, rng, list)
+            }
+            Pass::Strangers => strangers::fill(&candidates, &viewpoint, limits, rng, list),
             Pass::Rest { step } => {
                 remainder::fill(&candidates, &viewpoint, step, limits, rng, list)
             }
+        }
+    }
+
+    /// Whether the rule `few` is in force for it: where there are zones, unless it is on loopback, where everybody is as near.
+    #[inline]
+    fn has_few(&self) -> bool {
+        self.rules.settings.selection == Selection::Few
+            && !self.rules.zones.is_empty()
+            && Viewpoint::<[u8; 6]>::new(self.rules.zones, self.zone, None).is_remote()
+    }
+
+    /// How many of one family are for everybody where it looks, itself not counted.
+    fn count_seen<A: Address, I: StoredId>(
+        &self,
+        peers: &Peers<A, I>,
+        is_narrowed: bool,
+    ) -> ByRole<usize> {
+        let address = A::pack(self.announce.ip, self.announce.port);
+        let mut viewpoint = Viewpoint::new(self.rules.zones, self.zone, address);
+        if is_narrowed {
+            viewpoint = viewpoint.narrowed();
+        }
+        let (low, high) = viewpoint.whole();
+        let own = self.own.filter(|_| address.is_some());
+        ByRole::from_fn(|role| {
+            let range = peers.view(role).range(low, high, 0);
+            let is_there = own.is_some_and(|(of, at)| of == role && at.only().is_in(&range));
+            range.len() - usize::from(is_there)
+        })
+    }
+
+    /// How many of these it may be handed.
+    fn of_use(&self, seen: ByRole<usize>) -> usize {
+        if self.takes_seeds() {
+            seen.sum()
+        } else {
+            seen.leechers
         }
     }
 

@@ -225,11 +225,11 @@ impl<I: StoredId> Swarm<I> {
         if (change.is_dual || may_be_dual) && !self.link(announce, &change, rules) {
             change = Change::nothing(AnnounceOutcome::Passed);
         }
-        let chosen = if announce.event == Event::Stopped {
+        let (chosen, decision) = if announce.event == Event::Stopped {
             self.tidy(rules.zones);
-            Chosen::default()
+            (Chosen::default(), None)
         } else {
-            self.hand_out(announce, rules, tiered, change.own, rng, list)
+            self.hand_out(announce, rules, tiered, &change, rng, list)
         };
         if let Some((role, position)) = change.own
             && matches!(
@@ -243,6 +243,7 @@ impl<I: StoredId> Swarm<I> {
             outcome: change.outcome,
             zone,
             chosen,
+            decision,
             gained: change.gained,
             since: change.since,
             evicted,

@@ -18,6 +18,7 @@ use crate::tracker::peers::peer::{Peer, State};
 use crate::tracker::peers::position::Position;
 use crate::tracker::peers::{Peers, Role};
 use crate::tracker::select::Chosen;
+use crate::tracker::select::few::Decision;
 use crate::tracker::settings::Settings;
 use crate::tracker::zones::{ZoneId, Zones};
 
@@ -48,6 +49,8 @@ pub(crate) struct AnnounceEffect {
     /// The announcer's zone.
     pub zone: Option<ZoneId>,
     pub chosen: Chosen,
+    /// What the rule `few` said, where it is in force (S15).
+    pub decision: Option<Decision>,
     /// MiB downloaded since its last announce, and the local share of the list it had then, in 255ths.
     pub gained: (u32, u8),
     /// Seconds since its last announce.
@@ -65,6 +68,7 @@ impl AnnounceEffect {
             outcome: AnnounceOutcome::Passed,
             zone: None,
             chosen: Chosen::default(),
+            decision: None,
             gained: (0, 0),
             since: 0,
             evicted: None,
@@ -130,7 +134,7 @@ impl Upsert<'_> {
     /// Whether who was last here `since` seconds ago, and says nothing new, comes too early (S11).
     fn is_early(&self, since: u32) -> bool {
         let settings = self.rules.settings;
-        if since >= settings.min_interval(settings.announce_interval) / 2 {
+        if since >= settings.min_interval(settings.shortest_interval()) / 2 {
             return false;
         }
         let own = SocketAddr::new(self.announce.ip, self.announce.port);

@@ -293,6 +293,15 @@ impl Zones {
         (zone, last.unwrap_or(zone))
     }
 
+    /// The top zone that `zone` is or lies in.
+    pub fn top(&self, zone: ZoneId) -> ZoneId {
+        let mut top = zone;
+        while let Some(above) = self.parent(top) {
+            top = above;
+        }
+        top
+    }
+
     /// The strict zone that `zone` is or lies in, the innermost (S9): its subtree is all that peers of `zone` see.
     pub fn strict_root(&self, zone: Option<ZoneId>) -> Option<ZoneId> {
         self.zone(zone)?.strict_root

@@ -10,7 +10,7 @@ use actix_web::web::Data;
 use super::health;
 use crate::metrics::{
     Action, AnnounceEvent, AnnounceOutcome, Failure, Family, Full, Gauge, LATENCY_BOUNDS_US,
-    Totals, Transport,
+    StrangerReason, Totals, Transport,
 };
 use crate::tracker::report::census::{Census, Roles, ZoneCount};
 use crate::web::State;
@@ -150,6 +150,20 @@ fn announces(lines: &mut Lines, totals: &Totals) {
     let labels = |bound: &Full| format!("bound=\"{}\"", bound.label());
     let evicted = Full::ALL.iter().map(labels).zip(totals.evicted);
     lines.family("evicted_peers_total", "counter", help, evicted);
+    let help = "Lists with strangers by the rule `few`, by why they hold any.";
+    let labels = |reason: &StrangerReason| format!("reason=\"{}\"", reason.label());
+    let lists = StrangerReason::ALL
+        .iter()
+        .map(labels)
+        .zip(totals.stranger_lists);
+    lines.family("stranger_lists_total", "counter", help, lists);
+    let help = "Intervals that the rule `few` shortened.";
+    lines.single(
+        "shortened_intervals_total",
+        "counter",
+        help,
+        totals.shortened_intervals,
+    );
     let help = "Peers handed out.";
     lines.single("handed_out_peers_total", "counter", help, totals.handed_out);
 }

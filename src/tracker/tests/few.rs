@@ -1,0 +1,359 @@
+//! The rule `few` (S15): neighbours and about one stranger at most, both families, and nobody left alone.
+
+use std::collections::HashSet;
+use std::net::Ipv6Addr;
+
+use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+use super::*;
+use crate::metrics::StrangerReason;
+use crate::tracker::{Selection, ZoneRule, Zones};
+
+const A: u32 = 0x0a00_0000;
+const B: u32 = 0x0a01_0000;
+/// In no zone.
+const NOWHERE: u32 = 0x0b00_0000;
+
+fn rule(path: &str, prefixes: &[&str]) -> ZoneRule {
+    ZoneRule {
+        path: path.into(),
+        prefixes: prefixes
+            .iter()
+            .map(|prefix| prefix.parse().unwrap())
+            .collect(),
+        ..ZoneRule::default()
+    }
+}
+
+fn few() -> Settings {
+    Settings {
+        selection: Selection::Few,
+        max_num_want: 200,
+        ..Settings::default()
+    }
+}
+
+/// Zones a and b, a with a part; the v6 networks of both.
+fn zoned(settings: Settings) -> (Bench, Zones) {
+    let rules = [
+        rule("a", &["10.0.0.0/16", "2001:db8:a::/48"]),
+        rule("a/part", &["10.0.7.0/24"]),
+        rule("b", &["10.1.0.0/16", "2001:db8:b::/48"]),
+    ];
+    let bench = bench(settings);
+    bench
+        .tracker
+        .set_zones(Zones::new(&rules, &[]).unwrap(), at(0));
+    (bench, Zones::new(&rules, &[]).unwrap())
+}
+
+fn v6(network: u16, number: u16) -> IpAddr {
+    // A /64 each, so that each is a subscriber.
+    Ipv6Addr::new(0x2001, 0xdb8, network, number, 0, 0, 0, 1).into()
+}
+
+fn wanting(announce: Announce, want: u32) -> Announce {
+    Announce {
+        num_want: Some(want),
+        ..announce
+    }
+}
+
+/// How many of those handed out last are in the top zone of `ip`.
+fn neighbours(bench: &Bench, zones: &Zones, ip: IpAddr) -> usize {
+    let top = |ip| {
+        zones
+            .path(zones.of(ip))
+            .split('/')
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    let own = top(ip);
+    bench
+        .handed()
+        .iter()
+        .filter(|peer| top(peer.ip()) == own)
+        .count()
+}
+
+/// S15: 200 are asked for; a zone of 50 and one of 1,000 hand out their own and one stranger.
+#[test]
+fn whoever_asks_for_two_hundred_gets_the_neighbours_and_one_stranger() {
+    let (mut bench, zones) = zoned(few());
+    for number in 0..1_000 {
+        if number < 50 {
+            bench.announce(&leecher(v4(A + number), 1), at(0));
+        }
+        bench.announce(&leecher(v4(B + number), 1), at(0));
+    }
+    for number in 0..50 {
+        let announce = wanting(leecher(v4(A + number), 1), 200);
+        bench.announce(&announce, at(1_800));
+        let near = neighbours(&bench, &zones, announce.ip);
+        assert_eq!((near, bench.handed().len() - near), (49, 1));
+    }
+    // Of a thousand, one in ten hears of a stranger; the list is full all the same.
+    let mut strangers = 0;
+    for number in 0..1_000 {
+        let announce = wanting(leecher(v4(B + number), 1), 200);
+        bench.announce(&announce, at(1_800));
+        assert_eq!(bench.handed().len(), 200);
+        strangers += 200 - neighbours(&bench, &zones, announce.ip);
+    }
+    assert!((60..140).contains(&strangers), "{strangers}");
+}
+
+/// S15: the first of a zone hears of seven strangers, the fourth of four, and half of them are seeds.
+#[test]
+fn who_has_few_neighbours_gets_strangers_until_it_has_seven_peers() {
+    let (mut bench, zones) = zoned(few());
+    for number in 0..100 {
+        bench.announce(&leecher(v4(B + number), 1), at(0));
+        bench.announce(&seeder(v4(B + 1_000 + number), 1), at(0));
+    }
+    for number in 0..10 {
+        let announce = wanting(leecher(v4(A + number), 1), 200);
+        bench.announce(&announce, at(1));
+        let near = neighbours(&bench, &zones, announce.ip);
+        let strangers = bench.handed().len() - near;
+        assert_eq!(near, number as usize);
+        assert_eq!(strangers, 7_usize.saturating_sub(near).max(1));
+        let handed = bench.handed();
+        let seeds = handed
+            .iter()
+            .filter(|peer| matches!(peer.ip(), IpAddr::V4(ip) if ip.to_bits() >= B + 1_000));
+        let seeds = seeds.count();
+        assert!(
+            seeds == strangers / 2 || seeds == strangers.div_ceil(2),
+            "{seeds} of {strangers}"
+        );
+    }
+}
+
+/// S15: strangers do not take the place of the zone's own parts (S7): who is in a part hears of the rest of the zone too.
+#[test]
+fn parts_of_a_zone_hear_of_each_other() {
+    let (mut bench, zones) = zoned(few());
+    for number in 0..200 {
+        bench.announce(&leecher(v4(A + number), 1), at(0));
+        bench.announce(&leecher(v4(A + 0x700 + number), 1), at(0));
+    }
+    bench.announce(&leecher(v4(B), 1), at(0));
+    let part = zones.find("a/part").unwrap();
+    for number in 0..50 {
+        bench.announce(&leecher(v4(A + 0x700 + number), 1), at(1_800));
+        let handed = bench.handed();
+        let own = handed
+            .iter()
+            .filter(|peer| zones.of(peer.ip()) == Some(part))
+            .count();
+        let near = neighbours(&bench, &zones, v4(A));
+        assert_eq!(handed.len(), 50);
+        assert!(near >= 49 && own < near && own >= 45, "{own} of {near}");
+    }
+}
+
+/// S15: seeds give to their neighbours; to strangers only where no neighbour downloads.
+#[test]
+fn a_seed_hears_of_strangers_only_where_nobody_near_downloads() {
+    let (mut bench, zones) = zoned(few());
+    for number in 0..100 {
+        bench.announce(&leecher(v4(B + number), 1), at(0));
+    }
+    bench.announce(&wanting(seeder(v4(A + 1), 1), 200), at(0));
+    assert_eq!(bench.handed().len(), 50);
+    bench.announce(&leecher(v4(A + 2), 1), at(0));
+    bench.announce(&wanting(seeder(v4(A + 1), 1), 200), at(1_800));
+    assert_eq!(bench.handed(), [SocketAddr::new(v4(A + 2), 1)]);
+    assert_eq!(neighbours(&bench, &zones, v4(A)), 1);
+    let lists = bench.tracker.metrics().totals().stranger_lists;
+    assert_eq!(lists[StrangerReason::LoneSeed as usize], 1);
+}
+
+/// S15: peers in no zone are one zone; one who is alone among them is not left alone.
+#[test]
+fn who_is_in_no_zone_is_among_those_who_are_in_none() {
+    let (mut bench, _) = zoned(few());
+    for number in 0..100 {
+        bench.announce(&leecher(v4(B + number), 1), at(0));
+    }
+    let first = wanting(leecher(v4(NOWHERE), 1), 200);
+    bench.announce(&first, at(0));
+    assert_eq!(bench.handed().len(), 7);
+    for number in 1..60 {
+        bench.announce(&leecher(v4(NOWHERE + (number << 8)), 1), at(0));
+    }
+    bench.announce(&first, at(1_800));
+    let outside = bench
+        .handed()
+        .iter()
+        .filter(|peer| peer.ip() < v4(NOWHERE))
+        .count();
+    assert_eq!((bench.handed().len(), outside), (60, 1));
+}
+
+/// S15: without zones nothing changes: the same lists, to the peer, as by the rule `shares`.
+#[test]
+fn without_zones_no_list_is_shorter_or_other() {
+    let lists = |selection| {
+        let mut bench = bench(Settings {
+            selection,
+            ..Settings::default()
+        });
+        let mut lists = Vec::new();
+        for number in 0..300_u32 {
+            let is_seeder = number % 5 == 0;
+            let ip = v4(A + number * 0x0123);
+            let reply = bench.announce(
+                &Announce {
+                    is_seeder,
+                    ..leecher(ip, 1)
+                },
+                at(number),
+            );
+            lists.push((reply, bench.handed()));
+        }
+        lists
+    };
+    let few = lists(Selection::Few);
+    assert_eq!(few, lists(Selection::Shares));
+    assert_eq!(few[299].1.len(), 50);
+}
+
+/// S15, S9: a strict zone stays closed.
+#[test]
+fn a_strict_zone_hears_of_no_stranger() {
+    let mut bench = bench(few());
+    let strict = ZoneRule {
+        is_strict: true,
+        ..rule("a", &["10.0.0.0/16"])
+    };
+    let zones = Zones::new(&[strict, rule("b", &["10.1.0.0/16"])], &[]).unwrap();
+    bench.tracker.set_zones(zones, at(0));
+    for number in 0..100 {
+        bench.announce(&leecher(v4(B + number), 1), at(0));
+    }
+    bench.announce(&leecher(v4(A), 1), at(0));
+    assert_eq!(bench.handed(), []);
+    bench.announce(&leecher(v4(A + 1), 1), at(0));
+    assert_eq!(bench.handed(), [SocketAddr::new(v4(A), 1)]);
+}
+
+/// S15: neighbours are counted and handed out over both families, and strangers of either fill what is left for them.
+#[test]
+fn both_families_are_one_zone() {
+    let (mut bench, _) = zoned(few());
+    for number in 0..20 {
+        bench.announce(&leecher(v6(0xa, number), 1), at(0));
+        bench.announce(&leecher(v6(0xb, number), 1), at(0));
+        bench.announce(&leecher(v4(A + u32::from(number)), 1), at(0));
+    }
+    bench.announce(&wanting(leecher(v4(A), 1), 200), at(1_800));
+    let handed = bench.handed();
+    let strangers = handed
+        .iter()
+        .filter(|peer| peer.ip().to_string().starts_with("2001:db8:b:"));
+    assert_eq!((handed.len(), strangers.count()), (40, 1));
+}
+
+/// S15, S11: who gained nothing is told to come again after five to ten minutes, and is not too early then.
+#[test]
+fn idle_leechers_come_again_sooner_and_are_heard() {
+    let (mut bench, zones) = zoned(few());
+    for number in 0..300 {
+        bench.announce(&leecher(v4(A + number), 1), at(0));
+        bench.announce(&seeder(v4(B + number), 1), at(0));
+    }
+    let reply = bench.announce(&leecher(v4(A), 1), at(1_700));
+    assert!((300..=600).contains(&reply.interval), "{}", reply.interval);
+    assert!(reply.min_interval <= reply.interval);
+    // It comes at once when it may.
+    let reply = bench.announce(
+        &wanting(leecher(v4(A), 1), 200),
+        at(1_700 + reply.min_interval),
+    );
+    let near = neighbours(&bench, &zones, v4(A));
+    assert_eq!(bench.handed().len() - near, 8);
+    assert!(reply.interval <= 600);
+    let totals = bench.tracker.metrics().totals();
+    assert_eq!(totals.stranger_lists[StrangerReason::Idle as usize], 1);
+    assert!(totals.shortened_intervals >= 2);
+}
+
+/// S15: where there is a seed for every eight leechers, nobody is told to come sooner.
+#[test]
+fn a_sated_zone_announces_no_more_often_than_ever() {
+    let (mut bench, _) = zoned(few());
+    for number in 0..80 {
+        let is_seeder = number % 8 == 0;
+        bench.announce(
+            &Announce {
+                is_seeder,
+                ..leecher(v4(A + number), 1)
+            },
+            at(0),
+        );
+    }
+    for number in 1..8 {
+        let reply = bench.announce(&leecher(v4(A + number), 1), at(1_800));
+        assert!(reply.interval >= 1_620, "{}", reply.interval);
+    }
+}
+
+/// S15, S16: however many ports one address has, it counts as two neighbours.
+#[test]
+fn a_crowd_of_one_address_is_no_crowd_of_neighbours() {
+    let (mut bench, zones) = zoned(few());
+    for number in 0..50 {
+        bench.announce(&leecher(v4(B + number), 1), at(0));
+    }
+    for port in 1..=40 {
+        bench.announce(&leecher(v4(A + 9), port), at(0));
+    }
+    bench.announce(&wanting(leecher(v4(A), 1), 10), at(0));
+    let near = neighbours(&bench, &zones, v4(A));
+    assert_eq!((near, bench.handed().len()), (2, 7));
+}
+
+proptest! {
+    /// S15: nobody is without any peer while there is one; nobody is on its own list, and nobody on one twice; a list is never
+    /// longer than asked for; counts stay exact.
+    #[test]
+    fn lists_keep_their_promises(
+        peers in proptest::collection::vec((0_u32..4, 0_u32..30, any::<bool>()), 1..80),
+        want in 1_u32..80,
+        seed in any::<u64>(),
+    ) {
+        let (mut bench, _) = zoned(few());
+        bench.rng = fastrand::Rng::with_seed(seed);
+        let mut there: HashSet<SocketAddr> = HashSet::new();
+        let (mut leechers, mut seeders) = (HashSet::new(), HashSet::new());
+        for (time, (place, number, is_seeder)) in (1_u32..).zip(peers) {
+            let ip = match place {
+                0 => v4(A + number),
+                1 => v4(B + number),
+                2 => v4(NOWHERE + number),
+                _ => v6(0xa, u16::try_from(number).unwrap()),
+            };
+            let own = SocketAddr::new(ip, 1);
+            let announce = wanting(Announce { is_seeder, ..leecher(ip, 1) }, want);
+            let reply = bench.announce(&announce, at(time));
+            there.insert(own);
+            leechers.remove(&own);
+            seeders.remove(&own);
+            if is_seeder { seeders.insert(own); } else { leechers.insert(own); }
+            let handed = bench.handed();
+            let unique: HashSet<_> = handed.iter().copied().collect();
+            prop_assert_eq!(unique.len(), handed.len());
+            prop_assert!(!unique.contains(&own) && unique.is_subset(&there));
+            prop_assert!(handed.len() <= want as usize);
+            let of_use = if is_seeder { leechers.len() } else { there.len() - 1 };
+            prop_assert!(of_use == 0 || !handed.is_empty());
+            prop_assert_eq!(
+                (reply.complete as usize, reply.incomplete as usize),
+                (seeders.len(), leechers.len())
+            );
+        }
+    }
+}
