@@ -12,6 +12,9 @@ parser.add_argument("--address", required=True)
 parser.add_argument("--save", required=True)
 parser.add_argument("--upload-limit", type=int, default=0, help="bytes per second, until SIGUSR1")
 parser.add_argument("--numwant", type=int, default=200)
+# The default of five minutes is longer than what trackers here ask for.
+parser.add_argument("--min-announce-interval", type=int, default=30)
+parser.add_argument("--leave", action="store_true", help="end when the file is there")
 arguments = parser.parse_args()
 
 ending = []
@@ -28,8 +31,7 @@ session = libtorrent.session({
     "enable_incoming_utp": False,
     "enable_outgoing_utp": False,
     "num_want": arguments.numwant,
-    # The default of five minutes is longer than what trackers here ask for.
-    "min_announce_interval": 30,
+    "min_announce_interval": arguments.min_announce_interval,
     # A peer that was not up yet is tried again soon.
     "min_reconnect_time": 1,
     "alert_mask": libtorrent.alert.category_t.tracker_notification | libtorrent.alert.category_t.error_notification,
@@ -58,6 +60,8 @@ while not ending:
     if state != said:
         print(f"{time.monotonic():.2f}", *state, flush=True)
         said = state
+    if arguments.leave and status.is_seeding:
+        ending.append(True)
 
 # A session that simply ends loses its last announce over UDP: pause, and wait for the answer to `stopped`.
 handle.unset_flags(libtorrent.torrent_flags.auto_managed)
