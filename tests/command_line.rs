@@ -225,10 +225,9 @@ fn the_lab_measures_and_prints_its_manual_and_completions() {
         "--peers=4",
         "--pieces=2",
         "--runs=1",
-        "--local-share=90",
-        "--min-external=1",
+        "--policies=shares:90/1",
     ];
-    assert!(printed(&small).contains("| 90 % / 1 |"));
+    assert!(printed(&small).contains("| shares:90/1 |"));
     assert_eq!(run_lab(&[]).status.code(), Some(2));
     let refused = run_lab(&["bench", "ftp://127.0.0.1:1"]);
     assert_eq!(refused.status.code(), Some(1));

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, ensure};
 
-use crate::tracker::Settings;
+use crate::tracker::{Selection, Settings};
 
 /// How the tracker chooses peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +14,13 @@ pub(super) enum Policy {
     Random,
     /// Nearest first, up to a share of the list (S7).
     Shares { local_share: u32, min_external: u32 },
+    /// Neighbours and about one stranger at most (S15).
+    Few,
 }
 
 impl Policy {
     /// What is compared unless somebody says otherwise.
-    pub(super) const ALL: [Policy; 2] = [Policy::Random, Policy::SHARES];
+    pub(super) const ALL: [Policy; 3] = [Policy::Random, Policy::SHARES, Policy::Few];
 
     const SHARES: Policy = Policy::Shares {
         local_share: 98,
@@ -34,8 +36,13 @@ impl Policy {
                 local_share,
                 min_external,
             } => Settings {
+                selection: Selection::Shares,
                 local_share,
                 min_external,
+                ..settings
+            },
+            Policy::Few => Settings {
+                selection: Selection::Few,
                 ..settings
             },
         }
@@ -54,11 +61,12 @@ impl FromStr for Policy {
         let shares = match text {
             "random" => return Ok(Policy::Random),
             "shares" => return Ok(Policy::SHARES),
+            "few" => return Ok(Policy::Few),
             text => text.strip_prefix("shares:"),
         };
         let (local_share, min_external) = shares
             .and_then(|shares| shares.split_once('/'))
-            .context("`random`, `shares`, or `shares:` with local_share/min_external")?;
+            .context("`random`, `few`, `shares`, or `shares:` with local_share/min_external")?;
         let [local_share, min_external] = [local_share.parse()?, min_external.parse()?];
         ensure!(local_share <= 100, "local_share is in percent");
         Ok(Policy::Shares {
@@ -73,6 +81,7 @@ impl fmt::Display for Policy {
         match self {
             Policy::Random => f.write_str("random"),
             &Policy::SHARES => f.write_str("shares"),
+            Policy::Few => f.write_str("few"),
             Policy::Shares {
                 local_share,
                 min_external,
