@@ -11,7 +11,7 @@ use retracker::http::codec::head::Parsed;
 use retracker::http::codec::query;
 use retracker::http::codec::query::Parameters;
 use retracker::http::codec::reply;
-use retracker::http::codec::reply::{Form, Frame};
+use retracker::http::codec::reply::{AnnounceFormat, Frame};
 use retracker::tracker::{AnnounceReply, ListOptions, PeerAddresses, PeerList, ScrapeReply};
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -70,7 +70,7 @@ fn writing(bench: &mut Criterion) {
         ("reply of 50 compact peers", true),
         ("reply of 50 dictionaries", false),
     ] {
-        let form = Form {
+        let form = AnnounceFormat {
             is_compact,
             wants_v6: false,
             external_ip: None,

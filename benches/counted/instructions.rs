@@ -19,7 +19,7 @@ use retracker::http::codec::head;
 use retracker::http::codec::head::Parsed;
 use retracker::http::codec::query::Parameters;
 use retracker::http::codec::reply;
-use retracker::http::codec::reply::{Form, Frame};
+use retracker::http::codec::reply::{AnnounceFormat, Frame};
 use retracker::metrics::{Metrics, Transport};
 use retracker::net::reported_address::{Reports, Rules};
 use retracker::tracker::{
@@ -270,7 +270,7 @@ fn answer_http(
     let replied = tracker
         .announce(&announce, context, list)
         .expect("nobody is refused");
-    let form = Form {
+    let form = AnnounceFormat {
         is_compact: true,
         wants_v6: false,
         external_ip: None,

@@ -6,17 +6,17 @@ use std::net::IpAddr;
 
 use libfuzzer_sys::fuzz_target;
 use retracker::net::client_address;
-use retracker::net::client_address::{ClientAddress, Forwarding, Mode, Origin};
+use retracker::net::client_address::{ClientAddress, Forwarding, Mode, ClientAddressRules};
 use retracker::net::is_reachable;
 
 fuzz_target!(|input: (bool, IpAddr, Vec<(u8, Vec<u8>)>)| {
     let (is_trusted, stranger, lines) = input;
     let proxy: IpAddr = "10.0.0.1".parse().unwrap();
     let networks = ["10.0.0.0/8", "2001:db8::/32"];
-    let origin = Origin {
+    let origin = ClientAddressRules {
         mode: Mode::Proxy,
         trusted_proxies: networks.into_iter().map(|network| network.parse().unwrap()).collect(),
-        ..Origin::default()
+        ..ClientAddressRules::default()
     };
     let names: [&[u8]; 4] = [b"x-real-ip", b"X-Forwarded-For", b"Forwarded", b"Host"];
     let mut forwarding = Forwarding::default();

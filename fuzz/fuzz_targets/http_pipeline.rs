@@ -10,7 +10,7 @@ use retracker::http::codec::head;
 use retracker::http::codec::head::Parsed;
 use retracker::http::{Ending, Settings, SocketlessConnection};
 use retracker::metrics::Metrics;
-use retracker::net::client_address::{Mode, Origin};
+use retracker::net::client_address::{Mode, ClientAddressRules};
 use retracker::tracker;
 use retracker::tracker::Tracker;
 
@@ -36,7 +36,7 @@ fn talk(is_behind_proxy: bool, pieces: &[usize], bytes: &[u8]) -> (Vec<u8>, Opti
     let settings = tracker::Settings { interval_jitter: 0, ..tracker::Settings::default() };
     let tracker = Arc::new(Tracker::new(settings, Arc::new(Metrics::new(0))));
     let mode = if is_behind_proxy { Mode::Proxy } else { Mode::Direct };
-    let origin = Origin { mode, ..Origin::default() };
+    let origin = ClientAddressRules { mode, ..ClientAddressRules::default() };
     let settings = Settings { origin, max_request_bytes: 512, run_gc_key: "gc".into(), ..Settings::default() };
     let mut talk = SocketlessConnection::new(&tracker, settings, SOCKET, 7);
     let mut out = Vec::new();

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
 use crate::config::Loaded;
-use crate::net::client_address::Origin;
+use crate::net::client_address::ClientAddressRules;
 use crate::snapshot::{Mailbox, Refused};
 use crate::tracker::report::census::Census;
 use crate::tracker::{Tracker, ZoneStatisticsRow};
@@ -23,7 +23,7 @@ const STATISTICS_PERIOD: u32 = 60;
 pub(super) fn of_pages(
     mailbox: &Mailbox,
     census: Arc<ArcSwap<Census>>,
-    origin: Arc<ArcSwap<Origin>>,
+    origin: Arc<ArcSwap<ClientAddressRules>>,
     loaded: Arc<ArcSwap<Loaded>>,
     routes: http::Routes,
 ) -> web::Backend {
@@ -44,7 +44,7 @@ pub(super) fn of_pages(
         }),
         get: Box::new(move |name| get.saved_state(name).map_err(backend_error)),
         census,
-        origin,
+        address_rules: origin,
         configuration: Box::new(move || rows(&loaded.load())),
         routes: vec![Arc::new(move |service| routes.mount(service))],
     }
@@ -62,11 +62,11 @@ fn backend_error(refused: Refused) -> BackendError {
 }
 
 /// Lets the HTTP tracker tell how the process is, which the pages know.
-pub(super) fn reports(web: &web::Running) -> http::Reports {
+pub(super) fn reports(web: &web::Running) -> http::ProbeResponder {
     let report = web.reports();
     Arc::new(move |question, is_admin| {
-        let (is_good, body) = report(question == http::Question::Ready, is_admin);
-        http::Report { is_good, body }
+        let (is_good, body) = report(question == http::Probe::Ready, is_admin);
+        http::ProbeReply { is_good, body }
     })
 }
 

@@ -26,7 +26,7 @@ use arc_swap::ArcSwap;
 use crate::clock::Clock;
 use crate::config::{Loaded, Loader};
 use crate::metrics::Metrics;
-use crate::net::client_address::Origin;
+use crate::net::client_address::ClientAddressRules;
 use crate::net::handover;
 use crate::snapshot::Moment;
 use crate::supervise::Exit;
@@ -57,7 +57,7 @@ pub struct App {
     ends: Receiver<Exit>,
     addresses: Vec<SocketAddr>,
     udp_addresses: Vec<SocketAddr>,
-    origin: Arc<ArcSwap<Origin>>,
+    address_rules: Arc<ArcSwap<ClientAddressRules>>,
     /// What is in force, for a reload to compare with and for the about page.
     loaded: Arc<ArcSwap<Loaded>>,
 }
@@ -77,7 +77,7 @@ impl App {
     ///
     /// # Errors
     /// When an address is taken, the database is another process's or a newer version's, or a part cannot start.
-    pub fn build(loaded: Loaded, inherited: service::Inherited) -> anyhow::Result<App> {
+    pub fn build(loaded: Loaded, inherited: service::InheritedSockets) -> anyhow::Result<App> {
         let config = loaded.config.clone();
         let clock = Clock::start();
         let (ends_in, ends) = channel();
@@ -107,12 +107,12 @@ impl App {
             ends_in.clone(),
         )?;
         let (addresses, udp_addresses) = (http.addresses(), udp.addresses().to_vec());
-        let origin = Arc::new(ArcSwap::from_pointee(config.http.origin.clone()));
+        let address_rules = Arc::new(ArcSwap::from_pointee(config.http.address_rules.clone()));
         let loaded = Arc::new(ArcSwap::from_pointee(loaded));
         let backend = backend::of_pages(
             &mailbox,
             census,
-            Arc::clone(&origin),
+            Arc::clone(&address_rules),
             Arc::clone(&loaded),
             http.routes(&tracker, clock),
         );
@@ -140,7 +140,7 @@ impl App {
             ends,
             addresses,
             udp_addresses,
-            origin,
+            address_rules,
             loaded,
         })
     }

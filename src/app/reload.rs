@@ -64,7 +64,8 @@ impl App {
         self.tracker.configure(config.tracker.clone());
         self.http.configure(config.http.clone());
         self.udp.configure(&config.udp);
-        self.origin.store(Arc::new(config.http.origin.clone()));
+        self.address_rules
+            .store(Arc::new(config.http.address_rules.clone()));
         self.reaper.configure(reaper_settings(config));
         log.set_level(config.logging.level);
         self.loaded.store(Arc::new(loaded));

@@ -19,7 +19,7 @@ const STATUS_PERIOD: Duration = Duration::from_secs(30);
 
 /// Sockets that were open before the process began.
 #[derive(Debug, Default)]
-pub struct Inherited {
+pub struct InheritedSockets {
     /// For HTTP.
     pub tcp: Vec<TcpListener>,
     /// For UDP.
@@ -75,9 +75,9 @@ impl Service {
     }
 
     /// Takes the sockets that were handed over (`LISTEN_FDS`); what is neither a TCP listener nor a UDP socket is left alone.
-    pub fn inherit(&self) -> Inherited {
+    pub fn inherit(&self) -> InheritedSockets {
         let mut given = ListenFd::from_env();
-        let mut inherited = Inherited::default();
+        let mut inherited = InheritedSockets::default();
         for index in 0..given.len() {
             if let Ok(Some(listener)) = given.take_tcp_listener(index) {
                 inherited.tcp.push(listener);

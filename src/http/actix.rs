@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use arc_swap::ArcSwap;
 
 use super::handler::{Client, Endpoint, Handler, endpoint};
-use super::{Live, handler};
+use super::{LiveSettings, handler};
 use crate::clock::Clock;
 use crate::metrics::{Failure, Transport};
 use crate::net::client_address::Forwarding;
@@ -24,11 +24,15 @@ use crate::tracker::Tracker;
 pub struct Routes {
     tracker: Arc<Tracker>,
     clock: Clock,
-    live: Arc<ArcSwap<Live>>,
+    live: Arc<ArcSwap<LiveSettings>>,
 }
 
 impl Routes {
-    pub(super) fn new(tracker: Arc<Tracker>, clock: Clock, live: Arc<ArcSwap<Live>>) -> Routes {
+    pub(super) fn new(
+        tracker: Arc<Tracker>,
+        clock: Clock,
+        live: Arc<ArcSwap<LiveSettings>>,
+    ) -> Routes {
         Routes {
             tracker,
             clock,
@@ -80,9 +84,10 @@ async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
     let forwarding = Some(Forwarding::of(fields()));
     let browser = Browser::of(fields());
     let live = routes.live.load();
-    let origin = &live.settings.origin;
+    let address_rules = &live.settings.address_rules;
     let host = headers.get(HOST).map(HeaderValue::as_bytes);
-    let client = Client::new(origin, socket, forwarding, browser).to_host(host, origin);
+    let client =
+        Client::new(address_rules, socket, forwarding, browser).to_host(host, address_rules);
     let mut body = Vec::new();
     let asked = handler::Request {
         endpoint,
@@ -107,7 +112,7 @@ mod tests {
     fn routes() -> Routes {
         let metrics = Arc::new(Metrics::new(0));
         let tracker = Arc::new(Tracker::new(tracker::Settings::default(), metrics));
-        let live = Live {
+        let live = LiveSettings {
             settings: Settings::default(),
             max_connections: 0,
         };

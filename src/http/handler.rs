@@ -4,15 +4,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Question;
+use super::Probe;
 use super::codec::query::{Fault, Parameters};
-use super::codec::reply::{Form, Retry};
+use super::codec::reply::{AnnounceFormat, Retry};
 use super::codec::{percent, query, reply};
 use super::settings::Settings;
 use crate::clock::{Clock, Seconds};
 use crate::metrics::{Action, Failure, Family, Metrics, Transport, WorkerCounters};
 use crate::net::client_address;
-use crate::net::client_address::{Forwarding, Origin, ProxyChain};
+use crate::net::client_address::{ClientAddressRules, Forwarding, ProxyChain};
 use crate::net::hosts::Browser;
 use crate::net::reported_address::Reports;
 use crate::tracker::{AnnounceContext, InfoHash, ListOptions, PeerList, Refusal, Tracker};
@@ -26,18 +26,18 @@ pub(super) enum Endpoint {
     Announce,
     Scrape,
     Status,
-    Report(Question),
+    Probe(Probe),
 }
 
 impl Endpoint {
     /// Whether admins are told more.
     pub(super) const fn knows_admins(self) -> bool {
-        matches!(self, Endpoint::Status | Endpoint::Report(_))
+        matches!(self, Endpoint::Status | Endpoint::Probe(_))
     }
 
     /// Whether it is the tracker's own; the rest are pages that the lean loop may answer in their stead.
     pub(super) const fn is_trackers(self) -> bool {
-        !matches!(self, Endpoint::Report(_))
+        !matches!(self, Endpoint::Probe(_))
     }
 }
 
@@ -71,8 +71,8 @@ fn less_common_endpoint(path: &[u8], query: &[u8]) -> Option<Endpoint> {
     } else {
         match path {
             b"/status" => Some(Endpoint::Status),
-            b"/health" => Some(Endpoint::Report(Question::Health)),
-            b"/ready" => Some(Endpoint::Report(Question::Ready)),
+            b"/health" => Some(Endpoint::Probe(Probe::Health)),
+            b"/ready" => Some(Endpoint::Probe(Probe::Ready)),
             _ => None,
         }
     }
@@ -94,7 +94,7 @@ pub(super) struct Client<'a> {
 impl<'a> Client<'a> {
     /// Finds out who asks. `forwarding` may be left out when the request has no such headers.
     pub(super) fn new(
-        origin: &Origin,
+        address_rules: &ClientAddressRules,
         socket: IpAddr,
         forwarding: Option<Forwarding<'a>>,
         browser: Browser,
@@ -102,7 +102,7 @@ impl<'a> Client<'a> {
         let none = Forwarding::default();
         Client {
             socket,
-            found: origin.decide(socket, forwarding.as_ref().unwrap_or(&none)),
+            found: address_rules.decide(socket, forwarding.as_ref().unwrap_or(&none)),
             forwarding,
             browser,
         }
@@ -118,24 +118,28 @@ impl<'a> Client<'a> {
 
     /// The client of a request that was sent to this `Host`. Before that is known it is no admin; nor is a foreign page in an
     /// admin's browser.
-    pub(super) fn to_host(self, host: Option<&[u8]>, origin: &Origin) -> Client<'a> {
+    pub(super) fn to_host(
+        self,
+        host: Option<&[u8]>,
+        address_rules: &ClientAddressRules,
+    ) -> Client<'a> {
         if self.browser.names_other_site() == Some(true) {
             return self;
         }
         Client {
-            found: self.found.to_host(host, &origin.hosts),
+            found: self.found.to_host(host, &address_rules.hosts),
             ..self
         }
     }
 
     /// Whether it is one of the people who run the tracker.
-    pub(super) fn is_admin(&self, origin: &Origin) -> bool {
-        origin.is_admin(&self.found)
+    pub(super) fn is_admin(&self, address_rules: &ClientAddressRules) -> bool {
+        address_rules.is_admin(&self.found)
     }
 
     /// The proxies that its request came through.
-    fn proxies<'b>(&'b self, origin: &'b Origin) -> ProxyChain<'b> {
-        origin.proxy_chain(self.socket, self.forwarding.as_ref())
+    fn proxies<'b>(&'b self, address_rules: &'b ClientAddressRules) -> ProxyChain<'b> {
+        address_rules.proxy_chain(self.socket, self.forwarding.as_ref())
     }
 }
 
@@ -194,14 +198,14 @@ impl Handler {
     }
 
     /// Counts a report that was given, of how the process is.
-    pub(super) fn reported(&self, client: &Client<'_>, origin: &Origin) {
-        self.notice(client, origin);
+    pub(super) fn reported(&self, client: &Client<'_>, address_rules: &ClientAddressRules) {
+        self.notice(client, address_rules);
         self.count(client, Action::Page);
     }
 
-    fn notice(&self, client: &Client<'_>, origin: &Origin) {
+    fn notice(&self, client: &Client<'_>, address_rules: &ClientAddressRules) {
         if client.forwarding.is_some() {
-            origin.notice(client.socket, &client.found, self.tracker.metrics());
+            address_rules.notice(client.socket, &client.found, self.tracker.metrics());
         }
     }
 
@@ -219,20 +223,20 @@ impl Handler {
             .then(|| self.clock.elapsed());
         self.untimed = self.untimed.wrapping_add(1);
         let client = request.client;
-        self.notice(client, &request.settings.origin);
+        self.notice(client, &request.settings.address_rules);
         let action = match request.endpoint {
             Endpoint::Announce => self.announce(request, out),
             Endpoint::Scrape => self.scrape(request, out),
             Endpoint::Status => {
                 // Without a proxy there is nothing to tell of one.
                 let forwarding = client.forwarding.unwrap_or_default();
-                let origin = &request.settings.origin;
-                let text = origin.status(client.socket, &client.found, &forwarding);
+                let address_rules = &request.settings.address_rules;
+                let text = address_rules.status(client.socket, &client.found, &forwarding);
                 out.extend_from_slice(text.as_bytes());
                 Ok(Action::Page)
             }
             // Answered without the handler, by whoever knows.
-            Endpoint::Report(_) => Ok(Action::Page),
+            Endpoint::Probe(_) => Ok(Action::Page),
         };
         let counters = self.counters();
         match action {
@@ -259,7 +263,7 @@ impl Handler {
         } = *request;
         let client_ip = client.client_ip()?;
         let parameters = Parameters::read(query, settings.run_gc_key.as_bytes());
-        if parameters.asks_sweep && client.is_admin(&settings.origin) {
+        if parameters.asks_sweep && client.is_admin(&settings.address_rules) {
             self.tracker.sweep(now);
             out.extend_from_slice(b"OK");
             return Ok(Action::Page);
@@ -277,7 +281,7 @@ impl Handler {
         let reports = Reports {
             source: client_ip,
             addresses: parameters.reported(),
-            proxies: Some(client.proxies(&settings.origin)),
+            proxies: Some(client.proxies(&settings.address_rules)),
         };
         let (rules, transport) = (&settings.reported, Transport::Http);
         let required = parameters.required()?;
@@ -288,7 +292,7 @@ impl Handler {
         let replied = self
             .tracker
             .announce(&announce, &mut context, &mut self.list)?;
-        let form = Form {
+        let form = AnnounceFormat {
             is_compact,
             wants_v6: client_ip.is_ipv6(),
             external_ip: settings.external_ip.then_some(client_ip),
@@ -419,7 +423,7 @@ mod tests {
             );
         }
         assert_eq!(endpoint(b"/", b"info_hash=x"), Some(Endpoint::Announce));
-        let health = Endpoint::Report(Question::Health);
+        let health = Endpoint::Probe(Probe::Health);
         for path in ["/health", "/health/", "/%68ealth"] {
             assert_eq!(endpoint(path.as_bytes(), b""), Some(health), "{path}");
         }

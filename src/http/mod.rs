@@ -47,7 +47,7 @@ pub use socketless::{Ending, SocketlessConnection};
 
 /// What may be asked about the process itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
+pub enum Probe {
     /// Whether it and all of its parts are alive (`/health`).
     Health,
     /// Whether all is restored as well (`/ready`).
@@ -56,7 +56,7 @@ pub enum Question {
 
 /// How the process is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct ProbeReply {
     /// Whether all is well: 200, else 503.
     pub is_good: bool,
     /// JSON.
@@ -65,18 +65,18 @@ pub struct Report {
 
 /// Tells how the process is, in more words to an admin (`true`). Called on a worker, so that strangers who fill the places of the
 /// pages hide nothing from whoever watches; it must not block.
-pub type Reports = Arc<dyn Fn(Question, bool) -> Report + Send + Sync>;
+pub type ProbeResponder = Arc<dyn Fn(Probe, bool) -> ProbeReply + Send + Sync>;
 
 /// Settings with what follows from them.
 #[derive(Debug)]
-struct Live {
+struct LiveSettings {
     settings: Settings,
     max_connections: usize,
 }
 
-impl Live {
-    fn new(settings: Settings) -> Live {
-        Live {
+impl LiveSettings {
+    fn new(settings: Settings) -> LiveSettings {
+        LiveSettings {
             max_connections: worker::permits::connection_limit(settings.max_connections),
             settings,
         }
@@ -85,10 +85,10 @@ impl Live {
 
 /// What the workers share.
 struct Shared {
-    live: Arc<ArcSwap<Live>>,
+    live: Arc<ArcSwap<LiveSettings>>,
     limiter: Arc<ConnectionLimiter>,
     pages: Option<handover::Sender>,
-    reports: Option<Reports>,
+    reports: Option<ProbeResponder>,
     grace_ms: AtomicU64,
 }
 
@@ -100,10 +100,10 @@ impl Shared {
 
 /// Listening sockets that nobody serves yet.
 pub struct Bound {
-    live: Arc<ArcSwap<Live>>,
+    live: Arc<ArcSwap<LiveSettings>>,
     listeners: Vec<Listeners>,
     workers: usize,
-    reports: Option<Reports>,
+    reports: Option<ProbeResponder>,
 }
 
 impl std::fmt::Debug for Bound {
@@ -146,7 +146,7 @@ pub fn bind(settings: &Settings, inherited: Vec<TcpListener>) -> io::Result<Boun
         return Err(missing.unwrap_or_else(|| io::Error::other("no address to listen on")));
     }
     Ok(Bound {
-        live: Arc::new(ArcSwap::from_pointee(Live::new(settings.clone()))),
+        live: Arc::new(ArcSwap::from_pointee(LiveSettings::new(settings.clone()))),
         listeners,
         workers,
         reports: None,
@@ -174,7 +174,7 @@ impl Bound {
 
     /// Answers `/health` and `/ready` with what `reports` tells; without it they are pages.
     #[must_use]
-    pub fn reporting(self, reports: Reports) -> Bound {
+    pub fn reporting(self, reports: ProbeResponder) -> Bound {
         Bound {
             reports: Some(reports),
             ..self
@@ -245,7 +245,9 @@ impl Running {
     pub fn configure(&self, settings: Settings) {
         // Whether a proxy is overlooked still is seen anew.
         self.tracker.metrics().set(Gauge::UntrustedProxy, 0);
-        self.shared.live.store(Arc::new(Live::new(settings)));
+        self.shared
+            .live
+            .store(Arc::new(LiveSettings::new(settings)));
     }
 
     /// Stops listening, gives requests under way `grace` to finish, and returns when all workers have ended. Their ends are

@@ -9,11 +9,11 @@ use super::codec::reply::Frame;
 use super::codec::{head, reply};
 use super::handler::{Client, Endpoint, Handler, Request, endpoint};
 use super::settings::Settings;
-use super::{Question, Report, Reports};
+use super::{Probe, ProbeReply, ProbeResponder};
 use crate::clock::Seconds;
 use crate::invariant::present;
 use crate::metrics::{Failure, Transport, WorkerCounters};
-use crate::net::client_address::{Forwarding, Origin};
+use crate::net::client_address::{ClientAddressRules, Forwarding};
 use crate::net::handover::Source;
 
 /// What a connection needs next.
@@ -51,7 +51,7 @@ pub(super) struct PipelineContext<'a> {
     /// Whether there are pages to hand other requests to.
     pub has_pages: bool,
     /// Who tells how the process is.
-    pub reports: Option<&'a Reports>,
+    pub reports: Option<&'a ProbeResponder>,
     /// Whether connections end after their request, because the process does.
     pub is_stopping: bool,
     /// The time.
@@ -154,7 +154,7 @@ fn respond(
     }
     let endpoint = endpoint.filter(|_| !head.has_body && head.method != Method::Other);
     let told = match endpoint {
-        Some(Endpoint::Report(question)) => report(handler, pipeline, socket, question, head),
+        Some(Endpoint::Probe(question)) => report(handler, pipeline, socket, question, head),
         _ => None,
     };
     let endpoint = endpoint.filter(|_| is_trackers);
@@ -191,13 +191,13 @@ fn report(
     handler: &Handler,
     pipeline: PipelineContext<'_>,
     socket: IpAddr,
-    question: Question,
+    question: Probe,
     head: &Head<'_>,
-) -> Option<Report> {
-    let origin = &pipeline.settings.origin;
-    let client = client(pipeline.settings, socket, Endpoint::Report(question), head);
-    let report = pipeline.reports?(question, client.is_admin(origin));
-    handler.reported(&client, origin);
+) -> Option<ProbeReply> {
+    let address_rules = &pipeline.settings.address_rules;
+    let client = client(pipeline.settings, socket, Endpoint::Probe(question), head);
+    let report = pipeline.reports?(question, client.is_admin(address_rules));
+    handler.reported(&client, address_rules);
     Some(report)
 }
 
@@ -207,30 +207,30 @@ fn client<'a>(
     endpoint: Endpoint,
     head: &Head<'a>,
 ) -> Client<'a> {
-    let origin = &settings.origin;
+    let address_rules = &settings.address_rules;
     let forwarding = head.is_forwarded.then(|| Forwarding::of(head.fields()));
-    let client = Client::new(origin, socket, forwarding, head.browser);
+    let client = Client::new(address_rules, socket, forwarding, head.browser);
     // Most requests have nothing for admins, and need not be looked through.
     if endpoint.knows_admins() || !settings.run_gc_key.is_empty() {
-        client.to_host(head.host(), origin)
+        client.to_host(head.host(), address_rules)
     } else {
         client
     }
 }
 
 /// Whom a connection counts for at the pages whose next request begins with these bytes.
-pub(super) fn source(origin: &Origin, socket: IpAddr, read: &[u8]) -> Source {
+pub(super) fn source(address_rules: &ClientAddressRules, socket: IpAddr, read: &[u8]) -> Source {
     let forwarding = match head::parse(read) {
         Parsed::Complete(head) => Forwarding::of(head.fields()),
         _ => Forwarding::default(),
     };
     // Places are no secrets: a person may come to the login under any name.
-    let client = origin.decide(socket, &forwarding);
-    let client = client.to_host(None, &origin.hosts);
+    let client = address_rules.decide(socket, &forwarding);
+    let client = client.to_host(None, &address_rules.hosts);
     let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     Source {
         ip: client.address.known().unwrap_or(unknown),
-        is_admin: origin.is_admin(&client),
+        is_admin: address_rules.is_admin(&client),
     }
 }
 

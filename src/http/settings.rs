@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::net::client_address::Origin;
+use crate::net::client_address::ClientAddressRules;
 use crate::net::reported_address::Rules;
 
 /// Settings of the HTTP tracker. `listen`, `free_bind` and `workers` are taken at the start only; a reload changes the rest.
@@ -17,7 +17,7 @@ pub struct Settings {
     /// Threads that answer (`workers`). Default 0: one per core.
     pub workers: usize,
     /// Whose address a request counts for, and who is an admin.
-    pub origin: Origin,
+    pub address_rules: ClientAddressRules,
     /// What clients may say of their own addresses.
     pub reported: Rules,
     /// Whether peers are compact when the client does not say (`compact_default`). Default yes.
@@ -55,7 +55,7 @@ impl Default for Settings {
             ],
             free_bind: false,
             workers: 0,
-            origin: Origin::default(),
+            address_rules: ClientAddressRules::default(),
             reported: Rules::default(),
             compact_default: true,
             external_ip: false,

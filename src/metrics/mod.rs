@@ -214,7 +214,7 @@ pub struct WorkerCounters {
     worker: Option<usize>,
     answered: [[[AtomicU64; Action::COUNT]; Family::COUNT]; Transport::COUNT],
     failures: [[AtomicU64; Failure::COUNT]; Transport::COUNT],
-    told: [AtomicU64; AnnounceEvent::COUNT],
+    by_event: [AtomicU64; AnnounceEvent::COUNT],
     outcomes: [AtomicU64; AnnounceOutcome::COUNT],
     evicted: [AtomicU64; Full::COUNT],
     stranger_lists: [AtomicU64; StrangerReason::COUNT],
@@ -260,8 +260,8 @@ impl WorkerCounters {
     }
 
     /// Counts an announce by its event, by what became of it, and by the peers handed out. The core does this.
-    pub fn announced(&self, told: AnnounceEvent, outcome: AnnounceOutcome, handed_out: usize) {
-        self.add(self.told.get(told as usize), 1);
+    pub fn announced(&self, by_event: AnnounceEvent, outcome: AnnounceOutcome, handed_out: usize) {
+        self.add(self.by_event.get(by_event as usize), 1);
         self.add(self.outcomes.get(outcome as usize), 1);
         self.add(Some(&self.handed_out), handed_out as u64);
     }
@@ -316,7 +316,7 @@ pub fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
 /// All counters and gauges of the process.
 #[derive(Debug)]
 pub struct Metrics {
-    sheets: Box<[CachePadded<WorkerCounters>]>,
+    by_worker: Box<[CachePadded<WorkerCounters>]>,
     spare: CachePadded<WorkerCounters>,
     gauges: [AtomicU64; Gauge::COUNT],
 }
@@ -331,7 +331,7 @@ impl Metrics {
             })
         };
         Metrics {
-            sheets: (0..workers).map(|worker| of(Some(worker))).collect(),
+            by_worker: (0..workers).map(|worker| of(Some(worker))).collect(),
             spare: of(None),
             gauges: Default::default(),
         }
@@ -340,7 +340,10 @@ impl Metrics {
     /// The counters of worker `index`, one of [`Metrics::workers`], for that worker alone.
     #[inline]
     pub fn counters(&self, index: usize) -> &WorkerCounters {
-        let own = present(self.sheets.get(index), "counters were made for each worker");
+        let own = present(
+            self.by_worker.get(index),
+            "counters were made for each worker",
+        );
         own.unwrap_or(&self.spare)
     }
 
@@ -352,7 +355,7 @@ impl Metrics {
 
     /// How many workers have counters of their own.
     pub fn workers(&self) -> usize {
-        self.sheets.len()
+        self.by_worker.len()
     }
 
     /// Reads a gauge.
@@ -400,7 +403,7 @@ impl Metrics {
     /// Adds all counters up.
     pub fn totals(&self) -> Totals {
         Totals::of(
-            self.sheets
+            self.by_worker
                 .iter()
                 .map(|counters| &**counters)
                 .chain([&*self.spare]),

@@ -17,7 +17,7 @@ pub struct Totals {
     /// By transport and reason.
     pub failures: [[u64; Failure::COUNT]; Transport::COUNT],
     /// Announces by event.
-    pub told: [u64; AnnounceEvent::COUNT],
+    pub by_event: [u64; AnnounceEvent::COUNT],
     /// Announces by outcome.
     pub outcomes: [u64; AnnounceOutcome::COUNT],
     /// Peers that left for newcomers, by bound.
@@ -39,9 +39,9 @@ pub struct Totals {
 }
 
 impl Totals {
-    pub(super) fn of<'a>(sheets: impl Iterator<Item = &'a WorkerCounters>) -> Totals {
+    pub(super) fn of<'a>(by_worker: impl Iterator<Item = &'a WorkerCounters>) -> Totals {
         let mut totals = Totals::default();
-        for counters in sheets {
+        for counters in by_worker {
             for (sums, counters) in totals
                 .answered
                 .iter_mut()
@@ -53,7 +53,7 @@ impl Totals {
             for (sums, counters) in totals.failures.iter_mut().zip(&counters.failures) {
                 gather(sums, counters);
             }
-            gather(&mut totals.told, &counters.told);
+            gather(&mut totals.by_event, &counters.by_event);
             gather(&mut totals.outcomes, &counters.outcomes);
             gather(&mut totals.evicted, &counters.evicted);
             gather(&mut totals.stranger_lists, &counters.stranger_lists);

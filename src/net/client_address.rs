@@ -24,7 +24,7 @@ pub enum Mode {
 
 /// The rules by which a request is given its address.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct ClientAddressRules {
     /// Whether headers of proxies are looked at (`mode`). Default [`Mode::Direct`].
     pub mode: Mode,
     /// The proxies that are believed (`trusted_proxies`). Default 127.0.0.1 and `::1`. Empty: nobody is.
@@ -40,12 +40,12 @@ pub struct Origin {
     pub hosts: Hosts,
 }
 
-impl Default for Origin {
-    fn default() -> Origin {
+impl Default for ClientAddressRules {
+    fn default() -> ClientAddressRules {
         let host_v4 = Ipv4Net::from(Ipv4Addr::LOCALHOST);
         let host_v6 = IpNet::from(Ipv6Net::from(Ipv6Addr::LOCALHOST));
         let loopback_v4 = Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8);
-        Origin {
+        ClientAddressRules {
             mode: Mode::Direct,
             trusted_proxies: [host_v4.into(), host_v6].into_iter().collect(),
             use_x_real_ip: true,
@@ -202,7 +202,7 @@ impl<'a> Forwarding<'a> {
 /// The proxies that a request came through, as far as they are believed.
 #[derive(Clone, Copy, Debug)]
 pub struct ProxyChain<'a> {
-    origin: &'a Origin,
+    address_rules: &'a ClientAddressRules,
     /// The socket's address, canonical.
     socket: IpAddr,
     forwarding: Option<&'a Forwarding<'a>>,
@@ -211,7 +211,7 @@ pub struct ProxyChain<'a> {
 impl ProxyChain<'_> {
     /// Whether a trusted proxy says that the request came by `ip`.
     pub fn has_hop(&self, ip: IpAddr) -> bool {
-        self.origin.believes(self.socket)
+        self.address_rules.believes(self.socket)
             && self
                 .forwarding
                 .is_some_and(|forwarding| forwarding.hops().any(|hop| hop == ip))
@@ -219,11 +219,11 @@ impl ProxyChain<'_> {
 
     /// Whether a trusted proxy itself is reached at `ip` (S13).
     pub fn is_proxy(&self, ip: IpAddr) -> bool {
-        self.origin.believes(ip)
+        self.address_rules.believes(ip)
     }
 }
 
-impl Origin {
+impl ClientAddressRules {
     /// The proxies that a request from this socket address with these headers came through.
     pub fn proxy_chain<'a>(
         &'a self,
@@ -231,7 +231,7 @@ impl Origin {
         forwarding: Option<&'a Forwarding<'a>>,
     ) -> ProxyChain<'a> {
         ProxyChain {
-            origin: self,
+            address_rules: self,
             socket,
             forwarding,
         }
@@ -369,34 +369,50 @@ mod tests {
         Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
     };
 
-    fn proxy() -> Origin {
-        Origin {
+    fn proxy() -> ClientAddressRules {
+        ClientAddressRules {
             mode: Mode::Proxy,
             trusted_proxies: ["10.0.0.0/8", "2001:db8:1::/48"]
                 .into_iter()
                 .map(|network| network.parse().unwrap())
                 .collect(),
-            ..Origin::default()
+            ..ClientAddressRules::default()
         }
     }
 
-    fn client(origin: &Origin, socket: &str, headers: &[(&str, &str)]) -> Client {
+    fn client(
+        address_rules: &ClientAddressRules,
+        socket: &str,
+        headers: &[(&str, &str)],
+    ) -> Client {
         let mut forwarding = Forwarding::default();
         for (name, value) in headers {
             forwarding.add(name.as_bytes(), value.as_bytes());
         }
-        let decided = origin.decide(socket.parse().unwrap(), &forwarding);
-        decided.to_host(None, &origin.hosts)
+        let decided = address_rules.decide(socket.parse().unwrap(), &forwarding);
+        decided.to_host(None, &address_rules.hosts)
     }
 
-    fn status(origin: &Origin, socket: &str, forwarding: &Forwarding<'_>) -> String {
+    fn status(
+        address_rules: &ClientAddressRules,
+        socket: &str,
+        forwarding: &Forwarding<'_>,
+    ) -> String {
         let socket = socket.parse().unwrap();
-        let client = origin.decide(socket, forwarding);
-        origin.status(socket, &client.to_host(None, &origin.hosts), forwarding)
+        let client = address_rules.decide(socket, forwarding);
+        address_rules.status(
+            socket,
+            &client.to_host(None, &address_rules.hosts),
+            forwarding,
+        )
     }
 
-    fn decide(origin: &Origin, socket: &str, headers: &[(&str, &str)]) -> String {
-        client(origin, socket, headers).address.to_string()
+    fn decide(
+        address_rules: &ClientAddressRules,
+        socket: &str,
+        headers: &[(&str, &str)],
+    ) -> String {
+        client(address_rules, socket, headers).address.to_string()
     }
 
     const XFF: &str = "X-Forwarded-For";
@@ -405,18 +421,18 @@ mod tests {
     /// C9
     #[test]
     fn headers_mean_nothing_in_direct_mode() {
-        let origin = Origin {
+        let address_rules = ClientAddressRules {
             mode: Mode::Direct,
             ..proxy()
         };
         let headers = [(XFF, "192.0.2.9"), (REAL, "192.0.2.9")];
-        assert_eq!(decide(&origin, "10.0.0.1", &headers), "10.0.0.1");
+        assert_eq!(decide(&address_rules, "10.0.0.1", &headers), "10.0.0.1");
     }
 
     /// C9
     #[test]
     fn the_first_untrusted_hop_from_the_right_is_the_client() {
-        let origin = proxy();
+        let address_rules = proxy();
         for (lines, client) in [
             (vec!["192.0.2.1"], "192.0.2.1"),
             (vec!["6.6.6.6, 192.0.2.1"], "192.0.2.1"),
@@ -433,14 +449,18 @@ mod tests {
             (vec!["", "192.0.2.1"], "192.0.2.1"),
         ] {
             let headers: Vec<_> = lines.iter().map(|line| (XFF, *line)).collect();
-            assert_eq!(decide(&origin, "10.0.0.1", &headers), client, "{lines:?}");
+            assert_eq!(
+                decide(&address_rules, "10.0.0.1", &headers),
+                client,
+                "{lines:?}"
+            );
         }
     }
 
     /// C9, R3: neither the proxy nor this machine stands in for a client whom nobody names.
     #[test]
     fn a_proxy_that_names_nobody_usable_has_an_unknown_client() {
-        let origin = proxy();
+        let address_rules = proxy();
         for text in [
             "999.1.1.1",
             "unknown",
@@ -465,20 +485,20 @@ mod tests {
         ] {
             for more in [None, Some((REAL, "192.0.2.5")), Some((REAL, "127.0.0.1"))] {
                 let headers: Vec<_> = more.into_iter().chain([(XFF, text)]).collect();
-                let found = client(&origin, "10.0.0.1", &headers);
+                let found = client(&address_rules, "10.0.0.1", &headers);
                 assert_eq!(found.address, ClientAddress::Unknown, "{headers:?}");
-                assert!(!origin.is_admin(&found) && !found.is_local());
+                assert!(!address_rules.is_admin(&found) && !found.is_local());
             }
         }
-        assert_eq!(decide(&origin, "10.0.0.1", &[]), "unknown");
+        assert_eq!(decide(&address_rules, "10.0.0.1", &[]), "unknown");
         let other = [("Forwarded", "for=192.0.2.1")];
-        assert_eq!(decide(&origin, "10.0.0.1", &other), "unknown");
+        assert_eq!(decide(&address_rules, "10.0.0.1", &other), "unknown");
     }
 
     /// C9: a proxy that only appends X-Forwarded-For passes a stranger's own X-Real-IP on.
     #[test]
     fn x_real_ip_counts_only_without_x_forwarded_for() {
-        let origin = proxy();
+        let address_rules = proxy();
         for (headers, client) in [
             (vec![(REAL, "192.0.2.5")], "192.0.2.5"),
             (vec![(REAL, "192.0.2.5"), (XFF, "192.0.2.1")], "192.0.2.1"),
@@ -490,15 +510,19 @@ mod tests {
             (vec![(REAL, "10.1.1.1")], "unknown"),
             (vec![(REAL, "")], "unknown"),
         ] {
-            assert_eq!(decide(&origin, "10.0.0.1", &headers), client, "{headers:?}");
+            assert_eq!(
+                decide(&address_rules, "10.0.0.1", &headers),
+                client,
+                "{headers:?}"
+            );
         }
-        let only_real = Origin {
+        let only_real = ClientAddressRules {
             use_x_forwarded_for: false,
             ..proxy()
         };
         let both = [(REAL, "192.0.2.5"), (XFF, "192.0.2.1")];
         assert_eq!(decide(&only_real, "10.0.0.1", &both), "192.0.2.5");
-        let off = Origin {
+        let off = ClientAddressRules {
             use_x_real_ip: false,
             ..only_real
         };
@@ -509,23 +533,23 @@ mod tests {
     #[test]
     fn a_local_request_with_headers_of_a_proxy_is_no_admin_and_one_warning_tells_of_it() {
         let networks = ["127.0.0.0/8", "10.1.0.0/16"].map(|text| text.parse().unwrap());
-        let direct = Origin {
+        let direct = ClientAddressRules {
             admin_networks: networks.into_iter().collect(),
-            ..Origin::default()
+            ..ClientAddressRules::default()
         };
-        let untrusted = Origin {
+        let untrusted = ClientAddressRules {
             admin_networks: direct.admin_networks.clone(),
             ..proxy()
         };
         let metrics = Metrics::new(0);
         let told = || metrics.gauge(Gauge::UntrustedProxy);
-        for origin in [direct, untrusted] {
-            let local = client(&origin, "127.0.0.1", &[("Host", "x")]);
-            assert!(origin.is_admin(&local) && local.is_local());
-            origin.notice("127.0.0.1".parse().unwrap(), &local, &metrics);
-            let stranger = client(&origin, "192.0.2.1", &[(REAL, "127.0.0.1")]);
-            assert!(!origin.is_admin(&stranger));
-            origin.notice("192.0.2.1".parse().unwrap(), &stranger, &metrics);
+        for address_rules in [direct, untrusted] {
+            let local = client(&address_rules, "127.0.0.1", &[("Host", "x")]);
+            assert!(address_rules.is_admin(&local) && local.is_local());
+            address_rules.notice("127.0.0.1".parse().unwrap(), &local, &metrics);
+            let stranger = client(&address_rules, "192.0.2.1", &[(REAL, "127.0.0.1")]);
+            assert!(!address_rules.is_admin(&stranger));
+            address_rules.notice("192.0.2.1".parse().unwrap(), &stranger, &metrics);
             assert_eq!(told(), 0);
             for name in [
                 XFF,
@@ -539,10 +563,13 @@ mod tests {
                 "True-Client-IP",
                 "X-Client-IP",
             ] {
-                let proxied = client(&origin, "127.0.0.1", &[(name, "192.0.2.1")]);
-                assert!(!origin.is_admin(&proxied) && !proxied.is_local(), "{name}");
+                let proxied = client(&address_rules, "127.0.0.1", &[(name, "192.0.2.1")]);
+                assert!(
+                    !address_rules.is_admin(&proxied) && !proxied.is_local(),
+                    "{name}"
+                );
                 assert_eq!(proxied.address.to_string(), "127.0.0.1");
-                origin.notice("127.0.0.1".parse().unwrap(), &proxied, &metrics);
+                address_rules.notice("127.0.0.1".parse().unwrap(), &proxied, &metrics);
                 assert_eq!(told(), 1);
             }
             metrics.set(Gauge::UntrustedProxy, 0);
@@ -552,13 +579,13 @@ mod tests {
     /// O4, W3: who asks under a foreign name is a page in an admin's browser, and so is whoever does not say.
     #[test]
     fn nobody_is_an_admin_or_local_under_a_foreign_name() {
-        let origin = Origin {
+        let address_rules = ClientAddressRules {
             hosts: Hosts::new(vec!["tracker.isp.example".into()]),
-            ..Origin::default()
+            ..ClientAddressRules::default()
         };
         let socket = "127.0.0.1".parse().unwrap();
-        let asked = origin.decide(socket, &Forwarding::default());
-        assert!(!origin.is_admin(&asked) && !asked.is_local());
+        let asked = address_rules.decide(socket, &Forwarding::default());
+        assert!(!address_rules.is_admin(&asked) && !asked.is_local());
         for (host, is_ours) in [
             (None, true),
             (Some("127.0.0.1:8080"), true),
@@ -566,8 +593,8 @@ mod tests {
             (Some("evil.example"), false),
             (Some(""), false),
         ] {
-            let asked = asked.to_host(host.map(str::as_bytes), &origin.hosts);
-            assert_eq!(origin.is_admin(&asked), is_ours, "{host:?}");
+            let asked = asked.to_host(host.map(str::as_bytes), &address_rules.hosts);
+            assert_eq!(address_rules.is_admin(&asked), is_ours, "{host:?}");
             assert_eq!(asked.is_local(), is_ours, "{host:?}");
         }
     }
@@ -575,14 +602,14 @@ mod tests {
     /// C9
     #[test]
     fn an_admin_may_come_through_a_trusted_proxy_that_names_him() {
-        let origin = Origin {
+        let address_rules = ClientAddressRules {
             admin_networks: std::iter::once("192.0.2.0/24".parse().unwrap()).collect(),
             ..proxy()
         };
-        let admin = client(&origin, "10.0.0.1", &[(XFF, "192.0.2.1")]);
-        assert!(origin.is_admin(&admin));
-        assert!(!origin.is_admin_socket("10.0.0.1".parse().unwrap()));
-        assert!(origin.is_admin_socket("192.0.2.1".parse().unwrap()));
+        let admin = client(&address_rules, "10.0.0.1", &[(XFF, "192.0.2.1")]);
+        assert!(address_rules.is_admin(&admin));
+        assert!(!address_rules.is_admin_socket("10.0.0.1".parse().unwrap()));
+        assert!(address_rules.is_admin_socket("192.0.2.1".parse().unwrap()));
     }
 
     #[test]
@@ -600,7 +627,7 @@ mod tests {
     /// C6
     #[test]
     fn status_tells_details_to_admins_only() {
-        let origin = Origin {
+        let address_rules = ClientAddressRules {
             admin_networks: std::iter::once("192.0.2.1/32".parse().unwrap()).collect(),
             ..proxy()
         };
@@ -608,14 +635,14 @@ mod tests {
         forwarding.add(b"X-Real-IP", b"a\x1b[31mb");
         forwarding.add(b"X-Forwarded-For", b"6.6.6.6");
         forwarding.add(b"X-Forwarded-For", b"192.0.2.1");
-        let text = status(&origin, "10.0.0.1", &forwarding);
+        let text = status(&address_rules, "10.0.0.1", &forwarding);
         assert_eq!(
             text,
             "OK\nremote_addr: 10.0.0.1\nx_real_ip: a?[31mb\nx_forwarded_for: 6.6.6.6, 192.0.2.1\ndetermined_ip: 192.0.2.1\n"
         );
-        assert_eq!(status(&origin, "192.0.2.1", &forwarding), "OK\n");
+        assert_eq!(status(&address_rules, "192.0.2.1", &forwarding), "OK\n");
         let none = Forwarding::default();
-        let text = status(&origin, "192.0.2.1", &none);
+        let text = status(&address_rules, "192.0.2.1", &none);
         assert_eq!(
             text,
             "OK\nremote_addr: 192.0.2.1\nx_real_ip: -\nx_forwarded_for: -\ndetermined_ip: 192.0.2.1\n"
@@ -630,23 +657,23 @@ mod tests {
             is_trusted in any::<bool>(),
             lines in proptest::collection::vec((any::<bool>(), line()), 0..12),
         ) {
-            let origin = proxy();
+            let address_rules = proxy();
             let mut forwarding = Forwarding::default();
             for (is_real, value) in &lines {
                 forwarding.add(if *is_real { b"X-Real-IP" } else { b"X-Forwarded-For" }, value);
             }
             let socket = if is_trusted { "10.0.0.1".parse().unwrap() } else { socket };
-            let decided = origin.decide(socket, &forwarding);
-            if origin.trusted_proxies.covers(socket.to_canonical()) {
+            let decided = address_rules.decide(socket, &forwarding);
+            if address_rules.trusted_proxies.covers(socket.to_canonical()) {
                 if let ClientAddress::Known(ip) = decided.address {
                     prop_assert!(ip == ip.to_canonical() && is_reachable(ip));
-                    prop_assert!(!ip.is_loopback() && !origin.trusted_proxies.covers(ip));
+                    prop_assert!(!ip.is_loopback() && !address_rules.trusted_proxies.covers(ip));
                 }
             } else if is_reachable(socket.to_canonical()) {
                 prop_assert_eq!(decided.address, ClientAddress::Known(socket.to_canonical()));
             }
             if decided.address == ClientAddress::Unknown {
-                prop_assert!(!origin.is_admin(&decided) && !decided.is_local());
+                prop_assert!(!address_rules.is_admin(&decided) && !decided.is_local());
             }
         }
     }

@@ -141,7 +141,7 @@ fn is_internal(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::client_address::{Forwarding, Mode, Origin};
+    use crate::net::client_address::{ClientAddressRules, Forwarding, Mode};
     use std::net::Ipv4Addr;
 
     fn judge(
@@ -150,9 +150,9 @@ mod tests {
         report: &str,
         chain: &[&str],
     ) -> (String, Option<String>, bool) {
-        let origin = Origin {
+        let origin = ClientAddressRules {
             mode: Mode::Proxy,
-            ..Origin::default()
+            ..ClientAddressRules::default()
         };
         let chain = chain.join(", ");
         let fields = [(&b"X-Forwarded-For"[..], chain.as_bytes())];

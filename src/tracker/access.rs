@@ -95,7 +95,7 @@ fn is_in_force(block: &Block, now: Wall) -> bool {
 
 /// Every list that decides who is served.
 #[derive(Debug, Default)]
-pub struct Access {
+pub struct AccessLists {
     lists: ArcSwap<Lists>,
     /// The [`Revision`] in force: another after each change of the lists and before stored peers are removed by them.
     revision: AtomicU64,
@@ -145,7 +145,7 @@ impl Lists {
     }
 }
 
-impl Access {
+impl AccessLists {
     /// Replaces `ignore_ip` and the rules for client ids.
     pub fn configure(&self, ignored: Networks, mut clients: Vec<ClientRule>) {
         clients.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn lists_are_asked_as_long_as_anything_is_on_them() {
         type Step<'a> = (&'a dyn Fn(), Result<(), Refusal>);
-        let access = Access::default();
+        let access = AccessLists::default();
         let rule = ClientRule {
             prefix: vec![1; 8],
             is_allowed: false,
@@ -393,7 +393,7 @@ mod tests {
     /// W4, C4
     #[test]
     fn listed_networks_and_torrents_are_refused_until_they_expire() {
-        let access = Access::default();
+        let access = AccessLists::default();
         access.configure(
             ["10.9.0.0/16".parse().unwrap()].into_iter().collect(),
             Vec::new(),
@@ -427,7 +427,7 @@ mod tests {
     /// W4: an end is judged by the time that it is, each time.
     #[test]
     fn a_clock_that_jumps_ahead_and_back_lifts_no_block_for_good() {
-        let access = Access::default();
+        let access = AccessLists::default();
         let ends = [None, Some(Wall(100)), Some(Wall(200)), Some(Wall(300))];
         let blocks = ends
             .iter()
@@ -463,7 +463,7 @@ mod tests {
     /// W4, R12
     #[test]
     fn who_was_admitted_by_lists_that_have_changed_is_asked_for_again() {
-        let access = Access::default();
+        let access = AccessLists::default();
         let announce = announce();
         let revision = access.revision();
         assert_eq!(access.admit_announce(&announce, revision), Ok(()));
@@ -478,7 +478,7 @@ mod tests {
     /// O8
     #[test]
     fn the_longest_client_rule_decides() {
-        let access = Access::default();
+        let access = AccessLists::default();
         let rule = |prefix: &str, is_allowed| ClientRule {
             prefix: prefix.into(),
             is_allowed,

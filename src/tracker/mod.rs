@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-pub use access::{Access, Block, ClientRule, Target};
+pub use access::{AccessLists, Block, ClientRule, Target};
 pub use announce::{
     Announce, AnnounceContext, AnnounceReply, Event, ListOptions, PeerList, Refusal, ScrapeReply,
 };
@@ -86,7 +86,7 @@ use with;
 #[derive(Debug)]
 pub struct Tracker {
     policy: ArcSwap<Policy>,
-    access: Access,
+    access: AccessLists,
     metrics: Arc<Metrics>,
     address_counts: AddressCounts,
     clients: RecentClients,
@@ -114,7 +114,7 @@ impl Tracker {
         };
         Tracker {
             policy: ArcSwap::from_pointee(policy),
-            access: Access::default(),
+            access: AccessLists::default(),
             metrics,
             address_counts: AddressCounts::new(),
             clients: RecentClients::new(),
@@ -178,7 +178,7 @@ impl Tracker {
     }
 
     /// The lists that decide who is served.
-    pub fn access(&self) -> &Access {
+    pub fn access(&self) -> &AccessLists {
         &self.access
     }
 
@@ -243,7 +243,7 @@ impl Tracker {
         })
     }
 
-    /// Answers for one torrent of a scrape; zeros for an unknown or a blocked one. The caller asks [`Access::admit`] first.
+    /// Answers for one torrent of a scrape; zeros for an unknown or a blocked one. The caller asks [`AccessLists::admit`] first.
     pub fn scrape(&self, hash: &InfoHash, now: Seconds) -> ScrapeReply {
         if self.access.admit_torrent(hash).is_err() {
             return ScrapeReply::default();

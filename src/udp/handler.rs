@@ -12,7 +12,7 @@ use arc_swap::{ArcSwap, Cache};
 
 use super::connection_id::ConnectionIds;
 use super::packet;
-use super::packet::{Action, Announced, Head, Reply};
+use super::packet::{Action, AnnounceRequest, Head, Reply};
 use crate::metrics::{Action as Counted, Failure, Family, Transport, WorkerCounters};
 use crate::net::is_reachable;
 use crate::net::reported_address::{Reports, Rules};
@@ -118,7 +118,7 @@ impl Handler {
         context: &mut AnnounceContext<'_>,
         out: &mut [u8],
     ) -> Result<Option<usize>, Fault> {
-        let announced = Announced::read(body).ok_or(Fault::ShortAnnounce)?;
+        let announced = AnnounceRequest::read(body).ok_or(Fault::ShortAnnounce)?;
         let reports = Reports {
             source: ip,
             addresses: announced.reported(ip).map(Some).into_iter(),

@@ -104,7 +104,7 @@ impl Head {
 
 /// What an announce says, apart from where its client is: the fields as they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Announced<'a> {
+pub struct AnnounceRequest<'a> {
     info_hash: &'a [u8; 20],
     peer_id: &'a [u8; 20],
     downloaded: &'a [u8; 8],
@@ -116,7 +116,7 @@ pub struct Announced<'a> {
     port: &'a [u8; 2],
 }
 
-impl<'a> Announced<'a> {
+impl<'a> AnnounceRequest<'a> {
     /// Reads what follows the head of an announce; `None` when it is too short.
     ///
     /// | offset in the datagram | size | name |
@@ -131,7 +131,7 @@ impl<'a> Announced<'a> {
     /// | 88 | 4 | key; 0 for none. aria2 sends another one with each event |
     /// | 92 | 4 | peers wanted, signed |
     /// | 96 | 2 | port |
-    pub fn read(body: &'a [u8]) -> Option<Announced<'a>> {
+    pub fn read(body: &'a [u8]) -> Option<AnnounceRequest<'a>> {
         let (info_hash, rest) = body.split_first_chunk()?;
         let (peer_id, rest) = rest.split_first_chunk()?;
         let (downloaded, rest) = rest.split_first_chunk()?;
@@ -142,7 +142,7 @@ impl<'a> Announced<'a> {
         let (key, rest) = rest.split_first_chunk()?;
         let (num_want, rest) = rest.split_first_chunk()?;
         let (port, _options) = rest.split_first_chunk()?;
-        Some(Announced {
+        Some(AnnounceRequest {
             info_hash,
             peer_id,
             downloaded,
@@ -336,7 +336,7 @@ mod tests {
             prop_assert_eq!(&head.transaction, b"tran");
             prop_assert_eq!(head.connection_id, 0x0909_0909_0909_0909);
             let source = "192.0.2.1".parse().unwrap();
-            let read = Announced::read(body).unwrap();
+            let read = AnnounceRequest::read(body).unwrap();
             let events = [Event::None, Event::Completed, Event::Started, Event::Stopped, Event::Paused];
             let expected = Announce {
                 info_hash: InfoHash(hash),
@@ -366,7 +366,7 @@ mod tests {
             let split = Head::split(&bytes);
             prop_assert_eq!(split.is_some(), bytes.len() >= 16);
             if let Some((_, body)) = split {
-                prop_assert_eq!(Announced::read(body).is_some(), bytes.len() >= ANNOUNCE_LENGTH);
+                prop_assert_eq!(AnnounceRequest::read(body).is_some(), bytes.len() >= ANNOUNCE_LENGTH);
                 prop_assert_eq!(scraped(body).map(<[_]>::len), (body.len() % 20 == 0).then_some(body.len() / 20));
             }
         }

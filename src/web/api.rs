@@ -17,7 +17,7 @@ use super::pages::torrents::{TorrentRow, query, torrent_row};
 use super::pages::zones::{HOUR_SECONDS, ZoneRow, saved, zone_row};
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
-use super::view::parameters::Params;
+use super::view::parameters::Parameters;
 use crate::tracker::report::census::LISTED_ROWS;
 
 /// How JSON in bodies is read.
@@ -65,7 +65,7 @@ pub(super) async fn everything(state: Data<State>) -> HttpResponse {
 }
 
 pub(super) async fn history(state: Data<State>, request: HttpRequest) -> HttpResponse {
-    let params = Params::of(&request);
+    let params = Parameters::of(&request);
     // No range, as a wrong one, is the default.
     let range = Range::from_name(params.text("range").unwrap_or_default());
     let history = state.history.lock();
@@ -85,7 +85,7 @@ fn zone_rows(state: &State) -> Vec<ZoneRow> {
 }
 
 pub(super) async fn savings(state: Data<State>, request: HttpRequest) -> HttpResponse {
-    let params = Params::of(&request);
+    let params = Parameters::of(&request);
     // No zone is all zones.
     let zone = params.text("zone").unwrap_or_default().to_owned();
     match saved(&state, zone.clone()).await {
@@ -109,7 +109,7 @@ pub(super) async fn clients(state: Data<State>) -> HttpResponse {
 }
 
 pub(super) async fn torrents(state: Data<State>, request: HttpRequest) -> HttpResponse {
-    let (query, _) = query(&Params::of(&request));
+    let (query, _) = query(&Parameters::of(&request));
     let found = view(&state, move |tracker, now| {
         tracker.torrents_page(&query, now)
     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::clock::Wall;
-use crate::net::client_address::Origin;
+use crate::net::client_address::ClientAddressRules;
 use crate::tracker::report::census::Census;
 use crate::tracker::{Block, Target};
 
@@ -84,7 +84,7 @@ pub struct Backend {
     /// The census that was counted last.
     pub census: Arc<ArcSwap<Census>>,
     /// The rules by which a request is given its address, in force at the moment.
-    pub origin: Arc<ArcSwap<Origin>>,
+    pub address_rules: Arc<ArcSwap<ClientAddressRules>>,
     /// Every value of the configuration, secrets hidden.
     pub configuration: Box<dyn Fn() -> Vec<ConfigurationRow> + Send + Sync>,
     /// Routes of other components.

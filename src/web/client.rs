@@ -8,7 +8,7 @@ use actix_web::http::header::{HOST, HeaderValue};
 
 use super::State;
 use crate::net::client_address;
-use crate::net::client_address::{Forwarding, Origin};
+use crate::net::client_address::{ClientAddressRules, Forwarding};
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,24 +22,24 @@ pub(super) struct Client {
 }
 
 impl Client {
-    fn new(origin: &Origin, client: &client_address::Client) -> Client {
+    fn new(address_rules: &ClientAddressRules, client: &client_address::Client) -> Client {
         let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         Client {
             ip: client.address.known().unwrap_or(unknown),
-            is_admin: origin.is_admin(client),
+            is_admin: address_rules.is_admin(client),
             is_local: client.is_local(),
         }
     }
 
     /// Who sent the request.
     pub(super) fn of(state: &State, request: &HttpRequest) -> Client {
-        let origin = state.backend.origin.load();
+        let address_rules = state.backend.address_rules.load();
         let (socket, headers) = (socket(request), request.headers().iter());
         let fields = headers.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-        let decided = origin.decide(socket, &Forwarding::of(fields));
-        origin.notice(socket, &decided, &state.metrics);
+        let decided = address_rules.decide(socket, &Forwarding::of(fields));
+        address_rules.notice(socket, &decided, &state.metrics);
         let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
-        Client::new(&origin, &decided.to_host(host, &origin.hosts))
+        Client::new(&address_rules, &decided.to_host(host, &address_rules.hosts))
     }
 }
 
@@ -56,10 +56,10 @@ pub(super) fn is_admin(state: &State, request: &HttpRequest) -> bool {
 
 /// Whether the visitor's browser speaks TLS, as a trusted proxy says it.
 pub(super) fn is_secure(state: &State, request: &HttpRequest) -> bool {
-    let origin = state.backend.origin.load();
+    let address_rules = state.backend.address_rules.load();
     let says_https = request
         .headers()
         .get("X-Forwarded-Proto")
         .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
-    says_https && origin.believes(socket(request))
+    says_https && address_rules.believes(socket(request))
 }

@@ -9,7 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, PayloadConfig, ServiceConfig, resource};
 use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, guard as guards};
 
-use super::auth::guard::{Access, admit};
+use super::auth::guard::{AccessClass, admit};
 use super::monitor::{health, prometheus};
 use super::pages::{
     about, blocklist, clients, frequent_announcers, login, overview, peers, torrents, zones,
@@ -27,12 +27,12 @@ struct Served {
 /// One path with what answers it.
 struct Row {
     path: &'static str,
-    access: Access,
+    access: AccessClass,
     served: Vec<Served>,
 }
 
 /// A row of one or more routes.
-fn row<const N: usize>(path: &'static str, access: Access, served: [Served; N]) -> Row {
+fn row<const N: usize>(path: &'static str, access: AccessClass, served: [Served; N]) -> Row {
     Row {
         path,
         access,
@@ -69,7 +69,7 @@ pub(super) fn configure(config: &mut ServiceConfig, state: &Arc<State>) {
 
 /// What is there without the pages as well.
 fn monitoring() -> Vec<Row> {
-    use Access::{Admins, Open};
+    use AccessClass::{Admins, Open};
     vec![
         row("/health", Open, [get(health::health)]),
         row("/ready", Open, [get(health::ready)]),
@@ -81,7 +81,7 @@ fn monitoring() -> Vec<Row> {
 
 /// What people see.
 fn pages() -> Vec<Row> {
-    use Access::{Login, Open, Page};
+    use AccessClass::{Login, Open, Page};
     vec![
         row("/static/{name}", Open, [get(assets::asset)]),
         row("/login", Login, [get(login::form), post(login::log_in)]),
@@ -116,7 +116,7 @@ fn pages() -> Vec<Row> {
 
 /// What programs ask.
 fn programs() -> Vec<Row> {
-    use Access::Api;
+    use AccessClass::Api;
     vec![
         row("/stats.json", Api, [get(api::everything)]),
         row("/api/v1/stats", Api, [get(api::stats)]),
@@ -187,7 +187,7 @@ async fn not_found() -> HttpResponse {
 mod tests {
     use super::*;
 
-    fn paths(access: Access) -> Vec<&'static str> {
+    fn paths(access: AccessClass) -> Vec<&'static str> {
         let rows = [monitoring(), pages(), programs()].into_iter().flatten();
         let rows = rows.filter(|row| row.access == access);
         rows.map(|row| row.path).collect()
@@ -197,16 +197,16 @@ mod tests {
     #[test]
     fn what_needs_no_login_is_this_and_nothing_else() {
         let open = ["/health", "/ready", "/robots.txt", "/", "/static/{name}"];
-        assert_eq!(paths(Access::Open), open);
-        assert_eq!(paths(Access::Admins), ["/metrics"]);
-        assert_eq!(paths(Access::Login), ["/login"]);
+        assert_eq!(paths(AccessClass::Open), open);
+        assert_eq!(paths(AccessClass::Admins), ["/metrics"]);
+        assert_eq!(paths(AccessClass::Login), ["/login"]);
     }
 
     /// R6: the walk through all spellings knows every path that is protected.
     #[test]
     fn every_protected_path_is_walked_by_the_attacks() {
         let attacks = include_str!("../../tests/web/attacks.rs");
-        for path in [paths(Access::Page), paths(Access::Api)].concat() {
+        for path in [paths(AccessClass::Page), paths(AccessClass::Api)].concat() {
             let walked = path
                 .replace("{hash}", &"0".repeat(40))
                 .replace("{number}", "1");

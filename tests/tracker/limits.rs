@@ -129,7 +129,8 @@ fn connections_of_one_address_are_bounded_and_others_are_served() {
 }
 
 fn strangers(settings: &mut retracker::http::Settings) {
-    settings.origin.admin_networks = std::iter::once("127.9.0.0/16".parse().unwrap()).collect();
+    settings.address_rules.admin_networks =
+        std::iter::once("127.9.0.0/16".parse().unwrap()).collect();
 }
 
 /// Sends an announce in two segments, the second when the server has the first; the connection, if it was answered.

@@ -42,7 +42,8 @@ fn dead_swarm() -> StoredSwarm {
 fn the_sweep_key_works_for_admins_and_means_nothing_to_others() {
     let server = start_with(|settings| {
         settings.run_gc_key = "gc".into();
-        settings.origin.admin_networks = ["127.0.0.1/32".parse().unwrap()].into_iter().collect();
+        settings.address_rules.admin_networks =
+            ["127.0.0.1/32".parse().unwrap()].into_iter().collect();
     });
     for path in ["/announce?gc", "/announce?gc=1", "/announce?x=1&gc"] {
         let reply = server.get(path);
@@ -66,7 +67,7 @@ fn the_sweep_key_works_for_admins_and_means_nothing_to_others() {
 /// O4, W3: a page of another site, and one that had its own name lead here, is told no more than a stranger.
 #[test]
 fn pages_in_an_admin_s_browser_are_told_nothing_of_the_tracker() {
-    let reports: http::Reports = Arc::new(|_, is_admin| http::Report {
+    let reports: http::ProbeResponder = Arc::new(|_, is_admin| http::ProbeReply {
         is_good: true,
         body: format!("admin: {is_admin}"),
     });
@@ -114,7 +115,7 @@ fn the_sweep_key_frees_the_dead() {
 fn status_shows_admins_what_the_tracker_sees() {
     let admins = |settings: &mut http::Settings| {
         let admins = ["127.0.0.1/32", "192.0.2.1/32"].map(|text| text.parse().unwrap());
-        settings.origin.admin_networks = admins.into_iter().collect();
+        settings.address_rules.admin_networks = admins.into_iter().collect();
     };
     let server = start_with(admins);
     assert_eq!(
@@ -123,7 +124,7 @@ fn status_shows_admins_what_the_tracker_sees() {
     );
     let behind = start_with(|settings| {
         admins(settings);
-        settings.origin.mode = Mode::Proxy;
+        settings.address_rules.mode = Mode::Proxy;
     });
     let fields = "X-Real-IP: 192.0.2.9\r\nX-Forwarded-For: a, 192.0.2.1\r\n";
     assert_eq!(
@@ -131,12 +132,12 @@ fn status_shows_admins_what_the_tracker_sees() {
         "OK\nremote_addr: 127.0.0.1\nx_real_ip: 192.0.2.9\nx_forwarded_for: a, 192.0.2.1\ndetermined_ip: 192.0.2.1\n"
     );
     let closed =
-        start_with(|settings| settings.origin.admin_networks = std::iter::empty().collect());
+        start_with(|settings| settings.address_rules.admin_networks = std::iter::empty().collect());
     assert_eq!(closed.get("/status").text(), "OK\n");
 }
 
 /// Tells how the process is, if anybody knows; has pages that close whatever is handed over.
-fn reporting(reports: Option<http::Reports>) -> Server {
+fn reporting(reports: Option<http::ProbeResponder>) -> Server {
     let core = Arc::new(Tracker::new(Settings::default(), Arc::new(Metrics::new(2))));
     let (ends_sender, ends) = channel();
     let mut bound = http::bind(&settings(), Vec::new()).unwrap();
@@ -157,8 +158,8 @@ fn reporting(reports: Option<http::Reports>) -> Server {
 /// O5, R30: whoever watches the tracker is answered without a place among the pages.
 #[test]
 fn health_is_told_by_the_lean_loop_itself() {
-    let reports: http::Reports = Arc::new(|question, is_admin| http::Report {
-        is_good: question == http::Question::Health,
+    let reports: http::ProbeResponder = Arc::new(|question, is_admin| http::ProbeReply {
+        is_good: question == http::Probe::Health,
         body: format!("{{\"admin\":{is_admin}}}"),
     });
     let server = reporting(Some(reports));

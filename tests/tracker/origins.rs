@@ -18,9 +18,10 @@ fn stored(server: &Server, from: &str, more: &str, fields: &str) -> Vec<std::net
 }
 
 fn proxied(settings: &mut http::Settings) {
-    settings.origin.mode = Mode::Proxy;
+    settings.address_rules.mode = Mode::Proxy;
     let trusted = ["127.0.0.1/32", "127.0.0.10/32", "::1/128"];
-    settings.origin.trusted_proxies = trusted.iter().map(|text| text.parse().unwrap()).collect();
+    settings.address_rules.trusted_proxies =
+        trusted.iter().map(|text| text.parse().unwrap()).collect();
 }
 
 const FORGED: &str = "X-Real-IP: 192.0.2.66\r\nX-Forwarded-For: 192.0.2.67\r\nForwarded: for=192.0.2.68\r\nCF-Connecting-IP: 192.0.2.69\r\n";

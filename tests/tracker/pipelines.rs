@@ -35,7 +35,7 @@ fn settings(mode: Mode) -> http::Settings {
         max_scrape: 3,
         ..http::Settings::default()
     };
-    settings.origin.mode = mode;
+    settings.address_rules.mode = mode;
     settings
 }
 

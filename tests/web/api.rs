@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use retracker::metrics::{Action, Family, Gauge, Transport};
-use retracker::net::client_address::Origin;
+use retracker::net::client_address::ClientAddressRules;
 use retracker::net::hosts::Hosts;
 use retracker::web::BackendError;
 
@@ -212,9 +212,9 @@ fn metrics_are_for_admin_networks_and_well_formed() {
             );
         }
     }
-    site.origin.store(Arc::new(Origin {
+    site.address_rules.store(Arc::new(ClientAddressRules {
         admin_networks: Default::default(),
-        ..Origin::default()
+        ..ClientAddressRules::default()
     }));
     assert_eq!(site.visitor().get("/metrics").status, 403);
     assert_eq!(program(&site).get("/api/v1/metrics").status, 200);
@@ -224,9 +224,9 @@ fn metrics_are_for_admin_networks_and_well_formed() {
 #[test]
 fn what_is_open_to_admins_is_shown_under_known_names_only() {
     let site = start();
-    site.origin.store(Arc::new(Origin {
+    site.address_rules.store(Arc::new(ClientAddressRules {
         hosts: Hosts::new(vec!["tracker.isp.example".into()]),
-        ..Origin::default()
+        ..ClientAddressRules::default()
     }));
     let under = |host: &str| {
         let mut visitor = site.visitor();

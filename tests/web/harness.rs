@@ -12,7 +12,7 @@ use argon2::{Argon2, PasswordHasher};
 use retracker::clock::{Clock, Wall};
 use retracker::http;
 use retracker::metrics::{Gauge, Metrics};
-use retracker::net::client_address::Origin;
+use retracker::net::client_address::ClientAddressRules;
 use retracker::net::handover;
 use retracker::net::handover::{Handover, Source};
 use retracker::tracker::report::census::Census;
@@ -33,7 +33,7 @@ pub(crate) struct Site {
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) clock: Clock,
     pub(crate) census: Arc<ArcSwap<Census>>,
-    pub(crate) origin: Arc<ArcSwap<Origin>>,
+    pub(crate) address_rules: Arc<ArcSwap<ClientAddressRules>>,
     pub(crate) blobs: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     /// With what the backend refuses everything, if it does.
     pub(crate) refuses: Refuses,
@@ -59,20 +59,23 @@ pub(crate) fn start() -> Site {
 }
 
 pub(crate) fn start_with(change: impl FnOnce(&mut Settings)) -> Site {
-    start_behind(change, Origin::default(), |pages, site| {
-        site.address = listen(pages, Arc::clone(&site.origin));
+    start_behind(change, ClientAddressRules::default(), |pages, site| {
+        site.address = listen(pages, Arc::clone(&site.address_rules));
     })
 }
 
-/// A site whose connections come from the HTTP tracker, which knows clients by the rules of `origin` as the pages do.
-pub(crate) fn start_behind_http(change: impl FnOnce(&mut Settings), origin: Origin) -> Site {
-    start_behind(change, origin.clone(), |pages, site| {
+/// A site whose connections come from the HTTP tracker, which knows clients by the rules of `address_rules` as the pages do.
+pub(crate) fn start_behind_http(
+    change: impl FnOnce(&mut Settings),
+    address_rules: ClientAddressRules,
+) -> Site {
+    start_behind(change, address_rules.clone(), |pages, site| {
         let settings = http::Settings {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             workers: 1,
             max_connections_per_address: 0,
             request_timeout: Duration::from_secs(120),
-            origin,
+            address_rules,
             ..http::Settings::default()
         };
         let bound = http::bind(&settings, Vec::new()).unwrap();
@@ -87,7 +90,7 @@ pub(crate) fn start_behind_http(change: impl FnOnce(&mut Settings), origin: Orig
 /// A site behind a listener that has the other end of its channel.
 fn start_behind(
     change: impl FnOnce(&mut Settings),
-    origin: Origin,
+    address_rules: ClientAddressRules,
     listener: impl FnOnce(handover::Sender, &mut Site),
 ) -> Site {
     let folder = tempfile::tempdir().unwrap();
@@ -104,10 +107,10 @@ fn start_behind(
     let tracker = Arc::new(Tracker::new(Default::default(), metrics));
     let clock = Clock::start();
     let census = Arc::new(ArcSwap::from_pointee(Census::default()));
-    let origin = Arc::new(ArcSwap::from_pointee(origin));
+    let address_rules = Arc::new(ArcSwap::from_pointee(address_rules));
     let blobs = Arc::new(Mutex::new(HashMap::new()));
     let refuses = Refuses::default();
-    let backend = backend(&tracker, clock, &census, &origin, &blobs, &refuses);
+    let backend = backend(&tracker, clock, &census, &address_rules, &blobs, &refuses);
     let (pages, connections) = handover::channel(settings.handover_limits());
     let (ends, _) = std::sync::mpsc::channel();
     let core = Arc::clone(&tracker);
@@ -117,7 +120,7 @@ fn start_behind(
         tracker,
         clock,
         census,
-        origin,
+        address_rules,
         blobs,
         refuses,
         folder,
@@ -132,7 +135,7 @@ fn backend(
     tracker: &Arc<Tracker>,
     clock: Clock,
     census: &Arc<ArcSwap<Census>>,
-    origin: &Arc<ArcSwap<Origin>>,
+    address_rules: &Arc<ArcSwap<ClientAddressRules>>,
     blobs: &Arc<Mutex<HashMap<String, Vec<u8>>>>,
     refuses: &Refuses,
 ) -> Backend {
@@ -173,7 +176,7 @@ fn backend(
         }),
         get: Box::new(move |name| Ok(get.lock().unwrap().get(name).cloned())),
         census: Arc::clone(census),
-        origin: Arc::clone(origin),
+        address_rules: Arc::clone(address_rules),
         configuration: Box::new(|| {
             vec![ConfigurationRow {
                 section: "STATS".into(),
@@ -187,7 +190,7 @@ fn backend(
 }
 
 /// Accepts connections as the tracker's listener does: reads the first bytes, then hands over.
-fn listen(pages: handover::Sender, origin: Arc<ArcSwap<Origin>>) -> SocketAddr {
+fn listen(pages: handover::Sender, address_rules: Arc<ArcSwap<ClientAddressRules>>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::Builder::new()
@@ -204,7 +207,7 @@ fn listen(pages: handover::Sender, origin: Arc<ArcSwap<Origin>>) -> SocketAddr {
                 stream.set_nonblocking(true).unwrap();
                 let source = Source {
                     ip: peer.ip(),
-                    is_admin: origin.load().is_admin_socket(peer.ip()),
+                    is_admin: address_rules.load().is_admin_socket(peer.ip()),
                 };
                 let handover = Handover {
                     stream,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use retracker::net::client_address::{Mode, Origin};
+use retracker::net::client_address::{ClientAddressRules, Mode};
 use retracker::web::Secret;
 
 use crate::harness::{PASSWORD, start, start_with};
@@ -92,9 +92,9 @@ fn the_cookie_is_bound_to_the_site_and_hidden_from_scripts() {
 #[test]
 fn cookies_are_secure_when_a_trusted_proxy_says_that_tls_is_spoken() {
     let site = start();
-    site.origin.store(Arc::new(Origin {
+    site.address_rules.store(Arc::new(ClientAddressRules {
         mode: Mode::Proxy,
-        ..Origin::default()
+        ..ClientAddressRules::default()
     }));
     let mut visitor = site.visitor();
     visitor
@@ -109,7 +109,8 @@ fn cookies_are_secure_when_a_trusted_proxy_says_that_tls_is_spoken() {
     };
     let reply = visitor.log_in("admin", PASSWORD);
     assert!(reply.status == 302 && is_secure(&reply));
-    site.origin.store(Arc::new(Origin::default()));
+    site.address_rules
+        .store(Arc::new(ClientAddressRules::default()));
     assert!(!is_secure(&site.visitor().get("/login")));
     visitor.cookies.clear();
     assert!(!is_secure(&visitor.get("/login")));
@@ -184,9 +185,9 @@ fn of_thirty_parallel_guesses_five_are_looked_at() {
 fn a_password_out_of_a_manual_opens_from_loopback_only() {
     let site = start_with(|settings| settings.password = Some(Secret("admin".into())));
     assert_eq!(site.visitor().log_in("admin", "admin").status, 302);
-    site.origin.store(Arc::new(Origin {
+    site.address_rules.store(Arc::new(ClientAddressRules {
         mode: Mode::Proxy,
-        ..Origin::default()
+        ..ClientAddressRules::default()
     }));
     let mut outside = site.visitor();
     outside
@@ -201,14 +202,23 @@ fn a_password_out_of_a_manual_opens_from_loopback_only() {
 #[test]
 fn nobody_is_let_in_or_shown_more_for_naming_this_machine_in_a_header() {
     let site = start_with(|settings| settings.password = Some(Secret("admin".into())));
-    let proxied = || Origin {
+    let proxied = || ClientAddressRules {
         mode: Mode::Proxy,
-        ..Origin::default()
+        ..ClientAddressRules::default()
     };
-    for (origin, fields) in [
-        (Origin::default(), vec![("X-Forwarded-For", "192.0.2.9")]),
-        (Origin::default(), vec![("X-Real-IP", "127.0.0.1")]),
-        (Origin::default(), vec![("Forwarded", "for=127.0.0.1")]),
+    for (address_rules, fields) in [
+        (
+            ClientAddressRules::default(),
+            vec![("X-Forwarded-For", "192.0.2.9")],
+        ),
+        (
+            ClientAddressRules::default(),
+            vec![("X-Real-IP", "127.0.0.1")],
+        ),
+        (
+            ClientAddressRules::default(),
+            vec![("Forwarded", "for=127.0.0.1")],
+        ),
         (
             proxied(),
             vec![("X-Real-IP", "127.0.0.1"), ("X-Forwarded-For", "192.0.2.9")],
@@ -216,7 +226,7 @@ fn nobody_is_let_in_or_shown_more_for_naming_this_machine_in_a_header() {
         (proxied(), vec![("X-Forwarded-For", "127.0.0.1")]),
         (proxied(), vec![]),
     ] {
-        site.origin.store(Arc::new(origin));
+        site.address_rules.store(Arc::new(address_rules));
         let mut outside = site.visitor();
         let owned = |(name, value): &(&str, &str)| ((*name).into(), (*value).into());
         outside.headers.extend(fields.iter().map(owned));
@@ -224,7 +234,7 @@ fn nobody_is_let_in_or_shown_more_for_naming_this_machine_in_a_header() {
         assert!(!outside.get("/health").body.contains("faults"));
         assert_eq!(outside.log_in("admin", "admin").status, 200, "{fields:?}");
     }
-    site.origin.store(Arc::default());
+    site.address_rules.store(Arc::default());
     let mut admin = site.visitor();
     assert_eq!(admin.get("/metrics").status, 200);
     assert_eq!(admin.log_in("admin", "admin").status, 302);
@@ -289,9 +299,9 @@ fn a_password_out_of_a_manual_opens_under_no_foreign_name() {
 #[test]
 fn guesses_from_very_many_addresses_are_bounded_and_keep_no_operator_out() {
     let site = start();
-    site.origin.store(Arc::new(Origin {
+    site.address_rules.store(Arc::new(ClientAddressRules {
         admin_networks: ["127.0.0.1/32".parse().unwrap()].into_iter().collect(),
-        ..Origin::default()
+        ..ClientAddressRules::default()
     }));
     let from = |address: String| {
         let mut visitor = site.visitor();

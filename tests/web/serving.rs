@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use retracker::metrics::Failure;
-use retracker::net::client_address::Origin;
+use retracker::net::client_address::ClientAddressRules;
 use retracker::web::Settings;
 
 use crate::harness::{Site, connect, exchange, parse, start, start_behind_http, start_with};
@@ -67,10 +67,10 @@ fn a_connection_that_dawdles_is_closed_at_the_limit() {
 }
 
 /// Only 127.0.0.1 is an admin's.
-fn one_admin() -> Origin {
-    Origin {
+fn one_admin() -> ClientAddressRules {
+    ClientAddressRules {
         admin_networks: ["127.0.0.1/32".parse().unwrap()].into_iter().collect(),
-        ..Origin::default()
+        ..ClientAddressRules::default()
     }
 }
 

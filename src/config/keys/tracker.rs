@@ -47,25 +47,25 @@ const KEYS: &[Key] = &[
     key(
         "mode",
         "direct: a client's address is the connection's. proxy: it stands in a header that a trusted proxy sent.",
-        |c| Box::new(choice(&mut c.http.origin.mode, MODES)),
+        |c| Box::new(choice(&mut c.http.address_rules.mode, MODES)),
     )
     .plain(),
     key("trusted_proxies", "The proxies that are believed in proxy mode.", |c| {
-        Box::new(NetworkList(&mut c.http.origin.trusted_proxies))
+        Box::new(NetworkList(&mut c.http.address_rules.trusted_proxies))
     })
     .plain(),
     key("use_x_real_ip", "Whether X-Real-IP is read in proxy mode, where there is no X-Forwarded-For.", |c| {
-        Box::new(Flag(&mut c.http.origin.use_x_real_ip))
+        Box::new(Flag(&mut c.http.address_rules.use_x_real_ip))
     })
     .plain(),
     key(
         "use_x_forwarded_for",
         "Whether X-Forwarded-For is read in proxy mode: from the right, past the trusted proxies.",
-        |c| Box::new(Flag(&mut c.http.origin.use_x_forwarded_for)),
+        |c| Box::new(Flag(&mut c.http.address_rules.use_x_forwarded_for)),
     )
     .plain(),
     key("admin_networks", "Who sees /metrics and the details of /status, and may use run_gc_key.", |c| {
-        Box::new(NetworkList(&mut c.http.origin.admin_networks))
+        Box::new(NetworkList(&mut c.http.address_rules.admin_networks))
     }),
     key("ignore_reported_ip", "Whether addresses that clients report of themselves are not looked at.", |c| {
         Box::new(Flag(&mut c.http.reported.ignore))

@@ -20,7 +20,7 @@ pub struct Frame {
 
 /// The form of the peers in an announce reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Form {
+pub struct AnnounceFormat {
     /// Compact strings (BEP 23, BEP 7), else dictionaries.
     pub is_compact: bool,
     /// Whether `peers6` stands in a compact reply even when it is empty.
@@ -32,7 +32,7 @@ pub struct Form {
 /// Where a reply that is being written begins, so that its head can be finished.
 #[derive(Debug)]
 #[must_use]
-pub struct Begun {
+pub struct OpenReply {
     length_at: usize,
     body_at: usize,
     frame: Frame,
@@ -42,13 +42,13 @@ pub struct Begun {
 const COMMON_DIGITS: usize = 3;
 
 /// Writes the head of a reply with the status line's code and reason, as `200 OK`; the length is filled in by [`finish`].
-pub fn begin(out: &mut Vec<u8>, status: &str, frame: Frame) -> Begun {
+pub fn begin(out: &mut Vec<u8>, status: &str, frame: Frame) -> OpenReply {
     begin_with(out, status, b"text/plain\r\n", frame)
 }
 
 /// As [`begin`], with the lines of the head from the value of Content-Type on.
 #[inline]
-fn begin_with(out: &mut Vec<u8>, status: &str, fields: &[u8], frame: Frame) -> Begun {
+fn begin_with(out: &mut Vec<u8>, status: &str, fields: &[u8], frame: Frame) -> OpenReply {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_bytes());
     out.extend_from_slice(b"\r\nContent-Type: ");
@@ -64,7 +64,7 @@ fn begin_with(out: &mut Vec<u8>, status: &str, fields: &[u8], frame: Frame) -> B
     out.extend_from_slice(b"Content-Length: ");
     let length_at = out.len();
     out.extend_from_slice(b"000\r\n\r\n");
-    Begun {
+    OpenReply {
         length_at,
         body_at: out.len(),
         frame,
@@ -72,8 +72,8 @@ fn begin_with(out: &mut Vec<u8>, status: &str, fields: &[u8], frame: Frame) -> B
 }
 
 /// Fills in the length of the body, which has been written behind the head.
-pub fn finish(out: &mut Vec<u8>, begun: &Begun) {
-    let &Begun {
+pub fn finish(out: &mut Vec<u8>, begun: &OpenReply) {
+    let &OpenReply {
         length_at,
         body_at,
         frame,
@@ -132,7 +132,7 @@ pub fn announce(
     out: &mut Vec<u8>,
     reply: &AnnounceReply,
     list: &PeerList,
-    form: Form,
+    form: AnnounceFormat,
     warning: Option<&str>,
 ) {
     out.extend_from_slice(b"d8:complete");
@@ -306,13 +306,18 @@ mod tests {
     use bt_bencode::Value;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
-    const FORM: Form = Form {
+    const FORM: AnnounceFormat = AnnounceFormat {
         is_compact: true,
         wants_v6: false,
         external_ip: None,
     };
 
-    fn written(reply: &AnnounceReply, list: &PeerList, form: Form, warning: Option<&str>) -> Value {
+    fn written(
+        reply: &AnnounceReply,
+        list: &PeerList,
+        form: AnnounceFormat,
+        warning: Option<&str>,
+    ) -> Value {
         let mut out = Vec::new();
         announce(&mut out, reply, list, form, warning);
         reads_back(&out)
@@ -333,7 +338,7 @@ mod tests {
         let value = written(&reply, &list, FORM, None);
         assert_eq!(value["peers"], Value::from(""));
         assert!(value.get("peers6").is_none());
-        let asks = Form {
+        let asks = AnnounceFormat {
             wants_v6: true,
             ..FORM
         };
@@ -362,7 +367,7 @@ mod tests {
             ids_v4: vec![PeerId([b'a'; 20]), PeerId([b'b'; 20])],
             ..PeerList::default()
         };
-        let form = Form {
+        let form = AnnounceFormat {
             is_compact: false,
             ..FORM
         };
@@ -385,7 +390,7 @@ mod tests {
     /// P17, P19
     #[test]
     fn external_address_and_warning_stand_in_their_places() {
-        let form = Form {
+        let form = AnnounceFormat {
             external_ip: Some("192.0.2.7".parse().unwrap()),
             ..FORM
         };
@@ -400,7 +405,7 @@ mod tests {
             [192, 0, 2, 7]
         );
         assert_eq!(value["warning message"], Value::from("mind the gap"));
-        let form = Form {
+        let form = AnnounceFormat {
             external_ip: Some("2001:db8::1".parse().unwrap()),
             ..FORM
         };
@@ -510,7 +515,7 @@ mod tests {
             let reply = AnnounceReply { complete, incomplete, downloaded, interval, min_interval, warned_by: None };
             let ids_v4 = v4.iter().map(|peer| PeerId([peer[5]; 20])).collect();
             let list = PeerList { v4, v6, ids_v4, ..PeerList::default() };
-            let form = Form { is_compact, wants_v6: false, external_ip };
+            let form = AnnounceFormat { is_compact, wants_v6: false, external_ip };
             let value = written(&reply, &list, form, None);
             for (key, number) in [("complete", complete), ("incomplete", incomplete), ("downloaded", downloaded),
                 ("interval", interval), ("min interval", min_interval)] {

@@ -14,7 +14,7 @@ use super::timers::Tick;
 use super::{Token, Worker};
 use crate::http::codec::{head, reply};
 use crate::http::pipeline::{Next, PipelineContext, serve, source};
-use crate::http::{Live, Shared};
+use crate::http::{LiveSettings, Shared};
 use crate::invariant::present;
 use crate::metrics::{Failure, Transport};
 use crate::net::handover::Handover;
@@ -35,7 +35,7 @@ enum Progress {
     /// A request was answered.
     Answered,
     /// A request has begun.
-    Begun,
+    OpenReply,
     /// A request that had begun before is still not whole.
     UnderWay,
 }
@@ -156,7 +156,7 @@ impl Worker {
             }
             if served.next != Next::Flush {
                 let progress = match (served.requests, connection.pending.is_empty()) {
-                    (0, true) => Progress::Begun,
+                    (0, true) => Progress::OpenReply,
                     (0, false) => Progress::UnderWay,
                     _ => Progress::Answered,
                 };
@@ -211,10 +211,10 @@ impl Worker {
         let from_here = self.tick.after(self.live.settings.request_timeout);
         match progress {
             Progress::Answered => from_here,
-            Progress::Begun if connection.requests > 0 => {
+            Progress::OpenReply if connection.requests > 0 => {
                 from_here.min(connection.deadline.after(IDLE_LEEWAY))
             }
-            Progress::Begun | Progress::UnderWay => connection.deadline,
+            Progress::OpenReply | Progress::UnderWay => connection.deadline,
         }
     }
 
@@ -278,7 +278,7 @@ impl Worker {
             counters.failed(Transport::Http, Failure::Socket);
             return;
         };
-        let source = source(&self.live.settings.origin, peer.ip(), &read);
+        let source = source(&self.live.settings.address_rules, peer.ip(), &read);
         let handover = Handover {
             stream,
             read,
@@ -309,18 +309,18 @@ fn has_place(connection: &Connection) -> bool {
 /// Takes a place for the connection, if there is one.
 pub(super) fn may_hold(
     shared: &Arc<Shared>,
-    live: &Live,
+    live: &LiveSettings,
     connection: &mut Connection,
     purpose: Purpose,
 ) -> bool {
     let ip = connection.peer.ip().to_canonical();
     let most = live.settings.max_connections_per_address;
-    let origin = &live.settings.origin;
-    let is_bounded = most > 0 && !origin.believes(ip);
+    let address_rules = &live.settings.address_rules;
+    let is_bounded = most > 0 && !address_rules.believes(ip);
     let bounds = Bounds {
         total: live.max_connections,
         per_address: is_bounded.then_some(most),
-        is_admin: origin.is_admin_socket(ip),
+        is_admin: address_rules.is_admin_socket(ip),
     };
     let held = shared.limiter.take(ip, &connection.socket, bounds, purpose);
     connection.hold = held;

@@ -19,7 +19,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use super::handler::Handler;
-use super::{Live, Shared};
+use super::{LiveSettings, Shared};
 use crate::clock::{Clock, Seconds};
 use crate::invariant::present;
 use crate::metrics::{Failure, Transport};
@@ -74,9 +74,9 @@ const STOP_BATCHES: u32 = 64;
 /// One worker.
 pub(super) struct Worker {
     shared: Arc<Shared>,
-    latest: Cache<Arc<ArcSwap<Live>>, Arc<Live>>,
+    latest: Cache<Arc<ArcSwap<LiveSettings>>, Arc<LiveSettings>>,
     /// The settings of this wake-up.
-    live: Arc<Live>,
+    live: Arc<LiveSettings>,
     clock: Clock,
     epoll: OwnedFd,
     wake: OwnedFd,

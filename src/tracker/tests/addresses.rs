@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::Wall;
 use crate::metrics::Failure;
 use crate::net::AddressPair;
-use crate::net::client_address::{Mode, Origin};
+use crate::net::client_address::{ClientAddressRules, Mode};
 use crate::tracker::{Block, Target};
 
 /// Believes everything that is told, and knows a pair of networks of one size.
@@ -155,17 +155,17 @@ fn a_refused_source_uses_up_nobodys_room_for_reports() {
 #[test]
 fn who_reports_a_trusted_proxys_address_has_port_0() {
     let bench = bench(Settings::default());
-    let mut origin = Origin {
+    let mut address_rules = ClientAddressRules {
         mode: Mode::Proxy,
-        ..Origin::default()
+        ..ClientAddressRules::default()
     };
-    origin.trusted_proxies = ["203.0.113.1/32".parse().unwrap()].into_iter().collect();
+    address_rules.trusted_proxies = ["203.0.113.1/32".parse().unwrap()].into_iter().collect();
     let source = ip("192.0.2.1");
     for (report, port) in [("203.0.113.1", 0), ("203.0.113.2", 6_881)] {
         let reports = Reports {
             source,
             addresses: std::iter::once(Some(ip(report))),
-            proxies: Some(origin.proxy_chain(source, None)),
+            proxies: Some(address_rules.proxy_chain(source, None)),
         };
         let context = AnnounceContext {
             now: at(0),

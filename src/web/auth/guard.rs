@@ -31,7 +31,7 @@ const TOUCH_EVERY: u64 = 60;
 
 /// Who may ask for a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
+pub(crate) enum AccessClass {
     /// Everybody, to read.
     Open,
     /// Admin networks, under a name of ours, to read.
@@ -47,7 +47,7 @@ pub(crate) enum Access {
 /// Stands before every path: lets through whom its class admits; everybody else is sent to the login (pages) or refused.
 /// A form's token is looked at here, so that no handler can forget it. Which `methods` a path takes is told to the admitted only.
 pub(crate) async fn admit(
-    access: Access,
+    access: AccessClass,
     methods: Rc<[Method]>,
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -59,7 +59,7 @@ pub(crate) async fn admit(
         let refusal = wrong_method(access, &methods, request.request());
         return Ok(request.into_response(refusal));
     }
-    let takes_forms = matches!(access, Access::Login | Access::Page);
+    let takes_forms = matches!(access, AccessClass::Login | AccessClass::Page);
     if takes_forms
         && !is_reading(request.request())
         && let Err(error) = form::admit(&mut request).await
@@ -76,12 +76,12 @@ fn is_reading(request: &HttpRequest) -> bool {
 }
 
 /// 405 with what the path does take (RFC 9110, 15.5.6).
-fn wrong_method(access: Access, methods: &[Method], request: &HttpRequest) -> HttpResponse {
+fn wrong_method(access: AccessClass, methods: &[Method], request: &HttpRequest) -> HttpResponse {
     let Some(state) = request.app_data::<Data<State>>() else {
         return no_state();
     };
     let mut reply = match access {
-        Access::Api => Refusal::METHOD.json(state),
+        AccessClass::Api => Refusal::METHOD.json(state),
         _ => Refusal::METHOD.plain(state, request),
     };
     let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
@@ -95,12 +95,12 @@ fn no_state() -> HttpResponse {
     plain(StatusCode::INTERNAL_SERVER_ERROR, "no state")
 }
 
-fn refusal(access: Access, request: &HttpRequest) -> Option<HttpResponse> {
+fn refusal(access: AccessClass, request: &HttpRequest) -> Option<HttpResponse> {
     let Some(state) = request.app_data::<Data<State>>() else {
         return Some(no_state());
     };
     // No page of another site can send one.
-    let token = bearer(request).filter(|_| access == Access::Api);
+    let token = bearer(request).filter(|_| access == AccessClass::Api);
     match token.map(|token| state.tokens.admit(token)) {
         Some(Ok(true)) => return None,
         Some(Ok(false)) | None => {}
@@ -110,25 +110,28 @@ fn refusal(access: Access, request: &HttpRequest) -> Option<HttpResponse> {
             return Some(Refusal::from(&TokenError::File(error)).json(state));
         }
     }
-    let may_be_linked = matches!(access, Access::Open | Access::Login | Access::Page);
+    let may_be_linked = matches!(
+        access,
+        AccessClass::Open | AccessClass::Login | AccessClass::Page
+    );
     if is_foreign(request.headers()) && !(may_be_linked && is_navigation(request)) {
         return Some(plain(StatusCode::FORBIDDEN, "cross-site request"));
     }
     match access {
-        Access::Open | Access::Login => None,
-        Access::Admins if client::is_admin(state, request) => None,
-        Access::Admins => Some(plain(
+        AccessClass::Open | AccessClass::Login => None,
+        AccessClass::Admins if client::is_admin(state, request) => None,
+        AccessClass::Admins => Some(plain(
             StatusCode::FORBIDDEN,
             "for admin networks only, and under an address, localhost or a name in host_names",
         )),
-        Access::Page if is_logged_in(request) => {
+        AccessClass::Page if is_logged_in(request) => {
             touch(state, request);
             None
         }
-        Access::Page => Some(redirect("/login")),
+        AccessClass::Page => Some(redirect("/login")),
         // A page may read the API; changing things through it takes a token, which no other site's form can send.
-        Access::Api if is_logged_in(request) && is_reading(request) => None,
-        Access::Api => Some(unauthorised()),
+        AccessClass::Api if is_logged_in(request) && is_reading(request) => None,
+        AccessClass::Api => Some(unauthorised()),
     }
 }
 

@@ -139,9 +139,9 @@ fn requests(lines: &mut Lines, totals: &Totals) {
 
 fn announces(lines: &mut Lines, totals: &Totals) {
     let help = "Announces answered, by event.";
-    let labels = |told: &AnnounceEvent| format!("event=\"{}\"", told.label());
-    let told = AnnounceEvent::ALL.iter().map(labels).zip(totals.told);
-    lines.family("announces_total", "counter", help, told);
+    let labels = |by_event: &AnnounceEvent| format!("event=\"{}\"", by_event.label());
+    let by_event = AnnounceEvent::ALL.iter().map(labels).zip(totals.by_event);
+    lines.family("announces_total", "counter", help, by_event);
     let help = "What became of the announcer: joined, refreshed, left, or why it was not stored.";
     let labels = |outcome: &AnnounceOutcome| format!("fate=\"{}\"", outcome.label());
     let outcomes = AnnounceOutcome::ALL.iter().map(labels).zip(totals.outcomes);

@@ -16,7 +16,7 @@ use crate::web::jobs::JobError;
 use crate::web::refusal::Refusal;
 use crate::web::view::client_name::{prefixes, recognise};
 use crate::web::view::page::Page;
-use crate::web::view::parameters::{Column, Pager, Params};
+use crate::web::view::parameters::{Column, Pager, Parameters};
 
 /// Rows of a page, as in the original.
 const ROWS: u32 = 20;
@@ -89,7 +89,7 @@ pub(super) fn network(text: &str) -> Option<IpNet> {
 }
 
 /// What the query asks for; anything odd means the default of the original.
-fn query(params: &Params) -> (PeersQuery, &'static str) {
+fn query(params: &Parameters) -> (PeersQuery, &'static str) {
     let wanted = params.text("sort_by").unwrap_or("ip");
     let column = COLUMNS.iter().find(|(key, ..)| *key == wanted);
     let (key, _, order) = column
@@ -169,7 +169,7 @@ mod tests {
 
     fn query_of(text: &str) -> PeersQuery {
         let request = TestRequest::with_uri(&format!("/all_peers?{text}")).to_http_request();
-        query(&Params::of(&request)).0
+        query(&Parameters::of(&request)).0
     }
 
     /// W5

@@ -14,7 +14,7 @@ use crate::tracker::report::census::{
 use crate::web::State;
 use crate::web::refusal::Refusal;
 use crate::web::view::page::{Page, plain};
-use crate::web::view::parameters::{Column, Pager, Params};
+use crate::web::view::parameters::{Column, Pager, Parameters};
 
 /// Rows of a page.
 const ROWS: u32 = 50;
@@ -49,7 +49,7 @@ const COLUMNS: [(&str, &str, TorrentOrder); 5] = [
 ];
 
 /// What the query asks for; anything odd means the default.
-pub(crate) fn query(params: &Params) -> (TorrentsQuery, &'static str) {
+pub(crate) fn query(params: &Parameters) -> (TorrentsQuery, &'static str) {
     let wanted = params.text("sort_by").unwrap_or("peers");
     let column = COLUMNS.iter().find(|(key, ..)| *key == wanted);
     let (key, _, order) = column

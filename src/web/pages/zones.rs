@@ -12,7 +12,7 @@ use crate::tracker::report::census::{HandedOut, ZoneCount};
 use crate::web::State;
 use crate::web::jobs::JobError;
 use crate::web::view::page::Page;
-use crate::web::view::parameters::Params;
+use crate::web::view::parameters::Parameters;
 
 /// One zone as pages and the API show it; all figures are for it and what lies below it.
 #[derive(Clone, Debug, Serialize)]
@@ -162,7 +162,7 @@ struct LinkedRow {
 pub(crate) async fn zones(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "zones");
     let census = state.backend.census.load_full();
-    let params = Params::of(&request);
+    let params = Parameters::of(&request);
     let linked = |zone: &ZoneCount| LinkedRow {
         link: params.link("/zones", &[("zone", &zone.path)]),
         zone: zone_row(zone),

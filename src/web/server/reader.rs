@@ -13,7 +13,7 @@ const MAX_LINE: usize = 256;
 const PIECE: usize = 2_048;
 
 /// Bytes of a connection: those that were read and not taken, then what comes.
-pub(super) struct Feed<'a, S> {
+pub(super) struct RequestReader<'a, S> {
     stream: &'a mut S,
     bytes: Vec<u8>,
     /// How many of them were taken.
@@ -22,10 +22,10 @@ pub(super) struct Feed<'a, S> {
     budget: usize,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Feed<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> RequestReader<'_, S> {
     /// What was `read` already, then at most `budget` bytes more.
-    pub(super) fn new(stream: &mut S, read: Vec<u8>, budget: usize) -> Feed<'_, S> {
-        Feed {
+    pub(super) fn new(stream: &mut S, read: Vec<u8>, budget: usize) -> RequestReader<'_, S> {
+        RequestReader {
             stream,
             bytes: read,
             at: 0,

@@ -12,7 +12,7 @@ use httparse::Status;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::fault::{Fault, Refused};
-use super::reader::{Feed, MAX_BODY};
+use super::reader::{MAX_BODY, RequestReader};
 
 /// Header fields at most; as many as the tracker's own listener takes.
 const MAX_FIELDS: usize = 100;
@@ -46,20 +46,20 @@ pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     read: Vec<u8>,
     peer: SocketAddr,
 ) -> Result<Request, Fault> {
-    let mut feed = Feed::new(stream, read, MAX_HEAD);
+    let mut reader = RequestReader::new(stream, read, MAX_HEAD);
     let Head {
         mut request,
         framing,
         expects_continue,
         ..
-    } = head(&mut feed).await?;
-    feed.allow(MAX_FRAMED);
-    if expects_continue && feed.is_empty() && framing != Framing::Length(0) {
-        feed.say(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+    } = head(&mut reader).await?;
+    reader.allow(MAX_FRAMED);
+    if expects_continue && reader.is_empty() && framing != Framing::Length(0) {
+        reader.say(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
     }
     let body = match framing {
-        Framing::Length(length) => feed.take(length).await?,
-        Framing::Chunked => feed.chunks().await?,
+        Framing::Length(length) => reader.take(length).await?,
+        Framing::Chunked => reader.chunks().await?,
     };
     let head = request.head_mut();
     head.peer_addr = Some(peer);
@@ -71,22 +71,24 @@ pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// The head at the start of the bytes.
-async fn head<S: AsyncRead + AsyncWrite + Unpin>(feed: &mut Feed<'_, S>) -> Result<Head, Fault> {
+async fn head<S: AsyncRead + AsyncWrite + Unpin>(
+    reader: &mut RequestReader<'_, S>,
+) -> Result<Head, Fault> {
     let mut looked_at = 0_usize;
     loop {
-        if feed.bytes().len() > MAX_HEAD {
+        if reader.bytes().len() > MAX_HEAD {
             return Err(Refused::HeadTooLong.into());
         }
         // A head ends with an empty line; looking for one costs less than parsing anew with every piece.
-        let tail = feed.bytes().get(looked_at.saturating_sub(3)..);
+        let tail = reader.bytes().get(looked_at.saturating_sub(3)..);
         if tail.is_some_and(has_empty_line)
-            && let Some(head) = parse(feed.bytes())?
+            && let Some(head) = parse(reader.bytes())?
         {
-            feed.skip(head.length);
+            reader.skip(head.length);
             return Ok(head);
         }
-        looked_at = feed.bytes().len();
-        feed.more(Refused::HeadTooLong).await?;
+        looked_at = reader.bytes().len();
+        reader.more(Refused::HeadTooLong).await?;
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tera::Context;
 
 use super::language::Language;
-use super::parameters::Params;
+use super::parameters::Parameters;
 use crate::metrics::{Failure, Transport};
 use crate::web::State;
 
@@ -27,7 +27,7 @@ pub(crate) const CSRF: &str = "csrf";
 /// A page in the making.
 pub(crate) struct Page<'a> {
     state: &'a State,
-    pub params: Params,
+    pub params: Parameters,
     context: Context,
     cookies: Vec<Cookie<'static>>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Page<'a> {
 impl<'a> Page<'a> {
     /// Begins the page called `name`; the name marks its place in the navigation.
     pub(crate) fn new(state: &'a State, request: &HttpRequest, name: &'static str) -> Page<'a> {
-        let params = Params::of(request);
+        let params = Parameters::of(request);
         let mut cookies = Vec::new();
         let language = language(request, &params, &mut cookies);
         let theme = theme(request, &params, &mut cookies);
@@ -115,7 +115,7 @@ pub(crate) fn plain(status: StatusCode, text: impl Into<Cow<'static, str>>) -> H
 
 /// The text of this key in the visitor's language.
 pub(crate) fn text(state: &State, request: &HttpRequest, key: &'static str) -> String {
-    let language = language(request, &Params::of(request), &mut Vec::new());
+    let language = language(request, &Parameters::of(request), &mut Vec::new());
     let text = state.templates.text(language, key);
     text.unwrap_or_else(|| key.to_owned())
 }
@@ -138,7 +138,7 @@ fn remember(name: &'static str, value: &'static str) -> Cookie<'static> {
 
 fn language(
     request: &HttpRequest,
-    params: &Params,
+    params: &Parameters,
     cookies: &mut Vec<Cookie<'static>>,
 ) -> Language {
     if let Some(language) = params.text(LANGUAGE_COOKIE).and_then(Language::from_code) {
@@ -160,7 +160,7 @@ fn language(
 
 fn theme(
     request: &HttpRequest,
-    params: &Params,
+    params: &Parameters,
     cookies: &mut Vec<Cookie<'static>>,
 ) -> &'static str {
     let known = |name: &str| THEMES.into_iter().find(|theme| *theme == name);

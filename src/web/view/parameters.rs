@@ -10,15 +10,15 @@ const MAX: usize = 32;
 
 /// The parameters of a query, in order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Params(Vec<(String, String)>);
+pub(crate) struct Parameters(Vec<(String, String)>);
 
-impl Params {
-    pub(crate) fn of(request: &HttpRequest) -> Params {
+impl Parameters {
+    pub(crate) fn of(request: &HttpRequest) -> Parameters {
         let parsed = Query::<Vec<(String, String)>>::from_query(request.query_string());
         // A query that is malformed, which anybody can send, has no parameters.
         let mut pairs = parsed.map(Query::into_inner).unwrap_or_default();
         pairs.truncate(MAX);
-        Params(pairs)
+        Parameters(pairs)
     }
 
     /// The first value of this name, without blanks around it; empty values count as none.
@@ -85,7 +85,7 @@ pub(crate) struct Pager {
 
 impl Pager {
     /// For a list of `total` rows, of which pages show the first [`LISTED_ROWS`], `rows` to a page, at `page` of `path`.
-    pub(crate) fn new(params: &Params, path: &str, page: u64, rows: u32, total: u64) -> Pager {
+    pub(crate) fn new(params: &Parameters, path: &str, page: u64, rows: u32, total: u64) -> Pager {
         let rows = u64::from(rows.max(1));
         let listed = total.min(LISTED_ROWS.into());
         let pages = listed.div_ceil(rows).max(1);
@@ -145,7 +145,7 @@ impl Column {
     /// parameter that holds the key.
     pub(crate) fn sorting(
         mut self,
-        params: &Params,
+        params: &Parameters,
         path: &str,
         sort_name: &str,
         key: &str,
@@ -174,8 +174,8 @@ mod tests {
     use super::*;
     use actix_web::test::TestRequest;
 
-    fn params(query: &str) -> Params {
-        Params::of(&TestRequest::with_uri(&format!("/x?{query}")).to_http_request())
+    fn params(query: &str) -> Parameters {
+        Parameters::of(&TestRequest::with_uri(&format!("/x?{query}")).to_http_request())
     }
 
     /// W5

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::heavy_peers::Stored;
+use super::heavy_peers::PeerLocation;
 use super::{Room, Swarms};
 use crate::metrics::{AnnounceOutcome, Full};
 use crate::tracker::announce::{Announce, PeerList, Refusal};
@@ -93,7 +93,7 @@ impl<I: StoredId> Swarms<I> {
     }
 
     /// Has a peer leave; returns how many have gone.
-    fn evict(&self, peer: &Stored, rules: &Rules<'_>) -> u16 {
+    fn evict(&self, peer: &PeerLocation, rules: &Rules<'_>) -> u16 {
         let address = SocketAddr::new(peer.ip, peer.port);
         let [before, after] = self.change(&peer.info_hash, rules, |swarm| {
             swarm.evict(address, rules);
@@ -111,7 +111,7 @@ impl<I: StoredId> Swarms<I> {
                 swarm.evict_heavier(newcomer, rules, &mut gone);
             });
             for address in gone.iter().skip(before) {
-                self.heavy_peers.forget(&Stored {
+                self.heavy_peers.forget(&PeerLocation {
                     info_hash: *info_hash,
                     ip: address.ip(),
                     port: address.port(),
@@ -135,7 +135,7 @@ impl<I: StoredId> Swarms<I> {
         rules: &Rules<'_>,
         rng: &mut fastrand::Rng,
     ) {
-        let peer = Stored {
+        let peer = PeerLocation {
             info_hash: announce.info_hash,
             ip: announce.ip,
             port: announce.port,
@@ -158,7 +158,7 @@ impl<I: StoredId> Swarms<I> {
         if self.usage.is_crowded(rules.settings)
             && let Some(address) = swarm.any(rng)
         {
-            let peer = Stored {
+            let peer = PeerLocation {
                 info_hash: *hash,
                 ip: address.ip(),
                 port: address.port(),

@@ -27,7 +27,7 @@ const LIGHT_ONES: usize = 8;
 
 /// Where a peer is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Stored {
+pub(super) struct PeerLocation {
     pub info_hash: InfoHash,
     pub ip: IpAddr,
     pub port: u16,
@@ -35,7 +35,7 @@ pub(super) struct Stored {
 
 #[derive(Debug)]
 pub(super) struct HeavyPeers {
-    stripes: Box<[Mutex<Vec<Stored>>]>,
+    stripes: Box<[Mutex<Vec<PeerLocation>>]>,
     hasher: RandomState,
 }
 
@@ -48,7 +48,7 @@ impl HeavyPeers {
     }
 
     /// The only stripe that a peer may be in.
-    fn home(&self, peer: &Stored) -> Option<&Mutex<Vec<Stored>>> {
+    fn home(&self, peer: &PeerLocation) -> Option<&Mutex<Vec<PeerLocation>>> {
         let hash = self.hasher.hash_one(peer) % STRIPES as u64;
         self.stripes.get(usize::try_from(hash).ok()?)
     }
@@ -56,7 +56,7 @@ impl HeavyPeers {
     /// Puts a peer in, in the place of a lighter one when there is no room. Never waits.
     pub(super) fn add(
         &self,
-        peer: Stored,
+        peer: PeerLocation,
         address_counts: &AddressCounts,
         rng: &mut fastrand::Rng,
     ) {
@@ -89,7 +89,7 @@ impl HeavyPeers {
         newcomer: IpAddr,
         address_counts: &AddressCounts,
         rng: &mut fastrand::Rng,
-    ) -> Option<Stored> {
+    ) -> Option<PeerLocation> {
         let mut heaviest = (0, None);
         let mut looked = 0;
         // While few are in, most stripes are empty: on to the next, in an order that an odd step makes one of all.
@@ -123,7 +123,7 @@ impl HeavyPeers {
     }
 
     /// Takes a peer out that is stored no longer.
-    pub(super) fn forget(&self, peer: &Stored) {
+    pub(super) fn forget(&self, peer: &PeerLocation) {
         let Some(lock) = self.home(peer) else {
             return;
         };
@@ -139,10 +139,10 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    fn peer(network: u32, number: u32) -> Stored {
+    fn peer(network: u32, number: u32) -> PeerLocation {
         let mut info_hash = InfoHash([0; 20]);
         info_hash.0[..4].copy_from_slice(&number.to_be_bytes());
-        Stored {
+        PeerLocation {
             info_hash,
             ip: Ipv4Addr::from(network << 8).into(),
             port: 1,
