@@ -54,7 +54,7 @@ pub struct Judged {
     /// Where those inside its pair reach it.
     pub inner_ip: Option<IpAddr>,
     /// Whether `ip` was reported and is where a trusted proxy itself is reached. No source is: see
-    /// [`Origin::decide`](super::client_address::Origin::decide).
+    /// [`ClientAddressRules::decide`](super::client_address::ClientAddressRules::decide).
     pub is_proxy: bool,
     /// Whether a reported address was refused; the announce goes on with the source.
     pub has_refused: bool,
