@@ -7,6 +7,7 @@
 use std::fmt::{self, Display, Write};
 use std::net::IpAddr;
 
+use crate::invariant::present;
 use crate::tracker::{
     Announce, AnnounceReply, ClientKey, Event, InfoHash, ListOptions, PeerAddresses, PeerId,
     PeerList, ScrapeReply,
@@ -102,80 +103,64 @@ impl Head {
     }
 }
 
-/// What an announce says, apart from where its client is: the fields as they came.
+/// What follows the head of an announce: what it says, apart from where its client is.
+///
+/// | offset in the datagram | size | name |
+/// |---|---|---|
+/// | 16 | 20 | info hash |
+/// | 36 | 20 | peer id |
+/// | 56 | 8 | downloaded |
+/// | 64 | 8 | left |
+/// | 72 | 8 | uploaded |
+/// | 80 | 4 | event |
+/// | 84 | 4 | v4 address |
+/// | 88 | 4 | key; 0 for none. aria2 sends another one with each event |
+/// | 92 | 4 | peers wanted, signed |
+/// | 96 | 2 | port |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnnounceRequest<'a> {
-    info_hash: &'a [u8; 20],
-    peer_id: &'a [u8; 20],
-    downloaded: &'a [u8; 8],
-    left: &'a [u8; 8],
-    event: &'a [u8; 4],
-    address: &'a [u8; 4],
-    key: &'a [u8; 4],
-    num_want: &'a [u8; 4],
-    port: &'a [u8; 2],
-}
+pub struct AnnounceRequest<'a>(&'a [u8; ANNOUNCE_BODY]);
+
+/// Bytes of an announce behind its head.
+const ANNOUNCE_BODY: usize = 82;
 
 impl<'a> AnnounceRequest<'a> {
-    /// Reads what follows the head of an announce; `None` when it is too short.
-    ///
-    /// | offset in the datagram | size | name |
-    /// |---|---|---|
-    /// | 16 | 20 | info hash |
-    /// | 36 | 20 | peer id |
-    /// | 56 | 8 | downloaded |
-    /// | 64 | 8 | left |
-    /// | 72 | 8 | uploaded |
-    /// | 80 | 4 | event |
-    /// | 84 | 4 | v4 address |
-    /// | 88 | 4 | key; 0 for none. aria2 sends another one with each event |
-    /// | 92 | 4 | peers wanted, signed |
-    /// | 96 | 2 | port |
+    /// Takes what follows the head of an announce; `None` when it is too short.
     pub fn read(body: &'a [u8]) -> Option<AnnounceRequest<'a>> {
-        let (info_hash, rest) = body.split_first_chunk()?;
-        let (peer_id, rest) = rest.split_first_chunk()?;
-        let (downloaded, rest) = rest.split_first_chunk()?;
-        let (left, rest) = rest.split_first_chunk()?;
-        let (_uploaded, rest) = rest.split_first_chunk::<8>()?;
-        let (event, rest) = rest.split_first_chunk()?;
-        let (address, rest) = rest.split_first_chunk()?;
-        let (key, rest) = rest.split_first_chunk()?;
-        let (num_want, rest) = rest.split_first_chunk()?;
-        let (port, _options) = rest.split_first_chunk()?;
-        Some(AnnounceRequest {
-            info_hash,
-            peer_id,
-            downloaded,
-            left,
-            event,
-            address,
-            key,
-            num_want,
-            port,
-        })
+        body.first_chunk().map(AnnounceRequest)
+    }
+
+    /// The bytes of the field at an offset in the datagram. Offsets are constant, so nothing is left of the check.
+    #[inline(always)]
+    fn field<const OFFSET: usize, const SIZE: usize>(&self) -> [u8; SIZE] {
+        const { assert!(OFFSET >= 16 && OFFSET - 16 + SIZE <= ANNOUNCE_BODY) };
+        let field = self.0.get(OFFSET - 16..).and_then(<[u8]>::first_chunk);
+        present(field, "asserted above")
+            .copied()
+            .unwrap_or([0; SIZE])
     }
 
     /// The address that a client at `source` reports, if it does: zero means the source. A v6 client cannot announce itself as a v4 one,
     /// since the peers of a reply are of the source's family.
     pub fn reported(&self, source: IpAddr) -> Option<IpAddr> {
-        (source.is_ipv4() && *self.address != [0; 4]).then(|| IpAddr::from(*self.address))
+        let address = self.field::<84, 4>();
+        (source.is_ipv4() && address != [0; 4]).then(|| IpAddr::from(address))
     }
 
     /// The announce of a client at these addresses, which is answered at `source`.
     #[inline]
     pub fn announce(&self, addresses: &PeerAddresses, source: IpAddr) -> Announce {
         Announce {
-            info_hash: InfoHash(*self.info_hash),
-            peer_id: PeerId(*self.peer_id),
-            key: ClientKey::from_number(u32::from_be_bytes(*self.key)),
+            info_hash: InfoHash(self.field::<16, 20>()),
+            peer_id: PeerId(self.field::<36, 20>()),
+            key: ClientKey::from_number(u32::from_be_bytes(self.field::<88, 4>())),
             ip: addresses.ip,
             inner_ip: addresses.inner_ip,
             is_reported: addresses.is_reported,
-            port: addresses.port(u16::from_be_bytes(*self.port)),
-            is_seeder: *self.left == [0; 8],
-            downloaded: u64::from_be_bytes(*self.downloaded),
-            event: event_of(u32::from_be_bytes(*self.event)),
-            num_want: u32::try_from(i32::from_be_bytes(*self.num_want)).ok(),
+            port: addresses.port(u16::from_be_bytes(self.field::<96, 2>())),
+            is_seeder: self.field::<64, 8>() == [0; 8],
+            downloaded: u64::from_be_bytes(self.field::<56, 8>()),
+            event: event_of(u32::from_be_bytes(self.field::<80, 4>())),
+            num_want: u32::try_from(i32::from_be_bytes(self.field::<92, 4>())).ok(),
             options: ListOptions {
                 with_ids: false,
                 own_family_only: true,

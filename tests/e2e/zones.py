@@ -87,7 +87,7 @@ def check(lab, folder, rounds=3, policies=("random", "few"), kinds=(False,), at_
 
 
 def pace(seconds):
-    """Mean and 95th percentile of download times, to be told and not judged."""
+    """Mean of the download times, and what all but a twentieth stayed below: told and not judged."""
     return f" ({statistics.mean(seconds):.0f} s, {sorted(seconds)[len(seconds) * 95 // 100]:.0f} s)"
 
 

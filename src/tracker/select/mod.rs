@@ -118,6 +118,8 @@ impl Chosen {
 }
 
 /// Puts peers onto the list. Returns what was chosen.
+// A function of its own, with all that it is told and returns in memory, costs an announce 60 instructions.
+#[inline(always)]
 pub(super) fn choose<A: Address + Listed, I: StoredId>(
     candidates: &Candidates<'_, A, I>,
     viewpoint: &Viewpoint<'_, A>,

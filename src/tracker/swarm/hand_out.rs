@@ -1,11 +1,12 @@
 //! The list of one announce, over both families: the announcer's own first, then the other, then who is left.
 
 use super::Swarm;
+use super::dual_stack::DualStack;
 use super::families::{for_each_family, of_family, own_first};
 use super::inner_addresses;
 use super::upsert::{Change, Rules};
 use crate::invariant::minus;
-use crate::metrics::AnnounceOutcome;
+use crate::metrics::{AnnounceOutcome, Family};
 use crate::tracker::announce::{Announce, Event, PeerList};
 use crate::tracker::peers::address::Address;
 use crate::tracker::peers::by_role::ByRole;
@@ -32,24 +33,6 @@ enum Pass {
     Rest { step: usize },
 }
 
-const BY_SHARES: &[Pass] = &[
-    Pass::ForEverybody,
-    Pass::Rest { step: 0 },
-    Pass::Rest { step: 1 },
-    Pass::Rest { step: 2 },
-];
-
-const BY_FEW: &[Pass] = &[
-    Pass::Neighbours,
-    Pass::Strangers,
-    Pass::Rest { step: 0 },
-    Pass::Rest { step: 1 },
-    Pass::Rest { step: 2 },
-];
-
-// Each step is in both.
-const _: () = assert!(BY_SHARES.len() == 1 + STEPS && BY_FEW.len() == 2 + STEPS);
-
 /// Who asks, and by which rules: what stays the same through all passes and families.
 #[derive(Clone, Copy, Debug)]
 struct Request<'a> {
@@ -64,6 +47,7 @@ struct Request<'a> {
 impl<I: StoredId> Swarm<I> {
     /// Fills the list of an announcer in `zone` with its tier, after `change` was made for it. Tells what the rule `few` decided,
     /// where it is in force.
+    #[inline(never)]
     pub(super) fn hand_out(
         &self,
         announce: &Announce,
@@ -73,66 +57,25 @@ impl<I: StoredId> Swarm<I> {
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> (Chosen, Option<Decision>) {
-        let own = change.own;
         let request = Request {
             announce,
             rules,
             zone,
-            own,
+            own: change.own,
         };
-        let own_family_only = announce.options.own_family_only;
         let mut limits = Limits::of(announce, rules.settings);
-        let mut chosen = Chosen::default();
-        let mut families = self.families();
-        families.v6 = families.v6.filter(|v6| v6.len() > 0);
-        let dual_stack = self.extra.as_ref().map(|extra| &extra.dual_stack);
-        let dual_stack = dual_stack.filter(|pairs| !own_family_only && !pairs.is_empty());
-        let [own_family, other_family] = own_first(announce.ip);
-        // One loop, since the choice is inlined where it is called: a second place to call it would cost every announce.
-        let decision = request
-            .has_few()
-            .then(|| self.decide(&request, change, limits.want, rng));
-        let passes = if decision.is_some() {
-            BY_FEW
+        let (mut chosen, decision) = if request.has_few() {
+            let (chosen, decision) = self.hand_out_few(request, change, limits, rng, list);
+            (chosen, Some(decision))
         } else {
-            BY_SHARES
+            let chosen = self.walk(request, Pass::ForEverybody, limits, rng, list);
+            (chosen, None)
         };
-        for pass in passes.iter().copied() {
-            let Some(kept) = self.kept_for_others(&request, pass, decision, &chosen, limits.want)
-            else {
-                break;
-            };
-            limits.want -= kept;
-            for family in [own_family, other_family] {
-                let is_own = family == own_family;
-                if !is_own && (own_family_only || limits.want == 0) {
-                    break;
-                }
-                // Who is not stored may be here under another address of the same family.
-                limits.ids.not = (!is_own || own.is_none()).then_some(announce.peer_id);
-                let is_rest = matches!(pass, Pass::Rest { .. });
-                let pairs = dual_stack.filter(|_| !is_own && !is_rest);
-                // Whom the list has by the first family already may be drawn again: as many more are drawn, and then it is taken off.
-                let left = limits.want;
-                let doubles = pairs.map_or(0, |pairs| pairs.listed(own_family, list));
-                limits.want += doubles;
-                let more = of_family!(families, family, peers => {
-                    request.take_from(peers, pass, &limits, rng, list)
-                });
-                limits.want = left;
-                let Some(mut more) = more else { continue };
-                if let Some(pairs) = pairs.filter(|_| doubles > 0) {
-                    let taken_off = pairs.keep_single(own_family, left, rng, list);
-                    more.all = minus(more.all, taken_off, "who is taken off was put on");
-                    more.seeds = more.seeds.min(more.all);
-                    more.local = more.local.min(more.all);
-                }
-                chosen = chosen.plus(more);
-                limits.note(more.all, more.seeds);
-            }
-            limits.want += kept;
+        limits.note(chosen.all, chosen.seeds);
+        if chosen.has_rest && limits.want > 0 {
+            chosen = chosen.plus(self.hand_out_rest(request, limits, rng, list));
         }
-        if let Some(pairs) = dual_stack {
+        if let Some(pairs) = self.dual_stack_for(request) {
             pairs.complete(list);
         }
         let address_pairs = rules.zones.address_pairs();
@@ -145,36 +88,116 @@ impl<I: StoredId> Swarm<I> {
         (chosen, decision)
     }
 
-    /// How much of the list a pass leaves to those after it; `None` when no more passes are due.
-    #[inline]
-    fn kept_for_others(
+    /// Fills a list by the rule `few`: with neighbours, and then with the strangers that places were kept for.
+    #[inline(never)]
+    fn hand_out_few(
         &self,
-        request: &Request<'_>,
-        pass: Pass,
-        decision: Option<Decision>,
-        chosen: &Chosen,
-        want: usize,
-    ) -> Option<usize> {
-        let strangers = decision.map_or(0, |decision| decision.strangers);
-        match pass {
-            Pass::ForEverybody => Some(0),
-            Pass::Neighbours => Some(strangers.min(want)),
-            Pass::Strangers => Some(want - strangers.min(want)),
-            Pass::Rest { .. } if !chosen.has_rest || want == 0 => None,
-            // Where those who are for everybody could fill the list, the surplus of a subscriber has no list to fill (S16).
-            Pass::Rest { step: 0 } if decision.is_some() => {
-                let seen = self.seen(request, false);
-                (request.of_use(seen) < chosen.all + want).then_some(0)
-            }
-            Pass::Rest { .. } => Some(0),
+        request: Request<'_>,
+        change: &Change,
+        limits: Limits<'_>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+    ) -> (Chosen, Decision) {
+        let decision = self.decide(request, change, limits.want, rng);
+        let mut near = limits;
+        near.want = minus(
+            near.want,
+            decision.strangers,
+            "no more than fit on the list",
+        );
+        let mut chosen = self.walk(request, Pass::Neighbours, near, rng, list);
+        if decision.strangers > 0 {
+            let mut far = limits;
+            far.want = decision.strangers;
+            let strangers = self.walk(request, Pass::Strangers, far, rng, list);
+            chosen = chosen.plus(strangers);
         }
+        // Where those who are for everybody could fill the list, the surplus of a subscriber has no list to fill (S16).
+        chosen.has_rest &= request.of_use(self.seen(request, false)) < limits.want;
+        (chosen, decision)
+    }
+
+    /// Fills a list with who is left when all that are for everybody are on it.
+    #[cold]
+    #[inline(never)]
+    fn hand_out_rest(
+        &self,
+        request: Request<'_>,
+        mut limits: Limits<'_>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+    ) -> Chosen {
+        let mut chosen = Chosen::default();
+        for step in 0..STEPS {
+            let more = self.walk(request, Pass::Rest { step }, limits, rng, list);
+            limits.note(more.all, more.seeds);
+            chosen = chosen.plus(more);
+        }
+        chosen
+    }
+
+    /// Clients with an address of each family, where a list is of both.
+    fn dual_stack_for(&self, request: Request<'_>) -> Option<&DualStack> {
+        let own_family_only = request.announce.options.own_family_only;
+        let pairs = self.extra.as_ref().map(|extra| &extra.dual_stack);
+        pairs.filter(|pairs| !own_family_only && !pairs.is_empty())
+    }
+
+    /// Goes through both families in one pass, as far as the list has room.
+    // Inlined where it is called, once for each kind of pass, so that nothing asks for that under way.
+    #[inline(always)]
+    fn walk(
+        &self,
+        request: Request<'_>,
+        pass: Pass,
+        mut limits: Limits<'_>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+    ) -> Chosen {
+        let mut chosen = Chosen::default();
+        let mut families = self.families();
+        families.v6 = families.v6.filter(|v6| v6.len() > 0);
+        let dual_stack = match pass {
+            Pass::ForEverybody | Pass::Neighbours | Pass::Strangers => self.dual_stack_for(request),
+            Pass::Rest { .. } => None,
+        };
+        let own_family_only = request.announce.options.own_family_only;
+        let own_family = Family::of(request.announce.ip);
+        for family in own_first(request.announce.ip) {
+            let is_own = family == own_family;
+            if !is_own && (own_family_only || limits.want == 0) {
+                break;
+            }
+            // Who is not stored may be here under another address of the same family.
+            let may_be_elsewhere = !is_own || request.own.is_none();
+            limits.ids.not = may_be_elsewhere.then_some(request.announce.peer_id);
+            // Whom the list has by the first family already may be drawn again: as many more are drawn, and taken off afterwards.
+            let pairs = dual_stack.filter(|_| !is_own);
+            let left = limits.want;
+            let doubles = pairs.map_or(0, |pairs| pairs.listed(own_family, list));
+            limits.want += doubles;
+            let more = of_family!(families, family, peers => {
+                request.take_from(peers, pass, &limits, rng, list)
+            });
+            limits.want = left;
+            let Some(mut more) = more else { continue };
+            if let Some(pairs) = pairs.filter(|_| doubles > 0) {
+                let taken_off = pairs.keep_single(own_family, left, rng, list);
+                more.all = minus(more.all, taken_off, "who is taken off was put on");
+                more.seeds = more.seeds.min(more.all);
+                more.local = more.local.min(more.all);
+            }
+            chosen = chosen.plus(more);
+            limits.note(more.all, more.seeds);
+        }
+        chosen
     }
 
     /// What the rule `few` says of this announce. No more strangers are wanted than there are, and at most half of the list where
     /// neighbours could fill it.
     fn decide(
         &self,
-        request: &Request<'_>,
+        request: Request<'_>,
         change: &Change,
         want: usize,
         rng: &mut fastrand::Rng,
@@ -203,7 +226,7 @@ impl<I: StoredId> Swarm<I> {
     }
 
     /// Who is for everybody and may be handed to the requester, itself not counted; of its top zone only, if `is_narrowed`.
-    fn seen(&self, request: &Request<'_>, is_narrowed: bool) -> ByRole<usize> {
+    fn seen(&self, request: Request<'_>, is_narrowed: bool) -> ByRole<usize> {
         let mut seen = ByRole::default();
         for_each_family!(self.families(), peers => {
             let more = request.count_seen(peers, is_narrowed);
@@ -216,9 +239,9 @@ impl<I: StoredId> Swarm<I> {
 
 impl Request<'_> {
     /// Puts peers of one family onto the list.
-    #[inline]
+    #[inline(always)]
     fn take_from<A: Address + Listed, I: StoredId>(
-        &self,
+        self,
         peers: &Peers<A, I>,
         pass: Pass,
         limits: &Limits<'_>,
