@@ -365,7 +365,6 @@ impl Refused {
             Refused::Address | Refused::Core(Refusal::AddressBlocked | Refusal::TorrentBlocked) => {
                 Retry::Minutes(60)
             }
-            Refused::Core(Refusal::TooMany) => Retry::Minutes(5),
         }
     }
 

@@ -123,8 +123,6 @@ labelled! {
         TorrentBlocked = "torrent_blocked",
         /// Rules for client ids.
         ClientDenied = "client_denied",
-        /// Rate limit or ban.
-        TooMany = "too_many",
         /// A datagram with a wrong or stale connection id.
         ConnectionId = "connection_id",
         /// A datagram that is too short or of an unknown action.

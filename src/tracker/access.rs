@@ -281,14 +281,6 @@ impl AccessLists {
         }
         Ok(())
     }
-
-    /// Whether a client of this peer id is served: the longest rule that matches decides, and without one it is.
-    ///
-    /// # Errors
-    /// The refusal that the client is to read.
-    pub fn admit_client(&self, id: &PeerId) -> Result<(), Refusal> {
-        judge_client(&self.lists.load().clients, id)
-    }
 }
 
 impl Tracker {
@@ -488,15 +480,24 @@ mod tests {
             vec![rule("-XL", false), rule("-XL0012-", true)],
         );
         assert_eq!(
-            access.admit_client(&PeerId(*b"-XL0011-abcdefghijkl")),
+            judge_client(
+                &access.lists.load().clients,
+                &PeerId(*b"-XL0011-abcdefghijkl")
+            ),
             Err(Refusal::ClientDenied)
         );
         assert_eq!(
-            access.admit_client(&PeerId(*b"-XL0012-abcdefghijkl")),
+            judge_client(
+                &access.lists.load().clients,
+                &PeerId(*b"-XL0012-abcdefghijkl")
+            ),
             Ok(())
         );
         assert_eq!(
-            access.admit_client(&PeerId(*b"-qB4520-abcdefghijkl")),
+            judge_client(
+                &access.lists.load().clients,
+                &PeerId(*b"-qB4520-abcdefghijkl")
+            ),
             Ok(())
         );
     }

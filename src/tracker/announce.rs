@@ -155,9 +155,6 @@ pub enum Refusal {
     /// The rules for client ids deny it.
     #[error("client not allowed")]
     ClientDenied,
-    /// Too many requests from this address or its prefix.
-    #[error("too many requests")]
-    TooMany,
 }
 
 impl Refusal {
@@ -169,7 +166,6 @@ impl Refusal {
             Refusal::AddressBlocked => Failure::AddressBlocked,
             Refusal::TorrentBlocked => Failure::TorrentBlocked,
             Refusal::ClientDenied => Failure::ClientDenied,
-            Refusal::TooMany => Failure::TooMany,
         }
     }
 }

@@ -50,9 +50,7 @@ fn furnished() -> Site {
     census.callers.push(FrequentAnnouncer {
         network: "192.0.2.9/32".parse().unwrap(),
         early: 1_234,
-        limited: 5,
         last_seen: site.clock.now(),
-        banned_until: Some(site.clock.now().plus(60)),
     });
     site.census.store(Arc::new(census));
     site

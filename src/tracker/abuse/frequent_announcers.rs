@@ -53,9 +53,7 @@ impl FrequentAnnouncers {
             .map(|(network, (early, last_seen))| FrequentAnnouncer {
                 network: *network,
                 early: *early,
-                limited: 0,
                 last_seen: *last_seen,
-                banned_until: None,
             })
             .collect();
         drop(table);

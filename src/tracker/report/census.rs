@@ -83,7 +83,7 @@ pub struct Census {
     pub clients: Vec<ClientCount>,
     /// Zones in the order of their paths, parents before children; at most [`ZONE_ROWS`], upper levels first. Empty without configured zones.
     pub zones: Vec<ZoneCount>,
-    /// Callers that announce too often, worst first; at most [`CALLER_ROWS`].
+    /// Who announces too often, worst first; at most [`CALLER_ROWS`].
     pub callers: Vec<FrequentAnnouncer>,
     /// Sums over all zones, and over the peers in none.
     pub handed_out: HandedOut,
@@ -203,12 +203,8 @@ pub struct FrequentAnnouncer {
     pub network: IpNet,
     /// Announces that came too early (S11) since it was first noticed.
     pub early: u64,
-    /// Requests refused by the rate limit.
-    pub limited: u64,
     /// When it last called.
     pub last_seen: Seconds,
-    /// Until when it is banned; `None` when it is not.
-    pub banned_until: Option<Seconds>,
 }
 
 /// One torrent with its swarm.

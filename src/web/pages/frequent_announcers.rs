@@ -1,4 +1,4 @@
-//! `/callers`: who announces more often than it was told to, and who is banned for it (W10, O8).
+//! `/callers`: who announces more often than it was told to (W10).
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -11,10 +11,7 @@ use crate::web::view::page::Page;
 struct CallerRow {
     network: String,
     early: u64,
-    limited: u64,
     age_seconds: u32,
-    /// Seconds of its ban that are left.
-    banned_seconds: Option<u32>,
 }
 
 /// The page.
@@ -28,12 +25,7 @@ pub(crate) async fn callers(state: Data<State>, request: HttpRequest) -> HttpRes
         .map(|caller| CallerRow {
             network: host_or_network(&caller.network),
             early: caller.early,
-            limited: caller.limited,
             age_seconds: now.since(caller.last_seen),
-            banned_seconds: caller
-                .banned_until
-                .map(|until| until.since(now))
-                .filter(|left| *left > 0),
         })
         .collect();
     page.insert("rows", &rows);
