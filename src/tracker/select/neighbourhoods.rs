@@ -140,6 +140,7 @@ impl<'a, A: Address> Viewpoint<'a, A> {
     }
 
     /// The widest of its neighbourhoods: what counts as local. The last level of [`Viewpoint::neighbourhoods`], without the others.
+    #[inline(always)]
     pub(super) fn widest(&self) -> Option<(A::SortKey, A::SortKey)> {
         let [.., prefix] = A::NEAR_PREFIXES;
         let mut widest = self.address.map(|address| {

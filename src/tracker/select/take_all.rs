@@ -11,6 +11,8 @@ use crate::tracker::peers::address::Address;
 use crate::tracker::peers::owner::StoredId;
 
 /// Puts all that are visible but the requester onto the list; nobody when nobody is wanted.
+// Called from `choose` only, which is inlined itself; most swarms are that small.
+#[inline(always)]
 pub(super) fn take<A: Address + Listed, I: StoredId>(
     visible: &Visible<'_, A, I>,
     viewpoint: &Viewpoint<'_, A>,
