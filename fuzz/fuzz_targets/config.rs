@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use retracker::config::{Loaded, Sources};
+use retracker::config::{Loaded, Sources, printed as printed_as};
 
 fn read(file: &[u8], env_file: &[u8]) -> Option<Loaded> {
     let sources = Sources {
@@ -31,10 +31,10 @@ fuzz_target!(|bytes: &[u8]| {
     let Some(loaded) = read(file, env_file) else {
         return;
     };
-    let printed = loaded.print();
+    let printed = printed_as(&loaded);
     // Secrets are hidden, so their text is not given back.
     if !printed.contains("(hidden)") {
         let again = read(printed.as_bytes(), b"").expect("what is printed can be read");
-        assert_eq!(values(&again.print()), values(&printed));
+        assert_eq!(values(&printed_as(&again)), values(&printed));
     }
 });

@@ -33,12 +33,12 @@ fn announce(parameters: &Parameters<'_>) -> Result<Announce, query::Fault> {
 
 fn read(query: &[u8]) {
     let parameters = Parameters::read(query, b"gc");
-    if let Ok(announce) = announce(&parameters) {
-        assert_eq!(announce.ip, IP);
+    if let Ok(found) = announce(&parameters) {
+        assert_eq!(found.ip, IP);
         // In front of what is there, a parameter wins.
         let with_port = [b"port=7&", query].concat();
         let again = announce(&Parameters::read(&with_port, b"gc"));
-        assert_eq!(again.map(|announce| (announce.info_hash, announce.port)), Ok((announce.info_hash, 7)));
+        assert_eq!(again.map(|announce| (announce.info_hash, announce.port)), Ok((found.info_hash, 7)));
     }
     assert!(parameters.reported().count() <= 3);
     let mut hashes = Vec::new();
