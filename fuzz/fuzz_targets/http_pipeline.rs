@@ -37,7 +37,7 @@ fn talk(is_behind_proxy: bool, pieces: &[usize], bytes: &[u8]) -> (Vec<u8>, Opti
     let tracker = Arc::new(Tracker::new(settings, Arc::new(Metrics::new(0))));
     let mode = if is_behind_proxy { Mode::Proxy } else { Mode::Direct };
     let origin = ClientAddressRules { mode, ..ClientAddressRules::default() };
-    let settings = Settings { origin, max_request_bytes: 512, run_gc_key: "gc".into(), ..Settings::default() };
+    let settings = Settings { address_rules: origin, max_request_bytes: 512, run_gc_key: "gc".into(), ..Settings::default() };
     let mut talk = SocketlessConnection::new(&tracker, settings, SOCKET, 7);
     let mut out = Vec::new();
     let mut rest = bytes;
