@@ -32,7 +32,7 @@ pub(super) struct Fault {
 
 /// Reads a file: `=` or `:` between key and value, `#` and `;` comments at the start of a line or after two blanks (or a
 /// tab), indented continuation lines (joined with a blank), `%%` for a percent sign (a single one is itself), UTF-8 with or
-/// without a mark, any line ends.
+/// without a byte order mark, any line ends.
 ///
 /// # Errors
 /// Every line that cannot be read.

@@ -121,7 +121,7 @@ impl Slot for HostNames<'_> {
     }
 }
 
-/// One place to listen at: an address, with a port or with the one that is configured apart.
+/// Where to listen: an address, with a port or with the one that is configured apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
     /// The address; unspecified for all of its family.
@@ -213,7 +213,7 @@ pub(super) fn distinct(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     distinct
 }
 
-/// The places to listen at.
+/// The addresses to listen on.
 pub(super) struct ListenAddressList<'a>(pub &'a mut Vec<ListenAddress>);
 
 impl Slot for ListenAddressList<'_> {

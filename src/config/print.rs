@@ -1,4 +1,4 @@
-//! The configuration as text: every value with its place, and the sample file that is the manual.
+//! The configuration as text: every value with its location, and the sample file that is the manual.
 
 use super::dialect::escape;
 use super::key::{Key, Section};
@@ -22,7 +22,7 @@ pub struct Row {
     pub location: String,
 }
 
-/// Every value with its place.
+/// Every value with its location.
 pub fn rows(loaded: &Loaded) -> Vec<Row> {
     let mut rows = Vec::new();
     for section in keys::SECTIONS {
@@ -62,7 +62,7 @@ fn section_rows(loaded: &Loaded, section: &'static Section) -> impl Iterator<Ite
     keys.chain(free)
 }
 
-/// Every value with its place, as a file that may be used again but for its secrets.
+/// Every value with its location, as a file that may be used again but for its secrets.
 pub fn printed(loaded: &Loaded) -> String {
     let mut text = String::new();
     for section in keys::SECTIONS {

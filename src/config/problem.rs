@@ -43,7 +43,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// One thing that keeps a configuration from being used. Its text names the place, section, key and value, and what would be
+/// One thing that keeps a configuration from being used. Its text names the location, section, key and value, and what would be
 /// right; a secret's value is not in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", on_one_line(&format_args!("{}", _0)))]
@@ -82,7 +82,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 /// Where the keys that are not at their defaults were given.
 pub(super) type Locations = HashMap<(&'static str, &'static str), Location>;
 
-/// A key with the place of its value, as problems and warnings begin.
+/// A key with the location of its value, as problems and warnings begin.
 pub(super) fn named(locations: &Locations, section: &'static str, key: &'static str) -> String {
     // What is given nowhere is at its default.
     let location = locations.get(&(section, key)).cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The four places that values come from, laid over one another: file, `.env`, environment, command line; the last one wins.
+//! The four sources of values, laid over one another: file, `.env`, environment, command line; the last one wins.
 //!
 //! Everything is read and checked, also what a later source overrides, so that a bad line is found when it is written.
 

@@ -1,6 +1,6 @@
 //! How the text of a value becomes what a component's settings hold, and back.
 //!
-//! A [`Slot`] is one place in the configuration, for as long as it takes to fill it or to show it.
+//! A [`Slot`] is one field of the configuration, for as long as it takes to fill it or to show it.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -12,7 +12,7 @@ use log::LevelFilter;
 
 use crate::web::Secret;
 
-/// One place in the configuration.
+/// One field of the configuration.
 pub(super) trait Slot {
     /// Puts the value of `text` there.
     ///

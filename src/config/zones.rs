@@ -1,7 +1,7 @@
 //! The zones: `[ZONES]`, the file of prefixes, which zones are strict, behind one address or have a warning, made into one list
 //! of rules.
 //!
-//! A prefix that stands twice is found here, where the places are known; the tree itself is the tracker's.
+//! A prefix that stands twice is found here, where the locations are known; the tree itself is the tracker's.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ const MAX_LINE_BYTES: usize = 1_000;
 /// Prefixes of a file at most: ten times those of the largest provider, and a bound on what a wrong file takes.
 const MAX_PREFIXES: usize = 1_000_000;
 
-/// What is said of zones, with the places where it is said.
+/// What the sources say of zones, with the locations.
 #[derive(Clone, Debug, Default)]
 pub struct Zoning {
     /// Prefixes of zones, a line each, in order.

@@ -174,7 +174,7 @@ pub(super) struct Handler {
 }
 
 impl Handler {
-    /// A handler of the worker with this index, on whose counters it counts; `None` for a thread that has none of its own.
+    /// A handler of the worker with this index, whose counters it uses; `None` for a thread that has none of its own.
     pub(super) fn new(tracker: Arc<Tracker>, clock: Clock, worker: Option<usize>) -> Handler {
         Handler {
             tracker,
@@ -187,7 +187,7 @@ impl Handler {
         }
     }
 
-    /// Makes chance repeat itself.
+    /// Seeds the random numbers, so that what is drawn can be repeated.
     pub(super) fn seed(&mut self, seed: u64) {
         self.rng.seed(seed);
     }

@@ -63,7 +63,7 @@ pub struct ProbeReply {
     pub body: String,
 }
 
-/// Tells how the process is, in more words to an admin (`true`). Called on a worker, so that strangers who fill the places of the
+/// Tells how the process is, in more words to an admin (`true`). Called on a worker, so that strangers who take all permits of the
 /// pages hide nothing from whoever watches; it must not block.
 pub type ProbeResponder = Arc<dyn Fn(Probe, bool) -> ProbeReply + Send + Sync>;
 
@@ -162,7 +162,7 @@ impl Bound {
             .collect()
     }
 
-    /// How many workers there will be; they count on the first so many counters.
+    /// How many workers there will be; each has counters of its own, the first of all.
     pub fn workers(&self) -> usize {
         self.workers
     }

@@ -224,7 +224,7 @@ pub(super) fn source(address_rules: &ClientAddressRules, socket: IpAddr, read: &
         Parsed::Complete(head) => Forwarding::of(head.fields()),
         _ => Forwarding::default(),
     };
-    // Places are no secrets: a person may come to the login under any name.
+    // A permit gives no access: a person may come to the login under any name.
     let client = address_rules.decide(socket, &forwarding);
     let client = client.to_host(None, &address_rules.hosts);
     let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

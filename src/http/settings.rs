@@ -39,7 +39,7 @@ pub struct Settings {
     /// Requests on one connection at most (`max_requests`). Default 10,000. 0: any number.
     pub max_requests: u32,
     /// Connections held at once (`max_connections`); at the bound the one that is idle longest gives way to a request, and
-    /// admins have 32 places more. Default 0: what the limit on open files leaves, less 160.
+    /// admins have 32 more. Default 0: what the limit on open files leaves, less 160.
     pub max_connections: usize,
     /// Connections held at once from one v4 address or one v6 /64; trusted proxies are exempt (`max_connections_per_address`).
     /// Default 100. 0: any number.

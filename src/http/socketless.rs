@@ -1,5 +1,5 @@
-//! The lean loop's side of one connection without a socket: bytes come in any pieces, replies go out. Tests and fuzzing compare
-//! by it what no socket may change.
+//! One connection as the lean loop serves it, without a socket: bytes come in any pieces, replies go out. Tests and fuzzing compare
+//! with it what no socket may change.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct SocketlessConnection {
 }
 
 impl SocketlessConnection {
-    /// A connection of the canonical address `socket` to a tracker with pages. Chance comes from `seed`.
+    /// A connection of the canonical address `socket` to a tracker with pages. Random numbers come from `seed`.
     pub fn new(
         tracker: &Arc<Tracker>,
         settings: Settings,

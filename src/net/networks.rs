@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use prefix_trie::PrefixMap;
 
-/// A set of networks, v4 and v6, that answers whether it covers an address.
+/// A set of networks, v4 and v6.
 #[derive(Clone, Debug, Default)]
 pub struct Networks {
     v4: PrefixMap<ipnet::Ipv4Net, ()>,

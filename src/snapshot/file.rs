@@ -92,7 +92,7 @@ pub(super) fn narrow(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, PermissionsExt::from_mode(mode & MODE))
 }
 
-/// Puts the finished file `new` in the place of `path`, so that no other state of `path` is ever seen, even after a power cut.
+/// Renames the finished file `new` to `path`, so that no other state of `path` is ever seen, even after a power cut.
 pub(super) fn publish(new: &Path, path: &Path) -> io::Result<()> {
     fs::set_permissions(new, PermissionsExt::from_mode(MODE))?;
     File::open(new)?.sync_all()?;
@@ -161,9 +161,9 @@ pub(super) fn has_orphans(path: &Path) -> bool {
         .any(|suffix| fs::symlink_metadata(beside(path, suffix)).is_ok())
 }
 
-/// The marks in the header of a database file, read without SQLite, which would already change what it opens.
+/// What the header of a database file says of it, read without SQLite, which would already change what it opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Marks {
+pub(super) struct HeaderNumbers {
     /// `PRAGMA user_version`.
     pub version: u32,
     /// `PRAGMA application_id`.
@@ -174,7 +174,7 @@ pub(super) struct Marks {
 ///
 /// # Errors
 /// What the system says when the file cannot be read.
-pub(super) fn marks(path: &Path) -> io::Result<Option<Marks>> {
+pub(super) fn header_numbers(path: &Path) -> io::Result<Option<HeaderNumbers>> {
     let mut header = Vec::new();
     regular_file::open(path)?
         .take(100)
@@ -188,7 +188,7 @@ pub(super) fn marks(path: &Path) -> io::Result<Option<Marks>> {
     }
     Ok(number(60)
         .zip(number(68))
-        .map(|(version, application)| Marks {
+        .map(|(version, application)| HeaderNumbers {
             version,
             application,
         }))

@@ -28,7 +28,7 @@ pub struct Imported {
     pub bad_rows: u64,
     /// The first of them.
     pub first_bad: Vec<BadRow>,
-    /// What was found in the place of our database.
+    /// What was found where our database should be.
     pub found: Found,
 }
 

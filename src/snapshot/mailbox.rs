@@ -90,7 +90,7 @@ pub(super) enum Message {
         name: String,
         reply: Reply<Option<Vec<u8>>>,
     },
-    /// Look at the stop mark.
+    /// Look at the stop flag.
     Wake,
 }
 
@@ -101,7 +101,7 @@ pub struct Mailbox {
     stopping: Arc<AtomicBool>,
 }
 
-/// Makes a mailbox: the handle, and for the thread the messages and the stop mark.
+/// Makes a mailbox: the handle, and for the thread the messages and the stop flag.
 pub(super) fn mailbox() -> (Mailbox, Receiver<Message>, Arc<AtomicBool>) {
     let (messages, received) = sync_channel(LENGTH);
     let stopping = Arc::new(AtomicBool::new(false));
@@ -177,7 +177,7 @@ impl Mailbox {
     /// thread's handle.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        // A full mailbox is as good a reason to look at the mark.
+        // A full mailbox is as good a reason to look at the flag.
         drop(self.messages.try_send(Message::Wake));
     }
 

@@ -1,14 +1,14 @@
-//! Nothing lost: the swarms, the blocklist and the history of the graphs in one SQLite database, kept by one thread.
+//! Snapshots: the swarms, the blocklist and the history of the graphs in one SQLite database, kept by one thread.
 //!
 //! The thread is an actor: it owns the connection, and others reach it through a [`Mailbox`]. It asks the core for what changed,
 //! copies one swarm at a time and writes the copies; no announce ever waits for the disk.
 //!
 //! - `writer.rs` is the thread, `mailbox.rs` what it can be asked, `restore.rs` the way back at the start; `import.rs` takes over
 //!   an original's database, which `original.rs` reads.
-//! - `database.rs`, `tables.rs` know SQL, `guard.rs` what a file may cost, `record.rs` bincode, `file.rs` files, `timeline.rs` clocks.
+//! - `database/` knows SQL, `guard.rs` what a file may cost, `record.rs` bincode, `file.rs` files, `timeline.rs` clocks.
 //!
-//! What stops the start: another process has the database, a newer version wrote it, or the configured place cannot be a
-//! database at all. What does not: damage (set aside under another name, never deleted) and a disk that is full, read-only or
+//! What stops the start: another process has the database, a newer version wrote it, or what stands at the configured path cannot
+//! be a database at all. What does not: damage (set aside under another name, never deleted) and a disk that is full, read-only or
 //! failing (the tracker serves from memory, says so, and tries again at every interval).
 
 mod database;
@@ -274,7 +274,7 @@ impl Restored {
         (self.timeline.stamp(now), self.timeline.goes_on())
     }
 
-    /// What was found in the place of the database; `None` when the disk refused.
+    /// What was found where the database should be; `None` when the disk refused.
     pub fn found(&self) -> Option<&Found> {
         match &self.opened.source {
             Source::Database(_, found) => Some(found),

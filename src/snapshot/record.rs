@@ -1,5 +1,5 @@
 //! One swarm's peers as bytes, and the only place that knows bincode. A record has a header of its own, so that the codec can be
-//! exchanged, and a checksum, so that a damaged page does not become peers.
+//! exchanged, and a checksum, so that a damaged page of the file does not become peers.
 //!
 //! ```text
 //! offset size name
@@ -29,8 +29,8 @@ const HEADER_BYTES: usize = 12;
 /// What the largest peer takes, v6 with a v6 inner address: the limit that bincode decodes under, peer by peer.
 const MAX_PEER_BYTES: usize = 128;
 
-/// Peers of a record at most, so that it fits into a value of the database and its reader into the memory. A swarm that is larger
-/// is kept so far.
+/// Peers of a record at most, so that it fits into a value of the database and decoded into memory. Of a larger swarm so many
+/// are kept.
 pub(super) const MAX_PEERS: usize = 1_000_000;
 
 /// What the smallest peer takes: flags, v4 address and port, age, downloaded.
@@ -63,7 +63,7 @@ const IS_V6: u8 = 1 << 3;
 const HAS_ID: u8 = 1 << 4;
 const HAS_INNER_V4: u8 = 1 << 5;
 const HAS_INNER_V6: u8 = 1 << 6;
-/// Records that were written before it was known do not have it: what is in them counts as real.
+/// Records that were written before the flag existed do not have it: their addresses count as sources.
 const IS_REPORTED: u8 = 1 << 7;
 
 /// A peer on disk: flags, address and port big-endian, then only what the flags announce.

@@ -289,7 +289,7 @@ impl Writer {
         saved.ok()
     }
 
-    /// Writes what changed. When that fails, nothing of the core's marks is lost: the next snapshot tries it all again.
+    /// Writes what changed. When that fails, the core keeps what has changed: the next snapshot tries it all again.
     fn write(&mut self, database: &Database) -> Result<Saved, Error> {
         let mut gone = self.tracker.freed();
         // A freed torrent may be there again; exporting it tells. In order of the hash, neighbours in the index are written

@@ -55,7 +55,7 @@ struct Blocked {
     kept: Arc<Vec<Block>>,
     networks: Networks,
     torrents: std::collections::HashSet<InfoHash, foldhash::fast::RandomState>,
-    /// The same entries are in force from the one moment on until before the other.
+    /// The same entries are in force from the first moment on and until just before the second.
     since: Wall,
     until: Option<Wall>,
 }
@@ -99,7 +99,7 @@ pub struct AccessLists {
     lists: ArcSwap<Lists>,
     /// The [`Revision`] in force: another after each change of the lists and before stored peers are removed by them.
     revision: AtomicU64,
-    /// Held while the lists change, so that lists and edition go together.
+    /// Held while the lists change, so that lists and revision go together.
     changing: Mutex<()>,
 }
 
@@ -205,7 +205,7 @@ impl AccessLists {
         Arc::clone(&self.lists.load().blocked.kept)
     }
 
-    /// Which edition of the lists is in force; read before they are asked.
+    /// The revision of the lists in force; read before they are asked.
     #[inline]
     pub(super) fn revision(&self) -> Revision {
         Revision(self.revision.load(Ordering::Acquire))
@@ -213,7 +213,7 @@ impl AccessLists {
 
     /// Asks again under the lock of the announcer's shard, when the lists have changed since `revision` was read. Whoever
     /// changes them takes every shard's lock afterwards to remove whom they cover: if that has come by this shard already, the
-    /// new edition is seen here; if not, it removes what the announce stores.
+    /// new revision is seen here; if not, it removes what the announce stores.
     ///
     /// # Errors
     /// The refusal that the client is to read.

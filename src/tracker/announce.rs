@@ -61,16 +61,16 @@ pub struct Announce {
     pub event: Event,
     /// How many peers it wants; `None` for the default.
     pub num_want: Option<u32>,
-    /// What has a place in the reply.
+    /// What fits into the reply.
     pub options: ListOptions,
 }
 
-/// What has a place in the reply to an announce, by its protocol and by what the client asks for.
+/// What fits into the reply to an announce, by its protocol and by what the client asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListOptions {
     /// Whether peer ids are wanted beside the addresses (replies that are not compact).
     pub with_ids: bool,
-    /// Whether there is a place only for peers of the announcer's own family (UDP).
+    /// Whether there is room only for peers of the announcer's own family (UDP).
     pub own_family_only: bool,
     /// How many peers there is room for, whatever is asked for and configured; `None` for any number.
     pub max_peers: Option<usize>,
@@ -170,7 +170,7 @@ impl Refusal {
     }
 }
 
-/// What an announce needs beside itself: the time, a source of chance, and the caller's counters to count on.
+/// What an announce needs beside itself: the time, a random number generator, and the caller's counters.
 #[derive(Debug)]
 pub struct AnnounceContext<'a> {
     /// Monotonic time.

@@ -160,7 +160,7 @@ impl Tracker {
         Arc::clone(&self.policy.load().zones)
     }
 
-    /// Replaces the zones and places every peer anew, one swarm at a time, while announces go on (S7). Not to be called by two
+    /// Replaces the zones and sorts every peer into them anew, one swarm at a time, while announces go on (S7). Not to be called by two
     /// threads at once.
     pub fn set_zones(&self, zones: Zones, now: Seconds) {
         let old = self.policy.load_full();
@@ -188,7 +188,7 @@ impl Tracker {
     }
 
     /// Answers an announce: joins, refreshes or removes the announcer and fills `list` with peers for it. Counts the outcome
-    /// on the context's counters; the caller counts the request itself and a refusal. Takes one shard's lock, once; at a bound a few.
+    /// in the context's counters; the caller counts the request itself and a refusal. Takes one shard's lock, once; at a bound a few.
     ///
     /// # Errors
     /// The refusal that the client is to read; nothing has changed then.
@@ -294,7 +294,7 @@ impl Tracker {
         policy.zone_statistics.rows(&policy.zones)
     }
 
-    /// Puts kept counters back, before the first announce.
+    /// Restores saved counters, before the first announce.
     pub fn restore_zone_statistics(&self, rows: &[ZoneStatisticsRow]) {
         let policy = self.policy.load_full();
         policy.zone_statistics.restore(rows, &policy.zones);

@@ -49,7 +49,7 @@ impl Handler {
     }
 
     /// Answers one datagram: the length of the reply that is in `out`, or `None` when nothing is to be sent. `out` shall have
-    /// [`packet::MAX_REPLY_V4`] bytes; less makes replies that do not fit stay away. Counts everything but bytes.
+    /// [`packet::MAX_REPLY_V4`] bytes; with less, replies that do not fit are not sent. Counts everything but bytes.
     ///
     /// What it writes it would not answer: every reply begins with an action that [`Head::is_reply`] knows.
     pub fn answer(

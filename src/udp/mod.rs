@@ -75,7 +75,7 @@ impl Default for Settings {
     }
 }
 
-/// Opens the sockets, one for each worker and address. Sockets that were `inherited` (from a service manager) take the place of
+/// Opens the sockets, one for each worker and address. Sockets that were `inherited` (from a service manager) replace
 /// all configured addresses; the workers of an address share one then.
 ///
 /// # Errors
@@ -139,12 +139,12 @@ impl Bound {
         &self.addresses
     }
 
-    /// How many threads there will be, each of which counts on counters of its own.
+    /// How many threads there will be, each of which has counters of its own.
     pub fn threads(&self) -> usize {
         self.sockets.len()
     }
 
-    /// Starts the threads; they count on the counters from `first_worker` on and report on `ends` if they end.
+    /// Starts the threads; their counters are those from `first_worker` on, and they report on `ends` if they end.
     ///
     /// # Errors
     /// When the system gives no thread or no random bytes; what was started has been stopped then.

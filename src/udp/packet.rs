@@ -13,7 +13,7 @@ use crate::tracker::{
     PeerList, ScrapeReply,
 };
 
-/// The number that a connect request carries in the place of a connection id.
+/// The number that a connect request carries instead of a connection id.
 pub const PROTOCOL_ID: u64 = 0x0417_2710_1980;
 /// Hashes in one scrape at most (BEP 15): what fits into an Ethernet frame.
 pub const MAX_SCRAPED: usize = 74;

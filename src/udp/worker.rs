@@ -41,7 +41,7 @@ pub(super) struct Worker {
     pub opened: Opened,
     pub handler: Handler,
     pub metrics: Arc<Metrics>,
-    /// Its index among all workers, on whose counters it counts.
+    /// Its index among all workers: that of its counters.
     pub index: usize,
     pub clock: Clock,
     pub stop: Arc<AtomicBool>,

@@ -1,5 +1,5 @@
-//! What the pages reach of the other parts: closures that the composition root fills, so that this component knows
-//! nobody but the core.
+//! What the pages may ask of the other parts: closures that the composition root fills, so that this component knows
+//! none of them but the core.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ pub enum BackendError {
 /// A call that may block until the disk has it.
 type Call<In, Out> = Box<dyn Fn(In) -> Result<Out, BackendError> + Send + Sync>;
 
-/// Puts a named blob away.
+/// Stores a named blob.
 type Put = Box<dyn Fn(&str, Vec<u8>) + Send + Sync>;
 /// Finds a named blob.
 type Find = Box<dyn Fn(&str) -> Result<Option<Vec<u8>>, BackendError> + Send + Sync>;

@@ -1,7 +1,7 @@
 //! Work that takes long (hashes of passwords, views of the swarms, waits for the disk), each kind so many at a time, on
 //! threads of its own that live as long as the work.
 //!
-//! The place is owned by the work and not by who asked for it: a request that is cancelled gives nothing back before its work
+//! The permit is owned by the work and not by who asked for it: a request that is cancelled gives nothing back before its work
 //! has ended. Nothing here uses the runtime's own blocking threads, which would panic in the caller when the system gives none.
 
 use std::io;
@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
-/// How long a request waits for a place.
-const TURN_LIMIT: Duration = Duration::from_secs(5);
+/// How long a request waits for a permit.
+const WAIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why work was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum JobError {
-    /// No place became free in time, or the system gave no thread. Nothing was done.
+    /// No permit became free in time, or the system gave no thread. Nothing was done.
     #[error("busy")]
     Busy,
     /// The work panicked.
@@ -33,7 +33,7 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(super) struct Jobs {
     /// Name of its threads; the system shows 15 bytes.
     name: &'static str,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// Whether the log says that there is no thread: strangers ask for work and must not fill it.
     is_told: Arc<AtomicBool>,
     start: fn(&'static str, Job) -> io::Result<()>,
@@ -44,13 +44,13 @@ impl Jobs {
     pub(super) fn new(name: &'static str, most: usize) -> Jobs {
         Jobs {
             name,
-            places: Arc::new(Semaphore::new(most)),
+            permits: Arc::new(Semaphore::new(most)),
             is_told: Arc::default(),
             start,
         }
     }
 
-    /// Does it, when its turn comes. Dropping the future leaves work that has begun alone, and its place taken.
+    /// Does it as soon as it has a permit. Dropping the future leaves work that has begun alone, and its permit taken.
     ///
     /// # Errors
     /// [`JobError`].
@@ -59,15 +59,15 @@ impl Jobs {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let turn = tokio::time::timeout(TURN_LIMIT, Arc::clone(&self.places).acquire_owned());
-        let Ok(Ok(place)) = turn.await else {
+        let permit = tokio::time::timeout(WAIT_LIMIT, Arc::clone(&self.permits).acquire_owned());
+        let Ok(Ok(permit)) = permit.await else {
             return Err(JobError::Busy);
         };
         let (done, result) = oneshot::channel();
         let job = move || {
             // Nobody waits for the result of a request that was cancelled.
             drop(done.send(work()));
-            drop(place);
+            drop(permit);
         };
         if let Err(error) = (self.start)(self.name, Box::new(job)) {
             if !self.is_told.swap(true, Relaxed) {
@@ -154,7 +154,7 @@ mod tests {
                     }
                 }
                 held.wait_until_running(most);
-                assert_eq!(work.places.available_permits(), 0);
+                assert_eq!(work.permits.available_permits(), 0);
                 held.end();
                 held.wait_until_running(0);
                 assert_eq!(work.run(|| 7).await, Ok(7));

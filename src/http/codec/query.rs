@@ -116,7 +116,7 @@ impl<'a> Parameters<'a> {
     /// Keeps a value that is asked for; whether the name was one of the known.
     fn take(&mut self, name: &[u8], value: &'a [u8]) -> bool {
         let [ip, ipv4, ipv6] = &mut self.reported;
-        let place = match name {
+        let slot = match name {
             b"info_hash" => &mut self.info_hash,
             b"peer_id" => &mut self.peer_id,
             b"key" => &mut self.key,
@@ -132,8 +132,8 @@ impl<'a> Parameters<'a> {
             b"ipv6" => ipv6,
             _ => return false,
         };
-        if place.is_none() && !value.is_empty() {
-            *place = Some(value);
+        if slot.is_none() && !value.is_empty() {
+            *slot = Some(value);
         }
         true
     }
@@ -156,7 +156,7 @@ impl<'a> Parameters<'a> {
         })
     }
 
-    /// The announce of a client at these addresses, whose reply has a place for what the `options` say.
+    /// The announce of a client at these addresses, whose reply has room for what the `options` say.
     #[inline]
     pub fn announce(
         &self,

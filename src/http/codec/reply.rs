@@ -85,8 +85,8 @@ pub fn finish(out: &mut Vec<u8>, begun: &OpenReply) {
     if digits.len() != COMMON_DIGITS {
         let placeholder = length_at..length_at + COMMON_DIGITS;
         out.splice(placeholder, digits.iter().copied());
-    } else if let Some(place) = out.get_mut(length_at..length_at + COMMON_DIGITS) {
-        place.copy_from_slice(digits);
+    } else if let Some(digits_at) = out.get_mut(length_at..length_at + COMMON_DIGITS) {
+        digits_at.copy_from_slice(digits);
     }
     if frame.is_head_only {
         out.truncate(out.len().saturating_sub(length));
@@ -114,7 +114,7 @@ pub fn report(out: &mut Vec<u8>, is_good: bool, frame: Frame, body: &str) {
     finish(out, &begun);
 }
 
-/// Writes the reply to a connection that finds no place.
+/// Writes the reply to a connection that gets no permit.
 pub(crate) fn busy(out: &mut Vec<u8>, is_head_only: bool) {
     let frame = Frame {
         closes: true,

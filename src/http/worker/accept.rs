@@ -96,7 +96,7 @@ impl Worker {
         }
     }
 
-    /// Tells when all places are taken, and what bounds them. Connections then end after their reply.
+    /// Logs when all permits are taken, and what bounds them. Connections then end after their reply.
     pub(super) fn tell_if_full(&mut self) {
         let is_full = self.shared.limiter.held() >= self.live.max_connections;
         if is_full && self.may_log_at.has_come(self.tick) {

@@ -55,7 +55,7 @@ impl Worker {
         };
         let before = connection.state;
         let disposition = match connection.state {
-            State::Reading if !has_place(&connection) => Disposition::Gone,
+            State::Reading if !has_permit(&connection) => Disposition::Gone,
             State::Reading => self.read(&mut connection),
             State::Writing(next) => self.flush(&mut connection, next, happened),
             State::Draining(left) => self.drain(&mut connection, left),
@@ -161,7 +161,7 @@ impl Worker {
                     _ => Progress::Answered,
                 };
                 self.keep(connection, from, filled);
-                return self.turn(connection, served.next, progress);
+                return self.go_on(connection, served.next, progress);
             }
         }
     }
@@ -176,8 +176,13 @@ impl Worker {
         }
     }
 
-    /// Turns to what a connection needs next, all replies being sent.
-    fn turn(&mut self, connection: &mut Connection, next: Next, progress: Progress) -> Disposition {
+    /// Goes on to what a connection needs next, all replies being sent.
+    fn go_on(
+        &mut self,
+        connection: &mut Connection,
+        next: Next,
+        progress: Progress,
+    ) -> Disposition {
         connection.state = State::Reading;
         let settings = &self.live.settings;
         match next {
@@ -237,7 +242,7 @@ impl Worker {
         }
         connection.unsent = Vec::new();
         if next != Next::Flush {
-            return self.turn(connection, next, Progress::Answered);
+            return self.go_on(connection, next, Progress::Answered);
         }
         let kept = self.recall(connection);
         connection.state = State::Reading;
@@ -260,7 +265,7 @@ impl Worker {
         }
     }
 
-    /// Gives a connection to the pages, with the bytes of its request; one for which they have no place is told so.
+    /// Gives a connection to the pages, with the bytes of its request; one for which they have no permit is told so.
     pub(super) fn hand_over(&mut self, mut connection: Connection) {
         let Some(pages) = &self.shared.pages else {
             return;
@@ -292,7 +297,7 @@ impl Worker {
     }
 }
 
-/// Tells a client that there is no place for it. What does not go out at once is not said.
+/// Tells a client that the pages are busy. What does not go out at once is not sent.
 fn refuse(handover: &Handover) {
     let mut word = Vec::new();
     reply::busy(&mut word, head::asks_head_only(&handover.read));
@@ -301,12 +306,12 @@ fn refuse(handover: &Handover) {
     }
 }
 
-/// Whether the connection still has the place that it rested in.
-fn has_place(connection: &Connection) -> bool {
+/// Whether the connection still has the permit that it rested with.
+fn has_permit(connection: &Connection) -> bool {
     connection.hold.as_ref().is_none_or(ConnectionPermit::works)
 }
 
-/// Takes a place for the connection, if there is one.
+/// Takes a permit for the connection, if there is one.
 pub(super) fn may_hold(
     shared: &Arc<Shared>,
     live: &LiveSettings,

@@ -24,7 +24,7 @@ pub(super) enum State {
 /// One accepted connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// Shared with its place, so that whoever is given the place can shut it.
+    /// Shared with its permit, so that whoever is given the permit can shut it down.
     pub socket: Arc<OwnedFd>,
     pub peer: SocketAddr,
     pub state: State,
@@ -38,7 +38,7 @@ pub(super) struct Connection {
     pub deadline: Tick,
     /// When the timers will look at it.
     pub wake: Tick,
-    /// Its place among the connections held.
+    /// Its permit to be held.
     pub hold: Option<ConnectionPermit>,
 }
 
@@ -67,7 +67,7 @@ impl Connection {
         self.state == State::Reading && self.pending.is_empty()
     }
 
-    /// Tells its place when it is at rest.
+    /// Tells its permit when it is at rest.
     pub(super) fn tell_rest(&self, now: Tick) {
         if let Some(hold) = self.hold.as_ref().filter(|_| self.is_at_rest()) {
             hold.rests(now);
@@ -78,7 +78,7 @@ impl Connection {
     pub(super) fn into_stream(self) -> io::Result<(TcpStream, Vec<u8>)> {
         let socket = match Arc::try_unwrap(self.socket) {
             Ok(socket) => socket,
-            // Somebody looks at its place this very moment.
+            // Somebody is looking at its permit at this very moment.
             Err(shared) => shared.try_clone()?,
         };
         Ok((socket.into(), self.pending))

@@ -189,7 +189,7 @@ impl Worker {
         }
         self.tick = tick;
         let mut due = std::mem::take(&mut self.due);
-        self.timers.turn(tick, &mut due);
+        self.timers.advance(tick, &mut due);
         for (key, when) in due.drain(..) {
             self.check(key, when);
         }

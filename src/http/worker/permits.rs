@@ -1,9 +1,9 @@
-//! How many connections are held, in all and from each address, and which of them goes when another needs its place; and the
+//! How many connections are held, in all and from each address, and which of them goes when another needs its permit; and the
 //! limit on open files that they share with the rest.
 //!
 //! Only connections that outlive their first reading are held: one that is answered and closed at once costs nothing here. At a
 //! bound a request that is under way outranks a connection that is only kept: the one that has been silent longest gives way, of
-//! the same address or of all, whichever bound it is. People who run the tracker have some places that nobody else can take.
+//! the same address or of all, whichever bound it is. People who run the tracker have some permits that nobody else can take.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use super::timers::Tick;
 use crate::metrics::{Gauge, Metrics};
 use crate::net::subscriber;
 
-/// Places beyond the bound in all that only connections of admin networks get.
+/// Permits beyond the bound in all that only connections of admin networks get.
 const ADMIN_CONNECTIONS: usize = 32;
 
 /// Files that are kept free: for the database, logs, pages and listeners, and for [`ADMIN_CONNECTIONS`].
@@ -37,94 +37,94 @@ pub(crate) struct ConnectionLimiter {
 
 #[derive(Debug, Default)]
 struct HeldConnections {
-    /// Held, but for those in the places of admins.
+    /// Held, but for those by the permits of admins.
     ordinary: usize,
-    /// Held in the places of admins.
+    /// Held by the permits of admins.
     reserved: usize,
     by_address: HashMap<IpAddr, Vec<Arc<HeldConnection>>, foldhash::fast::RandomState>,
-    /// Those that have rested, by when that began and their number. A place that has worked since then stands where it was
-    /// and is put right when its turn comes, so that a request costs nothing here.
+    /// Those that have rested, by when that began and their number. One that has worked since then stays where it was
+    /// and is put right when it comes to the front, so that a request costs nothing here.
     resting: BTreeMap<(u64, u64), Arc<HeldConnection>>,
     numbers: u64,
 }
 
-/// Where one connection is held.
+/// What is known of one connection that is held.
 #[derive(Debug)]
 struct HeldConnection {
     number: u64,
     /// Whom it counts for, when that is bounded.
     address: Option<IpAddr>,
     is_reserved: bool,
-    state: PlaceState,
+    state: PermitState,
     /// The tick under which it is among the resting, or [`UNLISTED`]. Changed under the lock only.
     listed: AtomicU64,
-    /// To be shut when the place is given away; the connection itself is its worker's.
+    /// To be shut down when the permit is given away; the connection itself belongs to its worker.
     socket: Weak<OwnedFd>,
 }
 
 /// Not among the resting; no tick is as late.
 const UNLISTED: u64 = u64::MAX;
 
-/// What a place is used for.
+/// What a permit is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
     /// A request is under way.
     Work,
     /// No request has been under way since this tick.
     Rest(u64),
-    /// Another connection has the place.
+    /// Another connection has the permit.
     GivenAway,
 }
 
 /// A [`Use`] that workers change without a lock: a tick as it is, which has 32 bits, the others as the two last numbers.
 #[derive(Debug)]
-struct PlaceState(AtomicU64);
+struct PermitState(AtomicU64);
 
-impl PlaceState {
+impl PermitState {
     const WORK: u64 = u64::MAX;
     const GIVEN_AWAY: u64 = u64::MAX - 1;
 
     const fn pack(now: Use) -> u64 {
         match now {
-            Use::Work => PlaceState::WORK,
-            Use::GivenAway => PlaceState::GIVEN_AWAY,
+            Use::Work => PermitState::WORK,
+            Use::GivenAway => PermitState::GIVEN_AWAY,
             Use::Rest(since) => since,
         }
     }
 
     const fn unpack(number: u64) -> Use {
         match number {
-            PlaceState::WORK => Use::Work,
-            PlaceState::GIVEN_AWAY => Use::GivenAway,
+            PermitState::WORK => Use::Work,
+            PermitState::GIVEN_AWAY => Use::GivenAway,
             since => Use::Rest(since),
         }
     }
 
-    const fn new(now: Use) -> PlaceState {
-        PlaceState(AtomicU64::new(PlaceState::pack(now)))
+    const fn new(now: Use) -> PermitState {
+        PermitState(AtomicU64::new(PermitState::pack(now)))
     }
 
     fn load(&self) -> Use {
-        PlaceState::unpack(self.0.load(SeqCst))
+        PermitState::unpack(self.0.load(SeqCst))
     }
 
     fn store(&self, now: Use) {
-        self.0.store(PlaceState::pack(now), SeqCst);
+        self.0.store(PermitState::pack(now), SeqCst);
     }
 
     /// Changes it and returns what it was.
     fn swap(&self, now: Use) -> Use {
-        PlaceState::unpack(self.0.swap(PlaceState::pack(now), SeqCst))
+        PermitState::unpack(self.0.swap(PermitState::pack(now), SeqCst))
     }
 
     /// Changes it if it still is `before`; whether it was.
     fn replace(&self, before: Use, now: Use) -> bool {
-        let (before, now) = (PlaceState::pack(before), PlaceState::pack(now));
+        let (before, now) = (PermitState::pack(before), PermitState::pack(now));
         self.0.compare_exchange(before, now, SeqCst, SeqCst).is_ok()
     }
 }
 
-/// One connection held; gives its place back when dropped.
+/// The right of one connection to be held; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     limiter: Arc<ConnectionLimiter>,
@@ -138,11 +138,11 @@ pub(super) struct Bounds {
     pub total: usize,
     /// From one address; `None` for any number.
     pub per_address: Option<u32>,
-    /// Whether the places of admins are open to it.
+    /// Whether the permits of admins are open to it.
     pub is_admin: bool,
 }
 
-/// What a place is wanted for.
+/// What a permit is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// A request that is under way: one that rests gives way.
@@ -159,7 +159,7 @@ impl ConnectionLimiter {
         }
     }
 
-    /// Takes a place for a connection of `ip` (canonical); `None` when a bound is reached and nobody gives way. Costs the
+    /// Takes a permit for a connection of `ip` (canonical); `None` when a bound is reached and nobody gives way. Costs the
     /// logarithm of the connections held, beside a look at all of the address when that has too many.
     pub(super) fn take(
         self: &Arc<Self>,
@@ -215,7 +215,7 @@ impl ConnectionLimiter {
         })
     }
 
-    /// How many are held, but for those in the places of admins.
+    /// How many are held, but for those by the permits of admins.
     pub(super) fn held(&self) -> usize {
         self.lock().ordinary
     }
@@ -237,7 +237,7 @@ impl HeldConnections {
             number: self.numbers,
             address,
             is_reserved,
-            state: PlaceState::new(Use::Work),
+            state: PermitState::new(Use::Work),
             listed: AtomicU64::new(UNLISTED),
             socket: Arc::downgrade(socket),
         });
@@ -249,10 +249,10 @@ impl HeldConnections {
         held
     }
 
-    /// Takes a place out of every list and count.
+    /// Takes a connection out of every list and count.
     fn release(&mut self, held: &HeldConnection) {
         let count = self.count(held.is_reserved);
-        debug_assert!(*count > 0, "a place is released once");
+        debug_assert!(*count > 0, "a permit is released once");
         *count = count.saturating_sub(1);
         self.unlist(held);
         let Some(address) = held.address else {
@@ -328,7 +328,7 @@ impl HeldConnection {
 }
 
 impl ConnectionPermit {
-    /// Says that bytes have come; whether the place is still this connection's.
+    /// Says that bytes have come; whether the permit is still this connection's.
     pub(super) fn works(&self) -> bool {
         let state = &self.held.state;
         let before = state.swap(Use::Work);

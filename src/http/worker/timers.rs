@@ -1,4 +1,4 @@
-//! Deadlines of connections, coarse and cheap: a request that completes only writes a number into its connection; the timers
+//! Deadlines of connections, coarse and cheap: a request that completes only writes a number into its connection; the timer wheel
 //! looks at each connection when its old deadline comes and puts it where the new one is.
 
 use std::time::Duration;
@@ -45,20 +45,20 @@ impl Tick {
     }
 }
 
-/// Places in the wheel: deadlines up to 25 s ahead are put where they belong, later ones are looked at once more on the way.
-const PLACES: u32 = 256;
+/// Slots in the wheel: deadlines up to 25 s ahead are put where they belong, later ones are looked at once more on the way.
+const SLOTS: u32 = 256;
 
 /// The timer wheel. Each entry is the key of a connection and when the wheel was told to look at it.
 #[derive(Debug)]
 pub(super) struct Timers {
-    places: Vec<Vec<(u64, Tick)>>,
+    slots: Vec<Vec<(u64, Tick)>>,
     now: Tick,
 }
 
 impl Timers {
     pub(super) fn new(now: Tick) -> Timers {
         Timers {
-            places: (0..PLACES).map(|_| Vec::new()).collect(),
+            slots: (0..SLOTS).map(|_| Vec::new()).collect(),
             now,
         }
     }
@@ -69,33 +69,33 @@ impl Timers {
         let ahead = if ahead > u32::MAX / 2 {
             1
         } else {
-            ahead.clamp(1, PLACES - 1)
+            ahead.clamp(1, SLOTS - 1)
         };
         let when = Tick(self.now.0.wrapping_add(ahead));
-        if let Some(place) = self.place(when) {
-            place.push((key, when));
+        if let Some(slot) = self.slot(when) {
+            slot.push((key, when));
         }
         when
     }
 
-    /// Moves on to `now` and moves the entries whose time has come to the end of `due`.
-    pub(super) fn turn(&mut self, now: Tick, due: &mut Vec<(u64, Tick)>) {
+    /// Moves on to `now` and appends the entries whose time has come to `due`.
+    pub(super) fn advance(&mut self, now: Tick, due: &mut Vec<(u64, Tick)>) {
         let gone = now.0.wrapping_sub(self.now.0);
         if gone > u32::MAX / 2 {
             return;
         }
-        for step in 1..=gone.min(PLACES) {
+        for step in 1..=gone.min(SLOTS) {
             let tick = Tick(self.now.0.wrapping_add(step));
-            if let Some(place) = self.place(tick) {
-                due.append(place);
+            if let Some(slot) = self.slot(tick) {
+                due.append(slot);
             }
         }
         self.now = now;
     }
 
-    fn place(&mut self, when: Tick) -> Option<&mut Vec<(u64, Tick)>> {
-        let index = usize::try_from(when.0 % PLACES).ok()?;
-        self.places.get_mut(index)
+    fn slot(&mut self, when: Tick) -> Option<&mut Vec<(u64, Tick)>> {
+        let index = usize::try_from(when.0 % SLOTS).ok()?;
+        self.slots.get_mut(index)
     }
 }
 
@@ -113,10 +113,10 @@ mod tests {
                     (u64::from(ahead), timers.put(u64::from(ahead), when))
                 })
                 .collect();
-            for step in 1..=PLACES {
+            for step in 1..=SLOTS {
                 let now = Tick(start.wrapping_add(step));
                 let mut due = Vec::new();
-                timers.turn(now, &mut due);
+                timers.advance(now, &mut due);
                 for entry in &due {
                     assert!(entry.1.has_come(now));
                 }
@@ -143,9 +143,9 @@ mod tests {
         timers.put(2, Tick(3));
         timers.put(3, Tick(200));
         let mut due = Vec::new();
-        timers.turn(Tick(1_000_000), &mut due);
+        timers.advance(Tick(1_000_000), &mut due);
         assert_eq!(due.len(), 3);
-        timers.turn(Tick(1_000_000), &mut due);
+        timers.advance(Tick(1_000_000), &mut due);
         assert_eq!(due.len(), 3);
     }
 

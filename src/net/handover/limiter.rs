@@ -1,4 +1,4 @@
-//! Places for connections that are handed over: so many for everybody, of which one subscriber has few, and some that only admin
+//! Permits for connections that are handed over: so many for everybody, of which one subscriber has few, and some that only admin
 //! networks can take, so that strangers who hold all of theirs keep no operator out.
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::invariant::present;
 use crate::net::subscriber;
 
-/// Places that only admin networks can take.
+/// Permits that only admin networks can take.
 const ADMIN_PERMITS: usize = 64;
 
 /// Whom a connection counts for.
@@ -33,11 +33,11 @@ pub struct Limits {
 struct Taken {
     admins: usize,
     others: usize,
-    /// By subscriber; one without a place has no entry.
+    /// By subscriber; one without a permit has no entry.
     by_subscriber: HashMap<IpAddr, usize>,
 }
 
-/// All places. Their lock is held for a few steps; nothing waits under it.
+/// All permits. Their lock is held for a few steps; nothing waits under it.
 #[derive(Debug)]
 pub(super) struct Limiter {
     total: usize,
@@ -45,7 +45,7 @@ pub(super) struct Limiter {
     taken: Mutex<Taken>,
 }
 
-/// One place; it is free again when this is dropped.
+/// The right of one connection to be served; free again when it is dropped.
 #[derive(Debug)]
 pub struct Permit {
     limiter: Arc<Limiter>,
@@ -70,7 +70,7 @@ impl Limiter {
         self.total.saturating_add(ADMIN_PERMITS)
     }
 
-    /// A place, if there is one. Clients of admin networks who have all of theirs take those of everybody.
+    /// A permit, if there is one left. Clients of admin networks who have all of theirs take those of everybody.
     pub(super) fn take(self: &Arc<Limiter>, source: Source) -> Option<Permit> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if source.is_admin && taken.admins < ADMIN_PERMITS {
@@ -78,7 +78,7 @@ impl Limiter {
             return Some(self.permit(None));
         }
         let subscriber = subscriber(source.ip);
-        // A subscriber that has no place has no entry.
+        // A subscriber without a permit has no entry.
         let own = taken.by_subscriber.get(&subscriber).copied().unwrap_or(0);
         if taken.others >= self.total || own >= self.per_subscriber {
             return None;
@@ -107,7 +107,7 @@ impl Drop for Permit {
         taken.others -= 1;
         let own = present(
             taken.by_subscriber.get_mut(&subscriber),
-            "it has this place",
+            "it has this permit",
         );
         if let Some(own) = own {
             *own -= 1;
@@ -136,7 +136,7 @@ mod tests {
 
     /// R30
     #[test]
-    fn a_subscriber_has_few_places_and_gets_them_back() {
+    fn a_subscriber_has_few_permits_and_gets_them_back() {
         let limiter = limiter(10, 2);
         let first = limiter.take(source("2001:db8::1", false)).unwrap();
         let second = limiter.take(source("2001:db8::2", false)).unwrap();
@@ -151,7 +151,7 @@ mod tests {
 
     /// R30
     #[test]
-    fn strangers_take_no_place_of_the_admins() {
+    fn strangers_take_no_permit_of_the_admins() {
         let limiter = limiter(3, 0);
         let strangers: Vec<Permit> = (0..300)
             .filter_map(|host| limiter.take(source(&format!("10.0.0.{}", host % 200), false)))

@@ -1,9 +1,9 @@
 //! Connections that one listener accepted and another server serves, with the bytes that were read from them: the channel from
 //! one to the other. It is made before either of them, so that neither waits for the other to start.
 //!
-//! The bound stands at the sender's end, before anything is done for a connection: who finds no place is told so at once by
-//! whoever accepted it. A place is held until the connection has ended and not only until it is received, so the channel, which
-//! has room for as many as there are places, never fills because of a receiver that is slow.
+//! The bound stands at the sender's end, before anything is done for a connection: who gets no permit is told so at once by
+//! whoever accepted it. A permit is held until the connection has ended and not only until it is received, so the channel, which
+//! has room for as many as there are permits, never fills because of a receiver that is slow.
 
 mod limiter;
 
@@ -25,7 +25,7 @@ pub struct Handover {
     pub read: Vec<u8>,
     /// The other end, as the socket has it: it may be a proxy.
     pub peer: SocketAddr,
-    /// What the listener counts the connection by; dropped when the connection has ended.
+    /// The listener's own permit for the connection; dropped when the connection has ended.
     pub hold: Box<dyn Send>,
 }
 
@@ -37,15 +37,15 @@ impl fmt::Debug for Handover {
     }
 }
 
-/// Makes a channel in which so many connections have a place.
+/// Makes a channel for as many connections as the limits allow.
 pub fn channel(limits: Limits) -> (Sender, Receiver) {
     let limiter = Arc::new(Limiter::new(limits));
-    // As long as there are places, so that one who has a place always finds room.
+    // As long as there are permits, so that one who has a permit always finds room.
     let (queue, received) = mpsc::channel(limiter.all());
     (Sender { queue, limiter }, Receiver(received))
 }
 
-/// The end of who accepts connections.
+/// The end of the channel for whoever accepts connections.
 #[derive(Debug)]
 pub struct Sender {
     queue: mpsc::Sender<(Handover, Permit)>,
@@ -56,7 +56,7 @@ impl Sender {
     /// Hands a connection over; never waits.
     ///
     /// # Errors
-    /// Gives the connection back when there is no place for its `source`, or nobody receives any more.
+    /// Gives the connection back when there is no permit for its `source`, or nobody receives any more.
     pub fn send(&self, handover: Handover, source: Source) -> Result<(), Handover> {
         let Some(permit) = self.limiter.take(source) else {
             return Err(handover);
@@ -69,12 +69,12 @@ impl Sender {
     }
 }
 
-/// The end of who serves them.
+/// The end of the channel for whoever serves them.
 #[derive(Debug)]
 pub struct Receiver(mpsc::Receiver<(Handover, Permit)>);
 
 impl Receiver {
-    /// The next connection, with its place, which is to be kept until the work for it has ended. Nothing when the channel is
+    /// The next connection, with its permit, which is to be kept until the work for it has ended. Nothing when the channel is
     /// closed or nobody is left to send, and all have been received.
     pub async fn receive(&mut self) -> Option<(Handover, Permit)> {
         self.0.recv().await
@@ -129,7 +129,7 @@ mod tests {
         let third = handover();
         let peer = third.peer;
         assert_eq!(sender.send(third, source()).unwrap_err().peer, peer);
-        // The place is free when the work has ended, not when it begins.
+        // The permit is free when the work has ended, not when it begins.
         let (_, permit) = receive(&mut receiver).unwrap();
         assert!(sender.send(handover(), source()).is_err());
         drop(permit);

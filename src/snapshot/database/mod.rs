@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::file::Marks;
+use super::file::HeaderNumbers;
 use super::{Error, file, guard};
 use crate::clock::Wall;
 use crate::shown;
@@ -45,7 +45,7 @@ const MAX_SCHEMA: usize = 1_000;
 /// How long a command waits for another program that has the database locked (a backup, an operator's shell).
 const BUSY: Duration = Duration::from_secs(3);
 
-/// What was found in the place of the database.
+/// What was found where the database should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// A sound database.
@@ -267,20 +267,22 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// Opens a file that is there, if it is a sound database of ours.
 fn inspect(path: &Path) -> Result<Connection, Fault> {
     let unusable = |why: &str| Err(Fault::Unusable(why.to_owned()));
-    let marks = file::marks(path).map_err(|source| {
+    let header = file::header_numbers(path).map_err(|source| {
         Fault::Error(Error::File {
             file: path.into(),
             source,
         })
     })?;
-    match marks {
+    match header {
         None if file::size(path) == 0 => return unusable("it is empty"),
         None => return unusable("it is not a SQLite database"),
-        Some(Marks { application, .. }) if application != APPLICATION => {
+        Some(HeaderNumbers { application, .. }) if application != APPLICATION => {
             return unusable("it is the database of another program");
         }
-        Some(Marks { version: 0, .. }) => return unusable("its version is unknown"),
-        Some(Marks { version, .. }) if version > VERSION => return Err(newer(path, version)),
+        Some(HeaderNumbers { version: 0, .. }) => return unusable("its version is unknown"),
+        Some(HeaderNumbers { version, .. }) if version > VERSION => {
+            return Err(newer(path, version));
+        }
         Some(_) => {}
     }
     let judge = |source| judge(path, source);

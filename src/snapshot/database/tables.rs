@@ -30,7 +30,7 @@ const ADD_TORRENT: &str = "INSERT INTO blocklist (info_hash, reason, created, ex
 const REMOVE_BLOCK: &str = "DELETE FROM blocklist WHERE number = ?1";
 const COUNT_BLOCKS: &str = "SELECT count(*) FROM blocklist";
 const FORGET_BLOCKS: &str = "DELETE FROM blocklist WHERE expires < ?1";
-const PUT_RING: &str =
+const PUT_SAVED_STATE: &str =
     "INSERT INTO rings VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET data = ?2";
 const SAVED_STATE: &str =
     "SELECT data FROM rings WHERE name = ?1 AND octet_length(data) <= 4194304";
@@ -72,7 +72,7 @@ pub(super) fn prepare_all(connection: &Connection) -> rusqlite::Result<()> {
         COUNT_BLOCKS,
         REMOVE_BLOCK,
         FORGET_BLOCKS,
-        PUT_RING,
+        PUT_SAVED_STATE,
         SAVED_STATE,
         PUT_META,
         META,
@@ -142,7 +142,7 @@ impl Database {
 
     /// Keeps a blob under a name.
     pub(crate) fn put_saved_state(&self, name: &str, data: &[u8]) -> rusqlite::Result<()> {
-        let mut put = self.connection.prepare_cached(PUT_RING)?;
+        let mut put = self.connection.prepare_cached(PUT_SAVED_STATE)?;
         put.execute(params![name, data])?;
         Ok(())
     }

@@ -54,10 +54,10 @@ impl Sketch {
     }
 
     fn cells(&self, tag: Tag) -> impl Iterator<Item = &AtomicU32> {
-        // Tags are hashes already: the second row takes its place from a product, of which every bit of the tag is part.
-        let places = [tag, tag.wrapping_mul(0x9e37_79b1)].map(|hash| hash >> (32 - self.bits));
-        let both = self.rows.iter().zip(places);
-        both.filter_map(|(row, place)| present(row.get(place as usize), "a row has all places"))
+        // Tags are hashes already: the second row takes its index from a product, of which every bit of the tag is part.
+        let indices = [tag, tag.wrapping_mul(0x9e37_79b1)].map(|hash| hash >> (32 - self.bits));
+        let both = self.rows.iter().zip(indices);
+        both.filter_map(|(row, index)| present(row.get(index as usize), "a row has all indices"))
     }
 
     fn of(&self, tag: Tag) -> u32 {

@@ -1,5 +1,4 @@
-//! Packed addresses of both families, and the places that peers have by them: tier, zone, address and port as numbers that compare
-//! in few steps.
+//! Packed addresses of both families, and the sort keys of peers: tier, zone, address and port as numbers that compare in few steps.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -29,11 +28,11 @@ pub(crate) trait Address: Copy + Eq + std::fmt::Debug {
     fn key(self) -> Self::Key;
     fn sort_key(zone: u32, key: Self::Key) -> Self::SortKey;
     fn packed(self, zone: u32) -> Self::Packed;
-    fn placed(packed: &Self::Packed) -> Self::SortKey;
+    fn sort_key_of(packed: &Self::Packed) -> Self::SortKey;
     fn unpacked(packed: &Self::Packed) -> Self;
     /// The zone number with its tier.
     fn zone(packed: &Self::Packed) -> u32;
-    /// The place with the [`SURPLUS`].
+    /// The same sort key with the [`SURPLUS`] bit.
     fn surplus(sort_key: Self::SortKey) -> Self::SortKey;
     /// Whether the zone number has this tier.
     fn has_tier(packed: &Self::Packed, tier: u32) -> bool;
@@ -86,7 +85,7 @@ impl Address for [u8; 6] {
     }
 
     #[inline]
-    fn placed(packed: &[u8; 9]) -> u128 {
+    fn sort_key_of(packed: &[u8; 9]) -> u128 {
         let [first @ .., last] = packed;
         (u128::from(u64::from_be_bytes(*first)) << 64) | u128::from(*last)
     }
@@ -176,7 +175,7 @@ impl Address for [u8; 18] {
     }
 
     #[inline]
-    fn placed(packed: &[u8; 21]) -> (u128, u64) {
+    fn sort_key_of(packed: &[u8; 21]) -> (u128, u64) {
         let [first @ .., a, b, c, d, e] = packed;
         (
             u128::from_be_bytes(*first),

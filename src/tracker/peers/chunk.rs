@@ -13,7 +13,7 @@ pub(super) const CHUNK: usize = 128;
 /// Some peers. Both lists have one item per peer.
 #[derive(Debug)]
 pub(super) struct Chunk<A: Address, I: StoredId> {
-    pub spots: Vec<PackedKey<A>>,
+    pub packed_keys: Vec<PackedKey<A>>,
     pub states: Vec<State<I>>,
 }
 
@@ -61,17 +61,17 @@ pub(super) fn steps<T>(chunk: &[T], is_before: impl Fn(&T) -> bool) -> usize {
 impl<A: Address, I: StoredId> Chunk<A, I> {
     pub(super) fn of(peers: &[Peer<A, I>]) -> Chunk<A, I> {
         Chunk {
-            spots: peers.iter().map(|peer| peer.packed_key).collect(),
+            packed_keys: peers.iter().map(|peer| peer.packed_key).collect(),
             states: peers.iter().map(|peer| peer.state).collect(),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.spots.len()
+        self.packed_keys.len()
     }
 
     pub(super) fn first(&self) -> Option<A::SortKey> {
-        self.spots.first().map(PackedKey::sort_key)
+        self.packed_keys.first().map(PackedKey::sort_key)
     }
 
     pub(super) fn oldest(&self) -> u32 {
@@ -80,20 +80,20 @@ impl<A: Address, I: StoredId> Chunk<A, I> {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Peer<A, I>> {
         let states = self.states.iter().copied();
-        let both = self.spots.iter().copied().zip(states);
+        let both = self.packed_keys.iter().copied().zip(states);
         both.map(|(packed_key, state)| Peer { packed_key, state })
     }
 
     pub(super) fn insert(&mut self, within: usize, peer: Peer<A, I>) {
-        make_room(&mut self.spots);
+        make_room(&mut self.packed_keys);
         make_room(&mut self.states);
-        self.spots.insert(within, peer.packed_key);
+        self.packed_keys.insert(within, peer.packed_key);
         self.states.insert(within, peer.state);
     }
 
     pub(super) fn remove(&mut self, within: usize) -> Peer<A, I> {
         let peer = Peer {
-            packed_key: self.spots.remove(within),
+            packed_key: self.packed_keys.remove(within),
             state: self.states.remove(within),
         };
         self.give_back();
@@ -101,7 +101,7 @@ impl<A: Address, I: StoredId> Chunk<A, I> {
     }
 
     fn give_back(&mut self) {
-        give_back(&mut self.spots);
+        give_back(&mut self.packed_keys);
         give_back(&mut self.states);
     }
 
@@ -109,16 +109,16 @@ impl<A: Address, I: StoredId> Chunk<A, I> {
     pub(super) fn split(&mut self) -> Chunk<A, I> {
         let middle = self.len() / 2;
         let upper = Chunk {
-            spots: self.spots.split_off(middle),
+            packed_keys: self.packed_keys.split_off(middle),
             states: self.states.split_off(middle),
         };
-        self.spots.shrink_to(middle + 8);
+        self.packed_keys.shrink_to(middle + 8);
         self.states.shrink_to(middle + 8);
         upper
     }
 
     pub(super) fn prepend(&mut self, lower: Chunk<A, I>) {
-        self.spots.splice(0..0, lower.spots);
+        self.packed_keys.splice(0..0, lower.packed_keys);
         self.states.splice(0..0, lower.states);
     }
 
@@ -126,7 +126,7 @@ impl<A: Address, I: StoredId> Chunk<A, I> {
     pub(super) fn expire(&mut self, horizon: u32, on_removed: &mut impl FnMut(&Peer<A, I>)) {
         let is_alive = |state: &State<I>| state.seen().raw() > horizon;
         let mut states = self.states.iter();
-        self.spots.retain(|packed_key| {
+        self.packed_keys.retain(|packed_key| {
             let Some(state) = states.next() else {
                 debug_assert!(false, "both lists have one item per peer");
                 return false;

@@ -2,7 +2,7 @@
 //! others are surplus. All that is counted and drawn is drawn from who is for everybody, so a crowd of one address weighs as two peers.
 //!
 //! A subscriber is a v4 address or a v6 /64. Surplus peers stand behind all others of their role (see `peer.rs`), and whenever one
-//! announces it changes places with that peer of its subscriber and role whom nobody has seen for longest.
+//! announces it trades places with that peer of its subscriber and role whom nobody has seen for longest.
 
 use std::cmp::Ordering;
 
@@ -59,7 +59,7 @@ impl<A: Address, I: StoredId> Peers<A, I> {
             return position;
         }
         self.settle(&peer.packed_key);
-        // It may have changed its place for that, and so may others before it.
+        // That may have moved it, and others before it.
         let found = self.find(peer.sort_key(), role);
         certain(found, (role, position), "it has just been put in").1
     }
@@ -121,9 +121,9 @@ impl<A: Address, I: StoredId> Peers<A, I> {
         }
     }
 
-    /// Brings it in order who of a subscriber's peers is for everybody.
+    /// Restores which of a subscriber's peers are for everybody and which are surplus.
     fn settle(&mut self, packed_key: &PackedKey<A>) {
-        // Each turn moves one; after one that came or went there is at most one to move in each role.
+        // Each round moves one; after one that came or went there is at most one to move in each role.
         for _ in 0..2 * FOR_EVERYBODY {
             let both = ByRole::from_fn(|role| self.entries(role, packed_key));
             let allowed = allowed(both.as_ref().map(Entries::len));

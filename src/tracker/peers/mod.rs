@@ -107,7 +107,7 @@ impl<A: Address, I: StoredId> Peers<A, I> {
             .find_map(|(role, view)| Some((role, view.find(sort_key)?)))
     }
 
-    /// How many peers there are from `low` to `high`, both included, and in the surplus of these places.
+    /// How many peers there are from `low` to `high`, both included, and in the surplus of these sort keys.
     pub(super) fn count_in(&self, low: A::SortKey, high: A::SortKey) -> usize {
         let count = Role::BOTH.map(|role| {
             let view = self.view(role);
@@ -131,7 +131,7 @@ impl<A: Address, I: StoredId> Peers<A, I> {
         }
     }
 
-    /// Puts in a peer that is not there yet, at its place; returns its position. For [`Peers::insert`], which keeps the surplus
+    /// Puts in a peer that is not there yet, by its sort key; returns its position. For [`Peers::insert`], which keeps the surplus
     /// in order too.
     fn put(&mut self, role: Role, peer: Peer<A, I>) -> Position {
         if let Peers::Flat { peers, leechers } = self
@@ -247,7 +247,7 @@ impl<A: Address, I: StoredId> Peers<A, I> {
         flat.chain(chunked)
     }
 
-    /// Makes the list anew from peers in any order, each at another place.
+    /// Makes the list anew from peers in any order, no two with the same sort key.
     pub(super) fn rebuild(peers: impl IntoIterator<Item = (Role, Peer<A, I>)>) -> Peers<A, I> {
         let mut roles = ByRole::<Vec<_>>::default();
         for (role, mut peer) in peers {
@@ -363,8 +363,8 @@ mod tests {
                 prop_assert!(peers.oldest() <= oldest);
             }
             for (role, map) in [Role::Leecher, Role::Seeder].into_iter().zip(&model) {
-                let places: Vec<_> = peers.iter().filter(|(at, _)| *at == role).map(|(_, peer)| peer.sort_key()).collect();
-                prop_assert_eq!(places, map.keys().copied().collect::<Vec<_>>());
+                let sort_keys: Vec<_> = peers.iter().filter(|(at, _)| *at == role).map(|(_, peer)| peer.sort_key()).collect();
+                prop_assert_eq!(sort_keys, map.keys().copied().collect::<Vec<_>>());
             }
             let again = Peers::rebuild(peers.drain());
             prop_assert_eq!(again.counts().leechers, model[0].len());

@@ -15,7 +15,7 @@ const PAUSED: u8 = 1;
 const COMPLETED: u8 = 2;
 const HAS_ALTERNATE: u8 = 4;
 const REPORTED: u8 = 8;
-/// The same as the [`SURPLUS`] of its place, where the announce path looks anyway.
+/// The same as the [`SURPLUS`] bit of its sort key, in a byte that the announce path reads anyway.
 const SURPLUS_TOO: u8 = 16;
 const DUAL: u8 = 32;
 
@@ -30,7 +30,7 @@ impl<A: Address> PackedKey<A> {
 
     #[inline]
     pub(super) fn sort_key(&self) -> A::SortKey {
-        A::placed(&self.0)
+        A::sort_key_of(&self.0)
     }
 
     #[inline]
@@ -55,7 +55,7 @@ impl<A: Address> PackedKey<A> {
         PackedKey::new(self.address(), A::zone(&self.0) & !SURPLUS)
     }
 
-    /// The first and the last place that its subscriber has in its tier.
+    /// The first and the last sort key that its subscriber has in its tier.
     pub(super) fn subscriber(&self) -> (A::SortKey, A::SortKey) {
         let (low, high) = self.address().prefix(A::SUBSCRIBER_BITS);
         let zone = A::zone(&self.0);

@@ -20,7 +20,7 @@ const WINDOW: usize = 8;
 #[derive(Debug)]
 pub(crate) struct SortedChunks<A: Address, I: StoredId> {
     chunks: Vec<Chunk<A, I>>,
-    /// The place of each chunk's first peer.
+    /// The sort key of each chunk's first peer.
     firsts: Vec<A::SortKey>,
     /// How many peers stand in all chunks up to and with this one.
     ends: Vec<u32>,
@@ -67,7 +67,7 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
     /// Who stands last.
     #[inline]
     pub(super) fn last(&self) -> Option<&PackedKey<A>> {
-        self.chunks.last()?.spots.last()
+        self.chunks.last()?.packed_keys.last()
     }
 
     /// No peer was last seen before this.
@@ -101,12 +101,12 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         }
     }
 
-    /// The position of the first peer for whose place `is_before` does not hold; it must hold for all before a position and for none
+    /// The position of the first peer for whose sort key `is_before` does not hold; it must hold for all before a position and for none
     /// from there on. Cheapest when that is in chunk `near` or not far from it.
     #[inline]
     pub(super) fn seek(&self, near: usize, is_before: impl Fn(&A::SortKey) -> bool) -> Position {
         let chunk = self.chunk_for(near, &is_before);
-        let within = steps(self.spots(chunk), |packed_key| {
+        let within = steps(self.packed_keys(chunk), |packed_key| {
             is_before(&packed_key.sort_key())
         });
         Position {
@@ -115,7 +115,7 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         }
     }
 
-    /// The last chunk for whose first place `is_before` holds, else the first chunk.
+    /// The last chunk for whose first sort key `is_before` holds, else the first chunk.
     ///
     /// Neighbourhoods lie around the requester, and drawn ranks ascend: nearly always it is chunk `near`, where two comparisons tell; else
     /// one of some beside it, where two more tell and few are searched; else all are.
@@ -138,7 +138,7 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
             &[],
             "the window begins at a chunk and ends at the last at most",
         );
-        // None is before the first place of all: who would stand there is in the first chunk.
+        // None is before the first sort key of all: who would stand there is in the first chunk.
         (range.start + among.partition_point(is_before)).saturating_sub(1)
     }
 
@@ -146,9 +146,9 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
     pub(super) fn find(&self, sort_key: A::SortKey) -> Option<Position> {
         let chunk = self.firsts.partition_point(|first| *first <= sort_key);
         let chunk = chunk.checked_sub(1)?;
-        let spots = self.spots(chunk);
-        let within = steps(spots, |packed_key| packed_key.sort_key() < sort_key);
-        let is_there = spots.get(within).map(PackedKey::sort_key) == Some(sort_key);
+        let packed_keys = self.packed_keys(chunk);
+        let within = steps(packed_keys, |packed_key| packed_key.sort_key() < sort_key);
+        let is_there = packed_keys.get(within).map(PackedKey::sort_key) == Some(sort_key);
         is_there.then(|| Position {
             chunk: number(chunk),
             rank: self.start_of(chunk) + number(within),
@@ -156,10 +156,10 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
     }
 
     /// None where there is no chunk at all.
-    fn spots(&self, chunk: usize) -> &[PackedKey<A>] {
+    fn packed_keys(&self, chunk: usize) -> &[PackedKey<A>] {
         self.chunks
             .get(chunk)
-            .map_or(&[], |chunk| chunk.spots.as_slice())
+            .map_or(&[], |chunk| chunk.packed_keys.as_slice())
     }
 
     /// Where in its chunk a position is.
@@ -195,10 +195,10 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
             [_, next, ..] if *next > rank => from + 1,
             _ => from + ahead.partition_point(|end| *end <= rank),
         };
-        let (spots, states) = self.chunks.get(chunk).map_or((&[][..], &[][..]), |chunk| {
-            (chunk.spots.as_slice(), chunk.states.as_slice())
+        let (packed_keys, states) = self.chunks.get(chunk).map_or((&[][..], &[][..]), |chunk| {
+            (chunk.packed_keys.as_slice(), chunk.states.as_slice())
         });
-        (chunk, self.start_of(chunk), spots, states)
+        (chunk, self.start_of(chunk), packed_keys, states)
     }
 
     /// As [`View::pick`](super::View::pick).
@@ -210,15 +210,15 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         mut put: impl FnMut(A, &I),
     ) {
         let (mut at, mut start) = (near, 0);
-        let (mut spots, mut states): (&[PackedKey<A>], &[State<I>]) = (&[], &[]);
+        let (mut packed_keys, mut states): (&[PackedKey<A>], &[State<I>]) = (&[], &[]);
         for rank in ranks {
             // Wraps where the rank is before this chunk: then it is behind all peers too, and another chunk is looked up.
             let mut within = rank.wrapping_sub(start) as usize;
-            if within >= spots.len() {
-                (at, start, spots, states) = self.chunk_of(rank, at);
+            if within >= packed_keys.len() {
+                (at, start, packed_keys, states) = self.chunk_of(rank, at);
                 within = minus(rank, start, "a rank is in its chunk") as usize;
             }
-            if let (Some(packed_key), Some(state)) = (spots.get(within), states.get(within)) {
+            if let (Some(packed_key), Some(state)) = (packed_keys.get(within), states.get(within)) {
                 put(packed_key.address(), &state.id);
             }
         }
@@ -236,7 +236,7 @@ impl<A: Address, I: StoredId> SortedChunks<A, I> {
         }
     }
 
-    /// Puts a peer that is not there yet in its place; returns its position.
+    /// Puts in a peer that is not there yet, by its sort key; returns its position.
     pub(super) fn insert(&mut self, peer: Peer<A, I>) -> Position {
         let sort_key = peer.sort_key();
         let position = self.seek(0, |other| *other < sort_key);
@@ -391,16 +391,16 @@ mod tests {
     }
 
     fn check(sorted_chunks: &SortedChunks<[u8; 6], PeerId>, model: &[Small]) {
-        let places: Vec<_> = model.iter().map(Peer::sort_key).collect();
+        let sort_keys: Vec<_> = model.iter().map(Peer::sort_key).collect();
         assert_eq!(sorted_chunks.len(), model.len());
         assert_eq!(
             sorted_chunks
                 .iter()
                 .map(|peer| peer.sort_key())
                 .collect::<Vec<_>>(),
-            places
+            sort_keys
         );
-        for (rank, sort_key) in places.iter().enumerate() {
+        for (rank, sort_key) in sort_keys.iter().enumerate() {
             let position = sorted_chunks.find(*sort_key).unwrap();
             assert_eq!(position.rank as usize, rank);
             for near in 0..=sorted_chunks.chunks.len() {
@@ -414,11 +414,15 @@ mod tests {
                 );
             }
             for near in 0..=sorted_chunks.chunks.len() {
-                let (chunk, start, spots, states) = sorted_chunks.chunk_of(position.rank, near);
+                let (chunk, start, packed_keys, states) =
+                    sorted_chunks.chunk_of(position.rank, near);
                 assert_eq!(chunk, position.chunk as usize);
-                assert_eq!(spots.len(), states.len());
+                assert_eq!(packed_keys.len(), states.len());
                 let within = (position.rank - start) as usize;
-                assert_eq!(spots.get(within).map(PackedKey::sort_key), Some(*sort_key));
+                assert_eq!(
+                    packed_keys.get(within).map(PackedKey::sort_key),
+                    Some(*sort_key)
+                );
             }
         }
         assert!(
@@ -442,11 +446,11 @@ mod tests {
                 prop_assert_eq!(found.map(|position| position.rank as usize), there.ok());
                 match (kind, there) {
                     (0, _) if seen < 10 => {
-                        let mut buried = 0;
-                        sorted_chunks.expire(seen, &mut |_| buried += 1);
+                        let mut removed = 0;
+                        sorted_chunks.expire(seen, &mut |_| removed += 1);
                         let before = model.len();
                         model.retain(|peer| peer.state.seen().raw() > seen);
-                        prop_assert_eq!(buried, before - model.len());
+                        prop_assert_eq!(removed, before - model.len());
                     }
                     (1, Ok(rank)) => {
                         model.remove(rank);

@@ -33,7 +33,7 @@ impl<'a, A: Address, I: StoredId> Run<'a, A, I> {
     pub(crate) fn len(&self) -> usize {
         match self {
             Run::Flat(peers) => peers.len(),
-            Run::Chunk(spots, _) => spots.len(),
+            Run::Chunk(packed_keys, _) => packed_keys.len(),
         }
     }
 
@@ -43,8 +43,8 @@ impl<'a, A: Address, I: StoredId> Run<'a, A, I> {
         let end = self.len().min(first + most);
         match self {
             Run::Flat(peers) => Run::Flat(peers.get(first..end).unwrap_or_default()),
-            Run::Chunk(spots, states) => Run::Chunk(
-                spots.get(first..end).unwrap_or_default(),
+            Run::Chunk(packed_keys, states) => Run::Chunk(
+                packed_keys.get(first..end).unwrap_or_default(),
                 states.get(first..end).unwrap_or_default(),
             ),
         }
@@ -140,8 +140,8 @@ impl<'a, A: Address, I: StoredId> View<'a, A, I> {
         let within = minus(rank, start, "a rank is in its run") as usize;
         let peer = match run {
             Run::Flat(peers) => *peers.get(within)?,
-            Run::Chunk(spots, states) => Peer {
-                packed_key: *spots.get(within)?,
+            Run::Chunk(packed_keys, states) => Peer {
+                packed_key: *packed_keys.get(within)?,
                 state: *states.get(within)?,
             },
         };
@@ -156,8 +156,8 @@ impl<'a, A: Address, I: StoredId> View<'a, A, I> {
         match *self {
             View::Flat(peers) => (0, 0, Run::Flat(peers)),
             View::SortedChunks(sorted_chunks) => {
-                let (chunk, start, spots, states) = sorted_chunks.chunk_of(rank, near);
-                (chunk, start, Run::Chunk(spots, states))
+                let (chunk, start, packed_keys, states) = sorted_chunks.chunk_of(rank, near);
+                (chunk, start, Run::Chunk(packed_keys, states))
             }
         }
     }

@@ -7,10 +7,10 @@
 use crate::metrics::StrangerReason;
 use crate::tracker::settings::Settings;
 
-/// A zone in which one in so many leechers' worth of seeds is there can live without strangers.
+/// A zone that has a seed for every so many leechers needs no strangers.
 const LEECHERS_PER_SEED: usize = 8;
 
-/// Of so many leechers of a zone without seeds enough, on average one announce each tells of a stranger.
+/// In a zone with too few seeds, on average so many announces of all its leechers are told of a stranger in each interval.
 const LINKS: usize = 100;
 
 /// So many leechers of such a zone come again early, on average, to look for what the others lack.
@@ -53,11 +53,11 @@ pub(crate) struct Decision {
 
 impl Situation {
     /// Whether the whole file is likely to be in the zone, often enough for its leechers.
-    fn is_sated(&self) -> bool {
+    fn is_self_sufficient(&self) -> bool {
         self.seeders > 0 && LEECHERS_PER_SEED * self.seeders > self.leechers
     }
 
-    /// Decides. One random number is drawn for each chance that is open, and none where the zone is sated.
+    /// Decides. One random number is drawn for each chance that there is, and none where the zone is self-sufficient.
     pub(crate) fn decide(&self, settings: &Settings, rng: &mut fastrand::Rng) -> Decision {
         if !self.is_leecher {
             return self.for_seed();
@@ -68,7 +68,7 @@ impl Situation {
             (settings.enough as usize).saturating_sub(neighbours),
             StrangerReason::FewNeighbours,
         );
-        if self.is_sated() {
+        if self.is_self_sufficient() {
             return decision;
         }
         let all = self.leechers + 1;
@@ -244,7 +244,7 @@ mod tests {
     }
 
     proptest! {
-        /// S15: nobody is without neighbours and without strangers, and a sated zone draws no chance.
+        /// S15: nobody is without neighbours and without strangers, and a self-sufficient zone draws no random number.
         #[test]
         fn nobody_is_left_alone(
             leechers in 0_usize..5_000,
@@ -261,7 +261,7 @@ mod tests {
             prop_assert!(of_use + decision.strangers > 0);
             prop_assert_eq!(decision.strangers > 0, decision.reason.is_some());
             prop_assert!(decision.strangers <= FOR_LONE_SEED);
-            if situation.is_sated() {
+            if situation.is_self_sufficient() {
                 prop_assert!(!decision.is_short);
                 prop_assert_eq!(rng.get_seed(), fastrand::Rng::with_seed(seed).get_seed());
             }

@@ -58,7 +58,7 @@ impl<'a> Limits<'a> {
         self.seeds += seeds;
     }
 
-    /// What is left to wish for when so many more peers are on the list, with so many seeds among them.
+    /// The limits that are left when so many more peers are on the list, with so many seeds among them.
     pub(super) fn after(mut self, listed: usize, seeds: usize) -> Limits<'a> {
         self.note(listed, seeds);
         self

@@ -1,4 +1,4 @@
-//! The neighbourhoods of a requester: runs of places, from the narrowest to the widest (S7, S8), and all that it sees (S9).
+//! The neighbourhoods of a requester: ranges of sort keys, from the narrowest to the widest (S7, S8), and all that it sees (S9).
 
 use crate::tracker::peers::address::{Address, LOOPBACK, SURPLUS};
 use crate::tracker::zones::{MAX_DEPTH, MAX_ZONE, ZoneId, Zones};
@@ -14,9 +14,9 @@ pub(super) struct Neighbourhoods<A: Address> {
 }
 
 /// Levels in all: three prefixes within the zone, then the zone and those above it.
-pub(super) const MAX_LEVELS: usize = MAX_DEPTH + A_PREFIXES;
+pub(super) const MAX_LEVELS: usize = MAX_DEPTH + PREFIX_LEVELS;
 
-const A_PREFIXES: usize = 3;
+const PREFIX_LEVELS: usize = 3;
 
 /// Entries of the requester's own subscriber on its list, where many live behind one address.
 const MAX_OWN: usize = 3;
@@ -84,7 +84,7 @@ impl<'a, A: Address> Viewpoint<'a, A> {
         self.tier & LOOPBACK == 0
     }
 
-    /// The first and the last place of its tier, or of what it may see of it (S9).
+    /// The first and the last sort key of its tier, or of what it may see of it (S9).
     pub(crate) fn whole(&self) -> (A::SortKey, A::SortKey) {
         let all = (
             A::sort_key(self.tier, A::BOUNDS.0),
@@ -102,7 +102,7 @@ impl<'a, A: Address> Viewpoint<'a, A> {
         }
     }
 
-    /// The places of the requester's own subscriber address in its tier.
+    /// The first and the last sort key of the requester's own subscriber address in its tier.
     pub(super) fn subscriber(&self) -> Option<(A::SortKey, A::SortKey)> {
         let (low, high) = self.address?.prefix(A::SUBSCRIBER_BITS);
         let zone = self.tiered();
@@ -151,7 +151,7 @@ impl<'a, A: Address> Viewpoint<'a, A> {
             )
         });
         let prefixes = if self.address.is_some() {
-            A_PREFIXES
+            PREFIX_LEVELS
         } else {
             0
         };

@@ -56,8 +56,8 @@ impl Ids {
 /// Puts `take` of the peers at `ranks` onto a list.
 ///
 /// The ranks are cut into `take` equal strata, turned by a random offset, and one is drawn from each: every peer has the
-/// same chance, no peer comes twice, and the ranks ascend (but for the turn), so that a big swarm is walked once. Of ranks 100 to 109
-/// with a gap of 103 and 104, 8 are there; to take 3 of them, with a turn of 2, the numbers 2 to 7, 0, 1 are cut into strata of 2, 3 and 3:
+/// same chance, no peer comes twice, and the ranks ascend (but for the offset), so that a big swarm is walked once. Of ranks 100 to 109
+/// with a gap of 103 and 104, 8 are there; to take 3 of them, with an offset of 2, the numbers 2 to 7, 0, 1 are cut into strata of 2, 3 and 3:
 /// 2 3 | 4 5 6 | 7 0 1. Numbers from 3 on stand behind the gap: 3 means rank 105.
 pub(super) fn draw<A: Address + Listed, I: StoredId>(
     view: &View<'_, A, I>,
@@ -103,13 +103,13 @@ pub(super) fn copy<A: Address + Listed, I: StoredId>(
             Run::Flat(peers) if ids.is_nothing() => {
                 A::listed(list).extend(peers.iter().map(|peer| peer.packed_key.address()));
             }
-            Run::Chunk(spots, _) if ids.is_nothing() => {
-                A::listed(list).extend(spots.iter().map(PackedKey::address));
+            Run::Chunk(packed_keys, _) if ids.is_nothing() => {
+                A::listed(list).extend(packed_keys.iter().map(PackedKey::address));
             }
             Run::Flat(peers) => peers
                 .iter()
                 .for_each(|peer| put(list, ids, peer.packed_key.address(), &peer.state.id)),
-            Run::Chunk(spots, states) => spots
+            Run::Chunk(packed_keys, states) => packed_keys
                 .iter()
                 .zip(states)
                 .for_each(|(packed_key, state)| put(list, ids, packed_key.address(), &state.id)),
@@ -126,10 +126,10 @@ fn put<A: Listed, I: StoredId>(list: &mut PeerList, ids: Ids, address: A, id: &I
     }
 }
 
-/// Random numbers, one from each of some equal strata, in order but for a turn.
+/// Random numbers, one from each of some equal strata, in order but for a random offset.
 struct Strata<'a> {
     left: u32,
-    /// How many numbers there are from the turn on, and how many before it.
+    /// How many numbers there are from the offset on, and how many before it.
     ahead: u32,
     turned: u32,
     step: u64,

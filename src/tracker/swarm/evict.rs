@@ -1,4 +1,4 @@
-//! Who leaves a swarm so that somebody else has a place, when there are too many (S5): a peer of the network that has most.
+//! Eviction: which peer leaves a swarm for a newcomer when there are too many (S5): one of the network that has most.
 
 use std::net::{IpAddr, SocketAddr};
 

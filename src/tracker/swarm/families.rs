@@ -1,4 +1,4 @@
-//! Both address families of a swarm: v4 peers stand in the swarm itself, v6 peers in its rare part, and what is done with either is written
+//! Both address families of a swarm: v4 peers stand in the swarm itself, v6 peers in its [`Extra`](super::Extra), and what is done with either is written
 //! once. The macros write it out for each, so that nothing is called through a table on the announce path.
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +18,7 @@ type V6 = [u8; 18];
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Families<PeersV4, PeersV6> {
     pub v4: PeersV4,
-    /// `None` where the swarm has no rare part.
+    /// `None` where the swarm has no [`Extra`](super::Extra).
     pub v6: Option<PeersV6>,
 }
 

@@ -5,9 +5,9 @@ mod alternate_addresses;
 pub(super) mod dual_stack;
 mod evict;
 mod families;
+mod flag_counts;
 mod hand_out;
 mod inner_addresses;
-mod kept_counts;
 pub(super) mod map;
 mod occupancy;
 mod remove;
@@ -34,12 +34,12 @@ use crate::net::is_link_local;
 use alternate_addresses::AlternateAddresses;
 use dual_stack::DualStack;
 use families::{Families, for_each_family, of_family};
-use kept_counts::KeptCountsChange;
-use occupancy::Export;
+use flag_counts::FlagCountsChange;
+use occupancy::ExportState;
 use removed::Removed;
 use upsert::{AnnounceEffect, Change, Rules};
 
-/// What few swarms have: v6 peers, and second addresses.
+/// What only few swarms have, boxed so that the others do not pay for it: v6 peers, and second addresses.
 #[derive(Debug)]
 struct Extra<I: StoredId> {
     v6: Peers<[u8; 18], I>,
@@ -70,9 +70,9 @@ pub(super) struct Swarm<I: StoredId> {
     oldest: u32,
     paused: u32,
     reported: u8,
-    /// Which [`Zones`] its peers were placed by.
+    /// Which [`Zones`] its peers are sorted by.
     revision: u16,
-    export: Export,
+    export: ExportState,
     /// Who first completed it and is charged for its count while it has no peers (S5).
     charge: Charge,
 }
@@ -87,7 +87,7 @@ impl<I: StoredId> Swarm<I> {
             paused: 0,
             reported: 0,
             revision: rules.revision,
-            export: Export::Never,
+            export: ExportState::Never,
             charge: Charge::default(),
         }
     }
@@ -127,7 +127,7 @@ impl<I: StoredId> Swarm<I> {
         self.len() > 0 && (self.oldest <= rules.horizon() || self.revision != rules.revision)
     }
 
-    /// Buries the dead, and places everybody anew when the zones have changed. Returns how many died.
+    /// Removes the dead, and sorts all peers anew when the zones have changed. Returns how many were removed.
     fn refresh(&mut self, rules: &Rules<'_>) -> usize {
         if self.revision != rules.revision {
             self.place_anew(rules);
@@ -162,7 +162,7 @@ impl<I: StoredId> Swarm<I> {
         oldest
     }
 
-    /// Drops second addresses of who has gone, and the rare part when nothing is in it.
+    /// Drops second addresses of who has gone, and the [`Extra`] when nothing is in it.
     fn tidy(&mut self, zones: &Zones) {
         let Some(extra) = &mut self.extra else { return };
         let families = Families {
@@ -251,12 +251,12 @@ impl<I: StoredId> Swarm<I> {
         }
     }
 
-    /// Brings the kept counts in line with a change.
+    /// Brings the counts of flags and of completed downloads in line with a change.
     fn account(&mut self, announce: &Announce, change: &Change, rules: &Rules<'_>) {
         let now = rules.now.raw();
-        let KeptCountsChange { before, after } = change.kept_counts;
+        let FlagCountsChange { before, after } = change.flag_counts;
         if before != after {
-            self.apply(change.kept_counts);
+            self.apply(change.flag_counts);
         }
         if change.has_completed && !(change.is_dual && self.is_uncounted(announce)) {
             if self.downloaded == 0 {

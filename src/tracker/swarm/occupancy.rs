@@ -38,7 +38,7 @@ impl Occupancy {
 
 /// How what was last exported of a swarm compares with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Export {
+pub(super) enum ExportState {
     /// It never was.
     Never,
     /// It has changed since.
@@ -54,13 +54,13 @@ impl<I: StoredId> Swarm<I> {
     }
 
     pub(super) fn is_changed(&self) -> bool {
-        self.export != Export::Same
+        self.export != ExportState::Same
     }
 
     /// Notes that it is no longer what was exported.
     pub(super) fn touch(&mut self) {
-        if self.export == Export::Same {
-            self.export = Export::Old;
+        if self.export == ExportState::Same {
+            self.export = ExportState::Old;
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::Swarm;
 use super::dual_stack::link::Parted;
-use super::kept_counts::{KeptCounts, KeptCountsChange};
+use super::flag_counts::{FlagCounts, FlagCountsChange};
 use super::upsert::Rules;
 use crate::tracker::abuse::address_counts::AddressCounts;
 use crate::tracker::peers::address::Address;
@@ -14,7 +14,7 @@ use crate::tracker::peers::peer::Peer;
 /// Peers that leave a swarm together.
 #[derive(Debug, Default)]
 pub(super) struct Removed {
-    kept_counts: KeptCounts,
+    flag_counts: FlagCounts,
     /// When the last of them was here.
     last_seen: u32,
     parted: Parted,
@@ -30,17 +30,17 @@ impl Removed {
         let address = SocketAddr::new(peer.ip(), peer.packed_key.address().port());
         address_counts.take(address.ip());
         self.parted.note(address, &peer.state);
-        self.kept_counts = self.kept_counts.plus(KeptCounts::of(&peer.state));
+        self.flag_counts = self.flag_counts.plus(FlagCounts::of(&peer.state));
         self.last_seen = self.last_seen.max(peer.state.seen().raw());
     }
 }
 
 impl<I: StoredId> Swarm<I> {
-    /// Takes off the counts what the removed counted for, and their pairs of addresses apart. Returns when the last of them was here.
+    /// Takes the flags of the removed off the counts and parts their pairs of addresses. Returns when the last of them was here.
     pub(super) fn account_removed(&mut self, removed: Removed, rules: &Rules<'_>) -> u32 {
-        self.apply(KeptCountsChange {
-            before: removed.kept_counts,
-            after: KeptCounts::default(),
+        self.apply(FlagCountsChange {
+            before: removed.flag_counts,
+            after: FlagCounts::default(),
         });
         removed.parted.unlink(self, rules);
         removed.last_seen

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::alternate_addresses::AlternateAddresses;
 use super::families::for_each_family;
-use super::occupancy::Export;
+use super::occupancy::ExportState;
 use super::upsert::Rules;
 use super::{Extra, Swarm};
 use crate::clock::Seconds;
@@ -145,7 +145,7 @@ impl<I: StoredId> Swarm<I> {
         }
         let mut swarm = Swarm::new(rules);
         swarm.downloaded = downloaded;
-        swarm.export = Export::Same;
+        swarm.export = ExportState::Same;
         swarm.v4 = Peers::rebuild(peers.iter().filter_map(|peer| packed(peer, rules.zones)));
         let alternates = peers
             .iter()

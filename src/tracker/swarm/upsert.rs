@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::Swarm;
 use super::alternate_addresses::AlternateAddresses;
 use super::dual_stack::recent_clients::RecentClients;
-use super::kept_counts::{KeptCounts, KeptCountsChange, MAX_REPORTED};
+use super::flag_counts::{FlagCounts, FlagCountsChange, MAX_REPORTED};
 use crate::clock::Seconds;
 use crate::metrics::{AnnounceOutcome, Full};
 use crate::net::subscriber::Level;
@@ -95,8 +95,8 @@ pub(crate) struct Change {
     pub outcome: AnnounceOutcome,
     /// Where the announcer stands, when it is stored.
     pub own: Option<(Role, Position)>,
-    /// What it counted for before and after.
-    pub kept_counts: KeptCountsChange,
+    /// Its flags before and after.
+    pub flag_counts: FlagCountsChange,
     pub had_alternate: bool,
     /// Whether its client has an address of the other family here too (S14).
     pub is_dual: bool,
@@ -111,7 +111,7 @@ impl Change {
         Change {
             outcome,
             own: None,
-            kept_counts: KeptCountsChange::default(),
+            flag_counts: FlagCountsChange::default(),
             had_alternate: false,
             is_dual: false,
             has_completed: false,
@@ -234,15 +234,15 @@ impl Upsert<'_> {
         let has_completed = self.announce.event == Event::Completed;
         peer.state.set_completed(has_completed);
         let role = self.role();
-        let after = KeptCounts::of(&peer.state);
+        let after = FlagCounts::of(&peer.state);
         let position = peers.insert(role, peer);
         self.rules.address_counts.add(self.announce.ip);
         let change = Change::nothing(AnnounceOutcome::Joined);
         Change {
             own: Some((role, position)),
-            kept_counts: KeptCountsChange {
+            flag_counts: FlagCountsChange {
                 after,
-                ..KeptCountsChange::default()
+                ..FlagCountsChange::default()
             },
             has_completed,
             ..change
@@ -262,9 +262,9 @@ impl Upsert<'_> {
         let since = self.rules.now.since(gone.state.seen());
         let gained = self.gained(&gone.state);
         Change {
-            kept_counts: KeptCountsChange {
-                before: KeptCounts::of(&gone.state),
-                ..KeptCountsChange::default()
+            flag_counts: FlagCountsChange {
+                before: FlagCounts::of(&gone.state),
+                ..FlagCountsChange::default()
             },
             had_alternate: gone.state.has_alternate(),
             is_dual: gone.state.is_dual(),
@@ -314,7 +314,7 @@ impl Upsert<'_> {
             };
         }
         let key = I::Key::of(self.announce.key);
-        let before = KeptCounts::of(state);
+        let before = FlagCounts::of(state);
         let (had_alternate, is_dual) = (state.has_alternate(), state.is_dual());
         // A client that was restarted under the same address starts counting anew.
         let gained = if same_id || state.key.matches(key) {
@@ -335,9 +335,9 @@ impl Upsert<'_> {
         state.set_paused(self.is_paused());
         state.set_downloaded_mib(self.downloaded_mib());
         state.set_completed(state.has_completed() || has_completed);
-        let kept_counts = KeptCountsChange {
+        let flag_counts = FlagCountsChange {
             before,
-            after: KeptCounts::of(state),
+            after: FlagCounts::of(state),
         };
         let is_surplus = state.is_surplus();
         let mut own = (role, position);
@@ -351,7 +351,7 @@ impl Upsert<'_> {
         Change {
             outcome: AnnounceOutcome::Refreshed,
             own: Some(own),
-            kept_counts,
+            flag_counts,
             had_alternate,
             is_dual,
             has_completed,

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-/// The largest number of a zone: 22 bits of a peer's place are left beside the two of its tier.
+/// The largest number of a zone: 22 bits of a peer's sort key are left beside the two of its tier.
 pub(crate) const MAX_ZONE: u32 = (1 << 22) - 1;
 
 /// The number of a zone in the order of the tree, from 1 to [`MAX_ZONE`]; good for the [`Zones`](super::Zones) that gave it. An
@@ -29,7 +29,7 @@ impl ZoneId {
         }
     }
 
-    /// Its place in a table with a row for each zone, and the first one for no zone.
+    /// Its row in a table with one for each zone, and the first one for no zone.
     #[inline]
     pub(crate) const fn index(zone: Option<ZoneId>) -> usize {
         ZoneId::pack(zone) as usize

@@ -21,7 +21,7 @@ pub const HOURS_KEPT: usize = 720;
 const HOURS_IN_ALL: usize = 1 << 20;
 const MIN_HOURS: usize = 24;
 
-/// Pages in all at most, at 64 bytes: with few zones every worker has pages of its own, with very many all workers share.
+/// Shards in all at most, at 64 bytes: with few zones every worker has shards of its own, with very many all workers share.
 const MAX_SHARDS: usize = 1 << 16;
 
 /// Counters of one zone by one worker, a cache line apart from the others.
@@ -40,12 +40,12 @@ struct Shard {
 /// Savings per hour (hours since 1970), of one zone.
 type Hours = BTreeMap<u64, u64>;
 
-/// The counters of all zones of one edition.
+/// The counters of all zones; replaced with them.
 #[derive(Debug)]
 pub(crate) struct ZoneStatistics {
-    /// Zone by zone; for each, a page of every worker that has its own, and one of everybody else.
+    /// Zone by zone; for each, a shard of every worker that has its own, and one of everybody else.
     shards: Box<[Shard]>,
-    /// How many workers have pages of their own.
+    /// How many workers have shards of their own.
     owners: usize,
     /// Per path: hours in MiB, and the `saved` up to which they were counted.
     hours: Mutex<HashMap<String, (Hours, u64)>>,
@@ -63,7 +63,7 @@ pub struct ZoneStatisticsRow {
 }
 
 impl ZoneStatistics {
-    /// Makes an empty one for the zones, to be counted on by `workers` threads and by others.
+    /// Counters at zero for the zones, for `workers` threads and for all others.
     pub(crate) fn new(zones: &Zones, workers: usize) -> ZoneStatistics {
         let owners = workers.min((MAX_SHARDS / zones.table_len()).saturating_sub(1));
         let shards = zones.table_len() * (owners + 1);
@@ -74,7 +74,7 @@ impl ZoneStatistics {
         }
     }
 
-    /// All pages of one zone; the last is everybody's.
+    /// All shards of one zone; the last is everybody's.
     fn shards_of(&self, zone: Option<ZoneId>) -> &[Shard] {
         let width = self.owners + 1;
         let first = ZoneId::index(zone) * width;
@@ -109,11 +109,11 @@ impl ZoneStatistics {
         }
     }
 
-    /// The page of a zone that `worker` counts on, and whether nobody else does.
+    /// The shard of a zone that `worker` counts in, and whether nobody else does.
     fn shard(&self, zone: Option<ZoneId>, worker: Option<usize>) -> Option<(&Shard, bool)> {
         let own = worker.filter(|worker| *worker < self.owners);
         let shard = self.shards_of(zone).get(own.unwrap_or(self.owners));
-        let shard = present(shard, "owners and one page more")?;
+        let shard = present(shard, "owners and one shard more")?;
         Some((shard, own.is_some()))
     }
 

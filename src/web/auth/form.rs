@@ -76,7 +76,7 @@ impl FromRequest for Form {
     }
 }
 
-/// Reads the form that was sent and puts it where handlers find it, if its token is right.
+/// Reads the form that was sent and puts it into the extensions of the request for the handlers, if its token is right.
 pub(super) async fn admit(request: &mut ServiceRequest) -> Result<(), FormError> {
     // No type is a wrong one.
     let kind = request.headers().get(CONTENT_TYPE);

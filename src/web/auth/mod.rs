@@ -1,4 +1,4 @@
-//! Who may see what: the guard before every row of the routes, sessions, passwords, tokens, and the brake on guessing.
+//! Who may see what: the guard before every row of the routes, sessions, passwords, tokens, and the throttle on guessing.
 
 pub(super) mod form;
 pub(super) mod guard;

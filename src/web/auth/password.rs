@@ -1,4 +1,4 @@
-//! The password of the pages: hashing (argon2id, PHC strings) and looking at a try in constant time.
+//! The password of the pages: hashing (argon2id, PHC strings) and checking a try in constant time.
 
 use argon2::password_hash::{PasswordHashString, SaltString};
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};

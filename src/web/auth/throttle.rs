@@ -1,4 +1,4 @@
-//! The brake on guessing passwords: so many tries per address within a window, and so many in all within an hour, counted
+//! The throttle on guessing passwords: so many tries per address within a window, and so many in all within an hour, counted
 //! before the password is looked at, so that parallel guesses do not slip through.
 //!
 //! The bound on all is for guesses from many addresses. It must not become a way to keep the operator out, so it leaves two

@@ -11,7 +11,7 @@ use crate::web::{Backend, State};
 
 /// How often figures are taken.
 const EVERY: Duration = Duration::from_secs(5);
-/// The ring buffers are kept at every so-manieth sample.
+/// The ring buffers are saved after every so many samples.
 const KEPT_EVERY: u32 = 12;
 /// The name of the ring buffers in the database.
 const BLOB: &str = "history";
@@ -48,7 +48,7 @@ pub(crate) fn keep(state: &State) {
     (state.backend.put)(BLOB, bytes);
 }
 
-/// Samples for ever.
+/// Samples until the runtime ends.
 pub(crate) async fn run(state: Arc<State>) {
     let mut timer = tokio::time::interval(EVERY);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);

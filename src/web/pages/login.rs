@@ -1,4 +1,4 @@
-//! `/login` and `/logout`: the original's paths and fields, with a brake on guessing.
+//! `/login` and `/logout`: the original's paths and fields, with a throttle on guessing.
 
 use actix_session::SessionExt;
 use actix_web::cookie::{Cookie, SameSite};

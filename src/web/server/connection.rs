@@ -19,9 +19,9 @@ use crate::web::State;
 use crate::web::auth::guard;
 use crate::web::view::page;
 
-/// How long a client may take for its request, whatever else it may take time for.
+/// How long a client may take to send its request, within the limit of the connection.
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
-/// How long is waited for a client to see that its reply was all.
+/// How long the connection stays open for a client to see that its reply was all.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
 /// Whether a request begins as one whose reply has no body, empty lines before it passed over.

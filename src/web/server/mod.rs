@@ -46,7 +46,7 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// Starts the pages' thread, which serves what comes by `connections`. A made password is shown on the console once.
+/// Starts the pages' thread, which serves what comes from `connections`. A made password is shown on the console once.
 ///
 /// # Errors
 /// When the templates, the password or the files beside the database are not in order, or the system gives no thread.
@@ -141,7 +141,7 @@ async fn serve(
     Ok(())
 }
 
-/// Serves one connection. Its place is free when that has ended, be it in a panic.
+/// Serves one connection. Its permit is free when that has ended, be it in a panic.
 async fn work<S, B>(state: Arc<State>, pages: Rc<S>, handover: Handover, permit: Permit)
 where
     S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,

@@ -43,7 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RequestReader<'_, S> {
         &self.bytes
     }
 
-    /// Takes so many bytes, to nobody's use.
+    /// Takes so many bytes and drops them.
     pub(super) fn skip(&mut self, length: usize) {
         self.at += length;
     }

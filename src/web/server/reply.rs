@@ -59,7 +59,7 @@ fn head(status: StatusCode, headers: &HeaderMap, length: usize, now: Wall) -> Ve
     bytes
 }
 
-/// Says that this was all, and reads on for a moment, to nobody's use.
+/// Shuts down the sending side, and reads on for a moment without looking at it.
 pub(super) async fn end<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     if stream.shutdown().await.is_err() {
         return;

@@ -68,7 +68,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// Puts a value into the template's reach.
+    /// Adds a value for the template.
     pub(crate) fn insert<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
         self.context.insert(name, value);
     }

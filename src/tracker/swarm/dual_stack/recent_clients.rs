@@ -1,7 +1,7 @@
 //! Who joined a torrent lately, and from where: so that a client that announces from a second address is known again (S14).
 //!
-//! A table of fixed size, 4 MiB; each client has one place in it, by a seeded hash of torrent, peer id, key and port, and the next one
-//! with that place takes it over. A client announces from all of its addresses within seconds, so that little is lost by it.
+//! A table of fixed size, 4 MiB; each client has one slot in it, by a seeded hash of torrent, peer id, key and port, and the next one
+//! with that slot takes it over. A client announces from all of its addresses within seconds, so that little is lost by it.
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -14,10 +14,10 @@ use crate::tracker::announce::Announce;
 
 /// Parts of the table, each behind a lock of its own.
 const PARTS: usize = 1 << 10;
-/// Places in a part; more than 100,000 in all.
-const PLACES: usize = 1 << 7;
+/// Slots in a part; more than 100,000 in all.
+const SLOTS: usize = 1 << 7;
 
-/// Where a client announced from. The tag is never 0 but in a place that nobody has had.
+/// Where a client announced from. The tag is never 0 but in a slot that nobody has had.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     tag: u64,
@@ -47,7 +47,7 @@ impl RecentClients {
     /// The other address that the client was seen at within `lifetime` seconds. Where there is none, it is known by this one from
     /// now on; a client without a key never is.
     pub(super) fn other(&self, announce: &Announce, now: Seconds, lifetime: u32) -> Option<IpAddr> {
-        self.with_place(announce, |slot, tag| {
+        self.with_slot(announce, |slot, tag| {
             let is_known = slot.tag == tag && now.since(slot.seen) < lifetime;
             if is_known && slot.ip != announce.ip {
                 return Some(slot.ip);
@@ -63,13 +63,13 @@ impl RecentClients {
 
     /// Knows the client by the address `ip` from now on.
     pub(super) fn replace(&self, announce: &Announce, ip: IpAddr, now: Seconds) {
-        self.with_place(announce, |slot, tag| {
+        self.with_slot(announce, |slot, tag| {
             *slot = Slot { tag, ip, seen: now };
             None
         });
     }
 
-    fn with_place(
+    fn with_slot(
         &self,
         announce: &Announce,
         work: impl FnOnce(&mut Slot, u64) -> Option<IpAddr>,
@@ -79,7 +79,7 @@ impl RecentClients {
         let tag = self.hasher.hash_one(client).max(1);
         let [a, b, c, d, ..] = tag.to_le_bytes();
         let part = usize::from(u16::from_le_bytes([a, b])) % PARTS;
-        let slot = usize::from(u16::from_le_bytes([c, d])) % PLACES;
+        let slot = usize::from(u16::from_le_bytes([c, d])) % SLOTS;
         let part = self.parts.get(part)?;
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
         if part.is_empty() {
@@ -88,7 +88,7 @@ impl RecentClients {
                 ip: announce.ip,
                 seen: Seconds::default(),
             };
-            part.resize(PLACES, nobody);
+            part.resize(SLOTS, nobody);
         }
         work(part.get_mut(slot)?, tag)
     }

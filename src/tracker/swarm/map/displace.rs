@@ -1,5 +1,5 @@
 //! A newcomer at a bound of the whole tracker (S5): a peer of a heavier network leaves for it. The guards of the two swarms are
-//! held one after the other; the place is held meanwhile, so that nobody else takes it.
+//! held one after the other; the room that is made stays reserved meanwhile, so that nobody else takes it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,8 +16,8 @@ use crate::tracker::swarm::upsert::{AnnounceEffect, Rules};
 /// Peers that are tried at most, since some in the sample have left by themselves.
 const TRIES: usize = 16;
 
-/// Turns at most in which the peers of one torrent leave.
-const MAX_TURNS: usize = MAX_EMPTIED / MAX_TOGETHER;
+/// Steps at most in which the peers of one torrent leave.
+const MAX_STEPS: usize = MAX_EMPTIED / MAX_TOGETHER;
 
 /// Draws in which nobody is heavier than the newcomer, and after which it is not stored.
 const DRAWS: usize = 2;
@@ -101,11 +101,11 @@ impl<I: StoredId> Swarms<I> {
         number(before.peers().saturating_sub(after.peers()))
     }
 
-    /// Has all peers of a torrent leave, in a few turns at its shard's lock, when all are heavier than a newcomer. Returns
+    /// Has all peers of a torrent leave, in a few steps, each under its shard's lock, when all are heavier than a newcomer. Returns
     /// how many have gone when it is free.
     fn empty(&self, info_hash: &InfoHash, newcomer: IpAddr, rules: &Rules<'_>) -> u16 {
         let mut gone = Vec::new();
-        let is_free = (0..MAX_TURNS).any(|_| {
+        let is_free = (0..MAX_STEPS).any(|_| {
             let before = gone.len();
             let [was, is] = self.change(info_hash, rules, |swarm| {
                 swarm.evict_heavier(newcomer, rules, &mut gone);

@@ -1,7 +1,7 @@
 //! A sample of stored peers, from which one of the heaviest network is drawn when the whole tracker is at a bound (S5). It is
 //! filled only while the tracker is well filled, and prefers peers of heavy networks.
 //!
-//! A peer has one place in it, however often it announces, and loses it when it leaves: nobody fills it with peers that are not
+//! A peer has one slot in it, however often it announces, and loses it when it leaves: nobody fills it with peers that are not
 //! there. Its locks are held for a few steps, and never waited for while a guard of the swarms is held.
 
 use std::hash::BuildHasher;
@@ -53,7 +53,7 @@ impl HeavyPeers {
         self.stripes.get(usize::try_from(hash).ok()?)
     }
 
-    /// Puts a peer in, in the place of a lighter one when there is no room. Never waits.
+    /// Puts a peer in, instead of a lighter one when there is no room. Never waits.
     pub(super) fn add(
         &self,
         peer: PeerLocation,

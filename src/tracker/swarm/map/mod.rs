@@ -15,7 +15,7 @@ use dashmap::mapref::entry::{Entry, OccupiedEntry};
 use foldhash::fast::RandomState;
 
 use super::Swarm;
-use super::occupancy::{Export, Occupancy};
+use super::occupancy::{ExportState, Occupancy};
 use super::stored::StoredSwarm;
 use super::upsert::{AnnounceEffect, Rules};
 use crate::metrics::{AnnounceOutcome, Full};
@@ -33,10 +33,10 @@ const SHARDS: usize = 1024;
 /// Freed torrents that are remembered at most for the next snapshot; beyond that it is told of all torrents it has.
 const MAX_FREED: usize = 4_000_000;
 
-/// Of so many refreshed peers in 256 the sample of heavy ones is told.
+/// So many of 256 refreshed peers are reported to the sample of heavy ones.
 const SAMPLED_OF_256: u8 = 16;
 
-/// Whether a place is looked for within the bounds, or has been made already.
+/// Whether a newcomer has to find room within the bounds, or room is reserved for it already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Room {
     Bounded,
@@ -55,7 +55,7 @@ pub(crate) struct Swarms<I: StoredId> {
 
 /// The torrent, when a database may have it.
 fn exported<I: StoredId>(hash: &InfoHash, swarm: &Swarm<I>) -> Option<InfoHash> {
-    (swarm.export != Export::Never).then_some(*hash)
+    (swarm.export != ExportState::Never).then_some(*hash)
 }
 
 impl<I: StoredId> Swarms<I> {
@@ -216,7 +216,7 @@ impl<I: StoredId> Swarms<I> {
         swarm.counts()
     }
 
-    /// Buries the dead and frees torrents that nobody needs, holding one shard at a time.
+    /// Removes the dead and frees torrents that nobody needs, holding one shard at a time.
     pub(crate) fn sweep(&self, rules: &Rules<'_>) -> Swept {
         let mut swept = Swept::default();
         let mut freed = Vec::new();
@@ -309,7 +309,7 @@ impl<I: StoredId> Swarms<I> {
 
     pub(super) fn export(&self, hash: &InfoHash, rules: &Rules<'_>) -> Option<StoredSwarm> {
         let mut swarm = self.map.get_mut(hash)?;
-        swarm.export = Export::Same;
+        swarm.export = ExportState::Same;
         Some(StoredSwarm {
             info_hash: *hash,
             downloaded: swarm.downloaded,
@@ -376,7 +376,7 @@ impl<I: StoredId> Swarms<I> {
         self.map.get(hash).map(|entry| each(entry.value()))
     }
 
-    /// Places every peer anew after a change of zones, shard by shard.
+    /// Sorts every peer anew after a change of zones, shard by shard.
     pub(crate) fn refresh(&self, rules: &Rules<'_>) {
         for mut swarm in self.map.iter_mut() {
             let before = swarm.occupancy();

@@ -90,7 +90,7 @@ impl Usage {
         (peers, room(&self.living, settings.max_torrents))
     }
 
-    /// Counts a place that is being made, or no longer, so that nobody else takes it.
+    /// Reserves room that is being made (`change` of 1) or gives it back (−1), so that nobody else takes it.
     pub(super) fn hold(&self, bound: Full, change: i64) {
         self.peers.fetch_add(change, Relaxed);
         if bound == Full::Torrents {
