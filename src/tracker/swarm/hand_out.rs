@@ -1,11 +1,14 @@
 //! The list of one announce, over both families: the announcer's own first, then the other, then who is left.
 
+use std::net::SocketAddr;
+
 use super::Swarm;
+use super::dual_stack::DualStack;
 use super::families::{for_each_family, of_family, own_first};
 use super::inner_addresses;
 use super::upsert::{Change, Rules};
 use crate::invariant::minus;
-use crate::metrics::AnnounceOutcome;
+use crate::metrics::{AnnounceOutcome, Family};
 use crate::tracker::announce::{Announce, Event, PeerList};
 use crate::tracker::peers::address::Address;
 use crate::tracker::peers::by_role::ByRole;
@@ -59,6 +62,8 @@ struct Request<'a> {
     zone: u32,
     /// Where the announcer stands among the peers of its own family, when it is stored.
     own: Option<(Role, Position)>,
+    /// Where its address of the other family stands, when it has one (S14). Looked for by the rule `few` only.
+    other: Option<(Role, Position)>,
 }
 
 impl<I: StoredId> Swarm<I> {
@@ -74,11 +79,12 @@ impl<I: StoredId> Swarm<I> {
         list: &mut PeerList,
     ) -> (Chosen, Option<Decision>) {
         let own = change.own;
-        let request = Request {
+        let mut request = Request {
             announce,
             rules,
             zone,
             own,
+            other: None,
         };
         let own_family_only = announce.options.own_family_only;
         let mut limits = Limits::of(announce, rules.settings);
@@ -89,14 +95,11 @@ impl<I: StoredId> Swarm<I> {
         let dual_stack = dual_stack.filter(|pairs| !own_family_only && !pairs.is_empty());
         let [own_family, other_family] = own_first(announce.ip);
         // One loop, since the choice is inlined where it is called: a second place to call it would cost every announce.
-        let decision = request
-            .has_few()
-            .then(|| self.decide(&request, change, limits.want, rng));
-        let passes = if decision.is_some() {
-            BY_FEW
-        } else {
-            BY_SHARES
-        };
+        let decision = request.has_few().then(|| {
+            request.other = self.own_other(announce, rules);
+            self.decide(&request, change, limits.want, rng)
+        });
+        let passes = decision.map_or(BY_SHARES, |_| BY_FEW);
         for pass in passes.iter().copied() {
             let Some(kept) = self.kept_for_others(&request, pass, decision, &chosen, limits.want)
             else {
@@ -116,13 +119,14 @@ impl<I: StoredId> Swarm<I> {
                 let left = limits.want;
                 let doubles = pairs.map_or(0, |pairs| pairs.listed(own_family, list));
                 limits.want += doubles;
+                let before = DualStack::count_other(own_family, list);
                 let more = of_family!(families, family, peers => {
                     request.take_from(peers, pass, &limits, rng, list)
                 });
                 limits.want = left;
                 let Some(mut more) = more else { continue };
                 if let Some(pairs) = pairs.filter(|_| doubles > 0) {
-                    let taken_off = pairs.keep_single(own_family, left, rng, list);
+                    let taken_off = pairs.keep_single(own_family, before, left, rng, list);
                     more.all = minus(more.all, taken_off, "who is taken off was put on");
                     more.seeds = more.seeds.min(more.all);
                     more.local = more.local.min(more.all);
@@ -170,6 +174,15 @@ impl<I: StoredId> Swarm<I> {
         }
     }
 
+    /// Where the announcer's address of the other family stands, when it has one that its list may hold.
+    fn own_other(&self, announce: &Announce, rules: &Rules<'_>) -> Option<(Role, Position)> {
+        let extra = self.extra.as_ref();
+        let pairs = extra.filter(|_| !announce.options.own_family_only)?;
+        let other = SocketAddr::new(announce.ip, announce.port);
+        let other = pairs.dual_stack.other(other)?;
+        self.families().find(other, rules.zones)
+    }
+
     /// What the rule `few` says of this announce. No more strangers are wanted than there are, and at most half of the list where
     /// neighbours could fill it.
     fn decide(
@@ -202,8 +215,15 @@ impl<I: StoredId> Swarm<I> {
         decision.with_at_most(far.min(want - near.min(half)))
     }
 
-    /// Who is for everybody and may be handed to the requester, itself not counted; of its top zone only, if `is_narrowed`.
+    /// Who is for everybody and may be handed to the requester, itself not counted; of its top zone only, if `is_narrowed`. Where
+    /// its list has one family, the other is none that it sees.
     fn seen(&self, request: &Request<'_>, is_narrowed: bool) -> ByRole<usize> {
+        let announce = request.announce;
+        if announce.options.own_family_only {
+            let family = Family::of(announce.ip);
+            let seen = of_family!(self.families(), family, peers => request.count_seen(peers, is_narrowed));
+            return seen.unwrap_or_default();
+        }
         let mut seen = ByRole::default();
         for_each_family!(self.families(), peers => {
             let more = request.count_seen(peers, is_narrowed);
@@ -254,7 +274,7 @@ impl Request<'_> {
             && Viewpoint::<[u8; 6]>::new(self.rules.zones, self.zone, None).is_remote()
     }
 
-    /// How many of one family are for everybody where it looks, itself not counted.
+    /// How many of one family are for everybody where it looks, itself not counted by either of its addresses.
     fn count_seen<A: Address, I: StoredId>(
         &self,
         peers: &Peers<A, I>,
@@ -266,7 +286,10 @@ impl Request<'_> {
             viewpoint = viewpoint.narrowed();
         }
         let (low, high) = viewpoint.whole();
-        let own = self.own.filter(|_| address.is_some());
+        let own = match address {
+            Some(_) => self.own,
+            None => self.other,
+        };
         ByRole::from_fn(|role| {
             let range = peers.view(role).range(low, high, 0);
             let is_there = own.is_some_and(|(of, at)| of == role && at.only().is_in(&range));
