@@ -295,6 +295,21 @@ fn a_reader_that_goes_away_is_no_fault() {
     assert_eq!(command.status().unwrap().code(), Some(0));
 }
 
+/// A token is shown once, so nobody is told that all is well when it was not.
+#[test]
+fn a_token_that_cannot_be_printed_is_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_retracker"));
+    command
+        .args(["token", "--file", "db.sqlite", "new", "grafana"])
+        .current_dir(folder.path())
+        .stdout(full.unwrap());
+    let done = command.output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    assert!(text(&done.stderr).contains("revoke it"));
+}
+
 /// C1, C2: whatever lies in the place of a file that is read, the program does not wait for it, and says what is wrong.
 #[test]
 fn what_is_no_regular_file_is_refused_at_once_wherever_a_file_is_read() {

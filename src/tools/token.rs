@@ -43,8 +43,11 @@ enum Deed {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = arguments.file.parent().unwrap_or(&arguments.file);
     let text = obey(&arguments.deed, &Tokens::new(folder))?;
+    let printed = io::stdout().write_all(in_lines(&text).as_bytes());
+    if matches!(arguments.deed, Deed::New { .. }) {
+        return printed.context("the token cannot be printed; revoke it and make another");
+    }
     // Who closed our output has read enough.
-    drop(io::stdout().write_all(in_lines(&text).as_bytes()));
     Ok(())
 }
 

@@ -27,7 +27,8 @@ pub(super) fn json_config() -> JsonConfig {
         .error_handler(|error, _| bad_json(error).into())
 }
 
-fn error(status: StatusCode, text: &str) -> HttpResponse {
+/// A refusal, as the description has it.
+pub(super) fn error(status: StatusCode, text: &str) -> HttpResponse {
     HttpResponse::build(status).json(json!({ "error": text }))
 }
 

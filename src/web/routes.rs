@@ -7,7 +7,9 @@ use std::sync::Arc;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, PayloadConfig, ServiceConfig, resource};
-use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, guard as guards};
+use actix_web::{
+    FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, guard as guards,
+};
 
 use super::auth::guard::{AccessClass, admit};
 use super::monitor::{health, prometheus};
@@ -179,7 +181,10 @@ async fn root() -> HttpResponse {
     page::redirect("/stat")
 }
 
-async fn not_found() -> HttpResponse {
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    if request.path().starts_with("/api/") {
+        return api::error(StatusCode::NOT_FOUND, "not found");
+    }
     page::plain(StatusCode::NOT_FOUND, "not found")
 }
 

@@ -7,7 +7,7 @@ use retracker::net::client_address::ClientAddressRules;
 use retracker::net::hosts::Hosts;
 use retracker::web::BackendError;
 
-use crate::harness::{Site, Visitor, start};
+use crate::harness::{Site, Visitor, exchange, parse, start};
 
 fn program(site: &Site) -> Visitor {
     let mut visitor = site.visitor();
@@ -104,7 +104,9 @@ fn the_blocklist_is_changed_with_a_token_only() {
         );
     }
     let long = format!("{{\"ip\":\"{}\"}}", "x".repeat(5_000));
-    assert_eq!(program.send("POST", "/api/v1/blocklist", &long).status, 413);
+    let refused = program.send("POST", "/api/v1/blocklist", &long);
+    assert_eq!(refused.status, 413);
+    assert_eq!(refused.json()["error"], "request body too long");
     let mut operator = site.operator();
     assert_eq!(operator.get("/api/v1/blocklist").status, 200);
     assert_eq!(
@@ -310,4 +312,57 @@ fn the_description_names_every_path_and_every_figure() {
         keys
     };
     assert_eq!(keys(figures), keys(&stats));
+}
+
+/// W9: what is refused before the API sees it is told to programs as all else is, and to people as ever.
+#[test]
+fn refusals_below_the_api_are_json_wherever_they_come_from() {
+    let site = start();
+    for (request, status, text) in [
+        (
+            "POST {}/blocklist HTTP/1.1\r\nHost: x\r\nContent-Length: 99999",
+            413,
+            "request body too long",
+        ),
+        (
+            "POST http://x{}/blocklist HTTP/1.1\r\nHost: x\r\nContent-Length: 99999",
+            413,
+            "request body too long",
+        ),
+        (
+            "POST {}/blocklist HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 9",
+            415,
+            "encoded bodies are not taken",
+        ),
+        (
+            "POST {}/blocklist HTTP/1.1\r\nHost: x\r\nExpect: word",
+            417,
+            "expectation not met",
+        ),
+        (
+            "GET {}/blocklist HTTP/1.1\r\nHost: x\r\nHost: y",
+            400,
+            "bad request",
+        ),
+        ("GET {}/nothing HTTP/1.1\r\nHost: x", 404, "not found"),
+    ] {
+        let ask = |place: &str| {
+            let head = format!("{}\r\n\r\n", request.replace("{}", place));
+            let bytes = exchange(site.address, "127.0.0.1", head.as_bytes());
+            parse(&bytes)
+        };
+        let told = ask("/api/v1");
+        assert_eq!(
+            (told.status, told.header("content-type")),
+            (status, "application/json"),
+            "{request}"
+        );
+        assert_eq!(told.json(), serde_json::json!({ "error": text }));
+        assert_eq!(told.header("x-frame-options"), "DENY");
+        let shown = ask("/pages");
+        assert!(
+            shown.header("content-type").starts_with("text/plain"),
+            "{request}"
+        );
+    }
 }

@@ -39,7 +39,7 @@ pub struct Arguments {
     /// Named crowds, one after another. The options of the crowd change each of them.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "waiting", value_parser = crowds::names())]
     crowd: Vec<String>,
-    /// Policies to compare with `random`: `shares`, or `shares:` with other values of `local_share/min_external`.
+    /// Policies to compare with `random`: `few`, `shares`, or `shares:` with other values of `local_share/min_external`.
     #[arg(long, value_delimiter = ',', default_values_t = Policy::ALL)]
     policies: Vec<Policy>,
     /// Runs of each, with seeds that follow one another.

@@ -30,7 +30,7 @@ const IDLE_SECONDS: u32 = 60;
 pub(crate) struct Situation {
     /// Whether the announcer wants to download: neither a seed nor paused.
     pub is_leecher: bool,
-    /// Other leechers of its zone that are for everybody, of both families.
+    /// Other leechers of its zone that are for everybody, of the families that its list has.
     pub leechers: usize,
     /// Other seeds of it, likewise.
     pub seeders: usize,

@@ -1,5 +1,7 @@
 //! The list of one announce, over both families: the announcer's own first, then the other, then who is left.
 
+use std::net::SocketAddr;
+
 use super::Swarm;
 use super::dual_stack::DualStack;
 use super::families::{for_each_family, of_family, own_first};
@@ -42,6 +44,8 @@ struct Request<'a> {
     zone: u32,
     /// Where the announcer stands among the peers of its own family, when it is stored.
     own: Option<(Role, Position)>,
+    /// Where its address of the other family stands, when it has one (S14). Looked for by the rule `few` only.
+    other: Option<(Role, Position)>,
 }
 
 impl<I: StoredId> Swarm<I> {
@@ -62,6 +66,7 @@ impl<I: StoredId> Swarm<I> {
             rules,
             zone,
             own: change.own,
+            other: None,
         };
         let mut limits = Limits::of(announce, rules.settings);
         let (mut chosen, decision) = if request.has_few() {
@@ -98,6 +103,10 @@ impl<I: StoredId> Swarm<I> {
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> (Chosen, Decision) {
+        let request = Request {
+            other: self.own_other(request),
+            ..request
+        };
         let decision = self.decide(request, change, limits.want, rng);
         let mut near = limits;
         near.want = minus(
@@ -176,13 +185,14 @@ impl<I: StoredId> Swarm<I> {
             let left = limits.want;
             let doubles = pairs.map_or(0, |pairs| pairs.listed(own_family, list));
             limits.want += doubles;
+            let before = DualStack::count_other(own_family, list);
             let more = of_family!(families, family, peers => {
                 request.take_from(peers, pass, &limits, rng, list)
             });
             limits.want = left;
             let Some(mut more) = more else { continue };
             if let Some(pairs) = pairs.filter(|_| doubles > 0) {
-                let taken_off = pairs.keep_single(own_family, left, rng, list);
+                let taken_off = pairs.keep_single(own_family, before, left, rng, list);
                 more.all = minus(more.all, taken_off, "who is taken off was put on");
                 more.seeds = more.seeds.min(more.all);
                 more.local = more.local.min(more.all);
@@ -191,6 +201,13 @@ impl<I: StoredId> Swarm<I> {
             limits.note(more.all, more.seeds);
         }
         chosen
+    }
+
+    /// Where the announcer's address of the other family stands, when it has one that its list may hold.
+    fn own_other(&self, request: Request<'_>) -> Option<(Role, Position)> {
+        let pairs = self.dual_stack_for(request)?;
+        let own = SocketAddr::new(request.announce.ip, request.announce.port);
+        self.families().find(pairs.other(own)?, request.rules.zones)
     }
 
     /// What the rule `few` says of this announce. No more strangers are wanted than there are, and at most half of the list where
@@ -225,8 +242,15 @@ impl<I: StoredId> Swarm<I> {
         decision.with_at_most(far.min(want - near.min(half)))
     }
 
-    /// Who is for everybody and may be handed to the requester, itself not counted; of its top zone only, if `is_narrowed`.
+    /// Who is for everybody and may be handed to the requester, itself not counted; of its top zone only, if `is_narrowed`. Where
+    /// its list has one family, the other is none that it sees.
     fn seen(&self, request: Request<'_>, is_narrowed: bool) -> ByRole<usize> {
+        let announce = request.announce;
+        if announce.options.own_family_only {
+            let family = Family::of(announce.ip);
+            let seen = of_family!(self.families(), family, peers => request.count_seen(peers, is_narrowed));
+            return seen.unwrap_or_default();
+        }
         let mut seen = ByRole::default();
         for_each_family!(self.families(), peers => {
             let more = request.count_seen(peers, is_narrowed);
@@ -277,7 +301,7 @@ impl Request<'_> {
             && Viewpoint::<[u8; 6]>::new(self.rules.zones, self.zone, None).is_remote()
     }
 
-    /// How many of one family are for everybody where it looks, itself not counted.
+    /// How many of one family are for everybody where it looks, itself not counted by either of its addresses.
     fn count_seen<A: Address, I: StoredId>(
         &self,
         peers: &Peers<A, I>,
@@ -289,7 +313,10 @@ impl Request<'_> {
             viewpoint = viewpoint.narrowed();
         }
         let (low, high) = viewpoint.whole();
-        let own = self.own.filter(|_| address.is_some());
+        let own = match address {
+            Some(_) => self.own,
+            None => self.other,
+        };
         ByRole::from_fn(|role| {
             let range = peers.view(role).range(low, high, 0);
             let is_there = own.is_some_and(|(of, at)| of == role && at.only().is_in(&range));

@@ -257,6 +257,77 @@ fn both_families_are_one_zone() {
     assert_eq!((handed.len(), strangers.count()), (40, 1));
 }
 
+/// S15: over UDP a list has one family. Neighbours of the other are none of its reader's, and take no place of strangers.
+#[test]
+fn neighbours_of_the_other_family_leave_nobody_alone_where_a_list_has_one() {
+    for is_seeder in [false, true] {
+        let (mut bench, _) = zoned(few());
+        for number in 0..20 {
+            bench.announce(&leecher(v6(0xa, number), 1), at(0));
+            bench.announce(&seeder(v6(0xa, 100 + number), 1), at(0));
+            bench.announce(&leecher(v4(B + u32::from(number)), 1), at(0));
+        }
+        let mut first = wanting(leecher(v4(A), 1), 200);
+        first.is_seeder = is_seeder;
+        first.options.own_family_only = true;
+        bench.announce(&first, at(0));
+        let expected = if is_seeder { 20 } else { 7 };
+        assert_eq!(bench.handed().len(), expected, "{is_seeder}");
+    }
+}
+
+/// S15, S14: the other address of a client is no neighbour of it.
+#[test]
+fn a_client_with_two_addresses_is_no_neighbour_of_itself() {
+    for first in [0, 1] {
+        let (mut bench, _) = zoned(few());
+        for number in 0..100 {
+            bench.announce(&leecher(v4(B + number), 1), at(0));
+        }
+        let ends = [v4(A), v6(0xa, 1)];
+        let client = |which: usize| Announce {
+            peer_id: PeerId([7; 20]),
+            key: crate::tracker::ClientKey::from_number(7),
+            ..wanting(leecher(ends[which], 1), 200)
+        };
+        bench.announce(&client(first), at(0));
+        bench.announce(&client(1 - first), at(1));
+        assert_eq!(bench.handed().len(), 7);
+        // It is done, and its other address has not said so yet.
+        let done = Announce {
+            is_seeder: true,
+            event: Event::Completed,
+            ..client(first)
+        };
+        bench.announce(&done, at(600));
+        assert_eq!(bench.handed().len(), 50);
+    }
+}
+
+/// S15, S14: strangers of the other family take nobody off the list whom it has of the zone.
+#[test]
+fn strangers_beside_clients_with_two_addresses_push_no_neighbour_off() {
+    let (mut bench, _) = zoned(few());
+    for number in 0..20 {
+        let client = |ip| Announce {
+            peer_id: PeerId([100 + u8::try_from(number).unwrap(); 20]),
+            key: crate::tracker::ClientKey::from_number(u32::from(number)),
+            ..leecher(ip, 1)
+        };
+        bench.announce(&client(v4(A + u32::from(number))), at(0));
+        bench.announce(&client(v6(0xa, number)), at(1));
+        bench.announce(&leecher(v6(0xa, 100 + number), 1), at(1));
+        bench.announce(&leecher(v6(0xb, number), 1), at(1));
+    }
+    bench.announce(&wanting(leecher(v4(A + 100), 1), 200), at(2));
+    let handed = bench.handed();
+    let strangers = handed
+        .iter()
+        .filter(|peer| peer.ip().to_string().starts_with("2001:db8:b:"));
+    // Twenty with two addresses, twenty with one, and a stranger.
+    assert_eq!((handed.len(), strangers.count()), (61, 1));
+}
+
 /// S15, S11: who gained nothing is told to come again after five to ten minutes, and is not too early then.
 #[test]
 fn idle_leechers_come_again_sooner_and_are_heard() {

@@ -20,7 +20,7 @@ use super::tokens::TokenError;
 use crate::net::hosts::Browser;
 use crate::web::refusal::Refusal;
 use crate::web::view::page::{CSRF, plain, redirect};
-use crate::web::{State, client};
+use crate::web::{State, api, client};
 
 /// No script or style but our own files, no foreign host, no frame around a page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -115,7 +115,11 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<HttpResponse> {
         AccessClass::Open | AccessClass::Login | AccessClass::Page
     );
     if is_foreign(request.headers()) && !(may_be_linked && is_navigation(request)) {
-        return Some(plain(StatusCode::FORBIDDEN, "cross-site request"));
+        let (status, text) = (StatusCode::FORBIDDEN, "cross-site request");
+        return Some(match access {
+            AccessClass::Api => api::error(status, text),
+            _ => plain(status, text),
+        });
     }
     match access {
         AccessClass::Open | AccessClass::Login => None,

@@ -10,6 +10,7 @@ use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
+use serde_json::json;
 
 use super::fault::{Fault, Refused};
 use super::{reply, request};
@@ -31,6 +32,12 @@ fn asks_head_only(read: &[u8]) -> bool {
     rest.is_some_and(|rest| rest.starts_with(b"HEAD "))
 }
 
+/// A refusal as the description of the API has it.
+fn for_program(refused: Refused) -> HttpResponse {
+    let text = refused.text().trim_end();
+    HttpResponse::build(refused.status()).json(json!({ "error": text }))
+}
+
 /// Reads the one request of a connection, has it answered by the `pages`, and ends the connection.
 pub(super) async fn converse<S, B>(state: &State, pages: &S, handover: Handover)
 where
@@ -49,7 +56,8 @@ where
     let Ok(mut stream) = adopted else { return };
     let talk = async {
         let mut is_head = asks_head_only(&read);
-        let received = request::receive(&mut stream, read, peer);
+        let mut is_for_api = false;
+        let received = request::receive(&mut stream, read, peer, &mut is_for_api);
         let received = tokio::time::timeout(REQUEST_LIMIT, received).await;
         let reply = match received.unwrap_or(Err(Fault::Refused(Refused::Slow))) {
             Ok(request) => {
@@ -59,7 +67,11 @@ where
             Err(Fault::Refused(refused)) => {
                 let counters = state.metrics.spare();
                 counters.failed(Transport::Http, refused.failure());
-                let mut reply = page::plain(refused.status(), refused.text());
+                let mut reply = if is_for_api {
+                    for_program(refused)
+                } else {
+                    page::plain(refused.status(), refused.text())
+                };
                 guard::harden(reply.headers_mut());
                 reply
             }

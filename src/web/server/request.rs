@@ -39,20 +39,28 @@ struct Head {
 
 /// Reads one request of `peer`, beginning with what was `read` already.
 ///
+/// `is_for_api` is set as soon as it is known whose request this is, also when it is refused.
+///
 /// # Errors
 /// [`Fault`]. No more than the bounds are kept in memory, however much is sent.
 pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     read: Vec<u8>,
     peer: SocketAddr,
+    is_for_api: &mut bool,
 ) -> Result<Request, Fault> {
     let mut reader = RequestReader::new(stream, read, MAX_HEAD);
+    let head = head(&mut reader).await;
+    *is_for_api = match &head {
+        Ok(head) => is_of_api(head.request.path()),
+        Err(_) => names_api(reader.bytes()),
+    };
     let Head {
         mut request,
         framing,
         expects_continue,
         ..
-    } = head(&mut reader).await?;
+    } = head?;
     reader.allow(MAX_FRAMED);
     if expects_continue && reader.is_empty() && framing != Framing::Length(0) {
         reader.say(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
@@ -68,6 +76,20 @@ pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
         request = request.replace_payload(Payload::from(body)).0;
     }
     Ok(request)
+}
+
+/// Whether a path is one that programs ask for, who are answered in JSON.
+fn is_of_api(path: &str) -> bool {
+    path.starts_with("/api/")
+}
+
+/// Whether a head that is refused names such a path, as it is spelled.
+fn names_api(head: &[u8]) -> bool {
+    let mut lines = head.trim_ascii_start().split(|byte| *byte == b'\n');
+    let mut words = lines.next().unwrap_or_default().split(|byte| *byte == b' ');
+    let target = words.nth(1).and_then(|target| str::from_utf8(target).ok());
+    let target = target.and_then(split_target);
+    target.is_some_and(|(_, path)| is_of_api(path))
 }
 
 /// The head at the start of the bytes.
@@ -270,7 +292,7 @@ mod tests {
             }
             far.shutdown().await.unwrap();
             let peer = SocketAddr::from(([192, 0, 2, 1], 5_000));
-            let mut request = receive(&mut near, first.to_vec(), peer).await?;
+            let mut request = receive(&mut near, first.to_vec(), peer, &mut false).await?;
             let body = collect(request.take_payload()).await;
             drop(near);
             let mut said = Vec::new();

@@ -42,7 +42,7 @@ impl DualStack {
     }
 
     /// The address of the other family.
-    fn other(&self, address: SocketAddr) -> Option<SocketAddr> {
+    pub(super) fn other(&self, address: SocketAddr) -> Option<SocketAddr> {
         if let Some(v4) = <[u8; 6]>::pack(address.ip(), address.port()) {
             return self.by_v4.get(&v4).map(|(v6, _)| socket(*v6));
         }
@@ -140,18 +140,27 @@ impl DualStack {
         }
     }
 
+    /// How many the list has of the family that is not the first.
+    pub(super) fn count_other(first: Family, list: &PeerList) -> usize {
+        match first {
+            Family::V4 => list.v6.len(),
+            Family::V6 => list.v4.len(),
+        }
+    }
+
     /// Takes off the list whom it has by an address of the first family already, and as many others by chance as are more than
-    /// `most`. How many have been taken.
+    /// `most`; of the other family, but for the first `kept` of it. How many have been taken.
     pub(super) fn keep_single(
         &self,
         first: Family,
+        kept: usize,
         most: usize,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> usize {
         match first {
-            Family::V4 => single(&self.by_v6, most, rng, list),
-            Family::V6 => single(&self.by_v4, most, rng, list),
+            Family::V4 => single(&self.by_v6, kept, most, rng, list),
+            Family::V6 => single(&self.by_v4, kept, most, rng, list),
         }
     }
 
@@ -170,6 +179,7 @@ fn socket<A: Address>(address: A) -> SocketAddr {
 
 fn single<A, B>(
     pairs: &BTreeMap<B, (A, Uncounted)>,
+    kept: usize,
     most: usize,
     rng: &mut fastrand::Rng,
     list: &mut PeerList,
@@ -185,15 +195,15 @@ where
         }
     }
     let before = B::listed(list).len();
-    for at in (0..before).rev() {
+    for at in (kept..before).rev() {
         let address = B::listed(list).get(at).copied();
         let first = address.and_then(|address| pairs.get(&address));
         if first.is_some_and(|(first, _)| A::listed(list).contains(first)) {
             take_off::<B>(at, list);
         }
     }
-    while B::listed(list).len() > most {
-        take_off::<B>(rng.usize(0..B::listed(list).len()), list);
+    while B::listed(list).len() > kept + most {
+        take_off::<B>(rng.usize(kept..B::listed(list).len()), list);
     }
     before - B::listed(list).len()
 }
