@@ -72,9 +72,13 @@ impl<I: StoredId> Swarm<I> {
         let (mut chosen, decision) = if request.has_few() {
             let (chosen, decision) = self.hand_out_few(request, change, limits, rng, list);
             (chosen, Some(decision))
-        } else {
-            let chosen = self.walk(request, Pass::ForEverybody, limits, rng, list);
+        } else if self.extra.is_none() && announce.ip.is_ipv4() {
+            // Only v4 peers, as most swarms have: nothing to go through, which spares an announce 100 instructions.
+            limits.ids.not = change.own.is_none().then_some(announce.peer_id);
+            let chosen = request.take_from(&self.v4, Pass::ForEverybody, &limits, rng, list);
             (chosen, None)
+        } else {
+            (self.hand_out_shares(request, limits, rng, list), None)
         };
         limits.note(chosen.all, chosen.seeds);
         if chosen.has_rest && limits.want > 0 {
@@ -91,6 +95,18 @@ impl<I: StoredId> Swarm<I> {
             inner_addresses::translate(address_pairs, announce, list);
         }
         (chosen, decision)
+    }
+
+    /// Fills a list by the rule `shares` from both families.
+    #[inline(never)]
+    fn hand_out_shares(
+        &self,
+        request: Request<'_>,
+        limits: Limits<'_>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+    ) -> Chosen {
+        self.walk(request, Pass::ForEverybody, limits, rng, list)
     }
 
     /// Fills a list by the rule `few`: with neighbours, and then with the strangers that places were kept for.
