@@ -1,6 +1,6 @@
 //! The rule `few` (S15): neighbours and about one stranger at most, both families, and nobody left alone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv6Addr;
 
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
@@ -425,6 +425,49 @@ proptest! {
                 (reply.complete as usize, reply.incomplete as usize),
                 (seeders.len(), leechers.len())
             );
+        }
+    }
+
+    /// S15, S14: the same for clients with two addresses, and for lists of one family. A list of one may be empty, since the other
+    /// address of who asks may be drawn for it, and is left out.
+    #[test]
+    fn lists_keep_their_promises_to_clients_with_two_addresses(
+        announces in proptest::collection::vec(
+            (0_u8..40, any::<bool>(), any::<bool>(), any::<bool>()), 1..100),
+        want in 2_u32..60,
+        seed in any::<u64>(),
+    ) {
+        let (mut bench, _) = zoned(few());
+        bench.rng = fastrand::Rng::with_seed(seed);
+        let mut there: HashMap<SocketAddr, (u8, bool)> = HashMap::new();
+        for (time, (client, is_v6, is_seeder, own_family_only)) in (1_u32..).zip(announces) {
+            let number = u16::from(client);
+            let ip = match (is_v6, client % 2 == 0) {
+                (false, true) => v4(A + u32::from(client)),
+                (false, false) => v4(B + u32::from(client)),
+                (true, true) => v6(0xa, number),
+                (true, false) => v6(0xb, number),
+            };
+            let mut announce = wanting(Announce {
+                peer_id: PeerId([client + 1; 20]),
+                key: crate::tracker::ClientKey::from_number(u32::from(client) + 1),
+                is_seeder,
+                ..leecher(ip, 1)
+            }, want);
+            announce.options.own_family_only = own_family_only;
+            bench.announce(&announce, at(time));
+            there.insert(SocketAddr::new(ip, 1), (client, is_seeder));
+            let handed = bench.handed();
+            let unique: HashSet<_> = handed.iter().copied().collect();
+            prop_assert_eq!(unique.len(), handed.len());
+            let clients: HashSet<u8> = handed.iter().map(|peer| there[peer].0).collect();
+            prop_assert!(!clients.contains(&client) && clients.len() <= want as usize);
+            let of_use = there.iter().any(|(peer, (other, seeds))| {
+                *other != client
+                    && !(is_seeder && *seeds)
+                    && !(own_family_only && peer.is_ipv6() != is_v6)
+            });
+            prop_assert!(!of_use || !handed.is_empty());
         }
     }
 }
