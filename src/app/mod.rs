@@ -107,7 +107,7 @@ impl App {
             ends_in.clone(),
         )?;
         let (addresses, udp_addresses) = (http.addresses(), udp.addresses().to_vec());
-        let address_rules = Arc::new(ArcSwap::from_pointee(config.http.address_rules.clone()));
+        let address_rules = Arc::new(ArcSwap::from_pointee(config.address_rules.clone()));
         let loaded = Arc::new(ArcSwap::from_pointee(loaded));
         let backend = backend::of_pages(
             &mailbox,

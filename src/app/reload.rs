@@ -65,7 +65,7 @@ impl App {
         self.http.configure(config.http.clone());
         self.udp.configure(&config.udp);
         self.address_rules
-            .store(Arc::new(config.http.address_rules.clone()));
+            .store(Arc::new(config.address_rules.clone()));
         self.reaper.configure(reaper_settings(config));
         log.set_level(config.logging.level);
         self.loaded.store(Arc::new(loaded));

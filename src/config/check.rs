@@ -47,7 +47,7 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
             "{location} refuses private addresses ({networks}); subscribers who have one get no peers"
         ));
     }
-    let reports = &config.http.reported;
+    let reports = &config.reported;
     // Where both networks are of one size, nobody has to tell.
     let is_told = config.address_pairs.iter().all(AddressPair::is_one_to_one);
     if reports.ignore && !is_told {
@@ -72,7 +72,7 @@ fn reported(config: &Config, locations: &Locations, warnings: &mut Vec<String>) 
             .get(&("TRACKER", key))
             .filter(|location| **location != Location::Default)
     };
-    if config.http.reported.ignore {
+    if config.reported.ignore {
         return;
     }
     let named = ["verify_reported_ip", "ignore_reported_ip"]
@@ -81,7 +81,7 @@ fn reported(config: &Config, locations: &Locations, warnings: &mut Vec<String>) 
     let Some((location, key)) = named else {
         return;
     };
-    let meaning = if config.http.reported.verify {
+    let meaning = if config.reported.verify {
         "an address that a client reports counts only if a trusted proxy's header or one of address_pairs confirms it \
          (the Flask retracker took any)"
     } else {

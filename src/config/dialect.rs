@@ -6,6 +6,8 @@
 
 use ini::{Ini, ParseOption};
 
+use crate::invariant::present;
+
 /// One key with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -71,7 +73,8 @@ impl Reader {
             .iter()
             .take_while(|byte| is_blank(**byte) || **byte == b'\x0c')
             .count();
-        let content = without_comment(bytes.get(indent..).unwrap_or_default());
+        let content = present(bytes.get(indent..), "blanks are part of the line");
+        let content = without_comment(content.unwrap_or_default());
         let content = str::from_utf8(content).map_err(|_| "not UTF-8")?.trim();
         if content.chars().any(|c| c.is_control() && c != '\t') {
             return Err("a control character");
@@ -127,7 +130,7 @@ fn without_comment(line: &[u8]) -> &[u8] {
         if !matches!(byte, b'#' | b';') {
             continue;
         }
-        let before = line.get(..at).unwrap_or_default();
+        let before = present(line.get(..at), "a mark is part of the line").unwrap_or_default();
         let is_comment = match before {
             [] | [.., b'\t'] => true,
             [.., one, two] => is_blank(*one) && is_blank(*two),

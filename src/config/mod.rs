@@ -29,7 +29,8 @@ pub use problem::{Location, Problem, Problems};
 pub use sources::{Loaded, Override, Sources};
 pub use zones::Zoning;
 
-use crate::net::{AddressPair, Networks};
+use crate::net::client_address::ClientAddressRules;
+use crate::net::{AddressPair, Networks, reported_address};
 use crate::tracker::{ClientRule, ZoneRule};
 use crate::{http, logging, regular_file, snapshot, tracker, udp, web};
 
@@ -48,7 +49,13 @@ pub struct Config {
     pub clients: Vec<ClientRule>,
     /// Time between sweeps (`peer_cleanup_period`). Default 10 minutes.
     pub cleanup_period: Duration,
-    /// HTTP; its rules for addresses hold for the other components too.
+    /// How the client's address is found, and who is an admin; of HTTP and the pages.
+    pub address_rules: ClientAddressRules,
+    /// Which addresses clients may report of themselves; of HTTP and UDP.
+    pub reported: reported_address::Rules,
+    /// Whether addresses are listened at that the machine does not have yet (`free_bind`); of HTTP and UDP. Default no.
+    pub free_bind: bool,
+    /// HTTP.
     pub http: http::Settings,
     /// UDP.
     pub udp: udp::Settings,
@@ -77,6 +84,9 @@ impl Default for Config {
             ignore_ip: Networks::default(),
             clients: Vec::new(),
             cleanup_period: Duration::from_secs(600),
+            address_rules: ClientAddressRules::default(),
+            reported: reported_address::Rules::default(),
+            free_bind: false,
             http: http::Settings::default(),
             udp: udp::Settings::default(),
             udp_port: None,
@@ -107,13 +117,15 @@ impl Config {
             Some(port) => at(&|listen_address| SocketAddr::new(listen_address.ip, port.get())),
             None => self.http.listen.clone(),
         };
-        self.udp.free_bind = self.http.free_bind;
-        self.udp.reported = self.http.reported.clone();
+        (self.http.free_bind, self.udp.free_bind) = (self.free_bind, self.free_bind);
+        self.http.address_rules = self.address_rules.clone();
+        self.http.reported = self.reported.clone();
+        self.udp.reported = self.reported.clone();
         self.web.snapshot_interval = self.snapshot.interval;
         if let Some(folder) = self.snapshot.file.parent() {
             self.web.state_folder = folder.to_owned();
         }
-        self.address_pairs = self.http.reported.pairs.clone();
+        self.address_pairs = self.reported.pairs.clone();
     }
 }
 

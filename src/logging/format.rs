@@ -178,6 +178,7 @@ fn conversion<'a>(name: &str, after: &'a str) -> Result<(Width, &'a str), String
     let digits = digits.split('.').next().unwrap_or_default();
     let least = match digits {
         "" => 0,
+        // More digits than a number holds are too wide as well.
         digits => digits.parse().unwrap_or(usize::MAX),
     };
     if least > WIDEST {

@@ -76,7 +76,7 @@ const STATS_KEYS: &[Key] = &[
         "Names under which /metrics and what else needs no login is shown to admin networks, besides addresses, localhost, retracker.local and \
          the machine's own name: what a monitoring system calls this tracker. Under a name that is not here a foreign web site \
          could read them in an administrator's browser.",
-        |c| Box::new(HostNames(&mut c.http.address_rules.hosts)),
+        |c| Box::new(HostNames(&mut c.address_rules.hosts)),
     ),
     key("refresh", "Seconds between fetches of the live figures on a page. 0: never.", |c| {
         Box::new(seconds(&mut c.web.refresh, 0..=3_600))

@@ -41,51 +41,51 @@ const KEYS: &[Key] = &[
     key(
         "free_bind",
         "Whether addresses of host may be listened at that this machine does not have yet, as the standby of an address that moves.",
-        |c| Box::new(Flag(&mut c.http.free_bind)),
+        |c| Box::new(Flag(&mut c.free_bind)),
     )
     .fixed(),
     key(
         "mode",
         "direct: a client's address is the connection's. proxy: it stands in a header that a trusted proxy sent.",
-        |c| Box::new(choice(&mut c.http.address_rules.mode, MODES)),
+        |c| Box::new(choice(&mut c.address_rules.mode, MODES)),
     )
     .plain(),
     key("trusted_proxies", "The proxies that are believed in proxy mode.", |c| {
-        Box::new(NetworkList(&mut c.http.address_rules.trusted_proxies))
+        Box::new(NetworkList(&mut c.address_rules.trusted_proxies))
     })
     .plain(),
     key("use_x_real_ip", "Whether X-Real-IP is read in proxy mode, where there is no X-Forwarded-For.", |c| {
-        Box::new(Flag(&mut c.http.address_rules.use_x_real_ip))
+        Box::new(Flag(&mut c.address_rules.use_x_real_ip))
     })
     .plain(),
     key(
         "use_x_forwarded_for",
         "Whether X-Forwarded-For is read in proxy mode: from the right, past the trusted proxies.",
-        |c| Box::new(Flag(&mut c.http.address_rules.use_x_forwarded_for)),
+        |c| Box::new(Flag(&mut c.address_rules.use_x_forwarded_for)),
     )
     .plain(),
     key("admin_networks", "Who sees /metrics and the details of /status, and may use run_gc_key.", |c| {
-        Box::new(NetworkList(&mut c.http.address_rules.admin_networks))
+        Box::new(NetworkList(&mut c.address_rules.admin_networks))
     }),
     key("ignore_reported_ip", "Whether addresses that clients report of themselves are not looked at.", |c| {
-        Box::new(Flag(&mut c.http.reported.ignore))
+        Box::new(Flag(&mut c.reported.ignore))
     }),
     key(
         "verify_reported_ip",
         "Whether a reported address counts only if a trusted proxy's header or a pair of networks confirms it. Without it \
          anybody can send your subscribers to any public address.",
-        |c| Box::new(Flag(&mut c.http.reported.verify)),
+        |c| Box::new(Flag(&mut c.reported.verify)),
     ),
     key(
         "allow_internal_ip",
         "Whether a reported address may be a private one without a pair of networks that says so.",
-        |c| Box::new(Flag(&mut c.http.reported.allow_internal)),
+        |c| Box::new(Flag(&mut c.reported.allow_internal)),
     ),
     key(
         "address_pairs",
         "Networks whose hosts have an address inside and one outside: those inside are handed the inner one. Of two networks of the \
          same size each host has the same place in both; else it is clients that tell, which wants ignore_reported_ip = no.",
-        |c| Box::new(PairList(&mut c.http.reported.pairs)),
+        |c| Box::new(PairList(&mut c.reported.pairs)),
     ),
     key("announce_interval", "Seconds between the announces of a client.", |c| {
         Box::new(number(&mut c.tracker.announce_interval, 1..=7 * DAY))

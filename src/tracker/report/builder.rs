@@ -10,6 +10,7 @@ use super::census::{
     CLIENT_ROWS, Census, ClientCount, ClientPrefix, HandedOut, LATEST_PEERS, PeerView, Roles,
     SwarmView, TOP_TORRENTS, TorrentView, ZONE_ROWS, ZoneCount,
 };
+use crate::invariant::present;
 use crate::tracker::id::InfoHash;
 use crate::tracker::swarm::stored::StoredPeer;
 use crate::tracker::zones::{ZoneId, Zones};
@@ -33,7 +34,8 @@ pub(super) fn view(info_hash: &InfoHash, peer: &StoredPeer) -> PeerView {
 }
 
 fn client(peer: &StoredPeer) -> ClientPrefix {
-    peer.id.0.first_chunk().copied().unwrap_or_default()
+    let prefix = present(peer.id.0.first_chunk(), "an id has 20 bytes");
+    prefix.copied().unwrap_or_default()
 }
 
 /// Estimates how many distinct addresses it has been shown (linear counting).
@@ -52,7 +54,8 @@ impl Distinct {
     }
 
     fn show(&mut self, ip: IpAddr) {
-        let bit = usize::try_from(self.hasher.hash_one(ip)).unwrap_or(0) % BITMAP;
+        let hash = usize::try_from(self.hasher.hash_one(ip)).ok();
+        let bit = present(hash, "targets have 64 bits").unwrap_or(0) % BITMAP;
         if let Some(word) = self.bits.get_mut(bit / 64) {
             *word |= 1 << (bit % 64);
         }
@@ -257,6 +260,7 @@ impl<'a> CensusBuilder<'a> {
             }
             ZoneCount {
                 path: zones.path(zone).to_owned(),
+                // Nobody was met in a zone that has no row.
                 own: self
                     .by_zone
                     .get(ZoneId::index(zone))

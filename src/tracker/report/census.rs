@@ -115,8 +115,9 @@ impl Census {
             let announces = zone.handed_out.announces;
             let before = known.get(zone.path.as_str()).copied();
             let more = announces.saturating_sub(before.unwrap_or(announces));
-            zone.announces_per_second =
-                f64::from(u32::try_from(more).unwrap_or(u32::MAX)) / seconds;
+            // More than four billion within a census count as that.
+            let more = u32::try_from(more).unwrap_or(u32::MAX);
+            zone.announces_per_second = f64::from(more) / seconds;
         }
     }
 }
