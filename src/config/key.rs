@@ -14,11 +14,11 @@ pub struct Section {
     /// Its keys, in the order of the sample.
     pub keys: &'static [Key],
     /// How keys that are in no table are taken, where any may stand.
-    pub(super) free: Option<&'static Free>,
+    pub(super) free: Option<&'static FreeKeys>,
 }
 
 /// A section whose keys are names that the operator gives.
-pub(super) struct Free {
+pub(super) struct FreeKeys {
     /// A line of it, for the sample.
     pub example: &'static str,
     /// Takes one key.
@@ -27,7 +27,7 @@ pub(super) struct Free {
     pub(super) write: fn(&Config) -> Vec<(String, String, Location)>,
 }
 
-impl std::fmt::Debug for Free {
+impl std::fmt::Debug for FreeKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.example)
     }

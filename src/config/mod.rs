@@ -27,7 +27,7 @@ pub use list::ListenAddress;
 pub use print::{Row, printed, rows, sample};
 pub use problem::{Location, Problem, Problems};
 pub use sources::{Loaded, Override, Sources};
-pub use zones::Zoning;
+pub use zones::ZoneSources;
 
 use crate::net::client_address::ClientAddressRules;
 use crate::net::{AddressPair, Networks, reported_address};
@@ -64,7 +64,7 @@ pub struct Config {
     /// The pages.
     pub web: web::Settings,
     /// What is said of zones; [`Config::zones`] is what comes of it.
-    pub zoning: Zoning,
+    pub zoning: ZoneSources,
     /// The zones.
     pub zones: Vec<ZoneRule>,
     /// Networks whose hosts have an address inside and one outside (`address_pairs`).
@@ -91,7 +91,7 @@ impl Default for Config {
             udp: udp::Settings::default(),
             udp_port: None,
             web: web::Settings::default(),
-            zoning: Zoning::default(),
+            zoning: ZoneSources::default(),
             zones: Vec::new(),
             address_pairs: Vec::new(),
             snapshot: snapshot::Settings::default(),

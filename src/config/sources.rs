@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use super::dialect::Entry;
-use super::key::{Free, Key, Section};
+use super::key::{FreeKeys, Key, Section};
 use super::problem::{Location, Locations, Problem, Problems, named, nearest};
 use super::{Config, check, dialect, env_file, keys};
 
@@ -185,7 +185,7 @@ impl Reading {
         }
     }
 
-    fn set_free(&mut self, free: &Free, path: &str, entry: &Entry) {
+    fn set_free(&mut self, free: &FreeKeys, path: &str, entry: &Entry) {
         let (path, line) = (path.to_owned(), entry.line);
         let location = Location::File { path, line };
         if let Err(fault) = (free.read)(&mut self.config, &entry.key, &entry.value, &location) {

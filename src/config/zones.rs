@@ -29,7 +29,7 @@ const MAX_PREFIXES: usize = 1_000_000;
 
 /// What the sources say of zones, with the locations.
 #[derive(Clone, Debug, Default)]
-pub struct Zoning {
+pub struct ZoneSources {
     /// Prefixes of zones, a line each, in order.
     lines: Vec<Line>,
     /// Warnings for the peers of zones.
@@ -78,7 +78,7 @@ fn path(text: &str) -> Result<String, String> {
     Ok(parts.join("/"))
 }
 
-impl Zoning {
+impl ZoneSources {
     /// Takes one key of `[ZONES]`.
     pub(super) fn read(
         &mut self,
@@ -300,8 +300,8 @@ fn prefix(line: &[u8]) -> Result<Option<(IpNet, String)>, String> {
 mod tests {
     use super::*;
 
-    fn zoning(file: &str) -> (Zoning, Vec<String>) {
-        let mut zoning = Zoning::default();
+    fn zoning(file: &str) -> (ZoneSources, Vec<String>) {
+        let mut zoning = ZoneSources::default();
         let mut problems = Vec::new();
         zoning.read_file("z", file.as_bytes(), &mut problems);
         zoning.rules(ToOwned::to_owned, &mut problems);

@@ -67,7 +67,7 @@ const UNLISTED: u64 = u64::MAX;
 
 /// What a permit is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
+enum Activity {
     /// A request is under way.
     Work,
     /// No request has been under way since this tick.
@@ -76,7 +76,7 @@ enum Use {
     GivenAway,
 }
 
-/// A [`Use`] that workers change without a lock: a tick as it is, which has 32 bits, the others as the two last numbers.
+/// A [`Activity`] that workers change without a lock: a tick as it is, which has 32 bits, the others as the two last numbers.
 #[derive(Debug)]
 struct PermitState(AtomicU64);
 
@@ -84,41 +84,41 @@ impl PermitState {
     const WORK: u64 = u64::MAX;
     const GIVEN_AWAY: u64 = u64::MAX - 1;
 
-    const fn pack(now: Use) -> u64 {
+    const fn pack(now: Activity) -> u64 {
         match now {
-            Use::Work => PermitState::WORK,
-            Use::GivenAway => PermitState::GIVEN_AWAY,
-            Use::Rest(since) => since,
+            Activity::Work => PermitState::WORK,
+            Activity::GivenAway => PermitState::GIVEN_AWAY,
+            Activity::Rest(since) => since,
         }
     }
 
-    const fn unpack(number: u64) -> Use {
+    const fn unpack(number: u64) -> Activity {
         match number {
-            PermitState::WORK => Use::Work,
-            PermitState::GIVEN_AWAY => Use::GivenAway,
-            since => Use::Rest(since),
+            PermitState::WORK => Activity::Work,
+            PermitState::GIVEN_AWAY => Activity::GivenAway,
+            since => Activity::Rest(since),
         }
     }
 
-    const fn new(now: Use) -> PermitState {
+    const fn new(now: Activity) -> PermitState {
         PermitState(AtomicU64::new(PermitState::pack(now)))
     }
 
-    fn load(&self) -> Use {
+    fn load(&self) -> Activity {
         PermitState::unpack(self.0.load(SeqCst))
     }
 
-    fn store(&self, now: Use) {
+    fn store(&self, now: Activity) {
         self.0.store(PermitState::pack(now), SeqCst);
     }
 
     /// Changes it and returns what it was.
-    fn swap(&self, now: Use) -> Use {
+    fn swap(&self, now: Activity) -> Activity {
         PermitState::unpack(self.0.swap(PermitState::pack(now), SeqCst))
     }
 
     /// Changes it if it still is `before`; whether it was.
-    fn replace(&self, before: Use, now: Use) -> bool {
+    fn replace(&self, before: Activity, now: Activity) -> bool {
         let (before, now) = (PermitState::pack(before), PermitState::pack(now));
         self.0.compare_exchange(before, now, SeqCst, SeqCst).is_ok()
     }
@@ -237,7 +237,7 @@ impl HeldConnections {
             number: self.numbers,
             address,
             is_reserved,
-            state: PermitState::new(Use::Work),
+            state: PermitState::new(Activity::Work),
             listed: AtomicU64::new(UNLISTED),
             socket: Arc::downgrade(socket),
         });
@@ -314,8 +314,8 @@ impl HeldConnection {
     /// The tick since which it rests, if it does.
     fn rests_since(&self) -> Option<u64> {
         match self.state.load() {
-            Use::Rest(since) => Some(since),
-            Use::Work | Use::GivenAway => None,
+            Activity::Rest(since) => Some(since),
+            Activity::Work | Activity::GivenAway => None,
         }
     }
 
@@ -323,7 +323,7 @@ impl HeldConnection {
     fn is_given_away(&self) -> bool {
         let state = &self.state;
         self.rests_since()
-            .is_some_and(|since| state.replace(Use::Rest(since), Use::GivenAway))
+            .is_some_and(|since| state.replace(Activity::Rest(since), Activity::GivenAway))
     }
 }
 
@@ -331,21 +331,21 @@ impl ConnectionPermit {
     /// Says that bytes have come; whether the permit is still this connection's.
     pub(super) fn works(&self) -> bool {
         let state = &self.held.state;
-        let before = state.swap(Use::Work);
-        if before == Use::GivenAway {
-            state.store(Use::GivenAway);
+        let before = state.swap(Activity::Work);
+        if before == Activity::GivenAway {
+            state.store(Activity::GivenAway);
         }
-        before != Use::GivenAway
+        before != Activity::GivenAway
     }
 
     /// Says that no request is under way.
     pub(super) fn rests(&self, now: Tick) {
         let since = now.number();
-        self.held.state.store(Use::Rest(since));
+        self.held.state.store(Activity::Rest(since));
         if self.held.listed.load(Relaxed) == UNLISTED && !self.held.is_reserved {
             let mut table = self.limiter.lock();
             // Under the lock: it may have been given away meanwhile, and then it is in no list any more.
-            if self.held.state.load() == Use::Rest(since) {
+            if self.held.state.load() == Activity::Rest(since) {
                 table.list(&self.held, since);
             }
         }
@@ -356,7 +356,7 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut table = self.limiter.lock();
         // Whoever gave it away has released it, under the same lock.
-        if self.held.state.swap(Use::GivenAway) != Use::GivenAway {
+        if self.held.state.swap(Activity::GivenAway) != Activity::GivenAway {
             table.release(&self.held);
             self.limiter.metrics.lower(Gauge::Connections, 1);
         }

@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use super::Visible;
 use super::limits::Limits;
 use super::neighbourhoods::{MAX_LEVELS, Neighbourhoods, Viewpoint};
-use super::region::{Group, Least, RankRanges, Region};
+use super::region::{Group, Minimums, RankRanges, Region};
 use super::rounding::Rounding;
 use crate::invariant::minus;
 use crate::tracker::peers::address::Address;
@@ -252,7 +252,7 @@ impl<'a, A: Address, I: StoredId> Planner<'a, A, I> {
         };
         let mut reached = self.reach(quota, widest);
         self.set_far(reached.level, &mut plan);
-        let least = Least {
+        let least = Minimums {
             nearer: from_rest_of_zone.min(plan.rest_of_top_zone.len()),
             farther: shares.min_strangers,
         };

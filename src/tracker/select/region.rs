@@ -58,9 +58,14 @@ impl Region {
 
     /// Takes `want` peers, or as many as there are, at most `max_seeds` of them seeds; whatever was taken before. Returns how many
     /// peers are still wanted and how many seeds may still come.
-    pub(super) fn take(&mut self, want: usize, max_seeds: usize, rounding: &mut Rounding) -> Left {
+    pub(super) fn take(
+        &mut self,
+        want: usize,
+        max_seeds: usize,
+        rounding: &mut Rounding,
+    ) -> Unfilled {
         self.take = split(want, self.count, max_seeds, rounding);
-        Left {
+        Unfilled {
             want: minus(want, self.taken(), "no more are taken than are wanted"),
             max_seeds: minus(max_seeds, self.take.seeders, "seeds are bounded"),
         }
@@ -113,13 +118,13 @@ impl Region {
 
 /// What a region left of what was wanted from it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Left {
+pub(super) struct Unfilled {
     pub want: usize,
     pub max_seeds: usize,
 }
 
 /// Two regions, the farther around the nearer, that are drawn from as if they were one: a peer of either has the same chance,
-/// as far as each gives the [`Least`] that is asked of it.
+/// as far as each gives the [`Minimums`] that is asked of it.
 #[derive(Debug)]
 pub(super) struct Group<'a> {
     pub nearer: &'a mut Region,
@@ -128,7 +133,7 @@ pub(super) struct Group<'a> {
 
 /// How many peers come from each region of a [`Group`] at least, where it has them.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Least {
+pub(super) struct Minimums {
     pub nearer: usize,
     pub farther: usize,
 }
@@ -142,7 +147,7 @@ impl Group<'_> {
     pub(super) fn take(
         &mut self,
         want: usize,
-        least: Least,
+        least: Minimums,
         max_seeds: usize,
         rounding: &mut Rounding,
         rng: &mut fastrand::Rng,

@@ -3,7 +3,7 @@
 
 use super::limits::Limits;
 use super::neighbourhoods::Viewpoint;
-use super::region::{Group, Least, RankRanges, Region};
+use super::region::{Group, Minimums, RankRanges, Region};
 use super::rounding::Rounding;
 use super::sample::Listed;
 use super::{Candidates, Chosen};
@@ -51,7 +51,7 @@ pub(crate) fn fill<A: Address + Listed, I: StoredId>(
         nearer: &mut near_region,
         farther: &mut far_region,
     };
-    let none_is_owed = Least::default();
+    let none_is_owed = Minimums::default();
     group.take(limits.want, none_is_owed, max_seeds, &mut rounding, rng);
     let before = A::listed(list).len();
     let mut seeds = draw(&near_region, &views, limits, rng, list);

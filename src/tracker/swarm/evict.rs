@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Swarm;
+use super::departed::Departed;
 use super::families::of_family;
-use super::removed::Removed;
 use super::upsert::{Rules, count_within};
 use crate::invariant::certain;
 use crate::metrics::Family;
@@ -101,7 +101,7 @@ impl<I: StoredId> Swarm<I> {
         let Some((role, position)) = self.families().find(address, rules.zones) else {
             return false;
         };
-        let mut removed = Removed::default();
+        let mut removed = Departed::default();
         let has_alternate = of_family!(self.families_mut(), Family::of(address.ip()), peers => {
             peers.remove(role, position).map(|peer| {
                 removed.on_removed(&peer, rules.address_counts);

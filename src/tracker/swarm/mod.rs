@@ -2,6 +2,7 @@
 //! only, and nothing in it waits.
 
 mod alternate_addresses;
+mod departed;
 pub(super) mod dual_stack;
 mod evict;
 mod families;
@@ -11,7 +12,6 @@ mod inner_addresses;
 pub(super) mod map;
 mod occupancy;
 mod remove;
-mod removed;
 pub(super) mod stored;
 pub(super) mod upsert;
 
@@ -32,11 +32,11 @@ use crate::invariant::{certain, minus};
 use crate::metrics::{AnnounceOutcome, Family, Full};
 use crate::net::is_link_local;
 use alternate_addresses::AlternateAddresses;
+use departed::Departed;
 use dual_stack::DualStack;
 use families::{Families, for_each_family, of_family};
 use flag_counts::FlagCountsChange;
 use occupancy::ExportState;
-use removed::Removed;
 use upsert::{AnnounceEffect, Change, Rules};
 
 /// What only few swarms have, boxed so that the others do not pay for it: v6 peers, and second addresses.
@@ -137,7 +137,7 @@ impl<I: StoredId> Swarm<I> {
         }
         let before = self.len();
         let horizon = rules.horizon();
-        let mut removed = Removed::default();
+        let mut removed = Departed::default();
         for_each_family!(self.families_mut(), peers => {
             peers.expire(horizon, &mut |peer| removed.on_removed(peer, rules.address_counts));
         });

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::Swarm;
+use super::departed::Departed;
 use super::families::for_each_family;
-use super::removed::Removed;
 use super::upsert::Rules;
 use crate::tracker::peers::Peers;
 use crate::tracker::peers::address::Address;
@@ -37,7 +37,7 @@ impl<I: StoredId> Swarm<I> {
         if self.revision != rules.revision {
             self.place_anew(rules);
         }
-        let mut removed = Removed::default();
+        let mut removed = Departed::default();
         for_each_family!(self.families_mut(), peers => purge(peers, &is_gone, &mut |peer| {
             removed.on_removed(peer, rules.address_counts);
         }));

@@ -162,9 +162,9 @@ impl<I: StoredId> Swarm<I> {
 
 /// The addresses of pairs among peers that leave together.
 #[derive(Debug, Default)]
-pub(crate) struct Parted(Vec<SocketAddr>);
+pub(crate) struct UnlinkedPairs(Vec<SocketAddr>);
 
-impl Parted {
+impl UnlinkedPairs {
     pub(crate) fn note<I: StoredId>(&mut self, address: SocketAddr, state: &State<I>) {
         if state.is_dual() {
             self.0.push(address);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Swarm;
-use super::dual_stack::link::Parted;
+use super::dual_stack::link::UnlinkedPairs;
 use super::flag_counts::{FlagCounts, FlagCountsChange};
 use super::upsert::Rules;
 use crate::tracker::abuse::address_counts::AddressCounts;
@@ -13,14 +13,14 @@ use crate::tracker::peers::peer::Peer;
 
 /// Peers that leave a swarm together.
 #[derive(Debug, Default)]
-pub(super) struct Removed {
+pub(super) struct Departed {
     flag_counts: FlagCounts,
     /// When the last of them was here.
     last_seen: u32,
-    parted: Parted,
+    parted: UnlinkedPairs,
 }
 
-impl Removed {
+impl Departed {
     /// Adds one of them.
     pub(super) fn on_removed<A: Address, I: StoredId>(
         &mut self,
@@ -37,7 +37,7 @@ impl Removed {
 
 impl<I: StoredId> Swarm<I> {
     /// Takes the flags of the removed off the counts and parts their pairs of addresses. Returns when the last of them was here.
-    pub(super) fn account_removed(&mut self, removed: Removed, rules: &Rules<'_>) -> u32 {
+    pub(super) fn account_removed(&mut self, removed: Departed, rules: &Rules<'_>) -> u32 {
         self.apply(FlagCountsChange {
             before: removed.flag_counts,
             after: FlagCounts::default(),
