@@ -28,10 +28,9 @@ use anyhow::Context;
 
 use comparison::Comparison;
 use crowd_options::CrowdOptions;
-use outcome::Outcome;
+use outcome::{Outcome, simulate};
 use plan::Plan;
 use policy::Policy;
-use simulation::simulate;
 
 /// What is simulated.
 #[derive(Clone, Debug, clap::Args)]

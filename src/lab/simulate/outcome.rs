@@ -2,6 +2,7 @@
 
 use super::places::Kind;
 use super::plan::Plan;
+use super::policy::Policy;
 use super::simulation::Simulation;
 use super::source::Source;
 
@@ -24,8 +25,15 @@ pub(super) struct Outcome {
     pub unfinished: usize,
 }
 
+/// Simulates one download of everybody.
+pub(super) fn simulate(plan: &Plan, policy: Policy, seed: u64) -> anyhow::Result<Outcome> {
+    let mut simulation = Simulation::new(plan, policy, seed)?;
+    simulation.run()?;
+    Ok(Outcome::new(plan, &simulation))
+}
+
 impl Outcome {
-    pub(super) fn new(plan: &Plan, simulation: &Simulation<'_>) -> Outcome {
+    fn new(plan: &Plan, simulation: &Simulation<'_>) -> Outcome {
         let leechers = simulation.peers.iter();
         let leechers = leechers.filter(|peer| peer.profile.kind == Kind::Leecher);
         let times = leechers.filter_map(|peer| Some(peer.done? - peer.profile.arrives));

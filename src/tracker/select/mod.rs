@@ -9,6 +9,7 @@ pub(super) mod limits;
 pub(super) mod neighbourhoods;
 mod plan;
 mod region;
+mod region_ranks;
 pub(super) mod remainder;
 mod rounding;
 pub(super) mod sample;

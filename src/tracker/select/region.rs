@@ -1,5 +1,6 @@
 //! Regions of a swarm as ranks: how many peers there are in each, and how many of them are taken.
 
+use super::region_ranks::RegionRanks;
 use super::rounding::Rounding;
 use super::sample::{Ids, Listed, draw, split};
 use crate::invariant::minus;
@@ -12,25 +13,6 @@ use crate::tracker::peers::view::View;
 
 /// Leechers and seeders of one neighbourhood.
 pub(super) type RankRanges = ByRole<RankRange>;
-
-/// The ranks of one role in a region: what lies in `outer` but not in `gap`, which lies in it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RegionRanks {
-    pub outer: RankRange,
-    /// What a nearer region has already, or the requester itself.
-    pub gap: RankRange,
-}
-
-impl RegionRanks {
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        minus(
-            self.outer.len(),
-            self.gap.len(),
-            "each region lies around the one before",
-        )
-    }
-}
 
 /// A part of a swarm, and how many of its peers are taken.
 #[derive(Clone, Copy, Debug, Default)]

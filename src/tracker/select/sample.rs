@@ -1,6 +1,6 @@
 //! Drawing peers from ranks, every one with the same chance and none twice, and putting them onto a list.
 
-use super::region::RegionRanks;
+use super::region_ranks::RegionRanks;
 use super::rounding::Rounding;
 use crate::invariant::{certain, minus};
 use crate::tracker::announce::PeerList;

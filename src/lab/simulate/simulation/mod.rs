@@ -10,7 +10,6 @@ mod connections;
 mod departures;
 mod transfer;
 
-use super::outcome::Outcome;
 use super::peer::{Peer, ROUND, Stage};
 use super::places::Kind;
 use super::plan::Plan;
@@ -24,18 +23,6 @@ const STUCK_SECONDS: u32 = 4_000;
 
 /// No simulation goes on for longer.
 const MAX_SECONDS: u32 = 60_000;
-
-/// Simulates one download of everybody.
-pub(super) fn simulate(plan: &Plan, policy: Policy, seed: u64) -> anyhow::Result<Outcome> {
-    let mut simulation = Simulation::new(plan, policy, seed)?;
-    if plan.sessions.arrival == 0 {
-        simulation.gather()?;
-    }
-    while simulation.goes_on() {
-        simulation.second()?;
-    }
-    Ok(Outcome::new(plan, &simulation))
-}
 
 /// The swarm in one second.
 pub(super) struct Simulation<'p> {
@@ -60,7 +47,18 @@ pub(super) struct Simulation<'p> {
 }
 
 impl<'p> Simulation<'p> {
-    fn new(plan: &'p Plan, policy: Policy, seed: u64) -> anyhow::Result<Simulation<'p>> {
+    /// Goes on until everybody is done, or nothing moves any more.
+    pub(super) fn run(&mut self) -> anyhow::Result<()> {
+        if self.plan.sessions.arrival == 0 {
+            self.gather()?;
+        }
+        while self.goes_on() {
+            self.second()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn new(plan: &'p Plan, policy: Policy, seed: u64) -> anyhow::Result<Simulation<'p>> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let places = plan.places.all().into_iter();
         let peers: Vec<Peer> = places
