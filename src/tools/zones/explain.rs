@@ -15,11 +15,11 @@ use super::near::Levels;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::invariant::present;
-use crate::metrics::{Metrics, Transport};
+use crate::metrics::{Metrics, StrangerReason, Transport};
 use crate::net::reported_address::{Reports, Rules};
 use crate::tracker::{
     Announce, AnnounceContext, AnnounceReply, Event, InfoHash, ListOptions, PeerId, PeerList,
-    Refusal, StoredPeer, StoredSwarm, Tracker, Zones,
+    Refusal, Selection, StoredPeer, StoredSwarm, Tracker, Zones,
 };
 
 /// Whom to explain.
@@ -329,6 +329,53 @@ fn table<const N: usize>(
     Ok(())
 }
 
+/// The parts of the rule `few` that made the list what it is (S15).
+fn by_few(
+    out: &mut String,
+    tracker: &Tracker,
+    announce: &Announce,
+    list: &PeerList,
+) -> anyhow::Result<()> {
+    let settings = tracker.settings();
+    let zones = tracker.zones();
+    let top = |ip| zones.of(ip).map(|zone| zones.top(zone));
+    let handed = Handed::new(list);
+    let strangers = handed.0.iter();
+    let strangers = strangers
+        .filter(|peer| top(peer.ip()) != top(announce.ip))
+        .count();
+    let neighbours = handed.0.len() - strangers;
+    writeln!(
+        out,
+        "  By the rule few (selection). Neighbours, nearest first: {neighbours}; strangers: {strangers}."
+    )?;
+    let lists = tracker.metrics().totals().stranger_lists;
+    let reason = StrangerReason::ALL.iter().zip(lists);
+    let why = match reason
+        .filter(|(_, lists)| *lists > 0)
+        .map(|(reason, _)| *reason)
+        .next()
+    {
+        Some(StrangerReason::FewNeighbours) => format!(
+            "Strangers, since it has fewer than {} neighbours (enough).",
+            settings.enough
+        ),
+        Some(StrangerReason::Chance) => {
+            "A stranger by chance, since its zone has less than one seed for eight leechers.".into()
+        }
+        Some(StrangerReason::Scout | StrangerReason::Idle) => {
+            "Strangers, since it came back early for what its zone lacks.".into()
+        }
+        Some(StrangerReason::LoneSeed) => "Strangers, since no neighbour downloads.".into(),
+        None => "No strangers: its zone has enough of what it wants, or there are none.".to_owned(),
+    };
+    writeln!(out, "  {why}")?;
+    if announce.is_seeder {
+        writeln!(out, "  A seeder is handed leechers only.")?;
+    }
+    Ok(())
+}
+
 /// The rules that made the list what it is.
 fn why(
     out: &mut String,
@@ -338,6 +385,11 @@ fn why(
 ) -> anyhow::Result<()> {
     let settings = tracker.settings();
     let want = settings.list_length(announce.num_want, announce.options.max_peers);
+    // On loopback everybody is as near, whatever the rule.
+    let is_few = settings.selection == Selection::Few && !announce.ip.is_loopback();
+    if is_few && !tracker.zones().is_empty() {
+        return by_few(out, tracker, announce, list);
+    }
     if list.len() < want {
         writeln!(
             out,
@@ -475,6 +527,24 @@ mod tests {
         );
         let text = explain(&config, "192.0.2.1", None);
         assert!(text.contains("zone          none"), "{text}");
+    }
+
+    /// S15
+    #[test]
+    fn the_part_of_the_rule_few_that_makes_the_list_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut peers = vec![peer("10.1.7.1", 1, false)];
+        for host in 1..=9 {
+            peers.push(peer(&format!("10.3.0.{host}"), 2, false));
+        }
+        let mut config = house(&folder, peers);
+        config.tracker.selection = Selection::Few;
+        let text = explain(&config, "10.1.7.9", Some(HASH));
+        assert!(text.contains("nearest first: 1; strangers: 6"), "{text}");
+        assert!(text.contains("fewer than 7 neighbours"), "{text}");
+        let text = explain(&config, "10.3.0.99", Some(HASH));
+        assert!(text.contains("nearest first: 9; strangers: 1"), "{text}");
+        assert!(text.contains("by chance"), "{text}");
     }
 
     /// O12
