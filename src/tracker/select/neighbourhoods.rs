@@ -115,7 +115,7 @@ impl<'a, A: Address> Viewpoint<'a, A> {
     }
 
     /// All that it may see, when that is not everybody (S9).
-    pub(super) fn seen(&self) -> Option<(A::SortKey, A::SortKey)> {
+    pub(crate) fn seen(&self) -> Option<(A::SortKey, A::SortKey)> {
         if let Some(strict) = self.zones.strict_root(self.zone) {
             return Some(subtree::<A>(self.zones, strict, self.tier));
         }

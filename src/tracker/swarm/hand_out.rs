@@ -138,7 +138,9 @@ impl<I: StoredId> Swarm<I> {
             chosen = chosen.plus(strangers);
         }
         // Where those who are for everybody could fill the list, the surplus of a subscriber has no list to fill (S16).
-        chosen.has_rest &= request.of_use(self.seen(request, false)) < limits.want;
+        if chosen.has_rest {
+            chosen.has_rest = request.of_use(self.seen(request, false)) < limits.want;
+        }
         (chosen, decision)
     }
 
@@ -334,7 +336,13 @@ impl Request<'_> {
             None => self.other,
         };
         ByRole::from_fn(|role| {
-            let range = peers.view(role).range(low, high, 0);
+            let view = peers.view(role);
+            // All of them, as nearly always: then nothing has to be searched.
+            let range = if viewpoint.seen().is_none() && !view.has_tiers() {
+                view.whole()
+            } else {
+                view.range(low, high, 0)
+            };
             let is_there = own.is_some_and(|(of, at)| of == role && at.only().is_in(&range));
             range.len() - usize::from(is_there)
         })
