@@ -16,10 +16,11 @@ pub(super) fn fill(
     old: Option<&Config>,
     clock: Clock,
 ) -> Result<(), ZonesError> {
-    let is_same = old
-        .is_some_and(|old| old.zones == config.zones && old.address_pairs == config.address_pairs);
+    let is_same = old.is_some_and(|old| {
+        old.zones == config.zones && old.reported.pairs == config.reported.pairs
+    });
     if !is_same {
-        let zones = Zones::new(&config.zones, &config.address_pairs)?;
+        let zones = Zones::new(&config.zones, &config.reported.pairs)?;
         if !zones.is_empty() {
             log::info!("{} zones, {} prefixes", zones.len(), zones.prefix_count());
         }

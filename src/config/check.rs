@@ -49,7 +49,7 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
     }
     let reports = &config.reported;
     // Where both networks are of one size, nobody has to tell.
-    let is_told = config.address_pairs.iter().all(AddressPair::is_one_to_one);
+    let is_told = reports.pairs.iter().all(AddressPair::is_one_to_one);
     if reports.ignore && !is_told {
         let location = location("TRACKER", "address_pairs");
         warnings.push(format!(

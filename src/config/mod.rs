@@ -30,7 +30,7 @@ pub use sources::{Loaded, Override, Sources};
 pub use zones::ZoneSources;
 
 use crate::net::client_address::ClientAddressRules;
-use crate::net::{AddressPair, Networks, reported_address};
+use crate::net::{Networks, reported_address};
 use crate::tracker::{ClientRule, ZoneRule};
 use crate::{http, logging, regular_file, snapshot, tracker, udp, web};
 
@@ -67,8 +67,6 @@ pub struct Config {
     pub zoning: ZoneSources,
     /// The zones.
     pub zones: Vec<ZoneRule>,
-    /// Networks whose hosts have an address inside and one outside (`address_pairs`).
-    pub address_pairs: Vec<AddressPair>,
     /// The snapshots.
     pub snapshot: snapshot::Settings,
     /// The log.
@@ -93,7 +91,6 @@ impl Default for Config {
             web: web::Settings::default(),
             zoning: ZoneSources::default(),
             zones: Vec::new(),
-            address_pairs: Vec::new(),
             snapshot: snapshot::Settings::default(),
             logging: logging::Settings::default(),
         }
@@ -125,7 +122,6 @@ impl Config {
         if let Some(folder) = self.snapshot.file.parent() {
             self.web.state_folder = folder.to_owned();
         }
-        self.address_pairs = self.reported.pairs.clone();
     }
 }
 

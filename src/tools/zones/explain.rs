@@ -218,7 +218,7 @@ impl Handed {
 /// A tracker in memory under this configuration, without swarms.
 fn tracker(config: &Config, kept: Option<&Kept>) -> anyhow::Result<Tracker> {
     let tracker = Tracker::new(config.tracker.clone(), Arc::new(Metrics::new(1)));
-    tracker.set_zones(Zones::new(&config.zones, &config.address_pairs)?, THEN);
+    tracker.set_zones(Zones::new(&config.zones, &config.reported.pairs)?, THEN);
     tracker
         .access()
         .configure(config.ignore_ip.clone(), config.clients.clone());
@@ -350,12 +350,9 @@ fn by_few(
         "  By the rule few (selection). Neighbours, nearest first: {neighbours}; strangers: {strangers}."
     )?;
     let lists = tracker.metrics().totals().stranger_lists;
-    let reason = StrangerReason::ALL.iter().zip(lists);
-    let why = match reason
-        .filter(|(_, lists)| *lists > 0)
-        .map(|(reason, _)| *reason)
-        .next()
-    {
+    let mut reasons = StrangerReason::ALL.iter().zip(lists);
+    let reason = reasons.find_map(|(reason, lists)| (lists > 0).then_some(*reason));
+    let why = match reason {
         Some(StrangerReason::FewNeighbours) => format!(
             "Strangers, since it has fewer than {} neighbours (enough).",
             settings.enough
@@ -502,7 +499,7 @@ mod tests {
         };
         config.zones[1].warning = Some("works tonight".into());
         config.zones[1].is_strict = true;
-        config.address_pairs = vec![AddressPair {
+        config.reported.pairs = vec![AddressPair {
             inside: "10.1.0.0/16".parse().unwrap(),
             outside: "198.51.100.0/24".parse().unwrap(),
         }];
