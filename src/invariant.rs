@@ -6,7 +6,7 @@
 use std::ops::Sub;
 
 /// Hands on what must be there; `why` says by what it is.
-#[inline]
+#[inline(always)]
 #[track_caller]
 pub(crate) fn present<T>(found: Option<T>, why: &str) -> Option<T> {
     debug_assert!(found.is_some(), "missing: {why}");
@@ -17,8 +17,7 @@ pub(crate) fn present<T>(found: Option<T>, why: &str) -> Option<T> {
 #[inline(always)]
 #[track_caller]
 pub(crate) fn certain<T>(value: Option<T>, otherwise: T, why: &'static str) -> T {
-    debug_assert!(value.is_some(), "{why}");
-    value.unwrap_or(otherwise)
+    present(value, why).unwrap_or(otherwise)
 }
 
 /// `whole` without `part`, which is never more than it, because `why`. Where it is, a release build goes on with 0.

@@ -57,21 +57,15 @@ impl Totals {
             gather(&mut totals.outcomes, &counters.outcomes);
             gather(&mut totals.evicted, &counters.evicted);
             gather(&mut totals.stranger_lists, &counters.stranger_lists);
-            gather(
-                std::slice::from_mut(&mut totals.shortened_intervals),
-                std::slice::from_ref(&counters.shortened_intervals),
+            gather_one(
+                &mut totals.shortened_intervals,
+                &counters.shortened_intervals,
             );
             gather(&mut totals.received_bytes, &counters.received_bytes);
             gather(&mut totals.sent_bytes, &counters.sent_bytes);
-            gather(
-                std::slice::from_mut(&mut totals.handed_out),
-                std::slice::from_ref(&counters.handed_out),
-            );
+            gather_one(&mut totals.handed_out, &counters.handed_out);
             gather(&mut totals.latency, &counters.latency);
-            gather(
-                std::slice::from_mut(&mut totals.latency_sum_us),
-                std::slice::from_ref(&counters.latency_sum_us),
-            );
+            gather_one(&mut totals.latency_sum_us, &counters.latency_sum_us);
         }
         totals
     }
@@ -117,6 +111,10 @@ impl Totals {
 
 fn gather(into: &mut [u64], from: &[AtomicU64]) {
     for (sum, counter) in into.iter_mut().zip(from) {
-        *sum = sum.wrapping_add(counter.load(Relaxed));
+        gather_one(sum, counter);
     }
+}
+
+fn gather_one(sum: &mut u64, counter: &AtomicU64) {
+    *sum = sum.wrapping_add(counter.load(Relaxed));
 }

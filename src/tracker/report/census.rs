@@ -90,16 +90,6 @@ pub struct Census {
 }
 
 impl Census {
-    /// All living peers.
-    pub const fn roles(&self) -> Roles {
-        Roles {
-            seeders: self.v4.seeders + self.v6.seeders,
-            leechers: self.v4.leechers + self.v6.leechers,
-        }
-    }
-}
-
-impl Census {
     /// Fills in how fast the announces of each zone have come since the census `before`.
     pub fn pace(&mut self, before: &Census) {
         if before.wall == Wall::default() {

@@ -174,7 +174,7 @@ proptest! {
         bench.tracker.sweep(now);
         prop_assert_eq!(bench.tracker.peers(), living);
         let census = bench.tracker.census(now, crate::clock::Wall(0));
-        prop_assert_eq!(census.roles().peers(), living);
+        prop_assert_eq!(census.v4.peers() + census.v6.peers(), living);
     }
 
     /// O1: what is exported and restored is what was there.

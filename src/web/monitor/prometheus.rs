@@ -59,6 +59,20 @@ impl Lines {
         }
     }
 
+    /// A counter for each value of one label.
+    fn by_label<T: Copy>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        (values, value_of): (&[T], fn(T) -> &'static str),
+        counts: impl IntoIterator<Item = u64>,
+    ) {
+        let labels = |value: &T| format!("{label}=\"{}\"", value_of(*value));
+        let counts = values.iter().map(labels).zip(counts);
+        self.family(name, "counter", help, counts);
+    }
+
     /// A metric of one value.
     fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.metric(name, kind, help);
@@ -126,37 +140,27 @@ fn requests(lines: &mut Lines, totals: &Totals) {
         })
     });
     lines.family("errors_total", "counter", help, failed);
-    let (received, sent) = (&totals.received_bytes, &totals.sent_bytes);
-    for (name, help, bytes) in [
-        ("received_bytes_total", "Bytes of requests.", received),
-        ("sent_bytes_total", "Bytes of replies.", sent),
-    ] {
-        let labels = |transport: &Transport| format!("transport=\"{}\"", transport.label());
-        let bytes = Transport::ALL.iter().map(labels).zip(bytes);
-        lines.family(name, "counter", help, bytes);
-    }
+    let transports = (Transport::ALL, Transport::label as fn(_) -> _);
+    let (help, bytes) = ("Bytes of requests.", totals.received_bytes);
+    lines.by_label("received_bytes_total", help, "transport", transports, bytes);
+    let (help, bytes) = ("Bytes of replies.", totals.sent_bytes);
+    lines.by_label("sent_bytes_total", help, "transport", transports, bytes);
 }
 
 fn announces(lines: &mut Lines, totals: &Totals) {
     let help = "Announces answered, by event.";
-    let labels = |by_event: &AnnounceEvent| format!("event=\"{}\"", by_event.label());
-    let by_event = AnnounceEvent::ALL.iter().map(labels).zip(totals.by_event);
-    lines.family("announces_total", "counter", help, by_event);
+    let events = (AnnounceEvent::ALL, AnnounceEvent::label as fn(_) -> _);
+    lines.by_label("announces_total", help, "event", events, totals.by_event);
     let help = "What became of the announcer: joined, refreshed, left, or why it was not stored.";
-    let labels = |outcome: &AnnounceOutcome| format!("fate=\"{}\"", outcome.label());
-    let outcomes = AnnounceOutcome::ALL.iter().map(labels).zip(totals.outcomes);
-    lines.family("announcers_total", "counter", help, outcomes);
+    let outcomes = (AnnounceOutcome::ALL, AnnounceOutcome::label as fn(_) -> _);
+    lines.by_label("announcers_total", help, "fate", outcomes, totals.outcomes);
     let help = "Peers of the heaviest networks that left at a bound so that a newcomer was stored.";
-    let labels = |bound: &Full| format!("bound=\"{}\"", bound.label());
-    let evicted = Full::ALL.iter().map(labels).zip(totals.evicted);
-    lines.family("evicted_peers_total", "counter", help, evicted);
+    let bounds = (Full::ALL, Full::label as fn(_) -> _);
+    lines.by_label("evicted_peers_total", help, "bound", bounds, totals.evicted);
     let help = "Lists with strangers by the rule `few`, by why they hold any.";
-    let labels = |reason: &StrangerReason| format!("reason=\"{}\"", reason.label());
-    let lists = StrangerReason::ALL
-        .iter()
-        .map(labels)
-        .zip(totals.stranger_lists);
-    lines.family("stranger_lists_total", "counter", help, lists);
+    let reasons = (StrangerReason::ALL, StrangerReason::label as fn(_) -> _);
+    let lists = totals.stranger_lists;
+    lines.by_label("stranger_lists_total", help, "reason", reasons, lists);
     let help = "Intervals that the rule `few` shortened.";
     lines.single(
         "shortened_intervals_total",
