@@ -131,6 +131,7 @@ pub(super) fn choose<A: Address + Listed, I: StoredId>(
     let views = candidates.views();
     // Nobody who is not for everybody, as nearly always: then nothing has to be searched to know who is.
     let is_plain = viewpoint.is_remote() && !views.into_iter().any(|view| view.has_tiers());
+    // As [`Viewpoint::visible`], which would ask each view for its tiers again: 50 instructions of every announce.
     let whole = match viewpoint.seen() {
         Some((low, high)) => views.map(|view| view.range(low, high, 0)),
         None if is_plain => views.map(|view| view.whole()),

@@ -1,6 +1,9 @@
 //! The neighbourhoods of a requester: ranges of sort keys, from the narrowest to the widest (S7, S8), and all that it sees (S9).
 
 use crate::tracker::peers::address::{Address, LOOPBACK, SURPLUS};
+use crate::tracker::peers::owner::StoredId;
+use crate::tracker::peers::position::RankRange;
+use crate::tracker::peers::view::View;
 use crate::tracker::zones::{MAX_DEPTH, MAX_ZONE, ZoneId, Zones};
 
 /// The neighbourhoods of a requester from the narrowest to the widest, each inside the next.
@@ -85,12 +88,22 @@ impl<'a, A: Address> Viewpoint<'a, A> {
     }
 
     /// The first and the last sort key of its tier, or of what it may see of it (S9).
-    pub(crate) fn whole(&self) -> (A::SortKey, A::SortKey) {
+    pub(super) fn whole(&self) -> (A::SortKey, A::SortKey) {
         let all = (
             A::sort_key(self.tier, A::BOUNDS.0),
             A::sort_key(self.tier | MAX_ZONE, A::BOUNDS.1),
         );
         self.seen().unwrap_or(all)
+    }
+
+    /// Those of a view that it may be handed by the rule for everybody. Nothing is searched where these are all, as nearly always.
+    #[inline(always)]
+    pub(crate) fn visible<I: StoredId>(&self, view: &View<'_, A, I>) -> RankRange {
+        if self.seen().is_none() && self.is_remote() && !view.has_tiers() {
+            return view.whole();
+        }
+        let (low, high) = self.whole();
+        view.range(low, high, 0)
     }
 
     /// What the zone allows to be listed of the requester's own subscriber address (S16).
@@ -115,7 +128,7 @@ impl<'a, A: Address> Viewpoint<'a, A> {
     }
 
     /// All that it may see, when that is not everybody (S9).
-    pub(crate) fn seen(&self) -> Option<(A::SortKey, A::SortKey)> {
+    pub(super) fn seen(&self) -> Option<(A::SortKey, A::SortKey)> {
         if let Some(strict) = self.zones.strict_root(self.zone) {
             return Some(subtree::<A>(self.zones, strict, self.tier));
         }

@@ -21,11 +21,8 @@ pub(crate) fn fill<A: Address + Listed, I: StoredId>(
     list: &mut PeerList,
 ) -> Chosen {
     let views = candidates.views();
-    let ranges = |(low, high)| views.map(|view| view.range(low, high, 0));
-    let mut outside = Region::new(
-        ranges(viewpoint.whole()),
-        ranges(viewpoint.narrowed().whole()),
-    );
+    let ranges = |viewpoint: Viewpoint<'_, A>| views.map(|view| viewpoint.visible(&view));
+    let mut outside = Region::new(ranges(*viewpoint), ranges(viewpoint.narrowed()));
     if limits.want == 0 || outside.len() == 0 {
         return Chosen::default();
     }

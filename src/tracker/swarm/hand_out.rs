@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::Swarm;
 use super::dual_stack::DualStack;
-use super::families::{for_each_family, of_family, own_first};
+use super::families::{of_family, own_first};
 use super::inner_addresses;
 use super::upsert::{Change, Rules};
 use crate::invariant::minus;
@@ -264,17 +264,19 @@ impl<I: StoredId> Swarm<I> {
     /// its list has one family, the other is none that it sees.
     fn seen(&self, request: Request<'_>, is_narrowed: bool) -> ByRole<usize> {
         let announce = request.announce;
-        if announce.options.own_family_only {
-            let family = Family::of(announce.ip);
-            let seen = of_family!(self.families(), family, peers => request.count_seen(peers, is_narrowed));
-            return seen.unwrap_or_default();
-        }
+        let families = if announce.options.own_family_only {
+            1
+        } else {
+            2
+        };
         let mut seen = ByRole::default();
-        for_each_family!(self.families(), peers => {
-            let more = request.count_seen(peers, is_narrowed);
+        for family in own_first(announce.ip).into_iter().take(families) {
+            let more = of_family!(self.families(), family, peers => request.count_seen(peers, is_narrowed));
+            // Nobody is there of a family that the swarm has no place for.
+            let more: ByRole<usize> = more.unwrap_or_default();
             seen.leechers += more.leechers;
             seen.seeders += more.seeders;
-        });
+        }
         seen
     }
 }
@@ -291,10 +293,7 @@ impl Request<'_> {
         list: &mut PeerList,
     ) -> Chosen {
         let address = A::pack(self.announce.ip, self.announce.port);
-        let mut viewpoint = Viewpoint::new(self.rules.zones, self.zone, address);
-        if pass == Pass::Neighbours {
-            viewpoint = viewpoint.narrowed();
-        }
+        let viewpoint = self.viewpoint(address, pass == Pass::Neighbours);
         let candidates = Candidates {
             leechers: peers.view(Role::Leecher),
             seeders: self.takes_seeds().then(|| peers.view(Role::Seeder)),
@@ -316,7 +315,18 @@ impl Request<'_> {
     fn has_few(&self) -> bool {
         self.rules.settings.selection == Selection::Few
             && !self.rules.zones.is_empty()
-            && Viewpoint::<[u8; 6]>::new(self.rules.zones, self.zone, None).is_remote()
+            && self.viewpoint::<[u8; 6]>(None, false).is_remote()
+    }
+
+    /// How it looks at the peers of one family, by its address of that family: at its own top zone only, if `is_narrowed`.
+    #[inline(always)]
+    fn viewpoint<A: Address>(&self, address: Option<A>, is_narrowed: bool) -> Viewpoint<'_, A> {
+        let viewpoint = Viewpoint::new(self.rules.zones, self.zone, address);
+        if is_narrowed {
+            viewpoint.narrowed()
+        } else {
+            viewpoint
+        }
     }
 
     /// How many of one family are for everybody where it looks, itself not counted by either of its addresses.
@@ -326,23 +336,13 @@ impl Request<'_> {
         is_narrowed: bool,
     ) -> ByRole<usize> {
         let address = A::pack(self.announce.ip, self.announce.port);
-        let mut viewpoint = Viewpoint::new(self.rules.zones, self.zone, address);
-        if is_narrowed {
-            viewpoint = viewpoint.narrowed();
-        }
-        let (low, high) = viewpoint.whole();
+        let viewpoint = self.viewpoint(address, is_narrowed);
         let own = match address {
             Some(_) => self.own,
             None => self.other,
         };
         ByRole::from_fn(|role| {
-            let view = peers.view(role);
-            // All of them, as nearly always: then nothing has to be searched.
-            let range = if viewpoint.seen().is_none() && !view.has_tiers() {
-                view.whole()
-            } else {
-                view.range(low, high, 0)
-            };
+            let range = viewpoint.visible(&peers.view(role));
             let is_there = own.is_some_and(|(of, at)| of == role && at.only().is_in(&range));
             range.len() - usize::from(is_there)
         })
