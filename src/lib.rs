@@ -5,6 +5,7 @@
 //! - [`clock`] reads the time, [`metrics`] counts; they import nothing of ours.
 //! - [`invariant`] says what cannot be otherwise, and debug builds check it.
 //! - [`supervise`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown.
+//! - [`audit`] keeps who did what.
 //! - [`net`] knows addresses, and whose they are.
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
 //! - [`http`] is the HTTP tracker, [`udp`] the UDP tracker.
@@ -18,6 +19,7 @@
 //! - [`app`] builds all of it, runs it and stops it in order.
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -18,6 +18,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // How files are read, and how text is shown: for whoever meets either.
     ("regular_file", &[]),
     ("shown", &[]),
+    // Who did what: told by the pages, the composition root and the tools.
+    ("audit", &["clock", "supervise", "regular_file", "shown"]),
     // Addresses, and whose they are: arithmetic that the core needs as much as who meets clients.
     ("net", &["metrics"]),
     ("tracker", &["metrics", "clock", "net"]),
@@ -33,6 +35,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "supervise",
             "net",
             "regular_file",
+            "shown",
+            "audit",
         ],
     ),
     (
@@ -80,6 +84,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "net",
             "regular_file",
             "shown",
+            "audit",
         ],
     ),
     // The laboratory measures trackers, ours from inside too; only its own program imports it.
@@ -99,6 +104,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "supervise",
             "net",
+            "audit",
         ],
     ),
     // What both programs do alike on the command line.
