@@ -183,6 +183,51 @@ fn a_reload_of_what_is_no_configuration_keeps_the_old_one() {
     assert_eq!(end_of(&mut child).code(), Some(0));
 }
 
+/// W12: reloads and what tools do beside the running tracker are told, and a kill loses nothing of it.
+#[test]
+fn reloads_and_tools_are_in_the_audit_which_outlives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("config")).unwrap();
+    let mut child = start(folder.path(), 700);
+    wait(|| log_in(folder.path()).contains("serving udp"));
+    send(&child, Signal::HUP);
+    wait(|| log_in(folder.path()).contains("SIGHUP reloaded the configuration"));
+    fs::write(at("config/config.ini"), "[TRACKER]\nnumwnat = 5\n").unwrap();
+    send(&child, Signal::HUP);
+    wait(|| log_in(folder.path()).contains("SIGHUP brought a configuration that was refused: "));
+    let token = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_retracker"));
+        command
+            .arg("token")
+            .args(arguments)
+            .current_dir(folder.path());
+        assert!(command.output().unwrap().status.success());
+    };
+    token(&["new", "grafana", "--scope", "read", "--expires", "90d"]);
+    // The tracker says what a tool did, too.
+    wait(|| log_in(folder.path()).contains("made the token grafana (read until "));
+    send(&child, Signal::KILL);
+    assert_eq!(end_of(&mut child).code(), None);
+    // Without the tracker as well.
+    token(&["revoke", "1"]);
+    let kept = || fs::read_to_string(at("snapshots/retracker.audit")).unwrap();
+    let deeds = ["reload", "reload_refused", "token_made", "token_revoked"];
+    let places: Vec<usize> = deeds
+        .iter()
+        .map(|deed| kept().find(&format!("\"deed\":\"{deed}\"")).unwrap())
+        .collect();
+    assert!(places.is_sorted(), "{}", kept());
+    assert!(kept().contains("did you mean numwant"), "{}", kept());
+    let before = kept();
+    fs::remove_file(at("config/config.ini")).unwrap();
+    let mut child = start(folder.path(), 701);
+    wait(|| log_in(folder.path()).contains("serving udp"));
+    send(&child, Signal::TERM);
+    assert_eq!(end_of(&mut child).code(), Some(0));
+    assert_eq!(kept(), before);
+}
+
 /// A tool is ended by a signal as any program is.
 #[test]
 fn a_tool_can_be_ended() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::net::client_address::ClientAddressRules;
@@ -26,6 +27,7 @@ pub(super) fn of_pages(
     origin: Arc<ArcSwap<ClientAddressRules>>,
     loaded: Arc<ArcSwap<Loaded>>,
     routes: http::Routes,
+    audit: Audit,
 ) -> web::Backend {
     let mailboxes = || mailbox.clone();
     let (block, unblock, save) = (mailboxes(), mailboxes(), mailboxes());
@@ -47,6 +49,7 @@ pub(super) fn of_pages(
         address_rules: origin,
         configuration: Box::new(move || rows(&loaded.load())),
         routes: vec![Arc::new(move |service| routes.mount(service))],
+        audit,
     }
 }
 

@@ -32,7 +32,7 @@ use crate::snapshot::Moment;
 use crate::supervise::Exit;
 use crate::tracker::Tracker;
 use crate::tracker::report::census::Census;
-use crate::{http, logging, reaper, snapshot, udp, web};
+use crate::{audit, http, logging, reaper, snapshot, udp, web};
 use service::Service;
 use signals::Command;
 pub use signals::Signals;
@@ -51,6 +51,7 @@ pub struct App {
     http: http::Running,
     udp: udp::Running,
     web: web::Running,
+    audit: audit::Running,
     reaper: reaper::Running,
     mailbox: snapshot::Mailbox,
     snapshots: JoinHandle<()>,
@@ -109,12 +110,15 @@ impl App {
         let (addresses, udp_addresses) = (http.addresses(), udp.addresses().to_vec());
         let address_rules = Arc::new(ArcSwap::from_pointee(config.address_rules.clone()));
         let loaded = Arc::new(ArcSwap::from_pointee(loaded));
+        let (folder, window) = (&config.web.state_folder, config.web.login_window);
+        let audit = audit::start(folder, window, clock, ends_in.clone())?;
         let backend = backend::of_pages(
             &mailbox,
             census,
             Arc::clone(&address_rules),
             Arc::clone(&loaded),
             http.routes(&tracker, clock),
+            audit.audit(),
         );
         let web = web::start(
             config.web.clone(),
@@ -134,6 +138,7 @@ impl App {
             http,
             udp,
             web,
+            audit,
             reaper,
             mailbox,
             snapshots,
@@ -207,6 +212,7 @@ impl App {
     pub fn stop(self) -> Option<String> {
         self.http.stop(GRACE);
         self.web.stop();
+        self.audit.stop();
         self.udp.stop();
         self.reaper.stop();
         backend::keep_statistics(&self.tracker, &self.mailbox);

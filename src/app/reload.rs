@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::App;
+use crate::audit::{Actor, Deed, Entry};
 use crate::clock::Clock;
 use crate::config::{Config, Loader};
 use crate::tracker::{Tracker, Zones, ZonesError};
@@ -47,6 +48,9 @@ impl App {
                 for problem in &problems.0 {
                     log::error!("the configuration is refused, the old one stays: {problem}");
                 }
+                // The first is what an editor needs; the log has them all.
+                let first = problems.0.first().map(ToString::to_string);
+                self.tell_reload(Deed::ReloadRefused, &first.unwrap_or_default());
                 return;
             }
         };
@@ -60,6 +64,7 @@ impl App {
         }
         if let Err(error) = fill(&self.tracker, config, Some(&old.config), self.clock) {
             log::error!("the configuration is refused, the old one stays: {error}");
+            self.tell_reload(Deed::ReloadRefused, &error.to_string());
             return;
         }
         self.tracker.configure(config.tracker.clone());
@@ -68,8 +73,15 @@ impl App {
         self.address_rules
             .store(Arc::new(config.address_rules.clone()));
         self.reaper.configure(reaper_settings(config));
+        self.web.configure(&config.web);
         log.set_level(config.logging.level);
         self.loaded.store(Arc::new(loaded));
         log::info!("the configuration is reloaded");
+        self.tell_reload(Deed::Reload, "");
+    }
+
+    fn tell_reload(&self, deed: Deed, about: &str) {
+        let entry = Entry::new(deed, Actor::Signal, "SIGHUP", about, self.clock.wall());
+        self.audit.audit().tell(entry);
     }
 }

@@ -21,6 +21,8 @@ pub struct Section {
 pub(super) struct FreeKeys {
     /// A line of it, for the sample.
     pub example: &'static str,
+    /// Whether no value is ever shown.
+    pub(super) is_secret: bool,
     /// Takes one key.
     pub read: fn(&mut Config, name: &str, text: &str, location: &Location) -> Result<(), String>,
     /// Its keys, values and where they were given, in order.

@@ -63,6 +63,8 @@ pub struct Config {
     pub udp_port: Option<NonZeroU16>,
     /// The pages.
     pub web: web::Settings,
+    /// Who else may log in (`[USERS]`), and where that was said; the pages get them.
+    pub users: Vec<(web::User, Location)>,
     /// What is said of zones; [`Config::zones`] is what comes of it.
     pub zoning: ZoneSources,
     /// The zones.
@@ -89,6 +91,7 @@ impl Default for Config {
             udp: udp::Settings::default(),
             udp_port: None,
             web: web::Settings::default(),
+            users: Vec::new(),
             zoning: ZoneSources::default(),
             zones: Vec::new(),
             snapshot: snapshot::Settings::default(),
@@ -118,6 +121,7 @@ impl Config {
         self.http.address_rules = self.address_rules.clone();
         self.http.reported = self.reported.clone();
         self.udp.reported = self.reported.clone();
+        self.web.users = self.users.iter().map(|(user, _)| user.clone()).collect();
         self.web.snapshot_interval = self.snapshot.interval;
         if let Some(folder) = self.snapshot.file.parent() {
             self.web.state_folder = folder.to_owned();

@@ -82,7 +82,7 @@ pub fn printed(loaded: &Loaded) -> String {
 }
 
 /// What stands for a secret.
-const HIDDEN: &str = "(hidden)";
+pub(super) const HIDDEN: &str = "(hidden)";
 
 /// The sample file: every key with its meaning, unit and default.
 pub fn sample() -> String {

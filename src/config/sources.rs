@@ -10,6 +10,7 @@ use super::dialect::Entry;
 use super::key::{FreeKeys, Key, Section};
 use super::problem::{Location, Locations, Problem, Problems, named, nearest};
 use super::{Config, check, dialect, env_file, keys};
+use crate::web;
 
 /// Before every variable of ours: `RETRACKER_SECTION_KEY`.
 const PREFIX: &str = "RETRACKER_";
@@ -96,6 +97,7 @@ impl Sources {
             }
         }
         reading.zones(read_file);
+        reading.users();
         if reading.problems.is_empty() {
             reading.config.settle();
             check::check(&reading.config, &reading.locations, &mut reading.warnings);
@@ -189,9 +191,13 @@ impl Reading {
         let (path, line) = (path.to_owned(), entry.line);
         let location = Location::File { path, line };
         if let Err(fault) = (free.read)(&mut self.config, &entry.key, &entry.value, &location) {
-            let value = excerpt(&entry.value);
+            let shown = if free.is_secret {
+                "(hidden)".to_owned()
+            } else {
+                format!("`{}`", excerpt(&entry.value))
+            };
             self.problem(format!(
-                "{location}: [{}] {} = `{value}`: {fault}",
+                "{location}: [{}] {} = {shown}: {fault}",
                 entry.section, entry.key
             ));
         }
@@ -212,6 +218,27 @@ impl Reading {
         }
         let location = |key| named(&self.locations, "TRACKER", key);
         self.config.zones = zoning.rules(location, &mut self.problems);
+    }
+
+    /// Checks the users against one another and against the one of `[STATS]`.
+    fn users(&mut self) {
+        let config = &self.config;
+        if config.users.len() > web::MAX_USERS {
+            let most = web::MAX_USERS;
+            self.problem(format!("[USERS]: {most} users are the most"));
+            return;
+        }
+        let same = config
+            .users
+            .iter()
+            .find(|(user, _)| user.name() == config.web.username);
+        if let Some((user, location)) = same {
+            let text = format!(
+                "{location}: [USERS] {}: that is the user of [STATS] access_username, who is an operator already",
+                user.name()
+            );
+            self.problem(text);
+        }
     }
 
     /// Warns of a section without meaning, and refuses one that is not known.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::audited::Caller;
+use crate::audit::Deed;
 use crate::clock::Clock;
 use crate::config::Loader;
 use crate::snapshot;
@@ -28,6 +30,7 @@ pub struct Arguments {
 /// # Errors
 /// Nothing was imported; the error says why.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let caller = Caller::new();
     let into = match &arguments.into {
         Some(into) => into.clone(),
         None => {
@@ -46,9 +49,25 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     let imported = imported.context("nothing was imported")?;
+    let what = format!(
+        "{}: {} peers of {} torrents, {} blocks",
+        arguments.file.display(),
+        imported.peers,
+        imported.swarms,
+        imported.blocks
+    );
+    caller.tell(folder_of(&into), Deed::Import, &what);
     // Who closed our output has read enough; the import is done all the same.
     drop(tell(&into, &imported, &mut io::stdout().lock()));
     Ok(())
+}
+
+/// The folder of the database, where the audit lies too.
+fn folder_of(database: &Path) -> &Path {
+    match database.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 fn tell(into: &Path, imported: &Imported, out: &mut impl Write) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! Helper tools of the command line: each is a module with `Arguments` and `run`.
 
+mod audited;
 pub mod check;
 pub mod database_view;
 pub mod hash_password;

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::State;
+use super::auth::caller;
 use super::monitor::history::Range;
-use super::pages::blocklist::{block_row, rows, told, wanted};
+use super::pages::audit::latest;
+use super::pages::blocklist::{block_row, in_words, rows, target_of, told, wanted};
 use super::pages::clients::client_rows;
 use super::pages::overview::{Figures, figures};
 use super::pages::peers::view;
@@ -18,6 +20,7 @@ use super::pages::zones::{HOUR_SECONDS, ZoneRow, saved, zone_row};
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
 use super::view::parameters::Parameters;
+use crate::audit::Deed;
 use crate::tracker::report::census::LISTED_ROWS;
 
 /// How JSON in bodies is read.
@@ -138,7 +141,11 @@ pub(super) struct Wanted {
     hours: Option<u32>,
 }
 
-pub(super) async fn block(state: Data<State>, body: Json<Wanted>) -> HttpResponse {
+pub(super) async fn block(
+    state: Data<State>,
+    request: HttpRequest,
+    body: Json<Wanted>,
+) -> HttpResponse {
     let hours = body.hours.map(|hours| hours.to_string());
     let (ip, hash) = (body.ip.as_deref(), body.info_hash.as_deref());
     if ip.is_some() == hash.is_some() {
@@ -157,28 +164,45 @@ pub(super) async fn block(state: Data<State>, body: Json<Wanted>) -> HttpRespons
         Ok(None) => return error(StatusCode::BAD_REQUEST, "block_nothing"),
         Err(mistake) => return error(StatusCode::BAD_REQUEST, mistake.name()),
     };
-    let own = Data::clone(&state);
+    let (own, words) = (Data::clone(&state), in_words(&block));
     match state.writes.run(move || (own.backend.block)(block)).await {
-        Ok(Ok(block)) => HttpResponse::Created().json(block_row(&block)),
+        Ok(Ok(block)) => {
+            caller::audit(&state, &request, Deed::Block, &words);
+            HttpResponse::Created().json(block_row(&block))
+        }
         Ok(Err(error)) => told(error).json(&state),
         Err(undone) => Refusal::from(undone).json(&state),
     }
 }
 
-pub(super) async fn unblock(state: Data<State>, number: Path<String>) -> HttpResponse {
+pub(super) async fn unblock(
+    state: Data<State>,
+    request: HttpRequest,
+    number: Path<String>,
+) -> HttpResponse {
     let Ok(number) = number.parse::<i64>() else {
         return error(StatusCode::NOT_FOUND, "no such entry");
     };
-    let own = Data::clone(&state);
+    let (own, target) = (Data::clone(&state), target_of(&state, number));
     match state
         .writes
         .run(move || (own.backend.unblock)(number))
         .await
     {
-        Ok(Ok(true)) => HttpResponse::NoContent().finish(),
+        Ok(Ok(true)) => {
+            caller::audit(&state, &request, Deed::Unblock, &target);
+            HttpResponse::NoContent().finish()
+        }
         Ok(Ok(false)) => error(StatusCode::NOT_FOUND, "no such entry"),
         Ok(Err(error)) => told(error).json(&state),
         Err(undone) => Refusal::from(undone).json(&state),
+    }
+}
+
+pub(super) async fn audit(state: Data<State>) -> HttpResponse {
+    match latest(&state).await {
+        Ok(entries) => HttpResponse::Ok().json(json!({ "audit": entries })),
+        Err(refusal) => refusal.json(&state),
     }
 }
 

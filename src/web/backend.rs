@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::audit::Audit;
 use crate::clock::Wall;
 use crate::net::client_address::ClientAddressRules;
 use crate::tracker::report::census::Census;
@@ -89,6 +90,8 @@ pub struct Backend {
     pub configuration: Box<dyn Fn() -> Vec<ConfigurationRow> + Send + Sync>,
     /// Routes of other components.
     pub routes: Vec<Routes>,
+    /// Who did what.
+    pub audit: Audit,
 }
 
 impl std::fmt::Debug for Backend {

@@ -21,10 +21,17 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 pub use auth::password::{PasswordError, hash as hash_password};
-pub use auth::tokens::{MAX_TOKENS, NAME_CHARACTERS, Token, TokenError, Tokens};
+pub use auth::tokens::{
+    Admission, MAX_TOKENS, NAME_CHARACTERS, NewToken, Scope, Token, TokenError, Tokens,
+};
+pub use auth::users::{MAX_USERS, Role, User, UserError};
+pub use auth::uses::Uses;
 pub use backend::{Backend, BackendError, ConfigurationRow, NewBlock, Routes};
 pub use server::{Running, start};
 pub use settings::{Secret, Settings};
+pub use view::language::moment;
+
+use arc_swap::ArcSwap;
 
 use crate::clock::{Clock, Wall};
 use crate::metrics::Metrics;
@@ -32,6 +39,7 @@ use crate::tracker::Tracker;
 use auth::password::Credentials;
 use auth::sessions::Store;
 use auth::throttle::Throttle;
+use auth::users::Users;
 use jobs::Jobs;
 use monitor::history::History;
 use monitor::sampler::Rates;
@@ -44,6 +52,9 @@ const WRITES_AT_A_TIME: usize = 4;
 /// Snapshots on demand at a time.
 const SAVES_AT_A_TIME: usize = 1;
 
+/// Readings of the audit's files at a time.
+const AUDITS_AT_A_TIME: usize = 1;
+
 /// What all handlers share.
 struct State {
     settings: Settings,
@@ -54,14 +65,16 @@ struct State {
     backend: Backend,
     templates: Templates,
     key: Vec<u8>,
-    credentials: Credentials,
+    users: ArcSwap<Users>,
     throttle: Throttle,
     tokens: Tokens,
+    uses: Uses,
     sessions: Store,
     hashes: Jobs,
     views: Jobs,
     writes: Jobs,
     saves: Jobs,
+    audits: Jobs,
     history: Mutex<History>,
     rates: Mutex<Rates>,
 }
@@ -86,17 +99,21 @@ impl State {
                 "the password of the pages is plain text; retracker hash-password makes a hash of it"
             );
         }
+        let users = Users::new(&settings.username, credentials, &settings.users);
+        let users = users.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         Ok(State {
             key: auth::secrets::session_key(&settings)?,
-            credentials,
+            users: ArcSwap::from_pointee(users),
             templates: Templates::load(settings.templates.as_deref())?,
             throttle: Throttle::new(settings.login_failures, settings.login_window),
             tokens: Tokens::new(&settings.state_folder),
+            uses: Uses::load(&settings.state_folder),
             sessions: Store::new(clock, settings.session_idle, settings.session_limit),
             hashes: Jobs::new("web-hash", pages::login::HASHES_AT_A_TIME),
             views: Jobs::new("web-view", VIEWS_AT_A_TIME),
             writes: Jobs::new("web-write", WRITES_AT_A_TIME),
             saves: Jobs::new("web-save", SAVES_AT_A_TIME),
+            audits: Jobs::new("web-audit", AUDITS_AT_A_TIME),
             history: Mutex::new(monitor::sampler::restore(&backend)),
             rates: Mutex::default(),
             started: clock.wall(),
@@ -106,5 +123,25 @@ impl State {
             settings,
             backend,
         })
+    }
+
+    /// Puts other users in force: the session of one who is gone or has got another role or password is over.
+    fn set_users(&self, others: &[User]) {
+        match self.users.load().with(others) {
+            Ok(users) => self.users.store(Arc::new(users)),
+            // Each was read as a hash before.
+            Err(error) => log::error!("the users are not changed: {error}"),
+        }
+    }
+
+    /// Writes when tokens were used last. For threads that may wait.
+    fn keep_uses(&self) {
+        let kept = self
+            .tokens
+            .list()
+            .and_then(|tokens| self.uses.keep(&tokens));
+        if let Err(error) = kept {
+            log::warn!("when tokens were used last is not kept: {error}");
+        }
     }
 }

@@ -24,6 +24,18 @@ impl Refusal {
         text: "refused_method",
     };
 
+    /// Who has logged in may not do this.
+    pub(super) const ROLE: Refusal = Refusal {
+        status: StatusCode::FORBIDDEN,
+        text: "refused_role",
+    };
+
+    /// The token does not open this.
+    pub(super) const SCOPE: Refusal = Refusal {
+        status: StatusCode::FORBIDDEN,
+        text: "refused_scope",
+    };
+
     /// A short text for a person, where there is no page to show it on.
     pub(super) fn plain(self, state: &State, request: &HttpRequest) -> HttpResponse {
         page::plain(self.status, page::text(state, request, self.text))
@@ -67,6 +79,7 @@ impl From<&TokenError> for Refusal {
     fn from(error: &TokenError) -> Refusal {
         let (status, text) = match error {
             TokenError::Name => (StatusCode::BAD_REQUEST, "token_bad_name"),
+            TokenError::End => (StatusCode::BAD_REQUEST, "token_bad_end"),
             // As a full blocklist.
             TokenError::TooMany => (StatusCode::CONFLICT, "token_too_many"),
             TokenError::File(_) => (StatusCode::SERVICE_UNAVAILABLE, "token_failed"),
@@ -95,9 +108,12 @@ mod tests {
             (BackendError::Closed.into(), 503),
             (BackendError::Disk.into(), 503),
             (Refusal::from(&TokenError::Name), 400),
+            (Refusal::from(&TokenError::End), 400),
             (Refusal::from(&TokenError::TooMany), 409),
             (Refusal::from(&file), 503),
             (Refusal::METHOD, 405),
+            (Refusal::ROLE, 403),
+            (Refusal::SCOPE, 403),
         ] {
             assert_eq!(refusal.status, status, "{}", refusal.text);
             assert!(

@@ -12,13 +12,46 @@ use actix_web::{
 };
 
 use super::auth::guard::{AccessClass, admit};
+use super::auth::tokens::Scope;
+use super::auth::users::Role;
 use super::monitor::{health, prometheus};
 use super::pages::{
-    about, blocklist, clients, frequent_announcers, login, overview, peers, torrents, zones,
+    about, audit, blocklist, clients, frequent_announcers, login, overview, peers, torrents, zones,
 };
 use super::server::reader::MAX_BODY;
 use super::view::{assets, page};
 use super::{State, api};
+
+/// Pages that everybody who has logged in may see, and only operators send something to.
+const PAGE: AccessClass = AccessClass::Page {
+    read: Role::Viewer,
+    send: Role::Operator,
+};
+/// Pages by which one changes nothing but one's own session.
+const OWN: AccessClass = AccessClass::Page {
+    read: Role::Viewer,
+    send: Role::Viewer,
+};
+/// Pages for operators.
+const OPERATORS: AccessClass = AccessClass::Page {
+    read: Role::Operator,
+    send: Role::Operator,
+};
+/// Calls of the API that every token may read.
+const API: AccessClass = AccessClass::Api {
+    read: Scope::Read,
+    send: Scope::Admin,
+};
+/// Those that change the blocklist.
+const API_BLOCK: AccessClass = AccessClass::Api {
+    read: Scope::Read,
+    send: Scope::Block,
+};
+/// Those that say who does what.
+const API_ADMIN: AccessClass = AccessClass::Api {
+    read: Scope::Admin,
+    send: Scope::Admin,
+};
 
 /// What answers some methods of a path.
 struct Served {
@@ -83,34 +116,35 @@ fn monitoring() -> Vec<Row> {
 
 /// What people see.
 fn pages() -> Vec<Row> {
-    use AccessClass::{Login, Open, Page};
+    use AccessClass::{Login, Open};
     vec![
         row("/static/{name}", Open, [get(assets::asset)]),
         row("/login", Login, [get(login::form), post(login::log_in)]),
-        row("/logout", Page, [get(login::confirm), post(login::log_out)]),
-        row("/stat", Page, [get(overview::overview)]),
-        row("/torrents", Page, [get(torrents::list)]),
-        row("/torrents/{hash}", Page, [get(torrents::one)]),
-        row("/all_peers", Page, [get(peers::list)]),
-        row("/zones", Page, [get(zones::zones)]),
-        row("/clients", Page, [get(clients::clients)]),
-        row("/callers", Page, [get(frequent_announcers::callers)]),
+        row("/logout", OWN, [get(login::confirm), post(login::log_out)]),
+        row("/stat", PAGE, [get(overview::overview)]),
+        row("/torrents", PAGE, [get(torrents::list)]),
+        row("/torrents/{hash}", PAGE, [get(torrents::one)]),
+        row("/all_peers", PAGE, [get(peers::list)]),
+        row("/zones", PAGE, [get(zones::zones)]),
+        row("/clients", PAGE, [get(clients::clients)]),
+        row("/callers", PAGE, [get(frequent_announcers::callers)]),
         row(
             "/blocklist",
-            Page,
+            PAGE,
             [get(blocklist::list), post(blocklist::add)],
         ),
         row(
             "/blocklist/unblock/{number}",
-            Page,
+            PAGE,
             [post(blocklist::remove)],
         ),
-        row("/about", Page, [get(about::about)]),
-        row("/about/save", Page, [post(about::save)]),
-        row("/about/tokens", Page, [post(about::make_token)]),
+        row("/audit", OPERATORS, [get(audit::audit)]),
+        row("/about", PAGE, [get(about::about)]),
+        row("/about/save", PAGE, [post(about::save)]),
+        row("/about/tokens", PAGE, [post(about::make_token)]),
         row(
             "/about/tokens/{number}/revoke",
-            Page,
+            PAGE,
             [post(about::revoke_token)],
         ),
     ]
@@ -118,25 +152,29 @@ fn pages() -> Vec<Row> {
 
 /// What programs ask.
 fn programs() -> Vec<Row> {
-    use AccessClass::Api;
     vec![
-        row("/stats.json", Api, [get(api::everything)]),
-        row("/api/v1/stats", Api, [get(api::stats)]),
-        row("/api/v1/history", Api, [get(api::history)]),
-        row("/api/v1/zones", Api, [get(api::zones)]),
-        row("/api/v1/zones/savings", Api, [get(api::savings)]),
-        row("/api/v1/clients", Api, [get(api::clients)]),
-        row("/api/v1/torrents", Api, [get(api::torrents)]),
-        row("/api/v1/torrents/{hash}", Api, [get(torrents::one_json)]),
+        row("/stats.json", API, [get(api::everything)]),
+        row("/api/v1/stats", API, [get(api::stats)]),
+        row("/api/v1/history", API, [get(api::history)]),
+        row("/api/v1/zones", API, [get(api::zones)]),
+        row("/api/v1/zones/savings", API, [get(api::savings)]),
+        row("/api/v1/clients", API, [get(api::clients)]),
+        row("/api/v1/torrents", API, [get(api::torrents)]),
+        row("/api/v1/torrents/{hash}", API, [get(torrents::one_json)]),
         row(
             "/api/v1/blocklist",
-            Api,
+            API_BLOCK,
             [get(api::blocklist), post(api::block)],
         ),
-        row("/api/v1/blocklist/{number}", Api, [delete(api::unblock)]),
-        row("/api/v1/snapshot", Api, [post(api::snapshot)]),
-        row("/api/v1/metrics", Api, [get(prometheus::metrics)]),
-        row("/api/v1/openapi.json", Api, [get(api::description)]),
+        row(
+            "/api/v1/blocklist/{number}",
+            API_BLOCK,
+            [delete(api::unblock)],
+        ),
+        row("/api/v1/audit", API_ADMIN, [get(api::audit)]),
+        row("/api/v1/snapshot", API, [post(api::snapshot)]),
+        row("/api/v1/metrics", API, [get(prometheus::metrics)]),
+        row("/api/v1/openapi.json", API, [get(api::description)]),
     ]
 }
 
@@ -192,9 +230,9 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
 mod tests {
     use super::*;
 
-    fn paths(access: AccessClass) -> Vec<&'static str> {
+    fn paths(is_meant: impl Fn(AccessClass) -> bool) -> Vec<&'static str> {
         let rows = [monitoring(), pages(), programs()].into_iter().flatten();
-        let rows = rows.filter(|row| row.access == access);
+        let rows = rows.filter(|row| is_meant(row.access));
         rows.map(|row| row.path).collect()
     }
 
@@ -202,16 +240,40 @@ mod tests {
     #[test]
     fn what_needs_no_login_is_this_and_nothing_else() {
         let open = ["/health", "/ready", "/robots.txt", "/", "/static/{name}"];
-        assert_eq!(paths(AccessClass::Open), open);
-        assert_eq!(paths(AccessClass::Admins), ["/metrics"]);
-        assert_eq!(paths(AccessClass::Login), ["/login"]);
+        assert_eq!(paths(|access| access == AccessClass::Open), open);
+        assert_eq!(paths(|access| access == AccessClass::Admins), ["/metrics"]);
+        assert_eq!(paths(|access| access == AccessClass::Login), ["/login"]);
+    }
+
+    /// W13
+    #[test]
+    fn what_a_viewer_may_send_and_not_read_is_this_and_nothing_else() {
+        let sends =
+            |access| matches!(access, AccessClass::Page { send, .. } if send < Role::Operator);
+        assert_eq!(paths(sends), ["/logout"]);
+        let is_hidden =
+            |access| matches!(access, AccessClass::Page { read, .. } if read > Role::Viewer);
+        assert_eq!(paths(is_hidden), ["/audit"]);
+    }
+
+    /// W13
+    #[test]
+    fn what_a_token_needs_more_than_reading_for_is_this_and_nothing_else() {
+        let blocks = ["/api/v1/blocklist", "/api/v1/blocklist/{number}"];
+        let sends = |access| matches!(access, AccessClass::Api { send, .. } if send < Scope::Admin);
+        assert_eq!(paths(sends), blocks);
+        let is_hidden =
+            |access| matches!(access, AccessClass::Api { read, .. } if read > Scope::Read);
+        assert_eq!(paths(is_hidden), ["/api/v1/audit"]);
     }
 
     /// R6: the walk through all spellings knows every path that is protected.
     #[test]
     fn every_protected_path_is_walked_by_the_attacks() {
         let attacks = include_str!("../../tests/web/attacks.rs");
-        for path in [paths(AccessClass::Page), paths(AccessClass::Api)].concat() {
+        let is_protected =
+            |access| matches!(access, AccessClass::Page { .. } | AccessClass::Api { .. });
+        for path in paths(is_protected) {
             let walked = path
                 .replace("{hash}", &"0".repeat(40))
                 .replace("{number}", "1");

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::auth::users::User;
 use crate::net::handover::Limits;
 
 /// A text that no log line and no page may show.
@@ -26,6 +27,8 @@ pub struct Settings {
     /// Password for the login (`access_password`): a PHC string as `retracker hash-password` prints it, or plain text, with a
     /// warning. Default none: one is made at the first start, shown once on the console, and kept hashed in `state_folder`.
     pub password: Option<Secret>,
+    /// Who else may log in, and with which role (`[USERS]`). Default nobody.
+    pub users: Vec<User>,
     /// Key that signs session cookies (`secret_key`), at least 64 bytes; a shorter one or one out of a sample is passed over
     /// with a warning. Default none: one is made at the first start and kept in `state_folder`.
     pub secret_key: Option<Secret>,
@@ -74,6 +77,7 @@ impl Default for Settings {
             is_enabled: true,
             username: "admin".into(),
             password: None,
+            users: Vec::new(),
             secret_key: None,
             state_folder: "snapshots".into(),
             templates: None,

@@ -99,7 +99,7 @@ class Tracker:
         return self.log.read_text(errors="replace")
 
     def make_token(self):
-        words = [self.binary, "token", "--file", str(self.database), "new", "abuse"]
+        words = [self.binary, "token", "--file", str(self.database), "new", "abuse", "--scope", "admin"]
         told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         self.token = re.search(r"rt_[0-9a-f]+", told)[0]
 

@@ -62,7 +62,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// C8
+/// C8, W12
 #[test]
 fn peers_and_blocks_of_both_eras_are_taken_over_and_bad_rows_told() {
     for later in [false, true] {
@@ -89,6 +89,13 @@ fn peers_and_blocks_of_both_eras_are_taken_over_and_bad_rows_told() {
         assert!(
             std::fs::read(&old).unwrap() == before,
             "the original is only read"
+        );
+        let audit = settings.file.with_file_name("retracker.audit");
+        let audit = std::fs::read_to_string(audit).unwrap();
+        let told = format!("6 peers of 3 torrents, {blocks} blocks");
+        assert!(
+            audit.contains("\"deed\":\"import\"") && audit.contains(&told),
+            "{audit}"
         );
 
         let node = Node::start(&settings).unwrap();

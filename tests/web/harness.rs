@@ -9,6 +9,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use argon2::password_hash::SaltString;
 use argon2::{Argon2, PasswordHasher};
+use retracker::audit;
+use retracker::audit::Audit;
 use retracker::clock::{Clock, Wall};
 use retracker::http;
 use retracker::metrics::{Gauge, Metrics};
@@ -20,7 +22,7 @@ use retracker::tracker::{
     Announce, AnnounceContext, Block, Event, InfoHash, ListOptions, PeerId, PeerList, Tracker,
 };
 use retracker::web::{
-    Backend, BackendError, ConfigurationRow, NewBlock, Running, Secret, Settings,
+    Backend, BackendError, ConfigurationRow, NewBlock, NewToken, Running, Scope, Secret, Settings,
 };
 
 pub(crate) const PASSWORD: &str = "gutes-wort";
@@ -39,6 +41,9 @@ pub(crate) struct Site {
     pub(crate) refuses: Refuses,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) running: Option<Running>,
+    pub(crate) audit: Audit,
+    /// The thread that writes it.
+    pub(crate) auditing: Option<audit::Running>,
     /// The HTTP tracker before it, if it is not the plain listener that hands over.
     _front: Option<http::Running>,
 }
@@ -110,9 +115,20 @@ fn start_behind(
     let address_rules = Arc::new(ArcSwap::from_pointee(address_rules));
     let blobs = Arc::new(Mutex::new(HashMap::new()));
     let refuses = Refuses::default();
-    let backend = backend(&tracker, clock, &census, &address_rules, &blobs, &refuses);
-    let (pages, connections) = handover::channel(settings.handover_limits());
     let (ends, _) = std::sync::mpsc::channel();
+    let window = settings.login_window;
+    let auditing = audit::start(folder.path(), window, clock, ends.clone()).unwrap();
+    let told = auditing.audit();
+    let backend = backend(
+        &tracker,
+        clock,
+        &census,
+        &address_rules,
+        &blobs,
+        &refuses,
+        told.clone(),
+    );
+    let (pages, connections) = handover::channel(settings.handover_limits());
     let core = Arc::clone(&tracker);
     let running = retracker::web::start(settings, core, clock, backend, connections, ends);
     let mut site = Site {
@@ -125,6 +141,8 @@ fn start_behind(
         refuses,
         folder,
         running: Some(running.unwrap()),
+        audit: told,
+        auditing: Some(auditing),
         _front: None,
     };
     listener(pages, &mut site);
@@ -138,6 +156,7 @@ fn backend(
     address_rules: &Arc<ArcSwap<ClientAddressRules>>,
     blobs: &Arc<Mutex<HashMap<String, Vec<u8>>>>,
     refuses: &Refuses,
+    audit: Audit,
 ) -> Backend {
     let may = || {
         let refuses = Arc::clone(refuses);
@@ -186,6 +205,7 @@ fn backend(
             }]
         }),
         routes: Vec::new(),
+        audit,
     }
 }
 
@@ -231,6 +251,14 @@ impl Site {
             cookies: BTreeMap::new(),
             headers: Vec::new(),
         }
+    }
+
+    /// A program with a token.
+    pub(crate) fn program(&self, scope: Scope, expires: Option<Wall>) -> Visitor {
+        let mut visitor = self.visitor();
+        let header = format!("Bearer {}", self.token_for(scope, expires));
+        visitor.headers.push(("Authorization".into(), header));
+        visitor
     }
 
     /// A visitor that has logged in.
@@ -280,8 +308,17 @@ impl Site {
     }
 
     pub(crate) fn token(&self) -> String {
+        self.token_for(Scope::Admin, None)
+    }
+
+    pub(crate) fn token_for(&self, scope: Scope, expires: Option<Wall>) -> String {
         let tokens = retracker::web::Tokens::new(self.folder.path());
-        tokens.create("test", Wall(1)).unwrap()
+        let new = NewToken {
+            name: "test",
+            scope,
+            expires,
+        };
+        tokens.create(&new, Wall(1)).unwrap()
     }
 }
 

@@ -10,8 +10,10 @@
 
 mod api;
 mod attacks;
+mod audit;
 mod crowd;
 mod harness;
 mod login;
 mod pages;
 mod serving;
+mod users;

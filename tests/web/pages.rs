@@ -298,9 +298,8 @@ fn too_many_tokens_are_refused_and_a_bad_name_is_explained() {
     let bad = operator.submit("/about", "/about/tokens", &[("name", "")]);
     assert_eq!(bad.status, 400);
     assert!(bad.body.contains("Name what it is for"));
-    let tokens = retracker::web::Tokens::new(site.folder.path());
     for _ in 0..retracker::web::MAX_TOKENS {
-        tokens.create("x", Wall(1)).unwrap();
+        drop(site.token());
     }
     let more = operator.submit("/about", "/about/tokens", &[("name", "y")]);
     assert_eq!(more.status, 409);

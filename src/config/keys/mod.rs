@@ -19,6 +19,7 @@ pub const SECTIONS: &[Section] = &[
     zones::WARNINGS,
     snapshots::SECTION,
     pages::STATS,
+    pages::USERS,
     pages::FLASK,
     logging::SECTION,
 ];

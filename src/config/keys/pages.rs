@@ -1,14 +1,41 @@
-//! `[STATS]` and `[FLASK]`: the pages and who may see them. The names are those of the original.
+//! `[STATS]`, `[USERS]` and `[FLASK]`: the pages and who may see them. The names of the first and the last are those of the original.
 
-use crate::config::key::{Key, Section, key};
+use crate::config::key::{FreeKeys, Key, Section, key};
 use crate::config::list::HostNames;
+use crate::config::print::HIDDEN;
 use crate::config::value::{Flag, OptionalFile, SecretText, Text, number, seconds};
+use crate::web::User;
 
 pub(super) const STATS: Section = Section {
     name: "STATS",
     about: "The pages with statistics and the blocklist, and the login for them.",
     keys: STATS_KEYS,
     free: None,
+};
+
+pub(super) const USERS: Section = Section {
+    name: "USERS",
+    about: "Who else may log in to the pages, besides the user of [STATS], who is an operator: a name each, with a role and behind \
+        it the hash that `retracker hash-password` prints. A viewer sees the pages and changes nothing; an operator blocks, makes \
+        tokens and sees the audit. Taken on SIGHUP as well: who is gone, or has got another role or password, is logged out at \
+        once.",
+    keys: &[],
+    free: Some(&FreeKeys {
+        example: "anna = viewer $argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g",
+        is_secret: true,
+        read: |c, name, text, location| {
+            let user = User::parse(name, text).map_err(|error| error.to_string())?;
+            c.users.push((user, location.clone()));
+            Ok(())
+        },
+        write: |c| {
+            let users = c.users.iter();
+            let hidden = |role| format!("{role} {HIDDEN}");
+            users
+                .map(|(user, at)| (user.name().to_owned(), hidden(user.role()), at.clone()))
+                .collect()
+        },
+    }),
 };
 
 pub(super) const FLASK: Section = Section {

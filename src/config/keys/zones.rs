@@ -10,6 +10,7 @@ pub(super) const ZONES: Section = Section {
     keys: &[],
     free: Some(&FreeKeys {
         example: "moscow/north/building-7 = 10.7.0.0/24 2001:db8:7::/48",
+        is_secret: false,
         read: |c, name, text, location| c.zoning.read(name, text, location),
         write: |c| c.zoning.written(),
     }),
@@ -21,6 +22,7 @@ pub(super) const WARNINGS: Section = Section {
     keys: &[],
     free: Some(&FreeKeys {
         example: "moscow/north = The backbone is under repair tonight",
+        is_secret: false,
         read: |c, name, text, location| c.zoning.read_warning(name, text, location),
         write: |c| c.zoning.warnings.clone(),
     }),

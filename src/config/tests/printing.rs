@@ -60,6 +60,55 @@ fn secrets_are_never_shown() {
     );
 }
 
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g";
+
+/// W13, C2
+#[test]
+fn users_are_read_with_their_role_and_their_hashes_are_never_shown() {
+    let text = format!("[USERS]\nanna = viewer {HASH}\nboris = operator  {HASH}\n");
+    let loaded = resolve(&text).unwrap();
+    let users: Vec<_> = loaded.config.web.users.iter().collect();
+    assert_eq!(
+        (users[0].name(), users[0].role()),
+        ("anna", web::Role::Viewer)
+    );
+    assert_eq!(
+        (users[1].name(), users[1].role()),
+        ("boris", web::Role::Operator)
+    );
+    let shown = format!("{} {:?} {loaded:?}", printed(&loaded), rows(&loaded));
+    assert!(
+        shown.contains("anna = viewer (hidden)  # c.ini:2\n"),
+        "{shown}"
+    );
+    assert!(!shown.contains("argon2id$v"), "{shown}");
+}
+
+/// W13
+#[test]
+fn what_is_no_user_is_refused_and_what_was_given_is_not_shown() {
+    for (line, told) in [
+        ("anna = viewer plain-secret".to_owned(), "hash-password"),
+        ("anna = root plain-secret".to_owned(), "viewer or operator"),
+        ("anna = plain-secret".to_owned(), "viewer or operator"),
+        (format!("admin = viewer {HASH}"), "access_username"),
+        (
+            format!("anna = viewer {HASH}\nAnna = viewer {HASH}"),
+            "stands twice",
+        ),
+    ] {
+        let refused = resolve(&format!("[USERS]\n{line}\n"))
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains(told), "{line}: {refused}");
+        assert!(
+            !refused.contains("plain-secret") && !refused.contains("argon2id$v"),
+            "{refused}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_give_a_configuration_or_problems(bytes: Vec<u8>) {

@@ -15,8 +15,12 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
 
+use super::caller::{Caller, audit_of};
 use super::form;
-use super::tokens::TokenError;
+use super::secrets::random_hex;
+use super::tokens::{Admission, Scope, Token, TokenError};
+use super::users::{Account, Role};
+use crate::audit::Deed;
 use crate::net::hosts::Browser;
 use crate::web::refusal::Refusal;
 use crate::web::view::page::{CSRF, plain, redirect};
@@ -26,10 +30,14 @@ use crate::web::{State, api, client};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
+/// The keys of the user's name and stamp in a session.
+const USER: &str = "user";
+const STAMP: &str = "stamp";
+
 /// A view of a page counts as use of the session at most this often, in seconds.
 const TOUCH_EVERY: u64 = 60;
 
-/// Who may ask for a path.
+/// Who may ask for a path: to read it, and to send something there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AccessClass {
     /// Everybody, to read.
@@ -38,10 +46,10 @@ pub(crate) enum AccessClass {
     Admins,
     /// Everybody; what is sent there needs the token of the form.
     Login,
-    /// Who has logged in; what is sent there needs the token of the session.
-    Page,
-    /// Who has a token of the API; to read, who has logged in as well.
-    Api,
+    /// Who has logged in and has the role, at least; what is sent there needs the token of the session.
+    Page { read: Role, send: Role },
+    /// Who has a token of the API with the scope, at least; to read, who has logged in as well.
+    Api { read: Scope, send: Scope },
 }
 
 /// Stands before every path: lets through whom its class admits; everybody else is sent to the login (pages) or refused.
@@ -59,7 +67,7 @@ pub(crate) async fn admit(
         let refusal = wrong_method(access, &methods, request.request());
         return Ok(request.into_response(refusal));
     }
-    let takes_forms = matches!(access, AccessClass::Login | AccessClass::Page);
+    let takes_forms = matches!(access, AccessClass::Login | AccessClass::Page { .. });
     if takes_forms
         && !is_reading(request.request())
         && let Err(error) = form::admit(&mut request).await
@@ -81,7 +89,7 @@ fn wrong_method(access: AccessClass, methods: &[Method], request: &HttpRequest) 
         return no_state();
     };
     let mut reply = match access {
-        AccessClass::Api => Refusal::METHOD.json(state),
+        AccessClass::Api { .. } => Refusal::METHOD.json(state),
         _ => Refusal::METHOD.plain(state, request),
     };
     let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
@@ -99,55 +107,118 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<HttpResponse> {
     let Some(state) = request.app_data::<Data<State>>() else {
         return Some(no_state());
     };
+    let account = account(state, request);
     // No page of another site can send one.
-    let token = bearer(request).filter(|_| access == AccessClass::Api);
-    match token.map(|token| state.tokens.admit(token)) {
-        Some(Ok(true)) => return None,
-        Some(Ok(false)) | None => {}
-        // Whether the token is right nobody knows.
-        Some(Err(error)) => {
-            log::debug!("the tokens cannot be read: {error}");
-            return Some(Refusal::from(&TokenError::File(error)).json(state));
+    if let AccessClass::Api { read, send } = access
+        && let Some(secret) = bearer(request)
+    {
+        let needed = if is_reading(request) { read } else { send };
+        match state.tokens.admit(secret, state.clock.wall()) {
+            Ok(Admission::Token(token)) => return refusal_of_token(state, request, token, needed),
+            Ok(Admission::Expired) => return Some(unauthorised("the token has expired")),
+            Ok(Admission::Nobody) => {}
+            // Whether the token is right nobody knows.
+            Err(error) => {
+                log::debug!("the tokens cannot be read: {error}");
+                return Some(Refusal::from(&TokenError::File(error)).json(state));
+            }
         }
     }
     let may_be_linked = matches!(
         access,
-        AccessClass::Open | AccessClass::Login | AccessClass::Page
+        AccessClass::Open | AccessClass::Login | AccessClass::Page { .. }
     );
     if is_foreign(request.headers()) && !(may_be_linked && is_navigation(request)) {
         let (status, text) = (StatusCode::FORBIDDEN, "cross-site request");
         return Some(match access {
-            AccessClass::Api => api::error(status, text),
+            AccessClass::Api { .. } => api::error(status, text),
             _ => plain(status, text),
         });
     }
-    match access {
-        AccessClass::Open | AccessClass::Login => None,
-        AccessClass::Admins if client::is_admin(state, request) => None,
-        AccessClass::Admins => Some(plain(
+    match (access, account) {
+        (AccessClass::Open | AccessClass::Login, _) => None,
+        (AccessClass::Admins, _) if client::is_admin(state, request) => None,
+        (AccessClass::Admins, _) => Some(plain(
             StatusCode::FORBIDDEN,
             "for admin networks only, and under an address, localhost or a name in host_names",
         )),
-        AccessClass::Page if is_logged_in(request) => {
+        (AccessClass::Page { .. }, None) => Some(redirect("/login")),
+        (AccessClass::Page { read, send }, Some(account)) => {
             touch(state, request);
-            None
+            let needed = if is_reading(request) { read } else { send };
+            let is_enough = account.role >= needed;
+            account.into_caller().stay_with(request);
+            (!is_enough).then(|| Refusal::ROLE.plain(state, request))
         }
-        AccessClass::Page => Some(redirect("/login")),
         // A page may read the API; changing things through it takes a token, which no other site's form can send.
-        AccessClass::Api if is_logged_in(request) && is_reading(request) => None,
-        AccessClass::Api => Some(unauthorised()),
+        (AccessClass::Api { read, .. }, Some(account)) if is_reading(request) => {
+            let caller = account.into_caller();
+            let is_enough = caller.reads() >= read;
+            caller.stay_with(request);
+            (!is_enough).then(|| Refusal::ROLE.json(state))
+        }
+        (AccessClass::Api { .. }, _) => Some(unauthorised("a token is needed")),
     }
 }
 
-/// Whether somebody has logged in with this session.
-pub(crate) fn is_logged_in(request: &HttpRequest) -> bool {
-    request.get_session().contains_key(CSRF)
+/// Judges who has a token in force, and leaves it with the request.
+fn refusal_of_token(
+    state: &Data<State>,
+    request: &HttpRequest,
+    token: Token,
+    needed: Scope,
+) -> Option<HttpResponse> {
+    let is_first = state.uses.note(&token, state.clock.wall());
+    let (name, scope) = (token.name, token.scope);
+    let caller = Caller::Token { name, scope };
+    if is_first {
+        // The token says who; what about is the same.
+        audit_of(state, request, Some(&caller), Deed::TokenUsed, "");
+        let own = Data::clone(state);
+        // Off this thread, and at once: after a restart it is not the first use any more.
+        actix_rt::spawn(async move {
+            let keeper = Data::clone(&own);
+            if let Err(undone) = own.writes.run(move || keeper.keep_uses()).await {
+                log::debug!("the first use of a token is not kept yet: {undone}");
+            }
+        });
+    }
+    caller.stay_with(request);
+    (scope < needed).then(|| Refusal::SCOPE.json(state))
 }
 
-fn unauthorised() -> HttpResponse {
+/// Who has logged in with this session. One whose user is gone or has got another role or password is ended.
+pub(crate) fn account(state: &State, request: &HttpRequest) -> Option<Account> {
+    let session = request.get_session();
+    if !session.contains_key(CSRF) {
+        return None;
+    }
+    let text = |key: &str| session.get::<String>(key).ok().flatten();
+    let account = text(USER).zip(text(STAMP)).and_then(|(name, stamp)| {
+        let users = state.users.load();
+        users.still(&name, &stamp).cloned()
+    });
+    if account.is_none() {
+        session.purge();
+    }
+    account
+}
+
+/// Makes the session of this request that of a user; whether it could be. A new key is made, so that nobody who planted the old one
+/// shares the session.
+pub(crate) fn begin_session(request: &HttpRequest, account: &Account) -> bool {
+    let session = request.get_session();
+    session.clear();
+    session.renew();
+    random_hex::<32>().is_ok_and(|token| session.insert(CSRF, token).is_ok())
+        && session.insert(USER, &account.name).is_ok()
+        && session.insert(STAMP, &account.stamp).is_ok()
+}
+
+fn unauthorised(text: &str) -> HttpResponse {
     HttpResponse::Unauthorized()
         .insert_header(("WWW-Authenticate", "Bearer"))
-        .json(serde_json::json!({ "error": "a token is needed" }))
+        .json(serde_json::json!({ "error": text }))
 }
 
 fn bearer(request: &HttpRequest) -> Option<&str> {

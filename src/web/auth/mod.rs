@@ -1,5 +1,6 @@
-//! Who may see what: the guard before every row of the routes, sessions, passwords, tokens, and the throttle on guessing.
+//! Who may see what: the guard before every row of the routes, users, sessions, passwords, tokens, and the throttle on guessing.
 
+pub(super) mod caller;
 pub(super) mod form;
 pub(super) mod guard;
 pub(super) mod password;
@@ -7,3 +8,5 @@ pub(super) mod secrets;
 pub(super) mod sessions;
 pub(super) mod throttle;
 pub(super) mod tokens;
+pub(super) mod users;
+pub(super) mod uses;

@@ -81,6 +81,22 @@ impl Credentials {
         self.is_plain
     }
 
+    /// Whether the name is this one; in a time that does not depend on where it differs.
+    pub(super) fn is_of(&self, username: &str) -> bool {
+        digest(username).ct_eq(&self.username).into()
+    }
+
+    /// The PHC string.
+    pub(super) fn hash(&self) -> &str {
+        self.hash.as_str()
+    }
+
+    /// Algorithm, version and parameters: what decides how long a check takes.
+    pub(super) fn cost(&self) -> String {
+        let hash = self.hash.password_hash();
+        format!("{} {:?} {}", hash.algorithm, hash.version, hash.params)
+    }
+
     /// Whether both are right. Takes as long for a wrong name as for a wrong password; computes a hash, so call it on a
     /// thread that may be busy for some 50 ms.
     pub(crate) fn admit(&self, username: &str, password: &str) -> bool {
@@ -95,23 +111,24 @@ fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
+/// A hash that is quick to compute.
+#[cfg(test)]
+pub(super) fn quick_hash(password: &str) -> String {
+    let params = argon2::Params::new(8, 1, 1, None).unwrap();
+    let argon = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+    let salt = SaltString::encode_b64(&[7; 16]).unwrap();
+    let hash = argon.hash_password(password.as_bytes(), &salt).unwrap();
+    hash.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A hash of `gutes-wort` that is quick to compute, for tests only.
-    fn quick() -> String {
-        let params = argon2::Params::new(8, 1, 1, None).unwrap();
-        let argon = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
-        let salt = SaltString::encode_b64(&[7; 16]).unwrap();
-        let hash = argon.hash_password(b"gutes-wort", &salt).unwrap();
-        hash.to_string()
-    }
-
     /// W3
     #[test]
     fn only_the_right_name_with_the_right_password_is_admitted() {
-        let credentials = Credentials::new("admin", &quick()).unwrap();
+        let credentials = Credentials::new("admin", &quick_hash("gutes-wort")).unwrap();
         assert!(credentials.admit("admin", "gutes-wort"));
         assert!(!credentials.admit("admin", "gutes-Wort"));
         assert!(!credentials.admit("Admin", "gutes-wort"));

@@ -88,7 +88,7 @@ fn kept_or_made(
 }
 
 /// Writes a line for the owner only; whenever the process ends, all of it is there or nothing.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -1,5 +1,8 @@
 //! Tokens for the API, in a file that only the owner reads: one a line, hashed. The pages and `retracker token` both write
 //! it, so it is read again whenever it has changed.
+//!
+//! A line is `number TAB created TAB hash TAB name`, of a token that may everything for ever, as every token was before there were
+//! scopes; else `scope,end,hash` stands for the hash (end `-` for none), which a program of then passes over, and so refuses.
 
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,6 +16,7 @@ use subtle::ConstantTimeEq;
 use super::secrets::random_hex;
 use crate::clock::Wall;
 use crate::regular_file;
+use crate::web::view::language::moment;
 
 /// The file's name.
 const FILE: &str = "retracker.tokens";
@@ -29,12 +33,78 @@ pub enum TokenError {
     /// The name is empty, long or has control characters.
     #[error("a name has 1 to {NAME_CHARACTERS} characters on one line")]
     Name,
+    /// The end lies in the past.
+    #[error("the end lies in the past")]
+    End,
     /// There are [`MAX_TOKENS`].
     #[error("there are {MAX_TOKENS} tokens already; revoke one first")]
     TooMany,
     /// The file cannot be read or written, or the system gives no random numbers.
     #[error(transparent)]
     File(#[from] io::Error),
+}
+
+/// What a token opens; each opens what those before it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Reads figures and lists.
+    Read,
+    /// Changes the blocklist.
+    Block,
+    /// Everything there is.
+    Admin,
+}
+
+impl Scope {
+    /// All, from the least to the most.
+    pub const ALL: [Scope; 3] = [Scope::Read, Scope::Block, Scope::Admin];
+
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Scope::Read => "read",
+            Scope::Block => "block",
+            Scope::Admin => "admin",
+        }
+    }
+
+    /// What [`Scope::name`] gives.
+    pub fn from_name(name: &str) -> Option<Scope> {
+        Scope::ALL.into_iter().find(|scope| scope.name() == name)
+    }
+}
+
+/// A token to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewToken<'a> {
+    /// What it is for.
+    pub name: &'a str,
+    /// What it opens.
+    pub scope: Scope,
+    /// When it ends; `None` for never.
+    pub expires: Option<Wall>,
+}
+
+impl NewToken<'_> {
+    /// As the audit has it.
+    pub fn in_words(&self) -> String {
+        let (name, scope) = (self.name.trim(), self.scope.name());
+        match self.expires {
+            Some(end) => format!("{name} ({scope} until {})", moment(end)),
+            None => format!("{name} ({scope})"),
+        }
+    }
+}
+
+/// What comes of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is that of a token in force.
+    Token(Token),
+    /// It is that of a token that has ended.
+    Expired,
+    /// It is no token's.
+    Nobody,
 }
 
 /// One token, without its secret.
@@ -46,7 +116,33 @@ pub struct Token {
     pub created: Wall,
     /// What it is for, in the operator's words.
     pub name: String,
+    /// What it opens.
+    pub scope: Scope,
+    /// When it ends; `None` for never.
+    pub expires: Option<Wall>,
     hash: String,
+}
+
+impl Token {
+    /// Whether it has ended.
+    pub fn has_expired(&self, now: Wall) -> bool {
+        self.expires.is_some_and(|end| end <= now)
+    }
+
+    /// What tells it from every other token, also from one that gets its number after it; no secret.
+    pub(super) fn mark(&self) -> &str {
+        self.hash.get(..16).unwrap_or(&self.hash)
+    }
+
+    fn line(&self) -> String {
+        let created = self.created.0;
+        let hash = match (self.scope, self.expires) {
+            (Scope::Admin, None) => self.hash.clone(),
+            (scope, None) => format!("{},-,{}", scope.name(), self.hash),
+            (scope, Some(end)) => format!("{},{},{}", scope.name(), end.0, self.hash),
+        };
+        format!("{}\t{created}\t{hash}\t{}", self.number, self.name)
+    }
 }
 
 /// When the file was written and how long it is, to see whether it has changed.
@@ -94,11 +190,14 @@ impl Tokens {
     ///
     /// # Errors
     /// [`TokenError`].
-    pub fn create(&self, name: &str, now: Wall) -> Result<String, TokenError> {
-        let name = name.trim();
+    pub fn create(&self, new: &NewToken<'_>, now: Wall) -> Result<String, TokenError> {
+        let name = new.name.trim();
         let is_good = (1..=NAME_CHARACTERS).contains(&name.chars().count());
         if !is_good || name.chars().any(char::is_control) {
             return Err(TokenError::Name);
+        }
+        if new.expires.is_some_and(|end| end <= now) {
+            return Err(TokenError::End);
         }
         let mut tokens = self.list()?;
         if tokens.len() >= MAX_TOKENS {
@@ -109,39 +208,45 @@ impl Tokens {
             number: tokens.last().map_or(1, |last| last.number + 1),
             created: now,
             name: name.to_owned(),
+            scope: new.scope,
+            expires: new.expires,
             hash: hash(&secret),
         });
         self.write(&tokens)?;
         Ok(secret)
     }
 
-    /// Removes a token; whether there was one.
+    /// Removes a token; returns it, if there was one.
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn revoke(&self, number: u64) -> io::Result<bool> {
+    pub fn revoke(&self, number: u64) -> io::Result<Option<Token>> {
         let mut tokens = self.list()?;
-        let before = tokens.len();
-        tokens.retain(|token| token.number != number);
-        if tokens.len() == before {
-            return Ok(false);
-        }
+        let Some(at) = tokens.iter().position(|token| token.number == number) else {
+            return Ok(None);
+        };
+        let revoked = tokens.remove(at);
         self.write(&tokens)?;
-        Ok(true)
+        Ok(Some(revoked))
     }
 
-    /// Whether this is the secret of a token.
+    /// Whose secret this is. Looks at every token, whichever it is.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub fn admit(&self, secret: &str) -> io::Result<bool> {
+    pub fn admit(&self, secret: &str, now: Wall) -> io::Result<Admission> {
         let given = hash(secret);
-        let tokens = self.list()?;
-        let matches = tokens
-            .iter()
-            .map(|token| token.hash.as_bytes().ct_eq(given.as_bytes()));
-        let is_one = matches.fold(subtle::Choice::from(0), |any, one| any | one);
-        Ok(is_one.into())
+        let mut found = Admission::Nobody;
+        for token in self.list()? {
+            if bool::from(token.hash.as_bytes().ct_eq(given.as_bytes())) {
+                found = if token.has_expired(now) {
+                    Admission::Expired
+                } else {
+                    Admission::Token(token)
+                };
+            }
+        }
+        Ok(found)
     }
 
     fn write(&self, tokens: &[Token]) -> io::Result<()> {
@@ -157,8 +262,7 @@ impl Tokens {
             .mode(0o600)
             .open(&fresh)?;
         for token in tokens {
-            let (number, created) = (token.number, token.created.0);
-            writeln!(file, "{number}\t{created}\t{}\t{}", token.hash, token.name)?;
+            writeln!(file, "{}", token.line())?;
         }
         file.sync_all()?;
         std::fs::rename(&fresh, &self.path)?;
@@ -170,11 +274,25 @@ impl Tokens {
 
 fn parse(line: &str) -> Option<Token> {
     let mut fields = line.splitn(4, '\t');
+    let number = fields.next()?.parse().ok()?;
+    let created = Wall(fields.next()?.parse().ok()?);
+    let rights: Vec<&str> = fields.next()?.split(',').collect();
+    let (scope, expires, hash) = match rights.as_slice() {
+        [hash] => (Scope::Admin, None, *hash),
+        [scope, "-", hash] => (Scope::from_name(scope)?, None, *hash),
+        [scope, end, hash] => {
+            let end = Wall(end.parse().ok()?);
+            (Scope::from_name(scope)?, Some(end), *hash)
+        }
+        _ => return None,
+    };
     Some(Token {
-        number: fields.next()?.parse().ok()?,
-        created: Wall(fields.next()?.parse().ok()?),
-        hash: fields.next().filter(|hash| hash.len() == 64)?.to_owned(),
+        number,
+        created,
         name: fields.next()?.to_owned(),
+        scope,
+        expires,
+        hash: Some(hash).filter(|hash| hash.len() == 64)?.to_owned(),
     })
 }
 
@@ -187,33 +305,46 @@ fn hash(secret: &str) -> String {
 mod tests {
     use super::*;
 
+    fn named(name: &str) -> NewToken<'_> {
+        NewToken {
+            name,
+            scope: Scope::Admin,
+            expires: None,
+        }
+    }
+
+    fn is_admitted(tokens: &Tokens, secret: &str) -> bool {
+        matches!(tokens.admit(secret, Wall(9)), Ok(Admission::Token(_)))
+    }
+
     #[test]
     fn a_token_is_admitted_until_it_is_revoked_also_by_another_process() {
         let folder = tempfile::tempdir().unwrap();
         let (tokens, other) = (Tokens::new(folder.path()), Tokens::new(folder.path()));
-        let one = tokens.create("grafana", Wall(5)).unwrap();
-        let two = other.create("script", Wall(6)).unwrap();
+        let one = tokens.create(&named("grafana"), Wall(5)).unwrap();
+        let two = other.create(&named("script"), Wall(6)).unwrap();
         assert!(
-            tokens.admit(&one).unwrap()
-                && tokens.admit(&two).unwrap()
-                && !tokens.admit("rt_").unwrap()
+            is_admitted(&tokens, &one)
+                && is_admitted(&tokens, &two)
+                && !is_admitted(&tokens, "rt_")
         );
         let names: Vec<String> = tokens.list().unwrap().into_iter().map(|t| t.name).collect();
         assert_eq!(names, ["grafana", "script"]);
-        assert!(other.revoke(1).unwrap() && !other.revoke(1).unwrap());
-        assert!(!tokens.admit(&one).unwrap() && tokens.admit(&two).unwrap());
+        assert_eq!(other.revoke(1).unwrap().unwrap().name, "grafana");
+        assert_eq!(other.revoke(1).unwrap(), None);
+        assert!(!is_admitted(&tokens, &one) && is_admitted(&tokens, &two));
     }
 
     #[test]
     fn the_file_holds_no_secret_and_odd_lines_are_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         let tokens = Tokens::new(folder.path());
-        let secret = tokens.create("x", Wall(5)).unwrap();
+        let secret = tokens.create(&named("x"), Wall(5)).unwrap();
         let path = folder.path().join(FILE);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains(&secret[3..]));
         std::fs::write(&path, format!("\nnonsense\n7\tx\ty\tz\n{text}")).unwrap();
-        assert!(tokens.admit(&secret).unwrap());
+        assert!(is_admitted(&tokens, &secret));
         assert_eq!(tokens.list().unwrap().len(), 1);
     }
 
@@ -222,7 +353,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let tokens = Tokens::new(folder.path());
         for name in ["", "  ", "a\tb", "a\nb", &"x".repeat(61)] {
-            let made = tokens.create(name, Wall(5));
+            let made = tokens.create(&named(name), Wall(5));
             assert!(matches!(made, Err(TokenError::Name)), "{name:?}");
         }
     }
@@ -231,17 +362,77 @@ mod tests {
     fn tokens_have_a_bound_and_a_file_that_cannot_be_read_is_no_wrong_token() {
         let folder = tempfile::tempdir().unwrap();
         let tokens = Tokens::new(folder.path());
-        let secret = tokens.create("x", Wall(5)).unwrap();
+        let secret = tokens.create(&named("x"), Wall(5)).unwrap();
         for _ in 1..MAX_TOKENS {
-            tokens.create("x", Wall(5)).unwrap();
+            tokens.create(&named("x"), Wall(5)).unwrap();
         }
-        let made = tokens.create("x", Wall(5));
+        let made = tokens.create(&named("x"), Wall(5));
         assert!(matches!(made, Err(TokenError::TooMany)));
         let path = folder.path().join(FILE);
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
-        assert!(tokens.admit(&secret).is_err());
-        let made = tokens.create("x", Wall(5));
+        assert!(tokens.admit(&secret, Wall(9)).is_err());
+        let made = tokens.create(&named("x"), Wall(5));
         assert!(matches!(made, Err(TokenError::File(_))));
+    }
+
+    /// W13: the file of before there were scopes.
+    #[test]
+    fn a_token_without_a_scope_may_everything_and_ends_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::new(folder.path());
+        let secret = "rt_old";
+        let line = format!("7\t1700000000\t{}\told script\n", hash(secret));
+        std::fs::write(folder.path().join(FILE), &line).unwrap();
+        let Ok(Admission::Token(token)) = tokens.admit(secret, Wall(u64::MAX)) else {
+            panic!("admitted");
+        };
+        assert_eq!((token.scope, token.expires), (Scope::Admin, None));
+        // It is written back as it was.
+        tokens.create(&named("x"), Wall(5)).unwrap();
+        let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
+        assert!(text.starts_with(&line), "{text}");
+    }
+
+    /// W13
+    #[test]
+    fn scope_and_end_are_kept_and_what_is_no_scope_opens_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::new(folder.path());
+        let new = NewToken {
+            name: "grafana",
+            scope: Scope::Read,
+            expires: Some(Wall(100)),
+        };
+        let secret = tokens.create(&new, Wall(5)).unwrap();
+        let again = Tokens::new(folder.path());
+        let Ok(Admission::Token(token)) = again.admit(&secret, Wall(99)) else {
+            panic!("admitted");
+        };
+        assert_eq!((token.scope, token.expires), (Scope::Read, Some(Wall(100))));
+        assert_eq!(again.admit(&secret, Wall(100)).unwrap(), Admission::Expired);
+        let late = tokens.create(&new, Wall(100));
+        assert!(matches!(late, Err(TokenError::End)));
+        let path = folder.path().join(FILE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for rights in ["root,-,", "read,,", "read,x,", ",,", "read,", "read,-,1,"] {
+            std::fs::write(&path, text.replace("read,100,", rights)).unwrap();
+            let odd = Tokens::new(folder.path());
+            assert_eq!(
+                odd.admit(&secret, Wall(9)).unwrap(),
+                Admission::Nobody,
+                "{rights}"
+            );
+        }
+    }
+
+    /// W13: scopes are ordered by what they open.
+    #[test]
+    fn scopes_go_by_their_names() {
+        for scope in Scope::ALL {
+            assert_eq!(Scope::from_name(scope.name()), Some(scope));
+        }
+        assert!(Scope::Read < Scope::Block && Scope::Block < Scope::Admin);
+        assert_eq!(Scope::from_name("Admin"), None);
     }
 }

@@ -60,7 +60,11 @@ pub(crate) async fn run(state: Arc<State>) {
         if taken % KEPT_EVERY == 0 {
             // The database may be busy with a snapshot; pages do not wait for it.
             let own = Arc::clone(&state);
-            if let Err(undone) = state.writes.run(move || keep(&own)).await {
+            let work = move || {
+                keep(&own);
+                own.keep_uses();
+            };
+            if let Err(undone) = state.writes.run(work).await {
                 log::debug!("the charts are not kept: {undone}");
             }
         }

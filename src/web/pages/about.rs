@@ -5,18 +5,28 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
+use crate::audit::Deed;
+use crate::clock::Wall;
 use crate::metrics::Gauge;
+use crate::web::auth::caller::audit;
 use crate::web::auth::form::Form;
 use crate::web::monitor::health;
 use crate::web::refusal::Refusal;
 use crate::web::view::page::{Page, plain, redirect};
-use crate::web::{ConfigurationRow, State, TokenError};
+use crate::web::{ConfigurationRow, NewToken, Scope, State, TokenError};
+
+/// A token lasts at most this many days, if it ends at all: ten years.
+const MAX_DAYS: u64 = 3_650;
 
 #[derive(Serialize)]
 struct TokenRow {
     number: u64,
     name: String,
     created: u64,
+    scope: &'static str,
+    expires: Option<u64>,
+    has_expired: bool,
+    used: Option<u64>,
 }
 
 /// One section of the configuration.
@@ -109,12 +119,17 @@ fn render(
         notice.get_or_insert("tokens_unreadable");
         Vec::new()
     });
+    let now = state.clock.wall();
     let tokens: Vec<TokenRow> = tokens
         .into_iter()
         .map(|token| TokenRow {
             number: token.number,
-            name: token.name,
             created: token.created.0,
+            scope: token.scope.name(),
+            expires: token.expires.map(|end| end.0),
+            has_expired: token.has_expired(now),
+            used: state.uses.last(&token).map(|last| last.0),
+            name: token.name,
         })
         .collect();
     page.insert("notice", &notice);
@@ -152,10 +167,23 @@ pub(crate) async fn make_token(
     request: HttpRequest,
     form: Form,
 ) -> HttpResponse {
+    let now = state.clock.wall();
+    let Some((scope, expires)) = rights(&form, now) else {
+        return refused(&state, &request, (&TokenError::End).into());
+    };
     let (own, name) = (Data::clone(&state), form.text("name").to_owned());
-    let work = move || own.tokens.create(&name, own.clock.wall());
+    let work = move || {
+        let new = NewToken {
+            name: &name,
+            scope,
+            expires,
+        };
+        let made = own.tokens.create(&new, now);
+        made.map(|secret| (secret, new.in_words()))
+    };
     let refusal = match state.writes.run(work).await {
-        Ok(Ok(secret)) => {
+        Ok(Ok((secret, words))) => {
+            audit(&state, &request, Deed::TokenMade, &words);
             let page = Page::new(&state, &request, "about");
             let (notice, secret) = (Some("token_made"), Some(secret.as_str()));
             return render(&state, page, StatusCode::OK, notice, secret);
@@ -164,6 +192,19 @@ pub(crate) async fn make_token(
         Err(undone) => undone.into(),
     };
     refused(&state, &request, refusal)
+}
+
+/// What the form wants a token to open, and until when; `None` when its days are no number of days.
+fn rights(form: &Form, now: Wall) -> Option<(Scope, Option<Wall>)> {
+    // A form without one, or with one that there is not, gets the least.
+    let scope = Scope::from_name(form.text("scope")).unwrap_or(Scope::Read);
+    let days = form.text("days");
+    if days.is_empty() {
+        return Some((scope, None));
+    }
+    let days: u64 = days.parse().ok()?;
+    let is_good = (1..=MAX_DAYS).contains(&days);
+    is_good.then_some((scope, Some(Wall(now.0 + days * 86_400))))
 }
 
 /// Ends a token.
@@ -178,7 +219,12 @@ pub(crate) async fn revoke_token(
     };
     let own = Data::clone(&state);
     let refusal = match state.writes.run(move || own.tokens.revoke(number)).await {
-        Ok(Ok(_)) => return redirect("/about?done=revoke"),
+        Ok(Ok(revoked)) => {
+            if let Some(token) = revoked {
+                audit(&state, &request, Deed::TokenRevoked, &token.name);
+            }
+            return redirect("/about?done=revoke");
+        }
         Ok(Err(error)) => told(&TokenError::File(error)),
         Err(undone) => undone.into(),
     };

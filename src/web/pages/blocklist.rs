@@ -7,10 +7,13 @@ use serde::Serialize;
 
 use super::frequent_announcers::host_or_network;
 use super::peers::network;
+use crate::audit::Deed;
 use crate::clock::Wall;
 use crate::tracker::{Block, InfoHash, Target};
+use crate::web::auth::caller::audit;
 use crate::web::auth::form::Form;
 use crate::web::refusal::Refusal;
+use crate::web::view::language::moment;
 use crate::web::view::page::{Page, plain, redirect};
 use crate::web::{BackendError, NewBlock, State};
 
@@ -52,6 +55,35 @@ pub(crate) fn rows(state: &State) -> Vec<BlockRow> {
     let mut blocks = state.tracker.access().blocks();
     blocks.sort_by_key(|block| std::cmp::Reverse(block.number));
     blocks.iter().map(block_row).collect()
+}
+
+/// An entry as the audit has it.
+pub(crate) fn in_words(block: &NewBlock) -> String {
+    let mut words = match &block.target {
+        Target::Network(network) => host_or_network(network),
+        Target::Torrent(hash) => hash.to_string(),
+    };
+    if let Some(end) = block.expires {
+        words.push_str(&format!(" until {}", moment(end)));
+    }
+    if !block.reason.is_empty() {
+        words.push_str(&format!(" ({})", block.reason));
+    }
+    words
+}
+
+/// What an entry of this number blocks, for the audit, as long as it is there.
+pub(crate) fn target_of(state: &State, number: i64) -> String {
+    let blocks = state.tracker.access().blocks();
+    let block = blocks.iter().find(|block| block.number == number);
+    // One that is gone by itself meanwhile had a number.
+    block.map_or_else(
+        || format!("entry {number}"),
+        |block| match &block.target {
+            Target::Network(network) => host_or_network(network),
+            Target::Torrent(hash) => hash.to_string(),
+        },
+    )
 }
 
 /// Why an entry is not taken; the names are keys of texts.
@@ -177,12 +209,26 @@ pub(crate) async fn add(state: Data<State>, request: HttpRequest, form: Form) ->
     };
     let own = Data::clone(&state);
     let work = move || {
-        let mut blocks = blocks.into_iter();
-        blocks.try_for_each(|block| (own.backend.block)(block).map(drop))
+        let mut done = Vec::new();
+        for block in blocks {
+            let words = in_words(&block);
+            match (own.backend.block)(block) {
+                Ok(_) => done.push(words),
+                Err(error) => return (done, Err(error)),
+            }
+        }
+        (done, Ok(()))
     };
     let refusal = match state.writes.run(work).await {
-        Ok(Ok(())) => return redirect("/blocklist?done=block"),
-        Ok(Err(error)) => told(error),
+        Ok((done, outcome)) => {
+            for words in &done {
+                audit(&state, &request, Deed::Block, words);
+            }
+            match outcome {
+                Ok(()) => return redirect("/blocklist?done=block"),
+                Err(error) => told(error),
+            }
+        }
         Err(undone) => undone.into(),
     };
     refused(&state, &request, refusal, &fields)
@@ -198,10 +244,15 @@ pub(crate) async fn remove(
     let Ok(number) = number.parse::<i64>() else {
         return plain(StatusCode::NOT_FOUND, "not found");
     };
-    let own = Data::clone(&state);
+    let (own, target) = (Data::clone(&state), target_of(&state, number));
     let work = move || (own.backend.unblock)(number);
     let refusal = match state.writes.run(work).await {
-        Ok(Ok(_)) => return redirect("/blocklist?done=unblock"),
+        Ok(Ok(was_there)) => {
+            if was_there {
+                audit(&state, &request, Deed::Unblock, &target);
+            }
+            return redirect("/blocklist?done=unblock");
+        }
         Ok(Err(error)) => told(error),
         Err(undone) => undone.into(),
     };

@@ -6,20 +6,23 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::audit::Deed;
+use crate::net::subscriber;
 use crate::web::State;
+use crate::web::auth::caller::audit_of;
 use crate::web::auth::form::{Form, LOGIN_COOKIE, login_token};
-use crate::web::auth::guard::is_logged_in;
+use crate::web::auth::guard::{account, begin_session};
 use crate::web::auth::secrets::random_hex;
 use crate::web::client::Client;
 use crate::web::refusal::Refusal;
-use crate::web::view::page::{CSRF, Page, plain, redirect};
+use crate::web::view::page::{Page, plain, redirect};
 
 /// Password hashes computed at a time: each takes 19 MiB and some 50 ms.
 pub(crate) const HASHES_AT_A_TIME: usize = 4;
 
 /// The form; who is logged in already goes on to the overview.
 pub(crate) async fn form(state: Data<State>, request: HttpRequest) -> HttpResponse {
-    if is_logged_in(&request) {
+    if account(&state, &request).is_some() {
         return redirect("/stat");
     }
     let page = Page::new(&state, &request, "login");
@@ -31,6 +34,8 @@ pub(crate) async fn form(state: Data<State>, request: HttpRequest) -> HttpRespon
 pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
     let client = Client::of(&state, &request);
     if let Err(wait) = state.throttle.begin(client, state.clock.elapsed()) {
+        let (audit, network) = (&state.backend.audit, subscriber(client.ip));
+        audit.locked_out(network, state.clock.wall());
         let page = Page::new(&state, &request, "login");
         let mut reply = render(
             &state,
@@ -44,12 +49,12 @@ pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
             .insert(actix_web::http::header::RETRY_AFTER, seconds);
         return reply;
     }
-    let credentials = state.credentials.clone();
+    let users = state.users.load_full();
     let (username, password) = (
         form.text("username").to_owned(),
         form.raw("password").to_owned(),
     );
-    let work = move || credentials.admit(&username, &password);
+    let work = move || users.admit(&username, &password);
     let admitted = match state.hashes.run(work).await {
         Ok(admitted) => admitted,
         Err(undone) => {
@@ -62,24 +67,26 @@ pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
     };
     // A password out of a sample opens from this machine only, and there not for a page of a foreign site; elsewhere nobody
     // learns that it was right.
-    let may_enter = !state.credentials.is_known() || client.is_local;
-    if !(admitted && may_enter) {
+    let account = admitted.filter(|account| !account.has_known_password || client.is_local);
+    let Some(account) = account else {
+        let (name, network) = (form.text("username"), subscriber(client.ip));
+        let name = Some(name).filter(|name| state.users.load().is_user(name));
+        let audit = &state.backend.audit;
+        audit.login_failed(network, name, state.clock.wall());
         let page = Page::new(&state, &request, "login");
         return render(&state, page, StatusCode::OK, Some("wrong_password"));
-    }
+    };
     state.throttle.forgive(client);
-    begin_session(&request)
-}
-
-fn begin_session(request: &HttpRequest) -> HttpResponse {
-    let session = request.get_session();
-    // A new key, so that nobody who planted the old one shares the session.
-    session.clear();
-    session.renew();
-    let begun = random_hex::<32>().is_ok_and(|token| session.insert(CSRF, token).is_ok());
-    if !begun {
+    if !begin_session(&request, &account) {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "no session");
     }
+    let caller = account.into_caller();
+    audit_of(&state, &request, Some(&caller), Deed::Login, "");
+    entered()
+}
+
+/// On to the overview, without the cookie of the form.
+fn entered() -> HttpResponse {
     let mut reply = redirect("/stat");
     let mut gone = Cookie::build(LOGIN_COOKIE, "").path("/login").finish();
     gone.make_removal();

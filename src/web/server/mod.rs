@@ -79,6 +79,11 @@ impl Running {
         Arc::new(move |asks_ready, is_admin| health::report(&state, asks_ready, is_admin))
     }
 
+    /// Puts in force what can be changed while running: the users.
+    pub fn configure(&self, settings: &Settings) {
+        self.state.set_users(&settings.users);
+    }
+
     /// Serves the connections that were handed over by now, and ends the thread.
     pub fn stop(mut self) {
         // Dropping the sender ends the wait for it as well.
@@ -138,6 +143,7 @@ async fn serve(
     drop(tokio::time::timeout(STOP_LIMIT, all_ended.recv()).await);
     sampling.abort();
     sampler::keep(&state);
+    state.keep_uses();
     Ok(())
 }
 

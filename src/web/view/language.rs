@@ -165,7 +165,7 @@ fn thousandths(text: &str) -> u16 {
 
 /// A moment as `2026-11-23 14:05:06`, UTC; the pages' script turns it into the visitor's own time. What lies beyond the year 9999,
 /// as only a damaged database has it, is the end of that year.
-pub(super) fn moment(wall: Wall) -> String {
+pub fn moment(wall: Wall) -> String {
     let moment = i64::try_from(wall.0)
         .ok()
         .and_then(|seconds| UtcDateTime::from_unix_timestamp(seconds).ok())

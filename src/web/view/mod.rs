@@ -2,7 +2,7 @@
 
 pub(super) mod assets;
 pub(super) mod client_name;
-mod language;
+pub(super) mod language;
 pub(super) mod page;
 pub(super) mod parameters;
 pub(super) mod templates;

@@ -13,7 +13,8 @@ use tera::Context;
 use super::language::Language;
 use super::parameters::Parameters;
 use crate::metrics::{Failure, Transport};
-use crate::web::State;
+use crate::web::auth::caller::Caller;
+use crate::web::{Role, State};
 
 /// The cookie that remembers the language.
 const LANGUAGE_COOKIE: &str = "lang";
@@ -47,6 +48,13 @@ impl<'a> Page<'a> {
         context.insert("version", env!("CARGO_PKG_VERSION"));
         context.insert("refresh", &state.settings.refresh.as_secs());
         context.insert("csrf", &csrf_of(request));
+        // Nobody before the login.
+        let (user, is_operator) = match Caller::of(request) {
+            Some(Caller::User { name, role }) => (Some(name), role >= Role::Operator),
+            Some(Caller::Token { .. }) | None => (None, false),
+        };
+        context.insert("user", &user);
+        context.insert("is_operator", &is_operator);
         // A page in answer to a form is shown under the form's address, which cannot be asked for again.
         let own = format!("/{name}");
         let path = match *request.method() {

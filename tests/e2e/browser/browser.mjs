@@ -2,6 +2,8 @@
 //
 //   node browser.mjs URL USERNAME PASSWORD [FOLDER FOR SCREENSHOTS]
 //
+// A viewer called `viewer` has the same password.
+//
 // Every check is counted; the last line is `N passed, N failed`, and the exit status says whether all passed.
 
 import { readFileSync } from "node:fs";
@@ -12,7 +14,7 @@ import { chromium } from "playwright-core";
 const [url, username, password, screenshots] = process.argv.slice(2);
 const origin = new URL(url).origin;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const pages = ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/callers", "/blocklist", "/about", "/logout"];
+const pages = ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/callers", "/blocklist", "/audit", "/about", "/logout"];
 
 let passed = 0;
 let failed = 0;
@@ -48,9 +50,9 @@ async function visitor(options = {}) {
   return page;
 }
 
-async function logIn(page) {
+async function logIn(page, name = username) {
   await page.goto(`${origin}/login`);
-  await page.fill("[name=username]", username);
+  await page.fill("[name=username]", name);
   await page.fill("[name=password]", password);
   await page.click("form[action='/login'] button");
   await page.waitForURL(`${origin}/stat`);
@@ -265,6 +267,53 @@ async function blocklist() {
   await page.context().close();
 }
 
+/** W12, W13: a viewer sees the pages and no button; who did what stands on the page for operators. */
+async function rolesAndAudit() {
+  const viewer = await visitor();
+  await logIn(viewer, "viewer");
+  for (const path of pages.filter((path) => !["/audit", "/logout"].includes(path))) {
+    await viewer.goto(`${origin}${path}`);
+    check(`a viewer has no form to send on ${path}`, await viewer.locator("form[method=post]").count() === 0);
+    check(`a viewer is led to no audit by ${path}`, await viewer.locator("a[href='/audit']").count() === 0);
+  }
+  const refused = await viewer.evaluate(() => fetch("/audit").then((reply) => reply.status));
+  check("the audit is not for viewers", refused === 403, refused);
+  await viewer.context().close();
+  const page = await visitor();
+  await logIn(page);
+  await page.goto(`${origin}/blocklist`);
+  await page.fill("form.fields [name=ip]", "198.51.100.77");
+  await page.fill("[name=reason]", "audited <b>");
+  await page.click("form.fields button");
+  await page.waitForURL(/done=block/);
+  await page.goto(`${origin}/about`);
+  await page.fill("[name=name]", "audited token");
+  await page.selectOption("[name=scope]", "block");
+  await page.fill("[name=days]", "90");
+  await page.click("form[action='/about/tokens'] button");
+  await page.locator("#secret").waitFor();
+  const row = page.locator("tr", { hasText: "audited token" }).first();
+  check("a token says what it opens", (await row.innerText()).includes("reading and the blocklist"));
+  await row.locator("button").click();
+  await page.waitForURL(/done=revoke/);
+  await page.goto(`${origin}/audit`);
+  const rows = await page.locator("tbody tr").allInnerTexts();
+  const first = (words) => rows.findIndex((row) => words.every((word) => row.includes(word)));
+  const block = first(["admin", "127.0.0.1", "blocked", "198.51.100.77 (audited <b>)"]);
+  const made = first(["admin", "token made", "audited token (block until"]);
+  const revoked = first(["admin", "token revoked", "audited token"]);
+  check("the audit has a block, with who, from where and what", block >= 0, rows.slice(0, 5).join(" / "));
+  check("the audit is newest first", revoked >= 0 && revoked < made && made < block, `${revoked} ${made} ${block}`);
+  check("the audit has logins of both", first(["viewer", "login"]) >= 0 && first(["admin", "login"]) >= 0);
+  await page.goto(`${origin}/audit?lang=ru`);
+  check("the audit is in Russian too", (await page.locator("tbody").innerText()).includes("токен отозван"));
+  await page.goto(`${origin}/blocklist?lang=en`);
+  await page.locator("tr", { hasText: "198.51.100.77" }).first().locator("form button").click();
+  await page.waitForURL(/done=unblock/);
+  complaints.splice(0, complaints.length, ...complaints.filter((text) => !text.includes("403 (Forbidden)")));
+  await page.context().close();
+}
+
 async function withoutScript() {
   const page = await visitor({ javaScriptEnabled: false, viewport: { width: 390, height: 844 } });
   await logIn(page);
@@ -307,7 +356,7 @@ async function pictures() {
   }
 }
 
-const steps = [loginAndSession, charts, liveFigures, savingsOfAZone, keyboardAndSearch, themes, blocklist, withoutScript, everyPage];
+const steps = [loginAndSession, charts, liveFigures, savingsOfAZone, keyboardAndSearch, themes, blocklist, rolesAndAudit, withoutScript, everyPage];
 const only = process.env.ONLY?.split(",");
 for (const step of steps) {
   if (only && !only.includes(step.name)) continue;

@@ -1,0 +1,295 @@
+//! Who may log in, and with which role: the one user of `[STATS]`, who is an operator, and those of `[USERS]`.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use super::caller::Caller;
+use super::password::{Credentials, PasswordError};
+use crate::web::settings::Secret;
+
+/// Users at most, besides the one of `[STATS]`.
+pub const MAX_USERS: usize = 100;
+/// Characters of a name at most.
+const NAME_CHARACTERS: usize = 60;
+
+/// What a user may do; each may what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Sees the pages.
+    Viewer,
+    /// Changes things, and sees who did.
+    Operator,
+}
+
+impl Role {
+    /// As it stands in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Role> {
+        [Role::Viewer, Role::Operator]
+            .into_iter()
+            .find(|role| role.name() == name)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+/// Why a user of `[USERS]` cannot be taken. What was given is in no text: it may be a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UserError {
+    /// The name is empty, long, or has characters that are not seen.
+    #[error("a name has 1 to {NAME_CHARACTERS} characters, all of which are seen")]
+    Name,
+    /// It is not a role and a hash.
+    #[error(
+        "expected a role, viewer or operator, and behind it the hash that `retracker hash-password` prints"
+    )]
+    Malformed,
+}
+
+/// One user of `[USERS]`, whose hash is known to be one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    name: String,
+    role: Role,
+    hash: Secret,
+}
+
+impl User {
+    /// Takes a name, and a role with a hash behind it: `viewer $argon2id$…`.
+    ///
+    /// # Errors
+    /// [`UserError`].
+    pub fn parse(name: &str, text: &str) -> Result<User, UserError> {
+        let is_name = (1..=NAME_CHARACTERS).contains(&name.chars().count());
+        if !is_name || name.trim() != name || name.contains(crate::shown::steers) {
+            return Err(UserError::Name);
+        }
+        let (role, hash) = text.split_once([' ', '\t']).ok_or(UserError::Malformed)?;
+        let role = Role::from_name(role).ok_or(UserError::Malformed)?;
+        let hash = hash.trim();
+        // Only hashes: whoever reads the file shall not be able to log in as somebody else.
+        if !hash.starts_with('$') || Credentials::new(name, hash).is_err() {
+            return Err(UserError::Malformed);
+        }
+        Ok(User {
+            name: name.to_owned(),
+            role,
+            hash: Secret(hash.to_owned()),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its role.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+}
+
+/// A user as it was admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub name: String,
+    pub role: Role,
+    /// Changes with role and password: a session that has another one is over.
+    pub stamp: String,
+    /// Whether the password stands in samples, so that it may be used from loopback only.
+    pub has_known_password: bool,
+}
+
+impl Account {
+    /// As whom a request is let in.
+    pub(crate) fn into_caller(self) -> Caller {
+        Caller::User {
+            name: self.name,
+            role: self.role,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Known {
+    credentials: Credentials,
+    account: Account,
+}
+
+impl Known {
+    fn new(name: &str, role: Role, credentials: Credentials) -> Known {
+        let account = Account {
+            name: name.to_owned(),
+            role,
+            stamp: stamp(role, &credentials),
+            has_known_password: credentials.is_known(),
+        };
+        Known {
+            credentials,
+            account,
+        }
+    }
+}
+
+/// Everybody who may log in.
+#[derive(Debug)]
+pub(crate) struct Users {
+    first: Known,
+    others: Vec<Known>,
+}
+
+impl Users {
+    /// The user of `[STATS]`, an operator, and the others.
+    pub(crate) fn new(
+        name: &str,
+        credentials: Credentials,
+        others: &[User],
+    ) -> Result<Users, PasswordError> {
+        let others = others.iter().take(MAX_USERS).map(|user| {
+            let credentials = Credentials::new(&user.name, &user.hash.0)?;
+            Ok(Known::new(&user.name, user.role, credentials))
+        });
+        let others: Vec<Known> = others.collect::<Result<_, _>>()?;
+        let first = Known::new(name, Role::Operator, credentials);
+        for other in &others {
+            if other.credentials.cost() != first.credentials.cost() {
+                log::warn!(
+                    "the hash of the user {} takes another time than that of {}: how long a login takes tells that there is such a user",
+                    other.account.name,
+                    first.account.name
+                );
+            }
+        }
+        Ok(Users { first, others })
+    }
+
+    /// The same first user with other others.
+    pub(crate) fn with(&self, others: &[User]) -> Result<Users, PasswordError> {
+        let first = &self.first;
+        Users::new(&first.account.name, first.credentials.clone(), others)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Known> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Who logs in with this name and password, if anybody may. One hash is computed, also for a name that is nobody's, so that the
+    /// time does not tell which names there are; call it on a thread that may be busy for some 50 ms.
+    pub(crate) fn admit(&self, name: &str, password: &str) -> Option<Account> {
+        let mut judged = &self.first;
+        for other in &self.others {
+            if other.credentials.is_of(name) {
+                judged = other;
+            }
+        }
+        let is_right = judged.credentials.admit(name, password);
+        is_right.then(|| judged.account.clone())
+    }
+
+    /// The user of that name, if role and password are those of the stamp.
+    pub(crate) fn still(&self, name: &str, stamp: &str) -> Option<&Account> {
+        let mut accounts = self.all().map(|known| &known.account);
+        accounts.find(|account| account.name == name && account.stamp == stamp)
+    }
+
+    /// Whether there is a user of that name.
+    pub(crate) fn is_user(&self, name: &str) -> bool {
+        self.all().any(|known| known.account.name == name)
+    }
+}
+
+fn stamp(role: Role, credentials: &Credentials) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(role.name());
+    hasher.update(credentials.hash());
+    let digest = hasher.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::auth::password::quick_hash;
+
+    fn users(others: &[User]) -> Users {
+        let credentials = Credentials::new("admin", &quick_hash("gutes-wort")).unwrap();
+        Users::new("admin", credentials, others).unwrap()
+    }
+
+    fn user(name: &str, role: Role, password: &str) -> User {
+        User::parse(name, &format!("{role} {}", quick_hash(password))).unwrap()
+    }
+
+    /// W13
+    #[test]
+    fn each_user_has_a_password_and_a_role_of_its_own() {
+        let users = users(&[
+            user("anna", Role::Viewer, "anna-wort"),
+            user("boris", Role::Operator, "boris-wort"),
+        ]);
+        for (name, password, role) in [
+            ("admin", "gutes-wort", Some(Role::Operator)),
+            ("anna", "anna-wort", Some(Role::Viewer)),
+            ("boris", "boris-wort", Some(Role::Operator)),
+            ("anna", "gutes-wort", None),
+            ("admin", "anna-wort", None),
+            ("Anna", "anna-wort", None),
+            ("nobody", "gutes-wort", None),
+            ("", "", None),
+        ] {
+            let admitted = users.admit(name, password).map(|account| account.role);
+            assert_eq!(admitted, role, "{name} {password}");
+        }
+    }
+
+    /// W13
+    #[test]
+    fn who_is_removed_demoted_or_has_another_password_is_not_the_same_any_more() {
+        let before = users(&[user("anna", Role::Operator, "anna-wort")]);
+        let anna = before.admit("anna", "anna-wort").unwrap();
+        let admin = before.admit("admin", "gutes-wort").unwrap();
+        assert!(before.still("anna", &anna.stamp).is_some());
+        for others in [
+            vec![],
+            vec![user("anna", Role::Viewer, "anna-wort")],
+            vec![user("anna", Role::Operator, "anderes-wort")],
+            vec![user("boris", Role::Operator, "anna-wort")],
+        ] {
+            let after = before.with(&others).unwrap();
+            assert!(after.still("anna", &anna.stamp).is_none(), "{others:?}");
+            assert!(after.still("admin", &admin.stamp).is_some());
+        }
+        assert!(before.still("anna", &admin.stamp).is_none());
+    }
+
+    /// W13
+    #[test]
+    fn what_is_no_user_is_refused_without_being_repeated() {
+        let hash = quick_hash("x");
+        for (name, text, error) in [
+            ("", format!("viewer {hash}"), UserError::Name),
+            ("a\u{202e}b", format!("viewer {hash}"), UserError::Name),
+            ("anna", hash.clone(), UserError::Malformed),
+            ("anna", format!("root {hash}"), UserError::Malformed),
+            ("anna", "viewer".into(), UserError::Malformed),
+            ("anna", "viewer plain-password".into(), UserError::Malformed),
+            ("anna", "viewer $1$a$b".into(), UserError::Malformed),
+        ] {
+            assert_eq!(User::parse(name, &text), Err(error), "{name} {text}");
+            assert!(!error.to_string().contains("plain"));
+        }
+        let user = user("anna", Role::Viewer, "x");
+        assert!(!format!("{user:?}").contains("argon2"));
+    }
+}

@@ -1,0 +1,39 @@
+//! `/audit`: who did what, newest first (W12).
+
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::audit::{Entry, MAX_ENTRIES};
+use crate::web::State;
+use crate::web::refusal::Refusal;
+use crate::web::view::page::Page;
+
+/// The latest entries, newest first; read on a thread that may wait.
+pub(crate) async fn latest(state: &State) -> Result<Vec<Entry>, Refusal> {
+    let audit = state.backend.audit.clone();
+    match state.audits.run(move || audit.latest()).await {
+        Ok(Ok(entries)) => Ok(entries),
+        Ok(Err(error)) => {
+            log::error!("the audit cannot be read: {error}");
+            Err(Refusal {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                text: "audit_unreadable",
+            })
+        }
+        Err(undone) => Err(undone.into()),
+    }
+}
+
+/// The page.
+pub(crate) async fn audit(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let mut page = Page::new(&state, &request, "audit");
+    let (status, notice, rows) = match latest(&state).await {
+        Ok(rows) => (StatusCode::OK, None, rows),
+        Err(refusal) => (refusal.status, Some(refusal.text), Vec::new()),
+    };
+    page.insert("notice", &notice);
+    page.insert("most", &MAX_ENTRIES);
+    page.insert("rows", &rows);
+    page.render_as(status, "audit.html")
+}
