@@ -583,6 +583,7 @@ mod tests {
         let near = (0..100).map(|n| peer(&format!("10.2.{n}.1"), 6_881, false));
         let far = (0..100).map(|n| peer(&format!("10.3.{n}.1"), 6_881, n % 2 == 0));
         let mut config = house(&folder, near.chain(far).collect());
+        config.tracker.selection = Selection::Shares;
         (config.tracker.local_share, config.tracker.min_external) = (80, 4);
         // It is in the swarm already, and not handed to itself.
         let text = explain(&config, "10.2.0.1", Some(HASH));
