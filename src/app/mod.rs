@@ -88,6 +88,7 @@ impl App {
         let metrics = Arc::new(Metrics::new(first_worker + udp.threads()));
         let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
         reload::fill(&tracker, &config, None, clock)?;
+        reload::report(tracker.metrics(), &loaded, clock);
         let database = snapshot::open(&config.snapshot, clock.wall())?;
         let restored = database.restore(&tracker, Moment::of(&clock));
         if udp.threads() > 0 {

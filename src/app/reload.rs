@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::App;
 use crate::clock::Clock;
-use crate::config::{Config, Loader};
+use crate::config::{Config, Loaded, Loader};
+use crate::metrics::{Gauge, Metrics};
 use crate::tracker::{Tracker, Zones, ZonesError};
-use crate::{logging, reaper};
+use crate::{config, logging, reaper};
 
 /// Fills the core with what is not in its own settings. Zones are replaced only when they changed: every peer is placed anew
 /// then.
@@ -38,16 +39,35 @@ pub(super) fn reaper_settings(config: &Config) -> reaper::Settings {
     }
 }
 
+/// Lets the metrics tell which configuration is in force, and since when.
+pub(super) fn report(metrics: &Metrics, loaded: &Loaded, clock: Clock) {
+    metrics.set(Gauge::ConfigurationDigest, config::digest(loaded));
+    metrics.set(Gauge::ConfiguredAt, clock.wall().0);
+    metrics.set(Gauge::LastReloadRefused, 0);
+}
+
 impl App {
     /// Reads the configuration anew and puts in force what can be changed while running.
     pub(super) fn reload(&self, loader: &Loader, log: &logging::Running) {
+        let metrics = self.tracker.metrics();
+        if self.try_to_reload(loader, log) {
+            metrics.raise(Gauge::ReloadsDone, 1);
+            report(metrics, &self.loaded.load(), self.clock);
+        } else {
+            metrics.raise(Gauge::ReloadsRefused, 1);
+            metrics.set(Gauge::LastReloadRefused, 1);
+        }
+    }
+
+    /// Whether the new configuration is in force; the log says why it is not.
+    fn try_to_reload(&self, loader: &Loader, log: &logging::Running) -> bool {
         let loaded = match loader.load() {
             Ok(loaded) => loaded,
             Err(problems) => {
                 for problem in &problems.0 {
                     log::error!("the configuration is refused, the old one stays: {problem}");
                 }
-                return;
+                return false;
             }
         };
         for warning in &loaded.warnings {
@@ -60,7 +80,7 @@ impl App {
         }
         if let Err(error) = fill(&self.tracker, config, Some(&old.config), self.clock) {
             log::error!("the configuration is refused, the old one stays: {error}");
-            return;
+            return false;
         }
         self.tracker.configure(config.tracker.clone());
         self.http.configure(config.http.clone());
@@ -71,5 +91,6 @@ impl App {
         log.set_level(config.logging.level);
         self.loaded.store(Arc::new(loaded));
         log::info!("the configuration is reloaded");
+        true
     }
 }

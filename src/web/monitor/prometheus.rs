@@ -7,7 +7,7 @@ use std::fmt::Display;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 
-use super::health;
+use super::health::{self, Fault};
 use crate::metrics::{
     Action, AnnounceEvent, AnnounceOutcome, Failure, Family, Full, Gauge, LATENCY_BOUNDS_US,
     StrangerReason, Totals, Transport,
@@ -85,6 +85,7 @@ fn text(state: &State) -> String {
     let totals = state.metrics.totals();
     let census = state.backend.census.load_full();
     process(&mut lines, state);
+    configuration(&mut lines, state);
     requests(&mut lines, &totals);
     announces(&mut lines, &totals);
     latency(&mut lines, &totals);
@@ -96,14 +97,26 @@ fn text(state: &State) -> String {
 }
 
 fn process(lines: &mut Lines, state: &State) {
-    lines.metric("build_info", "gauge", "The version that runs.");
-    let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
-    lines.value("build_info", version, 1);
+    lines.metric("build_info", "gauge", "The program that runs.");
+    let (version, architecture) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+    let profile = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+    let build = format!("version=\"{version}\",arch=\"{architecture}\",profile=\"{profile}\"");
+    lines.value("build_info", &build, 1);
     let help = "Unix time at which the process started.";
     lines.single("start_time_seconds", "gauge", help, state.started.0);
     let help = "1 when all parts are alive and snapshots succeed.";
-    let is_healthy = u8::from(health::faults(state).is_empty());
-    lines.single("healthy", "gauge", help, is_healthy);
+    let faults = health::faults(state);
+    lines.single("healthy", "gauge", help, u8::from(faults.is_empty()));
+    let help = "1 for what is wrong, as /health says it; all are 0 when nothing is.";
+    let rows = Fault::ALL.map(|fault| {
+        let labels = format!("fault=\"{}\"", fault.name());
+        (labels, u8::from(faults.contains(&fault)))
+    });
+    lines.family("fault", "gauge", help, rows);
     let help = "Open HTTP connections.";
     let open = state.metrics.gauge(Gauge::Connections);
     lines.single("http_connections", "gauge", help, open);
@@ -114,6 +127,38 @@ fn process(lines: &mut Lines, state: &State) {
         help,
         state.metrics.gauge(Gauge::Panics),
     );
+}
+
+/// The configuration in force, and how reloads ended.
+fn configuration(lines: &mut Lines, state: &State) {
+    let gauge = |gauge| state.metrics.gauge(gauge);
+    let help = "0 when the last reload was refused, so that the configuration before it is still in force.";
+    let is_successful = 1_u64.saturating_sub(gauge(Gauge::LastReloadRefused));
+    lines.single(
+        "config_last_reload_successful",
+        "gauge",
+        help,
+        is_successful,
+    );
+    let help = "Unix time at which the configuration in force was read, by the start or a reload.";
+    let configured = gauge(Gauge::ConfiguredAt);
+    let name = "config_last_reload_success_timestamp_seconds";
+    lines.single(name, "gauge", help, configured);
+    let help = "Reloads by how they ended.";
+    let reloads = [
+        ("done", gauge(Gauge::ReloadsDone)),
+        ("refused", gauge(Gauge::ReloadsRefused)),
+    ];
+    let reloads = reloads.map(|(result, count)| (format!("result=\"{result}\""), count));
+    lines.family("config_reloads_total", "counter", help, reloads);
+    let help = "Digest of the configuration in force, 48 bits, without secrets: equal where two trackers of one version are configured alike.";
+    let digest = gauge(Gauge::ConfigurationDigest);
+    lines.single("config_hash", "gauge", help, digest);
+    let settings = state.tracker.settings();
+    let help = "The bound on peers in all; 0 for none.";
+    lines.single("max_peers", "gauge", help, settings.max_peers);
+    let help = "The bound on torrents with peers; 0 for none.";
+    lines.single("max_torrents", "gauge", help, settings.max_torrents);
 }
 
 fn requests(lines: &mut Lines, totals: &Totals) {
@@ -225,6 +270,9 @@ fn swarms(lines: &mut Lines, state: &State, census: &Census) {
     lines.single("sweep_duration_seconds", "gauge", help, seconds);
 }
 
+/// What [`Gauge::Restored`] is when the database was set aside.
+const SET_ASIDE: u64 = 2;
+
 #[expect(clippy::cast_precision_loss, reason = "for graphs")]
 fn millis(millis: u64) -> f64 {
     millis as f64 / 1e3
@@ -251,6 +299,9 @@ fn snapshots(lines: &mut Lines, state: &State) {
     lines.single("snapshot_peers", "gauge", help, gauge(Gauge::SnapshotPeers));
     let help = "Peers that the database holds.";
     lines.single("database_peers", "gauge", help, gauge(Gauge::DatabasePeers));
+    let help = "1 when the database could not be read at the start and was set aside.";
+    let is_set_aside = u8::from(gauge(Gauge::Restored) == SET_ASIDE);
+    lines.single("database_set_aside", "gauge", help, is_set_aside);
     let help = "Snapshots that failed.";
     let failures = gauge(Gauge::SnapshotFailures);
     lines.single("snapshot_errors_total", "counter", help, failures);
