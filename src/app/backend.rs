@@ -25,6 +25,7 @@ pub(super) fn of_pages(
     census: Arc<ArcSwap<Census>>,
     origin: Arc<ArcSwap<ClientAddressRules>>,
     loaded: Arc<ArcSwap<Loaded>>,
+    listening: web::Listening,
     routes: http::Routes,
 ) -> web::Backend {
     let mailboxes = || mailbox.clone();
@@ -46,6 +47,7 @@ pub(super) fn of_pages(
         census,
         address_rules: origin,
         configuration: Box::new(move || rows(&loaded.load())),
+        listening,
         routes: vec![Arc::new(move |service| routes.mount(service))],
     }
 }

@@ -115,6 +115,10 @@ impl App {
             census,
             Arc::clone(&address_rules),
             Arc::clone(&loaded),
+            web::Listening {
+                http: addresses.clone(),
+                udp: udp_addresses.clone(),
+            },
             http.routes(&tracker, clock),
         );
         let web = web::start(

@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::value::Slot;
-use crate::net::hosts::Hosts;
+use crate::net::hosts::{Hosts, is_host_name};
 use crate::net::{AddressPair, Networks, is_reachable};
 use crate::tracker::ClientRule;
+use crate::web::AnnounceUrl;
 
 /// The entries of a list.
 fn entries(text: &str) -> impl Iterator<Item = &str> {
@@ -94,12 +95,7 @@ pub(super) struct HostNames<'a>(pub &'a mut Hosts);
 
 impl Slot for HostNames<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
-        let is_name = |name: &&str| {
-            let mut bytes = name.bytes();
-            name.len() <= 253
-                && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-        };
-        if let Some(odd) = entries(text).find(|name| !is_name(name)) {
+        if let Some(odd) = entries(text).find(|name| !is_host_name(name)) {
             return Err(format!(
                 "`{odd}` is no host name; without a port, and in ASCII"
             ));
@@ -114,6 +110,40 @@ impl Slot for HostNames<'_> {
 
     fn expects(&self) -> String {
         "host names, or nothing".into()
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
+/// A list of announce addresses.
+pub(super) struct AnnounceUrlList<'a>(pub &'a mut Vec<AnnounceUrl>);
+
+/// Announce addresses that subscribers are shown at most.
+const MAX_ANNOUNCE_URLS: usize = 8;
+
+impl Slot for AnnounceUrlList<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let url = |entry: &str| {
+            let url = entry.parse::<AnnounceUrl>();
+            url.map_err(|error| format!("`{entry}`: {error}"))
+        };
+        let urls = entries(text).map(url).collect::<Result<Vec<_>, _>>()?;
+        if urls.len() > MAX_ANNOUNCE_URLS {
+            return Err(format!("at most {MAX_ANNOUNCE_URLS} addresses"));
+        }
+        *self.0 = urls;
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        let urls: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        urls.join(" ")
+    }
+
+    fn expects(&self) -> String {
+        "announce addresses, or nothing".into()
     }
 
     fn may_be_empty(&self) -> bool {
@@ -460,6 +490,22 @@ mod tests {
             "[::]:8 [::1]:9 0.0.0.0:8"
         );
         assert_eq!(listen("0.0.0.0:0 127.0.0.1:0"), "0.0.0.0:0 127.0.0.1:0");
+    }
+
+    /// W14
+    #[test]
+    fn the_addresses_for_subscribers_are_whole_ones() {
+        let mut urls = Vec::new();
+        let text = "http://retracker.local/announce udp://tracker.isp.example:80/announce";
+        AnnounceUrlList(&mut urls).read(text).unwrap();
+        assert_eq!(AnnounceUrlList(&mut urls).write(), text);
+        let fault = AnnounceUrlList(&mut urls).read("yes").unwrap_err();
+        assert!(fault.starts_with("`yes`: an announce address"), "{fault}");
+        let many = "http://x/announce ".repeat(9);
+        assert!(AnnounceUrlList(&mut urls).read(&many).is_err());
+        assert_eq!(urls.len(), 2, "a bad value changes nothing");
+        AnnounceUrlList(&mut urls).read("").unwrap();
+        assert!(urls.is_empty());
     }
 
     /// S10

@@ -77,7 +77,8 @@ pub(super) async fn history(state: Data<State>, request: HttpRequest) -> HttpRes
 }
 
 pub(super) async fn zones(state: Data<State>) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "zones": zone_rows(&state) }))
+    let more_zones = state.backend.census.load().rest.zones;
+    HttpResponse::Ok().json(json!({ "zones": zone_rows(&state), "more_zones": more_zones }))
 }
 
 fn zone_rows(state: &State) -> Vec<ZoneRow> {
@@ -110,7 +111,9 @@ pub(super) async fn clients(state: Data<State>) -> HttpResponse {
 }
 
 pub(super) async fn torrents(state: Data<State>, request: HttpRequest) -> HttpResponse {
-    let (query, _) = query(&Parameters::of(&request));
+    let Some((query, _)) = query(&Parameters::of(&request)) else {
+        return Refusal::SEARCH.json(&state);
+    };
     let found = view(&state, move |tracker, now| {
         tracker.torrents_page(&query, now)
     });

@@ -4,6 +4,7 @@
 //! The component runs actix-web's application on one thread of its own. It owns no listener: connections come by a channel
 //! ([`crate::net::handover`]), with the bytes that were read already; each is read for one request and answered once.
 
+mod announce_url;
 mod api;
 mod auth;
 mod backend;
@@ -20,9 +21,10 @@ mod view;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+pub use announce_url::{AnnounceUrl, NoAnnounceUrl};
 pub use auth::password::{PasswordError, hash as hash_password};
 pub use auth::tokens::{MAX_TOKENS, NAME_CHARACTERS, Token, TokenError, Tokens};
-pub use backend::{Backend, BackendError, ConfigurationRow, NewBlock, Routes};
+pub use backend::{Backend, BackendError, ConfigurationRow, Listening, NewBlock, Routes};
 pub use server::{Running, start};
 pub use settings::{Secret, Settings};
 
@@ -35,6 +37,7 @@ use auth::throttle::Throttle;
 use jobs::Jobs;
 use monitor::history::History;
 use monitor::sampler::Rates;
+use view::subscribers::SubscriberPage;
 use view::templates::Templates;
 
 /// Views of peers and torrents counted at a time: each takes a thread for some 100 ms at a million peers.
@@ -53,6 +56,7 @@ struct State {
     started: Wall,
     backend: Backend,
     templates: Templates,
+    subscriber_page: Option<SubscriberPage>,
     key: Vec<u8>,
     credentials: Credentials,
     throttle: Throttle,
@@ -86,10 +90,12 @@ impl State {
                 "the password of the pages is plain text; retracker hash-password makes a hash of it"
             );
         }
+        let templates = Templates::load(settings.templates.as_deref())?;
         Ok(State {
+            subscriber_page: SubscriberPage::new(&templates, &settings.subscriber_page)?,
+            templates,
             key: auth::secrets::session_key(&settings)?,
             credentials,
-            templates: Templates::load(settings.templates.as_deref())?,
             throttle: Throttle::new(settings.login_failures, settings.login_window),
             tokens: Tokens::new(&settings.state_folder),
             sessions: Store::new(clock, settings.session_idle, settings.session_limit),

@@ -20,7 +20,7 @@ use retracker::tracker::{
     Announce, AnnounceContext, Block, Event, InfoHash, ListOptions, PeerId, PeerList, Tracker,
 };
 use retracker::web::{
-    Backend, BackendError, ConfigurationRow, NewBlock, Running, Secret, Settings,
+    Backend, BackendError, ConfigurationRow, Listening, NewBlock, Running, Secret, Settings,
 };
 
 pub(crate) const PASSWORD: &str = "gutes-wort";
@@ -185,6 +185,10 @@ fn backend(
                 origin: "file".into(),
             }]
         }),
+        listening: Listening {
+            http: vec!["0.0.0.0:80".parse().unwrap()],
+            udp: vec!["0.0.0.0:6969".parse().unwrap()],
+        },
         routes: Vec::new(),
     }
 }
@@ -231,6 +235,14 @@ impl Site {
             cookies: BTreeMap::new(),
             headers: Vec::new(),
         }
+    }
+
+    /// A visitor whose program says that it shows pages.
+    pub(crate) fn browser(&self) -> Visitor {
+        let accept = "text/html,application/xhtml+xml,*/*;q=0.8";
+        let mut visitor = self.visitor();
+        visitor.headers.push(("Accept".into(), accept.into()));
+        visitor
     }
 
     /// A visitor that has logged in.
@@ -317,6 +329,25 @@ impl Reply {
         rest.split('"').next().unwrap().to_owned()
     }
 
+    /// The hidden fields of the page, as a browser sends them.
+    pub(crate) fn hidden_fields(&self) -> Vec<(String, String)> {
+        let plain = |text: &str| {
+            let text = text.replace("&lt;", "<").replace("&gt;", ">");
+            let text = text
+                .replace("&quot;", "\"")
+                .replace("&#x27;", "'")
+                .replace("&#39;", "'")
+                .replace("&#x2F;", "/");
+            text.replace("&amp;", "&")
+        };
+        let fields = self.body.split("type=\"hidden\" name=\"").skip(1);
+        let field = |text: &str| {
+            let (name, rest) = text.split_once("\" value=\"").expect("a value");
+            (plain(name), plain(rest.split('"').next().unwrap()))
+        };
+        fields.map(field).collect()
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -346,6 +377,18 @@ impl Visitor {
     pub(crate) fn log_in(&mut self, username: &str, password: &str) -> Reply {
         let fields = [("username", username), ("password", password)];
         self.submit("/login", "/login", &fields)
+    }
+
+    /// Logs in by the form that is shown.
+    pub(crate) fn log_in_by(&mut self, shown: &Reply, password: &str) -> Reply {
+        let hidden = shown.hidden_fields();
+        let mut fields: Vec<(&str, &str)> = vec![("username", "admin"), ("password", password)];
+        fields.extend(
+            hidden
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+        self.post("/login", &fields)
     }
 
     /// What [`Visitor::send`] puts on the wire.

@@ -11,7 +11,9 @@
 mod api;
 mod attacks;
 mod crowd;
+mod frame;
 mod harness;
 mod login;
 mod pages;
 mod serving;
+mod tables;

@@ -13,13 +13,15 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
+use actix_web::{Error, HttpRequest, HttpResponse};
 
 use super::form;
+use super::resume::Resume;
 use super::tokens::TokenError;
 use crate::net::hosts::Browser;
+use crate::web::pages::login;
 use crate::web::refusal::Refusal;
-use crate::web::view::page::{CSRF, plain, redirect};
+use crate::web::view::page::{accepts_html, is_logged_in, plain, redirect};
 use crate::web::{State, api, client};
 
 /// No script or style but our own files, no foreign host, no frame around a page.
@@ -52,8 +54,13 @@ pub(crate) async fn admit(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if let Some(refusal) = refusal(access, request.request()) {
-        return Ok(request.into_response(refusal));
+    let refused = match refusal(access, request.request()) {
+        None => None,
+        Some(Refused::Told(reply)) => Some(reply),
+        Some(Refused::Login) => Some(login_first(&methods, &mut request).await),
+    };
+    if let Some(refused) = refused {
+        return Ok(request.into_response(refused));
     }
     if !methods.contains(request.method()) {
         let refusal = wrong_method(access, &methods, request.request());
@@ -62,13 +69,65 @@ pub(crate) async fn admit(
     let takes_forms = matches!(access, AccessClass::Login | AccessClass::Page);
     if takes_forms
         && !is_reading(request.request())
-        && let Err(error) = form::admit(&mut request).await
+        && let Some(refused) = untaken_form(access, &mut request).await
     {
-        return Ok(request.into_response(error.error_response()));
+        return Ok(request.into_response(refused));
     }
     next.call(request)
         .await
         .map(ServiceResponse::map_into_boxed_body)
+}
+
+/// How somebody is refused.
+enum Refused {
+    /// By the login.
+    Login,
+    /// By this reply.
+    Told(HttpResponse),
+}
+
+/// Sends somebody to the login, from where a browser is led back. Who sends a form when the session has ended is shown the login at
+/// once, with what was entered.
+async fn login_first(methods: &[Method], request: &mut ServiceRequest) -> HttpResponse {
+    let to_login = redirect("/login");
+    let Some(state) = request.app_data::<Data<State>>().cloned() else {
+        return no_state();
+    };
+    if !accepts_html(request.headers()) {
+        return to_login;
+    }
+    let sends_form = *request.method() == Method::POST && methods.contains(&Method::POST);
+    if sends_form && let Ok(form) = form::read(request).await {
+        let resume = Resume::of_form(request.request(), &form);
+        return login::interrupted(&state, request.request(), &resume, "session_ended");
+    }
+    let mut reply = to_login;
+    if is_reading(request.request()) {
+        let cookie = Resume::of_page(request.request()).cookie();
+        drop(reply.add_cookie(&cookie));
+    }
+    reply
+}
+
+/// Reads the form that was sent, and hands it on to the handlers when its token is right; else what its sender is told.
+async fn untaken_form(access: AccessClass, request: &mut ServiceRequest) -> Option<HttpResponse> {
+    let Some(state) = request.app_data::<Data<State>>().cloned() else {
+        return Some(no_state());
+    };
+    let form = match form::read(request).await {
+        Ok(form) => form,
+        Err(refusal) => return Some(refusal.shown(&state, request.request())),
+    };
+    let request = request.request();
+    if form::admit(request, &form) {
+        return None;
+    }
+    if access == AccessClass::Login && accepts_html(request.headers()) {
+        let (resume, text) = (Resume::of_login(&form), Refusal::FORM_EXPIRED.text);
+        return Some(login::interrupted(&state, request, &resume, text));
+    }
+    let resume = Resume::of_form(request, &form);
+    Some(Refusal::FORM_EXPIRED.with_way_back(&state, request, &resume))
 }
 
 fn is_reading(request: &HttpRequest) -> bool {
@@ -82,7 +141,7 @@ fn wrong_method(access: AccessClass, methods: &[Method], request: &HttpRequest) 
     };
     let mut reply = match access {
         AccessClass::Api => Refusal::METHOD.json(state),
-        _ => Refusal::METHOD.plain(state, request),
+        _ => Refusal::METHOD.shown(state, request),
     };
     let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
     if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
@@ -95,10 +154,11 @@ fn no_state() -> HttpResponse {
     plain(StatusCode::INTERNAL_SERVER_ERROR, "no state")
 }
 
-fn refusal(access: AccessClass, request: &HttpRequest) -> Option<HttpResponse> {
+fn refusal(access: AccessClass, request: &HttpRequest) -> Option<Refused> {
     let Some(state) = request.app_data::<Data<State>>() else {
-        return Some(no_state());
+        return Some(Refused::Told(no_state()));
     };
+    let told = |reply| Some(Refused::Told(reply));
     // No page of another site can send one.
     let token = bearer(request).filter(|_| access == AccessClass::Api);
     match token.map(|token| state.tokens.admit(token)) {
@@ -107,7 +167,7 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<HttpResponse> {
         // Whether the token is right nobody knows.
         Some(Err(error)) => {
             log::debug!("the tokens cannot be read: {error}");
-            return Some(Refusal::from(&TokenError::File(error)).json(state));
+            return told(Refusal::from(&TokenError::File(error)).json(state));
         }
     }
     let may_be_linked = matches!(
@@ -115,33 +175,24 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<HttpResponse> {
         AccessClass::Open | AccessClass::Login | AccessClass::Page
     );
     if is_foreign(request.headers()) && !(may_be_linked && is_navigation(request)) {
-        let (status, text) = (StatusCode::FORBIDDEN, "cross-site request");
-        return Some(match access {
-            AccessClass::Api => api::error(status, text),
-            _ => plain(status, text),
+        return told(match access {
+            AccessClass::Api => api::error(StatusCode::FORBIDDEN, "cross-site request"),
+            _ => Refusal::CROSS_SITE.shown(state, request),
         });
     }
     match access {
         AccessClass::Open | AccessClass::Login => None,
         AccessClass::Admins if client::is_admin(state, request) => None,
-        AccessClass::Admins => Some(plain(
-            StatusCode::FORBIDDEN,
-            "for admin networks only, and under an address, localhost or a name in host_names",
-        )),
+        AccessClass::Admins => told(Refusal::NO_ADMIN.shown(state, request)),
         AccessClass::Page if is_logged_in(request) => {
             touch(state, request);
             None
         }
-        AccessClass::Page => Some(redirect("/login")),
+        AccessClass::Page => Some(Refused::Login),
         // A page may read the API; changing things through it takes a token, which no other site's form can send.
         AccessClass::Api if is_logged_in(request) && is_reading(request) => None,
-        AccessClass::Api => Some(unauthorised()),
+        AccessClass::Api => told(unauthorised()),
     }
-}
-
-/// Whether somebody has logged in with this session.
-pub(crate) fn is_logged_in(request: &HttpRequest) -> bool {
-    request.get_session().contains_key(CSRF)
 }
 
 fn unauthorised() -> HttpResponse {

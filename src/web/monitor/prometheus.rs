@@ -15,8 +15,11 @@ use crate::metrics::{
 use crate::tracker::report::census::{Census, Roles, ZoneCount};
 use crate::web::State;
 
-/// Zones with series of their own, upper levels first and of one level the largest; the rest count in those above them.
+/// Zones with series of their own, upper levels first and of one level the largest; the rest count in those above them, and
+/// together in one that is called `other`.
 const MAX_ZONES: usize = 100;
+/// What the sum of the rest is called.
+const OTHER: &str = "other";
 
 /// The text.
 pub(crate) async fn metrics(state: Data<State>) -> HttpResponse {
@@ -313,8 +316,13 @@ fn zones(lines: &mut Lines, census: &Census) {
         let depth = zone.path.matches('/').count();
         (depth, Reverse(zone.below.peers()))
     });
-    shown.truncate(MAX_ZONES);
+    let hidden = shown.split_off(MAX_ZONES.min(shown.len()));
+    let other = other(census, &hidden);
+    shown.extend(&other);
     let zones = || shown.iter().copied();
+    let help = "Zones without series of their own: their sum is in the zone `other`, each peer once, and in the zones above them.";
+    let more = hidden.len() + census.rest.zones;
+    lines.single("zones_in_other", "gauge", help, more);
     // Two rows of a zone, told apart by one more label.
     let pair = |zone: &ZoneCount, label: &str, rows: [(&str, u64); 2]| {
         let path = escape(&zone.path);
@@ -356,6 +364,32 @@ fn zones(lines: &mut Lines, census: &Census) {
     let help = "Upper bound of what was loaded from peers of the same zone.";
     let saved = zones().map(|zone| single(zone, zone.handed_out.saved_mib.saturating_mul(1 << 20)));
     lines.family("zone_saved_bytes_total", "counter", help, saved);
+}
+
+/// The sum of the zones that have no series of their own; nothing where all have.
+fn other(census: &Census, hidden: &[&ZoneCount]) -> Option<ZoneCount> {
+    let rest = &census.rest;
+    if hidden.is_empty() && rest.zones == 0 {
+        return None;
+    }
+    // A zone may have this name; no zone's path begins with a slash.
+    let is_taken = census.zones.iter().any(|zone| zone.path == OTHER);
+    let path = if is_taken {
+        format!("/{OTHER}")
+    } else {
+        OTHER.to_owned()
+    };
+    let (mut below, mut handed_out) = (rest.roles, rest.handed_out);
+    for zone in hidden {
+        below.add(zone.own);
+        handed_out.add(&zone.own_handed_out);
+    }
+    Some(ZoneCount {
+        path,
+        below,
+        handed_out,
+        ..ZoneCount::default()
+    })
 }
 
 fn escape(label: &str) -> String {
@@ -410,6 +444,7 @@ fn cpu_seconds() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tracker::report::census::HandedOut;
     use std::time::Duration;
 
     #[test]
@@ -461,6 +496,57 @@ mod tests {
                 .0
                 .contains("zone_announces_with_local_seeder_total{zone=\"b\"} 0")
         );
+    }
+
+    /// O4, W15
+    #[test]
+    fn zones_without_series_are_counted_in_other() {
+        let zone = |path: String, seeders| {
+            let own = Roles {
+                seeders,
+                leechers: 1,
+            };
+            let own_handed_out = HandedOut {
+                announces: 10,
+                ..HandedOut::default()
+            };
+            ZoneCount {
+                path,
+                own,
+                below: own,
+                own_handed_out,
+                ..ZoneCount::default()
+            }
+        };
+        let told = |census: &Census| {
+            let mut lines = Lines(String::new());
+            zones(&mut lines, census);
+            lines.0
+        };
+        let mut census = Census::default();
+        let houses = 0..MAX_ZONES as u64;
+        census
+            .zones
+            .extend(houses.map(|house| zone(format!("house-{house}"), 7)));
+        let text = told(&census);
+        assert!(text.contains("zones_in_other 0\n") && !text.contains("zone=\"other\""));
+        census
+            .zones
+            .extend([zone("small".into(), 3), zone("smaller".into(), 2)]);
+        census.rest.zones = 40;
+        census.rest.roles.seeders = 4;
+        census.rest.handed_out.announces = 5;
+        let text = told(&census);
+        for line in [
+            "zones_in_other 42\n",
+            "zone_peers{zone=\"other\",role=\"seeder\"} 9\n",
+            "zone_peers{zone=\"other\",role=\"leecher\"} 2\n",
+            "zone_announces_total{zone=\"other\"} 25\n",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        census.zones.push(zone("other".into(), 1));
+        assert!(told(&census).contains("zone_announces_total{zone=\"/other\"} 35\n"));
     }
 
     #[test]

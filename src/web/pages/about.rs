@@ -9,8 +9,10 @@ use crate::metrics::Gauge;
 use crate::web::auth::form::Form;
 use crate::web::monitor::health;
 use crate::web::refusal::Refusal;
-use crate::web::view::page::{Page, plain, redirect};
-use crate::web::{ConfigurationRow, State, TokenError};
+use crate::web::view::csv;
+use crate::web::view::csv::Csv;
+use crate::web::view::page::{Page, redirect};
+use crate::web::{ConfigurationRow, State, Token, TokenError};
 
 #[derive(Serialize)]
 struct TokenRow {
@@ -86,15 +88,53 @@ fn parts(state: &State) -> Parts {
     }
 }
 
-/// The page.
+/// The configuration as CSV, secrets hidden as on the page.
+fn configuration_table(rows: &[ConfigurationRow]) -> Csv {
+    let mut csv = Csv::new(&["section", "key", "value", "origin"]);
+    for row in rows {
+        csv.row(&[&row.section, &row.key, &row.value, &row.origin]);
+    }
+    csv
+}
+
+/// The tokens as CSV: what the page shows of them.
+fn token_table(rows: &[TokenRow]) -> Csv {
+    let mut csv = Csv::new(&["number", "name", "created"]);
+    for row in rows {
+        csv.row(&[&row.number, &row.name, &csv::iso(row.created)]);
+    }
+    csv
+}
+
+/// The page, or one of its tables as CSV; `name` of the query fills the form.
 pub(crate) async fn about(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let page = Page::new(&state, &request, "about");
+    match csv::wanted(&page.params, &["configuration", "tokens"]) {
+        Some("tokens") => match token_rows(&state) {
+            Ok(rows) => return token_table(&rows).reply("tokens"),
+            Err(error) => return told(&TokenError::File(error)).shown(&state, &request),
+        },
+        Some(_) => {
+            let rows = (state.backend.configuration)();
+            return configuration_table(&rows).reply("configuration");
+        }
+        None => {}
+    }
     let notice = match page.params.text("done") {
         Some("save") => Some("save_done"),
         Some("revoke") => Some("token_revoked"),
         _ => None,
     };
     render(&state, page, StatusCode::OK, notice, None)
+}
+
+fn token_rows(state: &State) -> std::io::Result<Vec<TokenRow>> {
+    let row = |token: Token| TokenRow {
+        number: token.number,
+        name: token.name,
+        created: token.created.0,
+    };
+    Ok(state.tokens.list()?.into_iter().map(row).collect())
 }
 
 fn render(
@@ -104,19 +144,13 @@ fn render(
     mut notice: Option<&str>,
     secret: Option<&str>,
 ) -> HttpResponse {
-    let tokens = state.tokens.list().unwrap_or_else(|error| {
+    let tokens = token_rows(state).unwrap_or_else(|error| {
         log::error!("the tokens cannot be read: {error}");
         notice.get_or_insert("tokens_unreadable");
         Vec::new()
     });
-    let tokens: Vec<TokenRow> = tokens
-        .into_iter()
-        .map(|token| TokenRow {
-            number: token.number,
-            name: token.name,
-            created: token.created.0,
-        })
-        .collect();
+    let name = page.params.text("name").unwrap_or_default().to_owned();
+    page.insert("name", &name);
     page.insert("notice", &notice);
     page.insert("secret", &secret);
     page.insert("tokens", &tokens);
@@ -174,7 +208,7 @@ pub(crate) async fn revoke_token(
     _form: Form,
 ) -> HttpResponse {
     let Ok(number) = number.parse::<u64>() else {
-        return plain(StatusCode::NOT_FOUND, "not found");
+        return Refusal::NOT_FOUND.shown(&state, &request);
     };
     let own = Data::clone(&state);
     let refusal = match state.writes.run(move || own.tokens.revoke(number)).await {

@@ -11,7 +11,9 @@ use crate::clock::Wall;
 use crate::tracker::{Block, InfoHash, Target};
 use crate::web::auth::form::Form;
 use crate::web::refusal::Refusal;
-use crate::web::view::page::{Page, plain, redirect};
+use crate::web::view::csv;
+use crate::web::view::csv::Csv;
+use crate::web::view::page::{Page, redirect};
 use crate::web::{BackendError, NewBlock, State};
 
 /// Characters of a reason at most.
@@ -120,7 +122,24 @@ pub(crate) fn wanted(
     Ok(targets.into_iter().map(block).collect())
 }
 
-/// The page; `ip` and `info_hash` of the query fill the form.
+/// The list as CSV.
+fn table(rows: &[BlockRow]) -> Csv {
+    let mut csv = Csv::new(&["number", "ip", "info_hash", "reason", "created", "expires"]);
+    for row in rows {
+        let expires = row.expires.map(csv::iso);
+        csv.row(&[
+            &row.number,
+            &row.ip.as_deref().unwrap_or_default(),
+            &row.info_hash.as_deref().unwrap_or_default(),
+            &row.reason,
+            &csv::iso(row.created),
+            &expires.as_deref().unwrap_or_default(),
+        ]);
+    }
+    csv
+}
+
+/// The page, or its table as CSV; `ip`, `info_hash`, `reason` and `hours` of the query fill the form.
 pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "blocklist");
     let done = match page.params.text("done") {
@@ -131,12 +150,10 @@ pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpRespon
     page.insert("notice", &done);
     // A field that no link fills is empty.
     let given = |name: &str| page.params.text(name).unwrap_or_default().to_owned();
-    let fields = [
-        given("ip"),
-        given("info_hash"),
-        String::new(),
-        String::new(),
-    ];
+    let fields = ["ip", "info_hash", "reason", "hours"].map(given);
+    if csv::wanted(&page.params, &["blocklist"]).is_some() {
+        return table(&rows(&state)).reply("blocklist");
+    }
     render(&state, page, StatusCode::OK, &fields)
 }
 
@@ -196,7 +213,7 @@ pub(crate) async fn remove(
     _form: Form,
 ) -> HttpResponse {
     let Ok(number) = number.parse::<i64>() else {
-        return plain(StatusCode::NOT_FOUND, "not found");
+        return Refusal::NOT_FOUND.shown(&state, &request);
     };
     let own = Data::clone(&state);
     let work = move || (own.backend.unblock)(number);

@@ -3,16 +3,21 @@
 
 use std::sync::PoisonError;
 
+use actix_web::http::header::HOST;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::peers::{PeerRow, peer_row};
-use super::torrents::{TorrentRow, torrent_row};
+use super::peers::{have_zones, peer_rows, table as peer_table};
+use super::torrents::{TorrentRow, table as torrent_table, torrent_row};
 use crate::metrics::{Action, Failure, Gauge, Totals, Transport};
-use crate::web::State;
+use crate::net::client_address::Mode;
+use crate::web::announce_url::Places;
 use crate::web::monitor::health;
+use crate::web::view::csv;
+use crate::web::view::csv::Csv;
 use crate::web::view::page::Page;
+use crate::web::{State, client};
 
 /// Torrents in the list of the largest.
 const TOP: usize = 10;
@@ -103,6 +108,21 @@ fn sum(totals: &Totals, action: Action) -> u64 {
     transports.map(|t| totals.answered(*t, action)).sum()
 }
 
+/// Where clients announce: the addresses that subscribers are told, and those under which the tracker can be known otherwise.
+fn announce_urls(state: &State, request: &HttpRequest) -> Vec<String> {
+    let address_rules = state.backend.address_rules.load();
+    let host = request.headers().get(HOST);
+    let places = Places {
+        http: &state.backend.listening.http,
+        udp: &state.backend.listening.udp,
+        names: address_rules.hosts.configured(),
+        is_behind_proxy: address_rules.mode == Mode::Proxy,
+        host: host.and_then(|host| host.to_str().ok()),
+        is_secure: client::is_secure(state, request),
+    };
+    places.urls(&state.settings.subscriber_page)
+}
+
 /// Answers and refusals of one protocol.
 #[derive(Serialize)]
 struct Protocol {
@@ -129,18 +149,46 @@ fn protocols(totals: &Totals) -> Vec<Protocol> {
     Transport::ALL.iter().map(row).collect()
 }
 
-/// The page.
+/// What went over each protocol as CSV.
+fn protocol_table(rows: &[Protocol]) -> Csv {
+    let mut csv = Csv::new(&[
+        "protocol",
+        "announces",
+        "scrapes",
+        "refused",
+        "received_bytes",
+        "sent_bytes",
+    ]);
+    for row in rows {
+        csv.row(&[
+            &row.name,
+            &row.announces,
+            &row.scrapes,
+            &row.refused,
+            &row.received_bytes,
+            &row.sent_bytes,
+        ]);
+    }
+    csv
+}
+
+/// The page, or one of its tables as CSV.
 pub(crate) async fn overview(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "stat");
     let census = state.backend.census.load_full();
-    let now = state.clock.now();
     let top: Vec<TorrentRow> = census.top.iter().take(TOP).map(torrent_row).collect();
-    let latest = census.latest.iter();
-    let latest: Vec<PeerRow> = latest
-        .map(|peer| peer_row(peer, now, state.clock.wall()))
-        .collect();
+    let latest = peer_rows(&state, &census.latest);
+    let protocols = protocols(&state.metrics.totals());
+    match csv::wanted(&page.params, &["torrents", "peers", "protocols"]) {
+        Some("peers") => return peer_table(&latest).reply("latest-peers"),
+        Some("protocols") => return protocol_table(&protocols).reply("protocols"),
+        Some(_) => return torrent_table(&top).reply("top-torrents"),
+        None => {}
+    }
     page.insert("figures", &figures(&state));
-    page.insert("protocols", &protocols(&state.metrics.totals()));
+    page.insert("announce_urls", &announce_urls(&state, &request));
+    page.insert("protocols", &protocols);
+    page.insert("has_zones", &have_zones(&latest));
     page.insert("top", &top);
     page.insert("latest", &latest);
     page.render("stat.html")
