@@ -133,7 +133,7 @@ impl Reaper {
 
     fn tick(&mut self) {
         let now = self.clock.now();
-        self.tracker.judge_blocks(self.clock.wall());
+        self.tracker.judge_blocks(self.clock.wall(), now);
         let metrics = self.tracker.metrics();
         metrics.set(Gauge::ReaperAlive, now.raw().into());
         let since = now.since(self.swept);

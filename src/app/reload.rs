@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::App;
-use crate::clock::Clock;
+use crate::clock::{Clock, Seconds};
 use crate::config::{Config, Loaded, Loader};
 use crate::metrics::{Gauge, Metrics};
-use crate::tracker::{Tracker, Zones, ZonesError};
+use crate::tracker::{Target, Tracker, Zones, ZonesError};
 use crate::{config, logging, reaper};
 
 /// Fills the core with what is not in its own settings. Zones are replaced only when they changed: every peer is placed anew
@@ -29,7 +29,25 @@ pub(super) fn fill(
     }
     let access = tracker.access();
     access.configure(config.ignore_ip.clone(), config.clients.clone());
+    if let Some(warning) = many_ignored(tracker, config, clock.now()) {
+        log::warn!("{warning}");
+    }
     Ok(())
+}
+
+/// What is said when `ignore_ip` covers more of the peers than somebody may have meant (W11). Walks all peers, when anything is ignored.
+fn many_ignored(tracker: &Tracker, config: &Config, now: Seconds) -> Option<String> {
+    let targets: Vec<Target> = config.ignore_ip.iter().map(Target::Network).collect();
+    if targets.is_empty() {
+        return None;
+    }
+    let covered = tracker.covered(&targets, now);
+    covered.is_many().then(|| {
+        format!(
+            "ignore_ip refuses {} of {} peers, which stay until they expire",
+            covered.peers, covered.of_peers
+        )
+    })
 }
 
 pub(super) fn reaper_settings(config: &Config) -> reaper::Settings {
@@ -92,5 +110,51 @@ impl App {
         self.loaded.store(Arc::new(loaded));
         log::info!("the configuration is reloaded");
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::tracker::{InfoHash, PeerId, Settings, StoredPeer, StoredSwarm};
+
+    /// W11
+    #[test]
+    fn a_reload_that_refuses_many_peers_is_told() {
+        let tracker = Tracker::new(Settings::default(), Arc::new(Metrics::new(1)));
+        let peer = |number: u8| StoredPeer {
+            ip: [192, 0, 2, number].into(),
+            inner_ip: None,
+            port: 1,
+            id: PeerId([1; 20]),
+            is_seeder: false,
+            is_paused: false,
+            is_reported: false,
+            has_completed: false,
+            downloaded_mib: 0,
+            last_seen: Seconds::START,
+        };
+        let swarm = StoredSwarm {
+            info_hash: InfoHash([1; 20]),
+            downloaded: 0,
+            last_used: Seconds::START,
+            peers: (0..200).map(peer).collect(),
+        };
+        tracker.restore(swarm, Seconds::START);
+        let told = |network: &str| {
+            let config = Config {
+                ignore_ip: std::iter::once(network.parse().unwrap()).collect(),
+                ..Config::default()
+            };
+            many_ignored(&tracker, &config, Seconds::START)
+        };
+        assert_eq!(told("192.0.2.0/31"), None);
+        let text = told("192.0.2.0/30").unwrap();
+        assert!(text.contains("4 of 200 peers"), "{text}");
+        assert_eq!(
+            many_ignored(&tracker, &Config::default(), Seconds::START),
+            None
+        );
     }
 }

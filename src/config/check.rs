@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Config;
 use super::problem::Location;
 use super::problem::{Locations, named};
-use crate::net::AddressPair;
+use crate::net::{AddressPair, is_wide};
 
 /// Adds a warning for everything that is odd.
 pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
@@ -45,6 +45,18 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
         let networks = private.join(", ");
         warnings.push(format!(
             "{location} refuses private addresses ({networks}); subscribers who have one get no peers"
+        ));
+    }
+    let wide = config.ignore_ip.iter().filter(|network| is_wide(*network));
+    let wide = wide.map(|network| network.to_string());
+    let wide: Vec<String> = wide
+        .filter(|network| !private.contains(&network.as_str()))
+        .collect();
+    if !wide.is_empty() {
+        let location = location("TRACKER", "ignore_ip");
+        let networks = wide.join(", ");
+        warnings.push(format!(
+            "{location} refuses whole networks of providers ({networks}): shorter than /16, or /32 of IPv6"
         ));
     }
     let reports = &config.reported;

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::State;
+use super::client::Client;
 use super::monitor::history::Range;
+use super::pages::block_effects::Question;
 use super::pages::blocklist::{block_row, rows, told, wanted};
 use super::pages::clients::client_rows;
 use super::pages::overview::{Figures, figures};
@@ -139,9 +141,16 @@ pub(super) struct Wanted {
     #[serde(default)]
     reason: String,
     hours: Option<u32>,
+    /// Whether it is made whatever it does (W11).
+    #[serde(default)]
+    force: bool,
 }
 
-pub(super) async fn block(state: Data<State>, body: Json<Wanted>) -> HttpResponse {
+pub(super) async fn block(
+    state: Data<State>,
+    request: HttpRequest,
+    body: Json<Wanted>,
+) -> HttpResponse {
     let hours = body.hours.map(|hours| hours.to_string());
     let (ip, hash) = (body.ip.as_deref(), body.info_hash.as_deref());
     if ip.is_some() == hash.is_some() {
@@ -160,6 +169,14 @@ pub(super) async fn block(state: Data<State>, body: Json<Wanted>) -> HttpRespons
         Ok(None) => return error(StatusCode::BAD_REQUEST, "block_nothing"),
         Err(mistake) => return error(StatusCode::BAD_REQUEST, mistake.name()),
     };
+    if !body.force {
+        let asker = Client::of(&state, &request).ip;
+        match Question::before(std::slice::from_ref(&block), asker, &state).await {
+            Ok(None) => {}
+            Ok(Some(question)) => return question.json(&state),
+            Err(undone) => return Refusal::from(undone).json(&state),
+        }
+    }
     let own = Data::clone(&state);
     match state.writes.run(move || (own.backend.block)(block)).await {
         Ok(Ok(block)) => HttpResponse::Created().json(block_row(&block)),

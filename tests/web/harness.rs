@@ -158,7 +158,7 @@ fn backend(
                 expires: new.expires,
             };
             blocks.push(block.clone());
-            blocking.block(blocks, clock.wall());
+            blocking.block(blocks, clock.wall(), clock.now());
             Ok(block)
         }),
         unblock: Box::new(move |number| {
@@ -167,7 +167,7 @@ fn backend(
             let before = blocks.len();
             blocks.retain(|block| block.number != number);
             let is_gone = blocks.len() < before;
-            unblocking.block(blocks, clock.wall());
+            unblocking.block(blocks, clock.wall(), clock.now());
             Ok(is_gone)
         }),
         save: Box::new(move |()| may_save()),

@@ -118,6 +118,26 @@ impl Census {
     }
 }
 
+/// What entries of the blocklist would refuse of what is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Covered {
+    /// Living peers that they cover, by address or by torrent.
+    pub peers: u64,
+    /// All living peers.
+    pub of_peers: u64,
+    /// Torrents in which such peers are.
+    pub torrents: u64,
+    /// All torrents with living peers.
+    pub of_torrents: u64,
+}
+
+impl Covered {
+    /// Whether that is more than one in a hundred of all peers.
+    pub const fn is_many(&self) -> bool {
+        self.peers.saturating_mul(100) > self.of_peers
+    }
+}
+
 /// One torrent in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TorrentView {

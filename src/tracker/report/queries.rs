@@ -1,16 +1,18 @@
 //! The tracker as people look at it: census, savings, pages of peers and torrents, one swarm. Off the request path; each holds one
 //! shard at a time.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::census::{
-    Census, LISTED_ROWS, PeersPage, PeersQuery, SwarmView, TorrentView, TorrentsPage,
+    Census, Covered, LISTED_ROWS, PeersPage, PeersQuery, SwarmView, TorrentView, TorrentsPage,
     TorrentsQuery, ZoneFilter,
 };
 use super::pagination::{PageRange, paginate};
 use super::{builder, order};
 use crate::clock::{Seconds, Wall};
-use crate::tracker::{AllSwarms, InfoHash, StoredPeer, Tracker, with};
+use crate::net::Networks;
+use crate::tracker::{AllSwarms, InfoHash, StoredPeer, Target, Tracker, with};
 
 impl Tracker {
     /// Counts everything for people to read. Costs time in proportion to the peers and holds one shard at a time.
@@ -121,6 +123,34 @@ impl Tracker {
             }));
         });
         TorrentsPage { total, torrents }
+    }
+
+    /// What entries for these targets would refuse, exact when nobody announces meanwhile. Walks all peers once, holding one shard at a
+    /// time.
+    pub fn covered(&self, targets: &[Target], now: Seconds) -> Covered {
+        let policy = self.policy.load_full();
+        let horizon = self.rules(&policy, now).horizon();
+        let (mut networks, mut torrents) = (Networks::default(), HashSet::new());
+        for target in targets {
+            match target {
+                Target::Network(network) => networks.add(*network),
+                Target::Torrent(hash) => drop(torrents.insert(*hash)),
+            }
+        }
+        let mut covered = Covered::default();
+        with!(self, swarms => swarms.for_each(|hash, swarm| {
+            let is_torrent_covered = torrents.contains(hash);
+            let (mut peers, mut all) = (0, 0);
+            swarm.for_each(|peer| if peer.last_seen.raw() > horizon {
+                all += 1;
+                peers += u64::from(is_torrent_covered || networks.covers(peer.ip));
+            });
+            covered.peers += peers;
+            covered.of_peers += all;
+            covered.torrents += u64::from(peers > 0);
+            covered.of_torrents += u64::from(all > 0);
+        }));
+        covered
     }
 
     /// One torrent's swarm by client and zone; `None` when it has no living peer and no count is kept.

@@ -5,11 +5,13 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
+use super::block_effects::Question;
 use super::frequent_announcers::host_or_network;
 use super::peers::network;
 use crate::clock::Wall;
 use crate::tracker::{Block, InfoHash, Target};
 use crate::web::auth::form::Form;
+use crate::web::client::Client;
 use crate::web::refusal::Refusal;
 use crate::web::view::csv;
 use crate::web::view::csv::Csv;
@@ -148,6 +150,7 @@ pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpRespon
         _ => None,
     };
     page.insert("notice", &done);
+    page.insert("question", &None::<Question>);
     // A field that no link fills is empty.
     let given = |name: &str| page.params.text(name).unwrap_or_default().to_owned();
     let fields = ["ip", "info_hash", "reason", "hours"].map(given);
@@ -168,6 +171,7 @@ fn render(
     page.insert("info_hash", info_hash);
     page.insert("reason", reason);
     page.insert("hours", hours);
+    page.insert("confirm", &confirmation(fields));
     page.insert("rows", &rows(state));
     page.render_as(status, "blocklist.html")
 }
@@ -181,10 +185,30 @@ fn refused(
 ) -> HttpResponse {
     let mut page = Page::new(state, request, "blocklist");
     page.insert("notice", &Some(refusal.text));
+    page.insert("question", &None::<Question>);
     render(state, page, refusal.status, fields)
 }
 
-/// Adds what the form asks for: 302 back to the list when the disk has it, or the form again with what is wrong.
+/// What the second step of the form carries, so that nothing is confirmed but what was asked about.
+fn confirmation([ip, info_hash, ..]: &[String; 4]) -> String {
+    format!("{ip} {info_hash}")
+}
+
+/// The form again, with what the entries would do, to be sent once more.
+fn asked(
+    state: &State,
+    request: &HttpRequest,
+    question: Question,
+    fields: &[String; 4],
+) -> HttpResponse {
+    let mut page = Page::new(state, request, "blocklist");
+    page.insert("notice", &None::<&str>);
+    page.insert("question", &Some(question));
+    render(state, page, StatusCode::CONFLICT, fields)
+}
+
+/// Adds what the form asks for: 302 back to the list when the disk has it, or the form again with what is wrong, or with what it would do
+/// when that may be a slip (W11).
 pub(crate) async fn add(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
     let fields = ["ip", "info_hash", "reason", "hours"].map(|name| form.text(name).to_owned());
     let [ip, hash, reason, hours] = &fields;
@@ -192,6 +216,14 @@ pub(crate) async fn add(state: Data<State>, request: HttpRequest, form: Form) ->
         Ok(blocks) => blocks,
         Err(mistake) => return refused(&state, &request, mistake.into(), &fields),
     };
+    if form.text("confirm") != confirmation(&fields).trim() {
+        let asker = Client::of(&state, &request).ip;
+        match Question::before(&blocks, asker, &state).await {
+            Ok(None) => {}
+            Ok(Some(question)) => return asked(&state, &request, question, &fields),
+            Err(undone) => return refused(&state, &request, undone.into(), &fields),
+        }
+    }
     let own = Data::clone(&state);
     let work = move || {
         let mut blocks = blocks.into_iter();

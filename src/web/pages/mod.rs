@@ -1,6 +1,7 @@
 //! The pages that people look at, one file each.
 
 pub(super) mod about;
+pub(super) mod block_effects;
 pub(super) mod blocklist;
 pub(super) mod clients;
 pub(super) mod frequent_announcers;
