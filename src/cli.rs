@@ -82,8 +82,11 @@ pub fn obey(arguments: Arguments) -> ExitCode {
         return tool.run();
     }
     let is_print = arguments.print_config;
-    match arguments.loader().load() {
+    match arguments.loader().for_tool().load() {
         Ok(loaded) => {
+            if let Some(notice) = loaded.place.notice() {
+                tell(&shown::on_one_line(&format_args!("{notice}")));
+            }
             for warning in &loaded.warnings {
                 tell(&shown::on_one_line(&format_args!("warning: {warning}")));
             }
