@@ -68,6 +68,13 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The database and what lies beside it and belongs to it; all of them are written.
+    pub fn files(&self) -> Vec<PathBuf> {
+        file::all(&self.file)
+    }
+}
+
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -106,8 +106,8 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<HttpResponse> {
         Some(Ok(false)) | None => {}
         // Whether the token is right nobody knows.
         Some(Err(error)) => {
-            log::debug!("the tokens cannot be read: {error}");
-            return Some(Refusal::from(&TokenError::File(error)).json(state));
+            state.tokens.tell_unreadable(&error);
+            return Some(Refusal::from(&TokenError::Unreadable(error)).json(state));
         }
     }
     let may_be_linked = matches!(
