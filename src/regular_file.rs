@@ -96,10 +96,21 @@ pub fn denied(path: &Path, wanted: Use) -> Option<Denied> {
     if rustix::fs::access(path, access) != Err(Errno::ACCESS) {
         return None;
     }
-    // Who owns it cannot be said where even the look is denied.
-    let about = fs::metadata(path).ok();
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let about = match fs::metadata(&whole) {
+        Ok(about) => Some(about),
+        // A folder above is closed: that one is what is to be mended.
+        Err(_) => {
+            let mut above = whole.ancestors().skip(1);
+            let seen = above.find(|folder| fs::metadata(folder).is_ok());
+            if let Some(folder) = seen.filter(|_| wanted != Use::Keep) {
+                return denied(folder, Use::Keep);
+            }
+            None
+        }
+    };
     Some(Denied {
-        path: path.to_owned(),
+        path: whole,
         wanted,
         own: (geteuid().as_raw(), getegid().as_raw()),
         owner: about.map(|about| (about.uid(), about.mode() & 0o7777)),
@@ -147,11 +158,15 @@ impl fmt::Display for Denied {
                     "it is its own, with mode {mode:04o}; this opens it: chmod u+{rights} {path}"
                 )
             }
-            Some((owner, mode)) => write!(
-                f,
-                "it belongs to user {owner}, with mode {mode:04o}; if it should be that user's who was kept from it, root \
-                 gives it with: chown {user}:{group} {path}"
-            ),
+            Some((owner, mode)) => {
+                // Who made a folder made what is in it.
+                let all = if self.wanted == Use::Keep { "-R " } else { "" };
+                write!(
+                    f,
+                    "it belongs to user {owner}, with mode {mode:04o}; if it should be that user's who was kept from it, root \
+                     gives it with: chown {all}{user}:{group} {path}"
+                )
+            }
         }
     }
 }

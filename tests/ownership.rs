@@ -254,7 +254,8 @@ fn the_service_names_the_files_that_are_kept_from_it() {
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/retracker.service"));
     assert!(unit.unwrap().contains("\nRestartPreventExitStatus=77 78\n"));
     for name in ["retracker.sqlite", "retracker.key", "retracker.sqlite.lock"] {
-        let remedy = format!("chown {USER}:{GROUP} snapshots/{name}");
+        let path = site.at("state/snapshots").join(name);
+        let remedy = format!("chown {USER}:{GROUP} {}", path.display());
         assert!(site.log().contains(&remedy), "{remedy}\n{}", site.log());
     }
     // Root, to whom nothing is closed, is told the same of the service.
@@ -263,6 +264,16 @@ fn the_service_names_the_files_that_are_kept_from_it() {
     assert_eq!(done.status.code(), Some(78), "{told}");
     assert!(told.contains(&format!("checking as user {USER}")), "{told}");
     assert!(told.contains("retracker.key: user"), "{told}");
+
+    // Of a folder that is closed, one line is enough.
+    chown(site.at("state/snapshots"), Some(0), Some(0)).unwrap();
+    fs::set_permissions(site.at("state/snapshots"), PermissionsExt::from_mode(0o750)).unwrap();
+    let mut child = site.start(&arguments);
+    assert_eq!(child.wait().unwrap().code(), Some(77), "{}", site.log());
+    let folder = site.at("state/snapshots");
+    let remedy = format!("chown -R {USER}:{GROUP} {}\n", folder.display());
+    let lines = site.log().matches("the tracker cannot start").count();
+    assert!(site.log().contains(&remedy) && lines == 1, "{}", site.log());
 
     fs::remove_dir_all(site.at("state/snapshots")).unwrap();
     fs::set_permissions(site.at("state"), PermissionsExt::from_mode(0o550)).unwrap();
@@ -291,7 +302,8 @@ fn tokens_that_cannot_be_read_are_told_of() {
     assert!(reply.starts_with("HTTP/1.1 503"), "{reply}");
     assert!(reply.contains("The tokens could not be read"), "{reply}");
     let log = site.log();
-    let remedy = format!("chown {USER}:{GROUP} snapshots/retracker.tokens");
+    let path = site.at("state/snapshots/retracker.tokens");
+    let remedy = format!("chown {USER}:{GROUP} {}", path.display());
     // At the start, and for the first who came with one.
     assert_eq!(log.matches(&remedy).count(), 2, "{log}");
     assert_eq!(end(&mut child), 0);

@@ -34,6 +34,7 @@ impl Outlook {
 
 /// What root is told when the state is in a folder of another user's: the next start may be that user's.
 fn warning_of_gifts(folder: &Path) -> Option<String> {
+    let folder = std::path::absolute(folder).ok()?;
     let mut folders = folder.ancestors();
     // What is missing is made in the next one above.
     let about = folders.find_map(|folder| fs::metadata(folder).ok())?;
