@@ -99,6 +99,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "supervise",
             "net",
+            // Whether a file is kept from the tracker is looked at before anything is built.
+            "regular_file",
         ],
     ),
     // What both programs do alike on the command line.

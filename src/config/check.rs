@@ -7,6 +7,9 @@ use super::problem::Location;
 use super::problem::{Locations, named};
 use crate::net::{AddressPair, is_wide};
 
+/// What a tracker asks its clients to wait is rarely shorter than this, in seconds; most of them come no sooner anyway.
+const SHORT_INTERVAL: u32 = 60;
+
 /// Adds a warning for everything that is odd.
 pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
     let location = |section, key| named(locations, section, key);
@@ -22,11 +25,27 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
             "{location} is all of IPv6 only: IPv4 clients are not served; `host = 0.0.0.0 ::`, or no host at all, serves both"
         ));
     }
+    for mapped in config.hosts.iter().filter(|host| host.is_mapped) {
+        let location = location("TRACKER", "host");
+        let ip = mapped.ip;
+        warnings.push(format!(
+            "{location}: ::ffff:{ip} is the IPv4 address {ip} in the spelling of IPv6, and serves IPv4 only; write {ip}, and for \
+             IPv6 an address of its own, as `host = {ip} ::`"
+        ));
+    }
     let tracker = &config.tracker;
     if tracker.peer_expire_factor < 2.0 {
         let location = location("TRACKER", "peer_expire_factor");
         warnings.push(format!(
             "{location} is below 2 and counts as 2: a client may be late once"
+        ));
+    }
+    if tracker.announce_interval < SHORT_INTERVAL {
+        let location = location("TRACKER", "announce_interval");
+        let seconds = tracker.announce_interval;
+        let pace = 1_000 / seconds.max(1);
+        warnings.push(format!(
+            "{location} lets every client announce each {seconds} s: 1,000 peers make {pace} requests a second; 1800 is usual"
         ));
     }
     if tracker.num_want > tracker.max_num_want {

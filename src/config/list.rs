@@ -158,6 +158,8 @@ pub struct ListenAddress {
     pub ip: IpAddr,
     /// The port, when it is given with the address.
     pub port: Option<u16>,
+    /// Whether a v4 address was written in v6 spelling, as `::ffff:192.0.2.1`.
+    pub is_mapped: bool,
 }
 
 impl ListenAddress {
@@ -168,7 +170,11 @@ impl ListenAddress {
     ];
 
     const fn at(ip: IpAddr) -> ListenAddress {
-        ListenAddress { ip, port: None }
+        ListenAddress {
+            ip,
+            port: None,
+            is_mapped: false,
+        }
     }
 
     /// The socket address, with `port` where none is given.
@@ -187,6 +193,7 @@ impl ListenAddress {
             (Ok(address), _) => ListenAddress {
                 ip: address.ip(),
                 port: Some(address.port()),
+                is_mapped: false,
             },
             (Err(_), Ok(ip)) => ListenAddress::at(ip),
             (Err(_), Err(_)) => return ListenAddress::named(text),
@@ -203,6 +210,7 @@ impl ListenAddress {
         }
         Ok(vec![ListenAddress {
             ip,
+            is_mapped: listen_address.ip.is_ipv6() && ip.is_ipv4(),
             ..listen_address
         }])
     }
@@ -253,7 +261,10 @@ impl Slot for ListenAddressList<'_> {
             for listen_address in ListenAddress::parse(entry)
                 .map_err(|fault| format!("{fault}; expected {}", self.expects()))?
             {
-                if listen_addresses.contains(&listen_address) {
+                let is_same = |known: &ListenAddress| {
+                    (known.ip, known.port) == (listen_address.ip, listen_address.port)
+                };
+                if listen_addresses.iter().any(is_same) {
                     return Err(format!("`{entry}` is given twice"));
                 }
                 listen_addresses.push(listen_address);

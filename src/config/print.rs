@@ -143,8 +143,9 @@ pub fn sample() -> String {
 
 const HEAD: &str = "The configuration of retracker: every key with its meaning, its bounds and its default. This file changes \
     nothing as it stands; keep what you change.\n\
-    It is read from /config/config.ini, else from config/config.ini below the working directory, else from where --config \
-    says. Comments begin a line or stand two blanks behind a value; an indented line continues the value above it; % may be \
+    It is read from where --config says, else from where the variable RETRACKER_CONFIG says, else from /config/config.ini, else from \
+    config/config.ini below the working directory; tools and --check-config look for /etc/retracker/config.ini after that, and paths \
+    in that one count from /var/lib/retracker. Comments begin a line or stand two blanks behind a value; an indented line continues the value above it; % may be \
     doubled.\n\
     A variable RETRACKER_SECTION_KEY in .env or in the environment overrides a key here, the command line overrides both.";
 

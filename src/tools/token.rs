@@ -7,15 +7,25 @@ use anyhow::{Context, bail};
 
 use crate::clock::Clock;
 use crate::shown::in_lines;
-use crate::snapshot;
+use crate::tools::configuration;
+use crate::tools::owner::{become_owner, expect_folder};
 use crate::web::Tokens;
 
 /// What to do with the tokens.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Database of the tracker; the tokens lie beside it.
-    #[arg(long, value_name = "DATABASE", default_value_os_t = snapshot::Settings::default().file, global = true)]
-    file: PathBuf,
+    /// Configuration that names the database of the tracker, beside which the tokens lie; looked for as the tracker does when it is not
+    /// given, then where the installed service has it.
+    #[arg(long, short, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Database of the tracker, whatever the configuration says.
+    #[arg(
+        long,
+        value_name = "DATABASE",
+        conflicts_with = "config",
+        global = true
+    )]
+    file: Option<PathBuf>,
     #[command(subcommand)]
     deed: Deed,
 }
@@ -41,8 +51,21 @@ enum Deed {
 /// # Errors
 /// When the file of the tokens cannot be read or written, or the token cannot be.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let folder = arguments.file.parent().unwrap_or(&arguments.file);
-    let text = obey(&arguments.deed, &Tokens::new(folder))?;
+    let (folder, acting) = match &arguments.file {
+        Some(file) => {
+            let folder = file.parent().unwrap_or(file).to_owned();
+            (folder, become_owner(file, None)?)
+        }
+        None => {
+            let loaded = configuration(arguments.config.clone())?;
+            if let Deed::New { .. } = arguments.deed {
+                expect_folder(&loaded.place)?;
+            }
+            let acting = become_owner(&loaded.config.snapshot.file, Some(&loaded.place))?;
+            (loaded.config.web.state_folder, acting)
+        }
+    };
+    let text = acting.blame(obey(&arguments.deed, &Tokens::new(&folder)))?;
     let printed = io::stdout().write_all(in_lines(&text).as_bytes());
     if matches!(arguments.deed, Deed::New { .. }) {
         return printed.context("the token cannot be printed; revoke it and make another");
@@ -67,7 +90,7 @@ fn obey(deed: &Deed, tokens: &Tokens) -> anyhow::Result<String> {
         Deed::Revoke { number } => {
             if !tokens
                 .revoke(*number)
-                .context("the tokens cannot be written")?
+                .context("the token cannot be revoked")?
             {
                 bail!("there is no token {number}");
             }

@@ -9,6 +9,7 @@ mod api;
 mod auth;
 mod backend;
 mod client;
+mod examine;
 mod jobs;
 mod monitor;
 mod pages;
@@ -25,6 +26,7 @@ pub use announce_url::{AnnounceUrl, NoAnnounceUrl};
 pub use auth::password::{PasswordError, hash as hash_password};
 pub use auth::tokens::{MAX_TOKENS, NAME_CHARACTERS, Token, TokenError, Tokens};
 pub use backend::{Backend, BackendError, ConfigurationRow, Listening, NewBlock, Routes};
+pub use examine::{Examined, examine};
 pub use server::{Running, start};
 pub use settings::{Secret, Settings};
 
@@ -80,16 +82,6 @@ impl State {
         let password = auth::secrets::login_password(&settings, &mut io::stderr())?;
         let credentials = Credentials::new(&settings.username, &password)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        if credentials.is_known() {
-            log::error!(
-                "the password of the pages stands in every manual; it works from this machine only. \
-                 Set a better one: retracker hash-password"
-            );
-        } else if credentials.is_plain() {
-            log::warn!(
-                "the password of the pages is plain text; retracker hash-password makes a hash of it"
-            );
-        }
         let templates = Templates::load(settings.templates.as_deref())?;
         Ok(State {
             subscriber_page: SubscriberPage::new(&templates, &settings.subscriber_page)?,

@@ -145,6 +145,7 @@ impl From<&TokenError> for Refusal {
             TokenError::Name => (StatusCode::BAD_REQUEST, "token_bad_name"),
             // As a full blocklist.
             TokenError::TooMany => (StatusCode::CONFLICT, "token_too_many"),
+            TokenError::Unreadable(_) => (StatusCode::SERVICE_UNAVAILABLE, "tokens_unreadable"),
             TokenError::File(_) => (StatusCode::SERVICE_UNAVAILABLE, "token_failed"),
         };
         Refusal { status, text }
@@ -160,6 +161,7 @@ mod tests {
     #[test]
     fn every_refusal_has_its_status_and_a_text() {
         let file = TokenError::File(std::io::Error::other("x"));
+        let unreadable = TokenError::Unreadable(std::io::Error::other("x"));
         let templates = Templates::load(None).unwrap();
         for (refusal, status) in [
             (JobError::Busy.into(), 503),
@@ -173,6 +175,7 @@ mod tests {
             (Refusal::from(&TokenError::Name), 400),
             (Refusal::from(&TokenError::TooMany), 409),
             (Refusal::from(&file), 503),
+            (Refusal::from(&unreadable), 503),
             (Refusal::METHOD, 405),
             (Refusal::NOT_FOUND, 404),
             (Refusal::CROSS_SITE, 403),

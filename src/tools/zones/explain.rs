@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
@@ -49,10 +49,15 @@ const WIDTH: usize = 44;
 const NEWCOMER: PeerId = PeerId(*b"-RT0000-explanation!");
 
 impl Arguments {
+    /// The database that is looked into.
+    pub(super) fn database<'a>(&'a self, config: &'a Config) -> &'a Path {
+        self.database.as_deref().unwrap_or(&config.snapshot.file)
+    }
+
     /// The explanation.
     pub(super) fn explain(&self, config: &Config) -> anyhow::Result<String> {
         let ip = self.address.to_canonical();
-        let file = self.database.as_deref().unwrap_or(&config.snapshot.file);
+        let file = self.database(config);
         let kept = Kept::open(file).with_context(|| file.display().to_string())?;
         let tracker = tracker(config, kept.as_ref())?;
         let zones = tracker.zones();

@@ -10,15 +10,17 @@ mod peer_policy;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
-use crate::config::{Config, Loader};
+use crate::config::Config;
 use crate::shown::in_lines;
+use crate::tools::configuration;
+use crate::tools::owner::become_owner;
 
 /// Which zones, and what of them.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Configuration with the zones; looked for as the tracker does when it is not given.
+    /// Configuration with the zones; looked for as the tracker does when it is not given, then where the installed service has it.
     #[arg(long, short, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -41,10 +43,15 @@ enum What {
 /// # Errors
 /// The configuration or the database cannot be used, or what is asked for is not in them.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let loaded = Loader::new(arguments.config.clone(), Vec::new()).load();
-    let config = loaded.context("the configuration cannot be used")?.config;
+    let loaded = configuration(arguments.config.clone())?;
+    let config = loaded.config;
     let text = match &arguments.what {
-        What::Explain(arguments) => arguments.explain(&config)?,
+        What::Explain(arguments) => {
+            // Reading a database makes files beside it.
+            let file = arguments.database(&config);
+            let acting = become_owner(file, Some(&loaded.place))?;
+            acting.blame(arguments.explain(&config))?
+        }
         What::PeerPolicy(arguments) => arguments.policy(&with_zones(config)?)?,
         What::Alto(arguments) => arguments.resource(&with_zones(config)?)?,
     };

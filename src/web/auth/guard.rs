@@ -166,8 +166,8 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<Refused> {
         Some(Ok(false)) | None => {}
         // Whether the token is right nobody knows.
         Some(Err(error)) => {
-            log::debug!("the tokens cannot be read: {error}");
-            return told(Refusal::from(&TokenError::File(error)).json(state));
+            state.tokens.tell_unreadable(&error);
+            return told(Refusal::from(&TokenError::Unreadable(error)).json(state));
         }
     }
     let may_be_linked = matches!(

@@ -47,38 +47,59 @@ pub(crate) struct Credentials {
     username: [u8; 32],
     hash: PasswordHashString,
     is_known: bool,
-    is_plain: bool,
+}
+
+/// What an operator should know of a password as it is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quality {
+    /// It is a hash.
+    Hashed,
+    /// It is plain text.
+    Plain,
+    /// It stands in samples.
+    Known,
+}
+
+/// Looks at a password as it is configured, without hashing it.
+///
+/// # Errors
+/// [`PasswordError::Malformed`].
+pub(crate) fn judge(password: &str) -> Result<Quality, PasswordError> {
+    if !password.starts_with('$') {
+        let is_known = KNOWN.contains(&password);
+        return Ok(if is_known {
+            Quality::Known
+        } else {
+            Quality::Plain
+        });
+    }
+    let hash = PasswordHashString::new(password).map_err(|_| PasswordError::Malformed)?;
+    if hash.algorithm().as_str().starts_with("argon2") {
+        Ok(Quality::Hashed)
+    } else {
+        Err(PasswordError::Malformed)
+    }
 }
 
 impl Credentials {
     /// Takes a PHC string as it is and hashes a plain text, so that both take equally long to look at.
     pub(crate) fn new(username: &str, password: &str) -> Result<Credentials, PasswordError> {
-        let is_plain = !password.starts_with('$');
-        let text = if is_plain {
-            hash(password)?
-        } else {
-            password.to_owned()
+        let quality = judge(password)?;
+        let text = match quality {
+            Quality::Hashed => password.to_owned(),
+            Quality::Plain | Quality::Known => hash(password)?,
         };
         let hash = PasswordHashString::new(&text).map_err(|_| PasswordError::Malformed)?;
-        if !hash.algorithm().as_str().starts_with("argon2") {
-            return Err(PasswordError::Malformed);
-        }
         Ok(Credentials {
             username: digest(username),
             hash,
-            is_known: is_plain && KNOWN.contains(&password),
-            is_plain,
+            is_known: quality == Quality::Known,
         })
     }
 
     /// Whether the password stands in samples, so that it may be used from loopback only.
     pub(crate) fn is_known(&self) -> bool {
         self.is_known
-    }
-
-    /// Whether the password was given as plain text.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.is_plain
     }
 
     /// Whether both are right. Takes as long for a wrong name as for a wrong password; computes a hash, so call it on a
@@ -116,7 +137,8 @@ mod tests {
         assert!(!credentials.admit("admin", "gutes-Wort"));
         assert!(!credentials.admit("Admin", "gutes-wort"));
         assert!(!credentials.admit("", ""));
-        assert!(!credentials.is_plain() && !credentials.is_known());
+        assert!(!credentials.is_known());
+        assert_eq!(judge(&quick()), Ok(Quality::Hashed));
     }
 
     #[test]
@@ -137,7 +159,7 @@ mod tests {
     #[test]
     fn passwords_of_samples_are_known() {
         let credentials = Credentials::new("admin", "password").unwrap();
-        assert!(credentials.is_known() && credentials.is_plain());
+        assert!(credentials.is_known());
         assert!(credentials.admit("admin", "password"));
     }
 }

@@ -145,7 +145,7 @@ fn render(
     secret: Option<&str>,
 ) -> HttpResponse {
     let tokens = token_rows(state).unwrap_or_else(|error| {
-        log::error!("the tokens cannot be read: {error}");
+        state.tokens.tell_unreadable(&error);
         notice.get_or_insert("tokens_unreadable");
         Vec::new()
     });
@@ -213,7 +213,7 @@ pub(crate) async fn revoke_token(
     let own = Data::clone(&state);
     let refusal = match state.writes.run(move || own.tokens.revoke(number)).await {
         Ok(Ok(_)) => return redirect("/about?done=revoke"),
-        Ok(Err(error)) => told(&TokenError::File(error)),
+        Ok(Err(error)) => told(&error),
         Err(undone) => undone.into(),
     };
     refused(&state, &request, refusal)
