@@ -66,7 +66,7 @@ enum Tool {
     Import(import::Arguments),
     /// Shows what is in a database, ours or that of the Flask retracker: schema, counts, latest rows.
     Db(database_view::Arguments),
-    /// Explains what the configured zones mean for an address, and prints them for clients and ALTO servers.
+    /// Makes and compares files of zones, explains what the zones mean for an address, and prints them for clients and ALTO servers.
     Zones(zones::Arguments),
     /// Hashes a password for the pages: reads it from standard input, prints what goes into the configuration.
     HashPassword(hash_password::Arguments),
@@ -189,7 +189,15 @@ impl Tool {
             Tool::Check(arguments) => check::run(&arguments),
             Tool::Import(arguments) => import::run(&arguments),
             Tool::Db(arguments) => database_view::run(&arguments),
-            Tool::Zones(arguments) => zones::run(&arguments),
+            Tool::Zones(arguments) => {
+                return match zones::run(&arguments) {
+                    Ok(code) => code,
+                    Err(error) => {
+                        program::end(NAME, Err(error));
+                        arguments.failure()
+                    }
+                };
+            }
             Tool::HashPassword(arguments) => hash_password::run(&arguments),
             Tool::Token(arguments) => token::run(&arguments),
             Tool::Sample => {

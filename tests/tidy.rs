@@ -119,6 +119,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["snapshot/record.rs"]),
     ("rusqlite::", &["snapshot/", "tools/"]),
     ("bendy::", &["tools/check/bencode.rs"]),
+    ("csv::", &["tools/zones/import/table.rs"]),
+    ("maxminddb::", &["tools/zones/import/mmdb.rs"]),
     ("tera::", &["web/view/"]),
     ("ini::", &["config/"]),
     ("flexi_logger::", &["logging/"]),

@@ -88,10 +88,26 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
         ));
     }
     reported(config, locations, warnings);
+    one_top_zone(config, warnings);
     if config.logging.log_file.is_none() && !config.logging.console_output {
         let location = location("LOGGING", "console_output");
         warnings.push(format!(
             "{location} is off and there is no log_file: nothing is logged"
+        ));
+    }
+}
+
+/// Where all zones are one at the top, nobody in a zone is a stranger to another.
+fn one_top_zone(config: &Config, warnings: &mut Vec<String>) {
+    let mut tops = config
+        .zones
+        .iter()
+        .filter_map(|rule| rule.path.split('/').next());
+    let Some(first) = tops.next() else { return };
+    if tops.all(|top| top == first) {
+        warnings.push(format!(
+            "all zones lie in one top zone, {first}: inside it nobody is a stranger, so what is handed out within the top zone is near \
+             100 % by itself; the page Zones shows the levels below it"
         ));
     }
 }

@@ -20,7 +20,7 @@ fn entries(text: &str) -> impl Iterator<Item = &str> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn network(text: &str) -> Result<IpNet, String> {
+pub fn network(text: &str) -> Result<IpNet, String> {
     let no_network = || format!("`{text}` is neither an address nor a network");
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(ip.to_canonical()));

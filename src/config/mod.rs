@@ -24,12 +24,12 @@ use std::{env, io};
 
 pub use key::{Key, Section};
 pub use keys::SECTIONS;
-pub use list::ListenAddress;
+pub use list::{ListenAddress, network};
 pub use place::{Place, Reason};
 pub use print::{Row, digest, printed, rows, sample};
 pub use problem::{Location, Problem, Problems};
 pub use sources::{Loaded, Override, Sources};
-pub use zones::ZoneSources;
+pub use zones::{ZoneSources, read_zones_file, zone_path};
 
 use crate::net::client_address::ClientAddressRules;
 use crate::net::{Networks, reported_address};
@@ -141,7 +141,7 @@ impl Config {
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
 /// What is read of a file of prefixes at most: a million lines.
-const MAX_ZONES_BYTES: u64 = 32 << 20;
+pub const MAX_ZONES_BYTES: u64 = 32 << 20;
 
 /// Knows where this process's configuration comes from, and reads it as often as asked: at the start and on SIGHUP.
 #[derive(Clone, Debug, Default)]

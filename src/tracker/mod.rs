@@ -231,6 +231,10 @@ impl Tracker {
             let (zone_statistics, worker) = (&policy.zone_statistics, context.counters.worker());
             if announce.event != Event::Stopped {
                 zone_statistics.note_list(&effect, worker);
+                if effect.chosen.all > 0 {
+                    let flows = zone_statistics.flows();
+                    flows.note(&policy.zones, effect.zone, list, context.now, worker);
+                }
             }
             zone_statistics.note_savings(&effect, settings.line_mib, worker);
         }

@@ -500,6 +500,51 @@ fn zones_show_what_stays_local() {
     }
 }
 
+/// O11, W7, W15: a network with one top zone does not read 100 % where nobody was handed a neighbour.
+#[test]
+fn locality_is_told_by_level_and_zone_by_zone() {
+    let site = start();
+    let rule = |path: &str, prefix: &str| ZoneRule {
+        path: path.into(),
+        prefixes: vec![prefix.parse().unwrap()],
+        ..ZoneRule::default()
+    };
+    let rules = [
+        rule("town/<north>", "192.0.2.0/25"),
+        rule("town/south", "192.0.2.128/25"),
+    ];
+    let now = site.clock.now();
+    site.tracker
+        .set_zones(Zones::new(&rules, &[]).unwrap(), now);
+    let mut operator = site.operator();
+    site.count();
+    assert!(!operator.get("/zones").body.contains("Who was handed whom"));
+    assert!(site.announce("192.0.2.1", [7; 20], true));
+    assert!(site.announce("192.0.2.200", [7; 20], false));
+    site.count();
+    let page = operator.get("/zones").body;
+    for text in [
+        "Handed out by nearness",
+        "There is only one top zone.",
+        "Who was handed whom",
+        "town/&lt;north&gt;",
+        "Estimated from a sample",
+        // Of the south's list all were from one level up.
+        "<td class=\"n heat-0\" title=\"Peers handed out: 0; Saved, at most: 0\u{a0}B\">0.0\u{a0}%</td>\
+         <td class=\"n heat-10\" title=\"Peers handed out: 1; Saved, at most: 0\u{a0}B\">100.0\u{a0}%</td>",
+    ] {
+        assert!(page.contains(text), "{text} is missing");
+    }
+    let metrics = operator.get("/metrics").body;
+    for line in [
+        "retracker_handed_out_by_level_total{level=\"own\"} 0",
+        "retracker_handed_out_by_level_total{level=\"1\"} 1",
+        "retracker_handed_out_by_level_total{level=\"stranger\"} 0",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing");
+    }
+}
+
 /// W7, W9, O11
 #[test]
 fn savings_are_shown_by_hour_for_a_zone_with_all_below_it() {

@@ -419,7 +419,7 @@ fn why(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::sample;
     use super::*;
     use crate::net::AddressPair;
@@ -430,7 +430,7 @@ mod tests {
 
     const HASH: InfoHash = InfoHash([7; 20]);
 
-    fn peer(ip: &str, port: u16, is_seeder: bool) -> StoredPeer {
+    pub(in crate::tools::zones) fn peer(ip: &str, port: u16, is_seeder: bool) -> StoredPeer {
         StoredPeer {
             ip: ip.parse().unwrap(),
             inner_ip: None,
@@ -446,7 +446,10 @@ mod tests {
     }
 
     /// A configuration with the sample's zones, and a database with one torrent of `peers`.
-    fn house(folder: &tempfile::TempDir, peers: Vec<StoredPeer>) -> Config {
+    pub(in crate::tools::zones) fn house(
+        folder: &tempfile::TempDir,
+        peers: Vec<StoredPeer>,
+    ) -> Config {
         let mut config = Config {
             zones: sample(),
             ..Config::default()

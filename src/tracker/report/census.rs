@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::flows::Flows;
 use crate::clock::{Seconds, Wall};
 use crate::tracker::id::InfoHash;
 
@@ -93,6 +94,8 @@ pub struct Census {
     pub callers: Vec<FrequentAnnouncer>,
     /// Sums over all zones, and over the peers in none.
     pub handed_out: HandedOut,
+    /// Who was handed whom. Empty without configured zones.
+    pub flows: Flows,
 }
 
 impl Census {

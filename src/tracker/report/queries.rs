@@ -26,6 +26,11 @@ impl Tracker {
         policy.zone_statistics.close_hour(&policy.zones, wall);
         let mut census = builder.close(|zone| policy.zone_statistics.of(zone));
         (census.at, census.wall) = (now, wall);
+        if !policy.zones.is_empty() {
+            let statistics = &policy.zone_statistics;
+            let saved = |zone| statistics.of(zone).saved_mib;
+            census.flows = statistics.flows().view(&policy.zones, saved);
+        }
         census.callers = self.frequent_announcers.worst();
         census
     }

@@ -95,6 +95,7 @@ fn text(state: &State) -> String {
     swarms(&mut lines, state, &census);
     snapshots(&mut lines, state);
     zones(&mut lines, &census);
+    levels(&mut lines, &census);
     system(&mut lines);
     lines.0
 }
@@ -392,6 +393,33 @@ fn other(census: &Census, hidden: &[&ZoneCount]) -> Option<ZoneCount> {
     })
 }
 
+/// How near the peers were that were handed out: as many lines as the zones have levels.
+fn levels(lines: &mut Lines, census: &Census) {
+    let peers = census.flows.levels();
+    let strangers = peers.len().saturating_sub(1);
+    let used = peers.iter().take(strangers).rposition(|peers| *peers > 0);
+    let label = |level: usize| {
+        let level = match level {
+            0 => "own".to_owned(),
+            level if level == strangers => "stranger".to_owned(),
+            level => level.to_string(),
+        };
+        format!("level=\"{level}\"")
+    };
+    let is_told = |level: usize| level == strangers || Some(level) <= used;
+    let told = |figures: Vec<u64>| {
+        let figures = figures.into_iter().enumerate();
+        let told = figures.filter(move |(level, _)| is_told(*level));
+        told.map(move |(level, figure)| (label(level), figure))
+    };
+    let help = "Peers handed out to askers in a zone: from their own zone, from so many levels up, strangers; estimated.";
+    lines.family("handed_out_by_level_total", "counter", help, told(peers));
+    let help = "The upper bound of what was saved, divided by level as the lists were.";
+    let saved = census.flows.saved_by_level().into_iter();
+    let saved = saved.map(|mib| mib.saturating_mul(1 << 20)).collect();
+    lines.family("saved_by_level_bytes_total", "counter", help, told(saved));
+}
+
 fn escape(label: &str) -> String {
     label
         .replace('\\', "\\\\")
@@ -445,6 +473,7 @@ fn cpu_seconds() -> Option<f64> {
 mod tests {
     use super::*;
     use crate::tracker::report::census::HandedOut;
+    use crate::tracker::report::flows::{FlowZone, Flows, ZoneFlows};
     use std::time::Duration;
 
     #[test]
@@ -547,6 +576,40 @@ mod tests {
         }
         census.zones.push(zone("other".into(), 1));
         assert!(told(&census).contains("zone_announces_total{zone=\"/other\"} 35\n"));
+    }
+
+    /// O4, O11
+    #[test]
+    fn levels_are_told_down_to_the_last_that_is_used_and_strangers() {
+        let row = ZoneFlows {
+            zone: FlowZone::Zone("a/b/c".into()),
+            levels: vec![6, 3, 0, 0, 1],
+            handed: vec![10],
+            saved_mib: 9,
+        };
+        let flows = Flows { zones: vec![row] };
+        let census = Census {
+            flows,
+            ..Census::default()
+        };
+        let mut lines = Lines(String::new());
+        levels(&mut lines, &census);
+        let told: Vec<&str> = lines
+            .0
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "retracker_handed_out_by_level_total{level=\"own\"} 6",
+                "retracker_handed_out_by_level_total{level=\"1\"} 3",
+                "retracker_handed_out_by_level_total{level=\"stranger\"} 1",
+                "retracker_saved_by_level_bytes_total{level=\"own\"} 6291456",
+                "retracker_saved_by_level_bytes_total{level=\"1\"} 3145728",
+                "retracker_saved_by_level_bytes_total{level=\"stranger\"} 0",
+            ]
+        );
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub(crate) struct Figures {
     peers_handed_out: u64,
     completed: u64,
     local_share_percent: Option<f64>,
+    own_zone_share_percent: Option<f64>,
     saved_bytes: u64,
     census_age_seconds: Option<u32>,
     snapshot_age_seconds: Option<u64>,
@@ -60,7 +61,11 @@ pub(crate) fn figures(state: &State) -> Figures {
     let gauge = |gauge| state.metrics.gauge(gauge);
     let totals = state.metrics.totals();
     let census = state.backend.census.load();
-    let rates = *state.rates.lock().unwrap_or_else(PoisonError::into_inner);
+    let rates = state
+        .rates
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
     let http = rates.announces_http.unwrap_or(0.0);
     let udp = rates.announces_udp.unwrap_or(0.0);
     let (wall, now) = (state.clock.wall().0, state.clock.now());
@@ -92,6 +97,7 @@ pub(crate) fn figures(state: &State) -> Figures {
         peers_handed_out: totals.handed_out,
         completed: census.downloaded,
         local_share_percent: rates.local_share,
+        own_zone_share_percent: rates.own_share,
         saved_bytes: census.handed_out.saved_mib.saturating_mul(1 << 20),
         census_age_seconds: (census.wall.0 > 0).then(|| now.since(census.at)),
         snapshot_age_seconds: finished.map(|at| u64::from(now.raw()).saturating_sub(at)),

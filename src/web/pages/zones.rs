@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::clients::percent;
+use super::locality::locality;
 use super::peers::{NO_ZONE, view};
 use crate::invariant::present;
 use crate::tracker::HOURS_KEPT;
@@ -298,6 +299,7 @@ pub(crate) async fn zones(state: Data<State>, request: HttpRequest) -> HttpRespo
         &is_folded.then(|| params.link("/zones", &[("open", "all")])),
     );
     page.insert("counted", &census.wall.0);
+    page.insert("locality", &locality(&census.flows));
     if !rows.is_empty() {
         // No zone is all zones.
         let wanted = params.text("zone").unwrap_or_default().to_owned();
