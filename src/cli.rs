@@ -1,7 +1,8 @@
 //! The command line: options, subcommands, what each does, and the exit codes.
 //!
-//! 0: an orderly end; 1: a failure at run time; 2: a command line that cannot be read (clap's own); 78: a configuration that
-//! cannot be used (`EX_CONFIG`), which a service manager should not try again.
+//! 0: an orderly end; 1: a failure at run time; 2: a command line that cannot be read (clap's own); 77: files that their
+//! permissions keep from the tracker (`EX_NOPERM`); 78: a configuration that cannot be used (`EX_CONFIG`). The last two a service
+//! manager should not try again.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,9 +10,9 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{Loader, Override};
+use crate::config::{Loaded, Loader, Override};
 use crate::program::{self, Document, print};
-use crate::tools::{check, database_view, hash_password, import, token, zones};
+use crate::tools::{check, database_view, hash_password, import, owner, token, zones};
 use crate::{config, shown};
 
 /// The exit code of a configuration that cannot be used: `EX_CONFIG`.
@@ -28,7 +29,8 @@ const IN_THE_LAB: [&str; 2] = ["bench", "simulate"];
 #[command(name = NAME, version, after_help = AFTER_HELP)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Arguments {
-    /// Configuration file; without it /config/config.ini or config/config.ini is read, if there is one.
+    /// Configuration file; without it the one that `RETRACKER_CONFIG` names, else /config/config.ini
+    /// or config/config.ini, if there is one.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Reads and checks the configuration, says what is wrong with it, and ends.
@@ -53,7 +55,7 @@ pub struct Arguments {
 const AFTER_HELP: &str = "Without a subcommand the tracker runs in the foreground.\n\
     SIGTERM, SIGINT and SIGQUIT end it in order, SIGHUP reloads, SIGUSR1 reopens the log file.\n\
     The load generator and the swarm simulator are a program of their own: retracker-lab.\n\
-    Exit codes: 0 orderly end, 1 failure, 2 bad command line, 78 bad configuration.";
+    Exit codes: 0 orderly end, 1 failure, 2 bad command line, 77 no permission for its own files, 78 bad configuration.";
 
 /// The tools that are not the tracker.
 #[derive(Debug, Subcommand)]
@@ -64,7 +66,7 @@ enum Tool {
     Import(import::Arguments),
     /// Shows what is in a database, ours or that of the Flask retracker: schema, counts, latest rows.
     Db(database_view::Arguments),
-    /// Explains what the configured zones mean for an address, and prints them for clients and ALTO servers.
+    /// Makes and compares files of zones, explains what the zones mean for an address, and prints them for clients and ALTO servers.
     Zones(zones::Arguments),
     /// Hashes a password for the pages: reads it from standard input, prints what goes into the configuration.
     HashPassword(hash_password::Arguments),
@@ -76,26 +78,56 @@ enum Tool {
     Document(Document),
 }
 
-/// Does what the arguments ask for, when that is not to run the tracker.
-pub fn obey(arguments: Arguments) -> ExitCode {
+/// What the start of the tracker would say of a configuration that can be read.
+#[derive(Clone, Debug, Default)]
+pub struct Outlook {
+    /// What an operator should know.
+    pub warnings: Vec<String>,
+    /// What would keep the tracker from starting.
+    pub obstacles: Vec<String>,
+}
+
+/// Does what the arguments ask for, when that is not to run the tracker. `examine` says what its start would say.
+pub fn obey(arguments: Arguments, examine: &dyn Fn(&Loaded) -> Outlook) -> ExitCode {
     if let Some(tool) = arguments.tool {
         return tool.run();
     }
     let is_print = arguments.print_config;
-    match arguments.loader().load() {
-        Ok(loaded) => {
-            for warning in &loaded.warnings {
-                tell(&shown::on_one_line(&format_args!("warning: {warning}")));
-            }
-            if is_print {
-                print(&config::printed(&loaded));
-            } else {
-                print("the configuration can be used\n");
-            }
-            ExitCode::SUCCESS
-        }
-        Err(problems) => refuse(&problems),
+    let loaded = match arguments.loader().for_tool().load() {
+        Ok(loaded) => loaded,
+        Err(problems) => return refuse(&problems),
+    };
+    if let Some(notice) = loaded.place.notice() {
+        tell_line(&notice);
     }
+    if is_print {
+        for warning in &loaded.warnings {
+            tell_line(&format!("warning: {warning}"));
+        }
+        print(&config::printed(&loaded));
+        return ExitCode::SUCCESS;
+    }
+    // Root may read everything; the question is whether the service may.
+    let place = Some(&loaded.place);
+    let acting = match owner::become_owner(&loaded.config.snapshot.file, place) {
+        Ok(acting) => acting,
+        Err(error) => return program::end(NAME, Err(error)),
+    };
+    if let Some(who) = acting.who() {
+        tell_line(&format!("checking as {who}"));
+    }
+    let outlook = examine(&loaded);
+    for warning in &outlook.warnings {
+        tell_line(&format!("warning: {warning}"));
+    }
+    for obstacle in &outlook.obstacles {
+        tell_line(&format!("error: {obstacle}"));
+    }
+    if !outlook.obstacles.is_empty() {
+        return ExitCode::from(BAD_CONFIGURATION);
+    }
+    print("the configuration can be used\n");
+    ExitCode::SUCCESS
 }
 
 /// Says what is wrong with a configuration, on standard error because no log runs yet.
@@ -157,7 +189,15 @@ impl Tool {
             Tool::Check(arguments) => check::run(&arguments),
             Tool::Import(arguments) => import::run(&arguments),
             Tool::Db(arguments) => database_view::run(&arguments),
-            Tool::Zones(arguments) => zones::run(&arguments),
+            Tool::Zones(arguments) => {
+                return match zones::run(&arguments) {
+                    Ok(code) => code,
+                    Err(error) => {
+                        program::end(NAME, Err(error));
+                        arguments.failure()
+                    }
+                };
+            }
             Tool::HashPassword(arguments) => hash_password::run(&arguments),
             Tool::Token(arguments) => token::run(&arguments),
             Tool::Sample => {
@@ -168,6 +208,10 @@ impl Tool {
         };
         program::end(NAME, done)
     }
+}
+
+fn tell_line(text: &str) {
+    tell(&shown::on_one_line(&format_args!("{text}")));
 }
 
 /// Writes a line to standard error, if anybody has it open.

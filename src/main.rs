@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use retracker::cli::Arguments;
+use retracker::config::Loaded;
 use retracker::{app, cli, logging};
 
 /// Swarms are very many small lists that grow by little: this allocator wastes the least on them.
@@ -18,15 +19,31 @@ fn main() -> ExitCode {
     let arguments = Arguments::read();
     if !arguments.is_for_the_tracker() {
         signals.let_be();
-        return cli::obey(arguments);
+        return cli::obey(arguments, &what_the_start_would_say);
     }
     let loader = arguments.loader();
     match loader.load() {
         Ok(loaded) => match logging::start(&loaded.config.logging) {
             Ok(log) => app::serve(&loader, loaded, &log, signals),
-            Err(error) => fail("the tracker cannot start", error),
+            Err(error) => {
+                let is_denied = error.is_denied();
+                let code = fail("the tracker cannot start", error);
+                if is_denied {
+                    ExitCode::from(app::NO_PERMISSION)
+                } else {
+                    code
+                }
+            }
         },
         Err(problems) => cli::refuse(&problems),
+    }
+}
+
+fn what_the_start_would_say(loaded: &Loaded) -> cli::Outlook {
+    let outlook = app::examine(loaded);
+    cli::Outlook {
+        obstacles: outlook.obstacles().collect(),
+        warnings: outlook.remarks.into_iter().map(|(_, text)| text).collect(),
     }
 }
 

@@ -3,12 +3,15 @@
 //!
 //! Whether a file system answers is not ours: a network's that hangs holds whoever opens a file there.
 
+use std::fmt;
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags};
+use rustix::io::Errno;
+use rustix::process::{getegid, geteuid};
 
 /// Opens a regular file for reading, without waiting for anybody.
 ///
@@ -58,6 +61,114 @@ pub fn refuse_others(path: &Path) -> io::Result<()> {
 /// Flags with which opening waits for nobody, and takes no terminal for the process's own.
 pub fn without_waiting() -> i32 {
     (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()
+}
+
+/// What a process wants to do with a file or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Read a file.
+    Read,
+    /// Read and write a file.
+    Write,
+    /// Make, rename and remove files in a folder.
+    Keep,
+}
+
+/// A file that its permissions keep from this process: whose it is, and what root would have to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    path: PathBuf,
+    wanted: Use,
+    /// This process: user and group.
+    own: (u32, u32),
+    /// User and mode; `None` when a folder above the file does not let look.
+    owner: Option<(u32, u32)>,
+}
+
+/// Looks whether the permissions of a file or folder keep it from this process. What is not there, or fails otherwise, is no matter
+/// of permissions.
+pub fn denied(path: &Path, wanted: Use) -> Option<Denied> {
+    let access = match wanted {
+        Use::Read => Access::READ_OK,
+        Use::Write => Access::READ_OK | Access::WRITE_OK,
+        Use::Keep => Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
+    };
+    if rustix::fs::access(path, access) != Err(Errno::ACCESS) {
+        return None;
+    }
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let about = match fs::metadata(&whole) {
+        Ok(about) => Some(about),
+        // A folder above is closed: that one is what is to be mended.
+        Err(_) => {
+            let mut above = whole.ancestors().skip(1);
+            let seen = above.find(|folder| fs::metadata(folder).is_ok());
+            if let Some(folder) = seen.filter(|_| wanted != Use::Keep) {
+                return denied(folder, Use::Keep);
+            }
+            None
+        }
+    };
+    Some(Denied {
+        path: whole,
+        wanted,
+        own: (geteuid().as_raw(), getegid().as_raw()),
+        owner: about.map(|about| (about.uid(), about.mode() & 0o7777)),
+    })
+}
+
+/// The same of a file that may be missing and is made then: what keeps it from being made.
+pub fn denied_or_unmakable(path: &Path, wanted: Use) -> Option<Denied> {
+    let is_there = |path: &Path| match fs::metadata(path) {
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+        Ok(_) => true,
+    };
+    if is_there(path) {
+        return denied(path, wanted);
+    }
+    let mut above = path.ancestors().skip(1).map(|folder| {
+        if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        }
+    });
+    denied(above.find(|folder| is_there(folder))?, Use::Keep)
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, (user, group)) = (self.path.display(), self.own);
+        let what = match self.wanted {
+            Use::Read => "read",
+            Use::Write => "read and write",
+            Use::Keep => "make files in",
+        };
+        write!(f, "{path}: user {user} may not {what} it; ")?;
+        match self.owner {
+            None => f.write_str("nor even look whose it is, for a folder above it is closed"),
+            Some((owner, mode)) if owner == user => {
+                let rights = if self.wanted == Use::Keep {
+                    "rwx"
+                } else {
+                    "rw"
+                };
+                write!(
+                    f,
+                    "it is its own, with mode {mode:04o}; this opens it: chmod u+{rights} {path}"
+                )
+            }
+            Some((owner, mode)) => {
+                // Who made a folder made what is in it.
+                let all = if self.wanted == Use::Keep { "-R " } else { "" };
+                write!(
+                    f,
+                    "it belongs to user {owner}, with mode {mode:04o}; if it should be that user's who was kept from it, root \
+                     gives it with: chown {all}{user}:{group} {path}"
+                )
+            }
+        }
+    }
 }
 
 fn judge(kind: FileType) -> io::Result<()> {
@@ -113,6 +224,38 @@ mod tests {
             io::ErrorKind::NotFound
         );
         refuse_others(&missing).unwrap();
+    }
+
+    /// O17: whoever reads the line knows who, which file, why, and what to type; root is kept from nothing.
+    #[test]
+    fn a_denial_names_file_owner_and_remedy() {
+        let denied = |owner| Denied {
+            path: "/var/lib/x/tokens".into(),
+            wanted: Use::Read,
+            own: (990, 991),
+            owner,
+        };
+        let others = denied(Some((0, 0o600))).to_string();
+        for part in [
+            "user 990",
+            "user 0, with mode 0600",
+            "chown 990:991 /var/lib/x/tokens",
+        ] {
+            assert!(others.contains(part), "{others}");
+        }
+        let own = denied(Some((990, 0o000))).to_string();
+        assert!(own.contains("chmod u+rw /var/lib/x/tokens"), "{own}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("deep/er/file");
+        assert_eq!(super::denied(&file, Use::Write), None);
+        assert_eq!(denied_or_unmakable(&file, Use::Write), None);
+        fs::set_permissions(
+            folder.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o500),
+        )
+        .unwrap();
+        let kept_out = denied_or_unmakable(&file, Use::Write);
+        assert_eq!(kept_out.is_none(), geteuid().is_root(), "{kept_out:?}");
     }
 
     /// C1

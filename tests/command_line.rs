@@ -58,7 +58,7 @@ fn text(bytes: &[u8]) -> String {
 /// C1, original.md 7 (25, 26, 29): both samples, of which the original itself could not start one.
 #[test]
 fn configurations_of_the_original_are_taken_as_they_stand() {
-    for (sample, warnings) in [(ORIGINAL_README, 3), (ORIGINAL_SAMPLE, 7)] {
+    for (sample, warnings) in [(ORIGINAL_README, 5), (ORIGINAL_SAMPLE, 7)] {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("config")).unwrap();
         fs::write(folder.path().join("config/config.ini"), sample).unwrap();
@@ -66,7 +66,9 @@ fn configurations_of_the_original_are_taken_as_they_stand() {
         let told = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{told}");
         assert_eq!(
-            told.lines().filter(|line| line.contains("warning")).count(),
+            told.lines()
+                .filter(|line| line.contains("warning") && !line.contains("runs as root"))
+                .count(),
             warnings,
             "{told}"
         );

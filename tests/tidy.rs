@@ -105,6 +105,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "supervise",
             "net",
             "audit",
+            // Whether a file is kept from the tracker is looked at before anything is built.
+            "regular_file",
         ],
     ),
     // What both programs do alike on the command line.
@@ -123,6 +125,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["snapshot/record.rs"]),
     ("rusqlite::", &["snapshot/", "tools/"]),
     ("bendy::", &["tools/check/bencode.rs"]),
+    ("csv::", &["tools/zones/import/table.rs"]),
+    ("maxminddb::", &["tools/zones/import/mmdb.rs"]),
     ("tera::", &["web/view/"]),
     ("ini::", &["config/"]),
     ("flexi_logger::", &["logging/"]),

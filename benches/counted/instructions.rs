@@ -23,14 +23,14 @@ use retracker::http::codec::reply::{AnnounceFormat, Frame};
 use retracker::metrics::{Metrics, Transport};
 use retracker::net::reported_address::{Reports, Rules};
 use retracker::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Settings, Tracker,
-    ZoneRule, Zones,
+    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Selection, Settings,
+    Tracker, ZoneRule, Zones,
 };
 use retracker::udp::connection_id::ConnectionIds;
 use retracker::udp::handler::Handler;
 
 /// What is counted: the layer, and the shape of the swarms.
-const SCENARIOS: [(&str, Layer, Swarms); 7] = [
+const SCENARIOS: [(&str, Layer, Swarms); 10] = [
     (
         "core, swarms of 2",
         Layer::Core,
@@ -38,6 +38,7 @@ const SCENARIOS: [(&str, Layer, Swarms); 7] = [
             torrents: 2_000,
             peers: 4_000,
             zones: 0,
+            selection: Selection::Few,
         },
     ),
     (
@@ -47,6 +48,27 @@ const SCENARIOS: [(&str, Layer, Swarms); 7] = [
             torrents: 1,
             peers: 50,
             zones: 0,
+            selection: Selection::Few,
+        },
+    ),
+    (
+        "core, swarm of 50 in 2 zones",
+        Layer::Core,
+        Swarms {
+            torrents: 1,
+            peers: 50,
+            zones: 2,
+            selection: Selection::Few,
+        },
+    ),
+    (
+        "core, swarm of 50 in 2 zones, by shares",
+        Layer::Core,
+        Swarms {
+            torrents: 1,
+            peers: 50,
+            zones: 2,
+            selection: Selection::Shares,
         },
     ),
     (
@@ -56,6 +78,7 @@ const SCENARIOS: [(&str, Layer, Swarms); 7] = [
             torrents: 1,
             peers: 5_000,
             zones: 0,
+            selection: Selection::Few,
         },
     ),
     (
@@ -65,6 +88,7 @@ const SCENARIOS: [(&str, Layer, Swarms); 7] = [
             torrents: 1,
             peers: 100_000,
             zones: 0,
+            selection: Selection::Few,
         },
     ),
     (
@@ -74,6 +98,17 @@ const SCENARIOS: [(&str, Layer, Swarms); 7] = [
             torrents: 1,
             peers: 100_000,
             zones: 1_000,
+            selection: Selection::Few,
+        },
+    ),
+    (
+        "core, swarm of 100,000 in 1,000 zones, by shares",
+        Layer::Core,
+        Swarms {
+            torrents: 1,
+            peers: 100_000,
+            zones: 1_000,
+            selection: Selection::Shares,
         },
     ),
     (
@@ -83,6 +118,7 @@ const SCENARIOS: [(&str, Layer, Swarms); 7] = [
             torrents: 2_000,
             peers: 4_000,
             zones: 0,
+            selection: Selection::Few,
         },
     ),
     (
@@ -92,6 +128,7 @@ const SCENARIOS: [(&str, Layer, Swarms); 7] = [
             torrents: 2_000,
             peers: 4_000,
             zones: 0,
+            selection: Selection::Few,
         },
     ),
 ];
@@ -107,8 +144,9 @@ enum Layer {
 struct Swarms {
     torrents: u32,
     peers: u32,
-    /// A hundred to a city.
+    /// A hundred to a city; where there are few, a city each.
     zones: u32,
+    selection: Selection,
 }
 
 fn main() {
@@ -127,30 +165,39 @@ fn main() {
     }
 }
 
-fn run(layer: Layer, swarms: Swarms, count: u32) {
+/// A tracker whose peers have all come at [`Seconds::START`].
+fn filled(swarms: Swarms, rng: &mut fastrand::Rng, list: &mut PeerList) -> Arc<Tracker> {
     let metrics = Arc::new(Metrics::new(1));
-    let tracker = Arc::new(Tracker::new(Settings::default(), Arc::clone(&metrics)));
-    tracker.set_zones(zones(swarms.zones), Seconds::START);
-    let mut rng = fastrand::Rng::with_seed(7);
-    let mut list = PeerList::default();
-    let now = Seconds::START;
+    let settings = Settings {
+        selection: swarms.selection,
+        ..Settings::default()
+    };
+    let tracker = Arc::new(Tracker::new(settings, Arc::clone(&metrics)));
+    tracker.set_zones(zones(swarms.zones, swarms.peers), Seconds::START);
     for peer in 0..swarms.peers {
         let mut context = AnnounceContext {
-            now,
-            rng: &mut rng,
+            now: Seconds::START,
+            rng,
             counters: metrics.counters(0),
         };
         let announce = announce(peer, swarms, Event::Started);
         tracker
-            .announce(&announce, &mut context, &mut list)
+            .announce(&announce, &mut context, list)
             .expect("nobody is refused");
     }
+    tracker
+}
+
+fn run(layer: Layer, swarms: Swarms, count: u32) {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut list = PeerList::default();
+    let tracker = filled(swarms, &mut rng, &mut list);
     let ids = ConnectionIds::from_key(&[9; 16]);
     let mut handler = Handler::new(Arc::clone(&tracker), ids, Arc::default());
     let mut out = Vec::with_capacity(4_096);
     let rules = Rules::default();
     let mut datagram_out = [0; 2_048];
-    let now = now.plus(60);
+    let now = Seconds::START.plus(60);
     // All that will be said is made before, whatever the count, and so is not counted.
     let said: Vec<Said> = [Event::None, Event::Started]
         .into_iter()
@@ -166,14 +213,27 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
         let round = number / swarms.peers % 2;
         let at = number.wrapping_mul(1_999) % swarms.peers + round * swarms.peers;
         let said = &said[at as usize];
+        // Datagrams carry connection ids of one time; elsewhere everybody comes again after half an hour, and has gained something.
+        let (now, gained) = match layer {
+            Layer::Udp => (now, 0),
+            Layer::Core | Layer::Http => {
+                let seconds = u64::from(number) * 1_800 / u64::from(swarms.peers);
+                let seconds = u32::try_from(seconds).expect("a few rounds");
+                (now.plus(1_740 + seconds), number / swarms.peers + 1)
+            }
+        };
+        let announce = Announce {
+            downloaded: u64::from(gained) << 20,
+            ..said.announce
+        };
         let mut context = AnnounceContext {
             now,
             rng: &mut rng,
-            counters: metrics.counters(0),
+            counters: tracker.metrics().counters(0),
         };
         match layer {
             Layer::Core => {
-                let reply = tracker.announce(black_box(&said.announce), &mut context, &mut list);
+                let reply = tracker.announce(black_box(&announce), &mut context, &mut list);
                 black_box(reply.expect("nobody is refused"));
             }
             Layer::Http => {
@@ -206,13 +266,20 @@ struct Said {
     datagram: Vec<u8>,
 }
 
-/// Zones of equal size that cover the addresses of 100,000 peers.
-fn zones(count: u32) -> Zones {
+/// Addresses from one peer to the next.
+const BETWEEN_PEERS: u32 = 167;
+
+/// Zones of equal size that cover the addresses of so many peers.
+fn zones(count: u32, peers: u32) -> Zones {
+    // A power of two; who is left over at the end is in no zone.
+    let size: u32 = 1 << (peers * BETWEEN_PEERS / count.max(1)).ilog2();
+    let to_a_city = if count < 100 { 1 } else { 100 };
     let rules = (0..count).map(|zone| {
-        let network = Ipv4Addr::from(0x0a00_0000 + zone * 16_384);
+        let network = Ipv4Addr::from(0x0a00_0000 + zone * size);
+        let bits = size.leading_zeros() + 1;
         ZoneRule {
-            path: format!("city-{}/street-{zone}", zone / 100),
-            prefixes: vec![format!("{network}/18").parse().expect("a network")],
+            path: format!("city-{}/street-{zone}", zone / to_a_city),
+            prefixes: vec![format!("{network}/{bits}").parse().expect("a network")],
             ..ZoneRule::default()
         }
     });
@@ -230,7 +297,7 @@ fn announce(peer: u32, swarms: Swarms, event: Event) -> Announce {
         info_hash: InfoHash(info_hash),
         peer_id: PeerId(peer_id),
         key: None,
-        ip: IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + peer * 167)),
+        ip: IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + peer * BETWEEN_PEERS)),
         inner_ip: None,
         is_reported: false,
         port: 6_881,

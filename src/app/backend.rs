@@ -1,6 +1,9 @@
 //! What ties parts together that do not know each other: closures over one part, handed to another.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 use arc_swap::ArcSwap;
 
@@ -9,10 +12,11 @@ use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::net::client_address::ClientAddressRules;
 use crate::snapshot::{Mailbox, Refused};
+use crate::supervise::Exit;
 use crate::tracker::report::census::Census;
 use crate::tracker::{Tracker, ZoneStatisticsRow};
 use crate::web::BackendError;
-use crate::{http, reaper, web};
+use crate::{audit, http, reaper, web};
 
 /// The name under which the snapshot database keeps the zones' counters.
 const ZONE_STATISTICS: &str = "zones";
@@ -20,12 +24,31 @@ const ZONE_STATISTICS: &str = "zones";
 /// How often the zones' counters are kept, in seconds.
 const STATISTICS_PERIOD: u32 = 60;
 
+/// Starts the audit beside the database.
+pub(super) fn start_audit(
+    settings: &web::Settings,
+    clock: Clock,
+    ends: &Sender<Exit>,
+) -> io::Result<audit::Running> {
+    let (folder, window) = (&settings.state_folder, settings.login_window);
+    audit::start(folder, window, clock, ends.clone())
+}
+
+/// Where the tracker listens, for the addresses that the pages tell.
+pub(super) fn listening(http: &[SocketAddr], udp: &[SocketAddr]) -> web::Listening {
+    web::Listening {
+        http: http.to_vec(),
+        udp: udp.to_vec(),
+    }
+}
+
 /// What the pages may ask of the other parts.
 pub(super) fn of_pages(
     mailbox: &Mailbox,
     census: Arc<ArcSwap<Census>>,
     origin: Arc<ArcSwap<ClientAddressRules>>,
     loaded: Arc<ArcSwap<Loaded>>,
+    listening: web::Listening,
     routes: http::Routes,
     audit: Audit,
 ) -> web::Backend {
@@ -48,6 +71,7 @@ pub(super) fn of_pages(
         census,
         address_rules: origin,
         configuration: Box::new(move || rows(&loaded.load())),
+        listening,
         routes: vec![Arc::new(move |service| routes.mount(service))],
         audit,
     }

@@ -32,21 +32,9 @@ pub(super) fn ids(
 ) -> Result<ConnectionIds, getrandom::Error> {
     let now = clock.now();
     let (elapsed, goes_on) = restored.elapsed(now);
-    let folder = match settings.file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let kept = match read(&folder.join(FILE)) {
-        Ok(key) => Some(key),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => {
-            log::warn!(
-                "{}: {error}; UDP clients of before connect anew",
-                folder.join(FILE).display()
-            );
-            None
-        }
-    };
+    let folder = folder(settings);
+    // Why there is none that can be used has been said: see `warning`.
+    let kept = read(&folder.join(FILE)).ok();
     if let Some(key) = kept.filter(|_| goes_on) {
         return Ok(ConnectionIds::resume(&key, elapsed, now));
     }
@@ -58,6 +46,25 @@ pub(super) fn ids(
         );
     }
     Ok(ConnectionIds::resume(&key, elapsed, now))
+}
+
+/// What the operator is told of a key that is there and cannot be used.
+pub(super) fn warning(settings: &Settings) -> Option<String> {
+    let path = folder(settings).join(FILE);
+    match read(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Some(format!(
+            "{}: {error}; UDP clients of before connect anew",
+            path.display()
+        )),
+        _ => None,
+    }
+}
+
+fn folder(settings: &Settings) -> &Path {
+    match settings.file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Reads the key. A link, a FIFO or a device is not followed nor waited for.

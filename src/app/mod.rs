@@ -3,12 +3,16 @@
 //!
 //! - `connection_key.rs` keeps what UDP clients are known by over a restart.
 //! - `backend.rs` ties the parts to each other by closures.
+//! - `examine.rs` says what is to be said of a configuration before anything is built.
+//! - `places.rs` says where the tracker can be reached, in addresses that one can use.
 //! - `reload.rs` puts a new configuration in force.
 //! - `service.rs` speaks to the service manager: sockets handed over, readiness, watchdog.
 //! - `signals.rs` catches what an operator sends.
 
 mod backend;
 mod connection_key;
+mod examine;
+mod places;
 mod reload;
 mod service;
 mod signals;
@@ -33,12 +37,16 @@ use crate::supervise::Exit;
 use crate::tracker::Tracker;
 use crate::tracker::report::census::Census;
 use crate::{audit, http, logging, reaper, snapshot, udp, web};
+pub use examine::{Outlook, examine};
 use service::Service;
 use signals::Command;
 pub use signals::Signals;
 
 /// How often the main thread looks for signals and at the parts' signs of life.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// The exit code when permissions keep the tracker from its own files: `EX_NOPERM`. Trying again would change nothing.
+pub const NO_PERMISSION: u8 = 77;
 
 /// How long requests under way may take at the stop.
 const GRACE: Duration = Duration::from_secs(3);
@@ -89,6 +97,7 @@ impl App {
         let metrics = Arc::new(Metrics::new(first_worker + udp.threads()));
         let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
         reload::fill(&tracker, &config, None, clock)?;
+        reload::report(tracker.metrics(), &loaded, clock);
         let database = snapshot::open(&config.snapshot, clock.wall())?;
         let restored = database.restore(&tracker, Moment::of(&clock));
         if udp.threads() > 0 {
@@ -110,13 +119,13 @@ impl App {
         let (addresses, udp_addresses) = (http.addresses(), udp.addresses().to_vec());
         let address_rules = Arc::new(ArcSwap::from_pointee(config.address_rules.clone()));
         let loaded = Arc::new(ArcSwap::from_pointee(loaded));
-        let (folder, window) = (&config.web.state_folder, config.web.login_window);
-        let audit = audit::start(folder, window, clock, ends_in.clone())?;
+        let audit = backend::start_audit(&config.web, clock, &ends_in)?;
         let backend = backend::of_pages(
             &mailbox,
             census,
             Arc::clone(&address_rules),
             Arc::clone(&loaded),
+            backend::listening(&addresses, &udp_addresses),
             http.routes(&tracker, clock),
             audit.audit(),
         );
@@ -230,16 +239,21 @@ pub fn serve(
     log: &logging::Running,
     mut signals: Signals,
 ) -> ExitCode {
-    for warning in &loaded.warnings {
-        log::warn!("{warning}");
-    }
     log::info!("retracker {} starts", env!("CARGO_PKG_VERSION"));
-    if let Some(warning) = service::warning_of_user(rustix::process::geteuid()) {
-        log::warn!("{warning}");
+    log::info!("{}", places::configuration(&loaded.place));
+    let outlook = examine(&loaded);
+    for (level, text) in &outlook.remarks {
+        log::log!(*level, "{text}");
+    }
+    if !outlook.denied.is_empty() {
+        for denied in &outlook.denied {
+            log::error!("the tracker cannot start: {denied}");
+        }
+        return ExitCode::from(NO_PERMISSION);
     }
     let mut service = Service::new();
     let outcome = App::build(loaded, service.inherit()).and_then(|app| {
-        announce(&app);
+        announce(&app, &service);
         let outcome = app.run(loader, log, &mut service, &mut signals);
         match &outcome {
             Outcome::Failed(end) => log::error!("{}", describe(end)),
@@ -262,12 +276,14 @@ pub fn serve(
     }
 }
 
-fn announce(app: &App) {
-    for address in app.addresses() {
-        log::info!("serving http://{address}/announce");
+/// Says where everything is, and how to end it where nobody else does.
+fn announce(app: &App, service: &Service) {
+    let has_pages = app.loaded.load().config.web.is_enabled;
+    for line in places::lines(app.addresses(), app.udp_addresses(), has_pages) {
+        log::info!("{line}");
     }
-    for address in app.udp_addresses() {
-        log::info!("serving udp://{address}/announce");
+    if !service.is_managed() {
+        log::info!("in the foreground, until Ctrl-C or SIGTERM; a last snapshot is taken then");
     }
 }
 

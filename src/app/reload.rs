@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::App;
 use crate::audit::{Actor, Deed, Entry};
-use crate::clock::Clock;
-use crate::config::{Config, Loader};
-use crate::tracker::{Tracker, Zones, ZonesError};
-use crate::{logging, reaper};
+use crate::clock::{Clock, Seconds};
+use crate::config::{Config, Loaded, Loader};
+use crate::metrics::{Gauge, Metrics};
+use crate::tracker::{Target, Tracker, Zones, ZonesError};
+use crate::{config, logging, reaper};
 
 /// Fills the core with what is not in its own settings. Zones are replaced only when they changed: every peer is placed anew
 /// then.
@@ -29,7 +30,25 @@ pub(super) fn fill(
     }
     let access = tracker.access();
     access.configure(config.ignore_ip.clone(), config.clients.clone());
+    if let Some(warning) = many_ignored(tracker, config, clock.now()) {
+        log::warn!("{warning}");
+    }
     Ok(())
+}
+
+/// What is said when `ignore_ip` covers more of the peers than somebody may have meant (W11). Walks all peers, when anything is ignored.
+fn many_ignored(tracker: &Tracker, config: &Config, now: Seconds) -> Option<String> {
+    let targets: Vec<Target> = config.ignore_ip.iter().map(Target::Network).collect();
+    if targets.is_empty() {
+        return None;
+    }
+    let covered = tracker.covered(&targets, now);
+    covered.is_many().then(|| {
+        format!(
+            "ignore_ip refuses {} of {} peers, which stay until they expire",
+            covered.peers, covered.of_peers
+        )
+    })
 }
 
 pub(super) fn reaper_settings(config: &Config) -> reaper::Settings {
@@ -39,9 +58,28 @@ pub(super) fn reaper_settings(config: &Config) -> reaper::Settings {
     }
 }
 
+/// Lets the metrics tell which configuration is in force, and since when.
+pub(super) fn report(metrics: &Metrics, loaded: &Loaded, clock: Clock) {
+    metrics.set(Gauge::ConfigurationDigest, config::digest(loaded));
+    metrics.set(Gauge::ConfiguredAt, clock.wall().0);
+    metrics.set(Gauge::LastReloadRefused, 0);
+}
+
 impl App {
     /// Reads the configuration anew and puts in force what can be changed while running.
     pub(super) fn reload(&self, loader: &Loader, log: &logging::Running) {
+        let metrics = self.tracker.metrics();
+        if self.try_to_reload(loader, log) {
+            metrics.raise(Gauge::ReloadsDone, 1);
+            report(metrics, &self.loaded.load(), self.clock);
+        } else {
+            metrics.raise(Gauge::ReloadsRefused, 1);
+            metrics.set(Gauge::LastReloadRefused, 1);
+        }
+    }
+
+    /// Whether the new configuration is in force; the log says why it is not.
+    fn try_to_reload(&self, loader: &Loader, log: &logging::Running) -> bool {
         let loaded = match loader.load() {
             Ok(loaded) => loaded,
             Err(problems) => {
@@ -51,7 +89,7 @@ impl App {
                 // The first is what an editor needs; the log has them all.
                 let first = problems.0.first().map(ToString::to_string);
                 self.tell_reload(Deed::ReloadRefused, &first.unwrap_or_default());
-                return;
+                return false;
             }
         };
         for warning in &loaded.warnings {
@@ -65,7 +103,7 @@ impl App {
         if let Err(error) = fill(&self.tracker, config, Some(&old.config), self.clock) {
             log::error!("the configuration is refused, the old one stays: {error}");
             self.tell_reload(Deed::ReloadRefused, &error.to_string());
-            return;
+            return false;
         }
         self.tracker.configure(config.tracker.clone());
         self.http.configure(config.http.clone());
@@ -78,10 +116,57 @@ impl App {
         self.loaded.store(Arc::new(loaded));
         log::info!("the configuration is reloaded");
         self.tell_reload(Deed::Reload, "");
+        true
     }
 
     fn tell_reload(&self, deed: Deed, about: &str) {
         let entry = Entry::new(deed, Actor::Signal, "SIGHUP", about, self.clock.wall());
         self.audit.audit().tell(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::tracker::{InfoHash, PeerId, Settings, StoredPeer, StoredSwarm};
+
+    /// W11
+    #[test]
+    fn a_reload_that_refuses_many_peers_is_told() {
+        let tracker = Tracker::new(Settings::default(), Arc::new(Metrics::new(1)));
+        let peer = |number: u8| StoredPeer {
+            ip: [192, 0, 2, number].into(),
+            inner_ip: None,
+            port: 1,
+            id: PeerId([1; 20]),
+            is_seeder: false,
+            is_paused: false,
+            is_reported: false,
+            has_completed: false,
+            downloaded_mib: 0,
+            last_seen: Seconds::START,
+        };
+        let swarm = StoredSwarm {
+            info_hash: InfoHash([1; 20]),
+            downloaded: 0,
+            last_used: Seconds::START,
+            peers: (0..200).map(peer).collect(),
+        };
+        tracker.restore(swarm, Seconds::START);
+        let told = |network: &str| {
+            let config = Config {
+                ignore_ip: std::iter::once(network.parse().unwrap()).collect(),
+                ..Config::default()
+            };
+            many_ignored(&tracker, &config, Seconds::START)
+        };
+        assert_eq!(told("192.0.2.0/31"), None);
+        let text = told("192.0.2.0/30").unwrap();
+        assert!(text.contains("4 of 200 peers"), "{text}");
+        assert_eq!(
+            many_ignored(&tracker, &Config::default(), Seconds::START),
+            None
+        );
     }
 }

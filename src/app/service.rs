@@ -74,6 +74,11 @@ impl Service {
         }
     }
 
+    /// Whether there is a service manager, which starts and stops the tracker.
+    pub fn is_managed(&self) -> bool {
+        std::env::var_os("NOTIFY_SOCKET").is_some()
+    }
+
     /// Takes the sockets that were handed over (`LISTEN_FDS`); what is neither a TCP listener nor a UDP socket is left alone.
     pub fn inherit(&self) -> InheritedSockets {
         let mut given = ListenFd::from_env();

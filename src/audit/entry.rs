@@ -57,6 +57,20 @@ pub enum Deed {
     Import,
 }
 
+/// As the file and the API have it.
+impl fmt::Display for Actor {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(out)
+    }
+}
+
+/// As the file and the API have it.
+impl fmt::Display for Deed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(out)
+    }
+}
+
 impl Deed {
     const fn words(self) -> &'static str {
         match self {

@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use super::Config;
 use super::problem::Location;
 use super::problem::{Locations, named};
-use crate::net::AddressPair;
+use crate::net::{AddressPair, is_wide};
+
+/// What a tracker asks its clients to wait is rarely shorter than this, in seconds; most of them come no sooner anyway.
+const SHORT_INTERVAL: u32 = 60;
 
 /// Adds a warning for everything that is odd.
 pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
@@ -22,11 +25,27 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
             "{location} is all of IPv6 only: IPv4 clients are not served; `host = 0.0.0.0 ::`, or no host at all, serves both"
         ));
     }
+    for mapped in config.hosts.iter().filter(|host| host.is_mapped) {
+        let location = location("TRACKER", "host");
+        let ip = mapped.ip;
+        warnings.push(format!(
+            "{location}: ::ffff:{ip} is the IPv4 address {ip} in the spelling of IPv6, and serves IPv4 only; write {ip}, and for \
+             IPv6 an address of its own, as `host = {ip} ::`"
+        ));
+    }
     let tracker = &config.tracker;
     if tracker.peer_expire_factor < 2.0 {
         let location = location("TRACKER", "peer_expire_factor");
         warnings.push(format!(
             "{location} is below 2 and counts as 2: a client may be late once"
+        ));
+    }
+    if tracker.announce_interval < SHORT_INTERVAL {
+        let location = location("TRACKER", "announce_interval");
+        let seconds = tracker.announce_interval;
+        let pace = 1_000 / seconds.max(1);
+        warnings.push(format!(
+            "{location} lets every client announce each {seconds} s: 1,000 peers make {pace} requests a second; 1800 is usual"
         ));
     }
     if tracker.num_want > tracker.max_num_want {
@@ -36,17 +55,7 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
             "{location} is above max_numwant: {most} peers are handed out"
         ));
     }
-    let private = PRIVATE
-        .iter()
-        .filter(|(ip, _)| config.ignore_ip.covers(*ip));
-    let private: Vec<&str> = private.map(|(_, network)| *network).collect();
-    if !private.is_empty() {
-        let location = location("TRACKER", "ignore_ip");
-        let networks = private.join(", ");
-        warnings.push(format!(
-            "{location} refuses private addresses ({networks}); subscribers who have one get no peers"
-        ));
-    }
+    ignored(config, locations, warnings);
     let reports = &config.reported;
     // Where both networks are of one size, nobody has to tell.
     let is_told = reports.pairs.iter().all(AddressPair::is_one_to_one);
@@ -57,10 +66,54 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
         ));
     }
     reported(config, locations, warnings);
+    one_top_zone(config, warnings);
     if config.logging.log_file.is_none() && !config.logging.console_output {
         let location = location("LOGGING", "console_output");
         warnings.push(format!(
             "{location} is off and there is no log_file: nothing is logged"
+        ));
+    }
+}
+
+/// `ignore_ip` refuses without a word whoever is in it.
+fn ignored(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
+    let location = || named(locations, "TRACKER", "ignore_ip");
+    let private = PRIVATE
+        .iter()
+        .filter(|(ip, _)| config.ignore_ip.covers(*ip));
+    let private: Vec<&str> = private.map(|(_, network)| *network).collect();
+    if !private.is_empty() {
+        let location = location();
+        let networks = private.join(", ");
+        warnings.push(format!(
+            "{location} refuses private addresses ({networks}); subscribers who have one get no peers"
+        ));
+    }
+    let wide = config.ignore_ip.iter().filter(|network| is_wide(*network));
+    let wide = wide.map(|network| network.to_string());
+    let wide: Vec<String> = wide
+        .filter(|network| !private.contains(&network.as_str()))
+        .collect();
+    if !wide.is_empty() {
+        let location = location();
+        let networks = wide.join(", ");
+        warnings.push(format!(
+            "{location} refuses whole networks of providers ({networks}): shorter than /16, or /32 of IPv6"
+        ));
+    }
+}
+
+/// Where all zones are one at the top, nobody in a zone is a stranger to another.
+fn one_top_zone(config: &Config, warnings: &mut Vec<String>) {
+    let mut tops = config
+        .zones
+        .iter()
+        .filter_map(|rule| rule.path.split('/').next());
+    let Some(first) = tops.next() else { return };
+    if tops.all(|top| top == first) {
+        warnings.push(format!(
+            "all zones lie in one top zone, {first}: inside it nobody is a stranger, so what is handed out within the top zone is near \
+             100 % by itself; the page Zones shows the levels below it"
         ));
     }
 }

@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::value::Slot;
-use crate::net::hosts::Hosts;
+use crate::net::hosts::{Hosts, is_host_name};
 use crate::net::{AddressPair, Networks, is_reachable};
 use crate::tracker::ClientRule;
+use crate::web::AnnounceUrl;
 
 /// The entries of a list.
 fn entries(text: &str) -> impl Iterator<Item = &str> {
@@ -19,7 +20,7 @@ fn entries(text: &str) -> impl Iterator<Item = &str> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn network(text: &str) -> Result<IpNet, String> {
+pub fn network(text: &str) -> Result<IpNet, String> {
     let no_network = || format!("`{text}` is neither an address nor a network");
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(ip.to_canonical()));
@@ -94,12 +95,7 @@ pub(super) struct HostNames<'a>(pub &'a mut Hosts);
 
 impl Slot for HostNames<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
-        let is_name = |name: &&str| {
-            let mut bytes = name.bytes();
-            name.len() <= 253
-                && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-        };
-        if let Some(odd) = entries(text).find(|name| !is_name(name)) {
+        if let Some(odd) = entries(text).find(|name| !is_host_name(name)) {
             return Err(format!(
                 "`{odd}` is no host name; without a port, and in ASCII"
             ));
@@ -121,6 +117,40 @@ impl Slot for HostNames<'_> {
     }
 }
 
+/// A list of announce addresses.
+pub(super) struct AnnounceUrlList<'a>(pub &'a mut Vec<AnnounceUrl>);
+
+/// Announce addresses that subscribers are shown at most.
+const MAX_ANNOUNCE_URLS: usize = 8;
+
+impl Slot for AnnounceUrlList<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let url = |entry: &str| {
+            let url = entry.parse::<AnnounceUrl>();
+            url.map_err(|error| format!("`{entry}`: {error}"))
+        };
+        let urls = entries(text).map(url).collect::<Result<Vec<_>, _>>()?;
+        if urls.len() > MAX_ANNOUNCE_URLS {
+            return Err(format!("at most {MAX_ANNOUNCE_URLS} addresses"));
+        }
+        *self.0 = urls;
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        let urls: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        urls.join(" ")
+    }
+
+    fn expects(&self) -> String {
+        "announce addresses, or nothing".into()
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
 /// Where to listen: an address, with a port or with the one that is configured apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
@@ -128,6 +158,8 @@ pub struct ListenAddress {
     pub ip: IpAddr,
     /// The port, when it is given with the address.
     pub port: Option<u16>,
+    /// Whether a v4 address was written in v6 spelling, as `::ffff:192.0.2.1`.
+    pub is_mapped: bool,
 }
 
 impl ListenAddress {
@@ -138,7 +170,11 @@ impl ListenAddress {
     ];
 
     const fn at(ip: IpAddr) -> ListenAddress {
-        ListenAddress { ip, port: None }
+        ListenAddress {
+            ip,
+            port: None,
+            is_mapped: false,
+        }
     }
 
     /// The socket address, with `port` where none is given.
@@ -157,6 +193,7 @@ impl ListenAddress {
             (Ok(address), _) => ListenAddress {
                 ip: address.ip(),
                 port: Some(address.port()),
+                is_mapped: false,
             },
             (Err(_), Ok(ip)) => ListenAddress::at(ip),
             (Err(_), Err(_)) => return ListenAddress::named(text),
@@ -173,6 +210,7 @@ impl ListenAddress {
         }
         Ok(vec![ListenAddress {
             ip,
+            is_mapped: listen_address.ip.is_ipv6() && ip.is_ipv4(),
             ..listen_address
         }])
     }
@@ -223,7 +261,10 @@ impl Slot for ListenAddressList<'_> {
             for listen_address in ListenAddress::parse(entry)
                 .map_err(|fault| format!("{fault}; expected {}", self.expects()))?
             {
-                if listen_addresses.contains(&listen_address) {
+                let is_same = |known: &ListenAddress| {
+                    (known.ip, known.port) == (listen_address.ip, listen_address.port)
+                };
+                if listen_addresses.iter().any(is_same) {
                     return Err(format!("`{entry}` is given twice"));
                 }
                 listen_addresses.push(listen_address);
@@ -460,6 +501,22 @@ mod tests {
             "[::]:8 [::1]:9 0.0.0.0:8"
         );
         assert_eq!(listen("0.0.0.0:0 127.0.0.1:0"), "0.0.0.0:0 127.0.0.1:0");
+    }
+
+    /// W14
+    #[test]
+    fn the_addresses_for_subscribers_are_whole_ones() {
+        let mut urls = Vec::new();
+        let text = "http://retracker.local/announce udp://tracker.isp.example:80/announce";
+        AnnounceUrlList(&mut urls).read(text).unwrap();
+        assert_eq!(AnnounceUrlList(&mut urls).write(), text);
+        let fault = AnnounceUrlList(&mut urls).read("yes").unwrap_err();
+        assert!(fault.starts_with("`yes`: an announce address"), "{fault}");
+        let many = "http://x/announce ".repeat(9);
+        assert!(AnnounceUrlList(&mut urls).read(&many).is_err());
+        assert_eq!(urls.len(), 2, "a bad value changes nothing");
+        AnnounceUrlList(&mut urls).read("").unwrap();
+        assert!(urls.is_empty());
     }
 
     /// S10

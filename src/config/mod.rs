@@ -9,6 +9,7 @@ mod env_file;
 mod key;
 mod keys;
 mod list;
+mod place;
 mod print;
 mod problem;
 mod sources;
@@ -23,11 +24,12 @@ use std::{env, io};
 
 pub use key::{Key, Section};
 pub use keys::SECTIONS;
-pub use list::ListenAddress;
-pub use print::{Row, printed, rows, sample};
+pub use list::{ListenAddress, network};
+pub use place::{Place, Reason};
+pub use print::{Row, digest, printed, rows, sample};
 pub use problem::{Location, Problem, Problems};
 pub use sources::{Loaded, Override, Sources};
-pub use zones::ZoneSources;
+pub use zones::{ZoneSources, read_zones_file, zone_path};
 
 use crate::net::client_address::ClientAddressRules;
 use crate::net::{Networks, reported_address};
@@ -127,28 +129,49 @@ impl Config {
             self.web.state_folder = folder.to_owned();
         }
     }
-}
 
-/// Where the file is looked for when the command line names none: the container's volume first.
-const STANDARD_FILES: [&str; 2] = ["/config/config.ini", "config/config.ini"];
+    /// Makes relative paths count from the place's folder.
+    fn settle_in(&mut self, place: &Place) {
+        let paths = [&mut self.snapshot.file, &mut self.web.state_folder];
+        let optional = [&mut self.logging.log_file, &mut self.web.templates];
+        let optional = optional.into_iter().flatten();
+        for path in paths.into_iter().chain(optional) {
+            *path = place.resolve(path);
+        }
+    }
+}
 
 /// What is read of a configuration file and of `.env` at most: a thousand times what anybody writes by hand.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
 /// What is read of a file of prefixes at most: a million lines.
-const MAX_ZONES_BYTES: u64 = 32 << 20;
+pub const MAX_ZONES_BYTES: u64 = 32 << 20;
 
 /// Knows where this process's configuration comes from, and reads it as often as asked: at the start and on SIGHUP.
 #[derive(Clone, Debug, Default)]
 pub struct Loader {
     file: Option<PathBuf>,
     overrides: Vec<Override>,
+    is_for_tool: bool,
 }
 
 impl Loader {
     /// Takes the file that the command line names, if any, and what else stands there.
     pub fn new(file: Option<PathBuf>, overrides: Vec<Override>) -> Loader {
-        Loader { file, overrides }
+        Loader {
+            file,
+            overrides,
+            is_for_tool: false,
+        }
+    }
+
+    /// Looks where the installed service has its configuration too, when there is none where the tracker itself looks: an operator's
+    /// tools are called from anywhere.
+    pub fn for_tool(self) -> Loader {
+        Loader {
+            is_for_tool: true,
+            ..self
+        }
     }
 
     /// Reads everything anew.
@@ -160,35 +183,46 @@ impl Loader {
             overrides: self.overrides.clone(),
             ..Sources::default()
         };
-        let standard = STANDARD_FILES
-            .map(Path::new)
-            .into_iter()
-            .find(|path| path.exists());
-        if let Some(path) = self.file.as_deref().or(standard) {
+        let variable = env::var_os(place::VARIABLE);
+        let mut place = Place::find(self.file.as_deref(), variable, self.is_for_tool);
+        if let Some(path) = &place.file {
             let text = regular_file::read(path, MAX_CONFIG_BYTES);
             let text = text.map_err(|error| unreadable(path, &error))?;
             sources.file = Some((path.display().to_string(), text));
         }
-        match regular_file::read(Path::new(".env"), MAX_CONFIG_BYTES) {
-            Ok(text) => sources.env_file = text,
+        let env_file = place.resolve(Path::new(".env"));
+        match regular_file::read(&env_file, MAX_CONFIG_BYTES) {
+            Ok(text) => {
+                place.has_env_file = true;
+                sources.env_file = text;
+            }
             // A folder of that name is somebody's Python.
             Err(error)
                 if matches!(
                     error.kind(),
                     io::ErrorKind::NotFound | io::ErrorKind::IsADirectory
                 ) => {}
-            Err(error) => return Err(unreadable(Path::new(".env"), &error)),
+            Err(error) => return Err(unreadable(&env_file, &error)),
         }
         let variables = env::vars_os();
         sources.environment = variables
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        sources.resolve(&|path| regular_file::read(path, MAX_ZONES_BYTES))
+        let read_file = |path: &Path| regular_file::read(&place.resolve(path), MAX_ZONES_BYTES);
+        let mut loaded = sources.resolve(&read_file)?;
+        loaded.config.settle_in(&place);
+        loaded.place = place;
+        Ok(loaded)
     }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Problems {
-    let text = format!("{}: cannot be read: {error}", path.display());
+    let hint = if error.kind() == io::ErrorKind::PermissionDenied {
+        "; call this as root, or as the user of the service"
+    } else {
+        ""
+    };
+    let text = format!("{}: cannot be read: {error}{hint}", path.display());
     Problems(vec![Problem(text)])
 }
 

@@ -1,5 +1,9 @@
 //! The configuration as text: every value with its location, and the sample file that is the manual.
 
+use std::net::IpAddr;
+
+use sha2::{Digest, Sha256};
+
 use super::dialect::escape;
 use super::key::{Key, Section};
 use super::sources::Loaded;
@@ -81,6 +85,41 @@ pub fn printed(loaded: &Loaded) -> String {
     text
 }
 
+/// A number of 48 bits by which to tell whether two trackers of one version are configured alike: of every value, wherever it was
+/// given, and of the zones that the file of prefixes gives. Secrets are not in it, only whether they are set, so that nobody
+/// finds one by trying.
+pub fn digest(loaded: &Loaded) -> u64 {
+    let mut digest = Sha256::new();
+    // Each text with its length, so that nothing flows into its neighbour.
+    let mut add = |bytes: &[u8]| {
+        digest.update((bytes.len() as u64).to_be_bytes());
+        digest.update(bytes);
+    };
+    for row in rows(loaded) {
+        for text in [row.section, &row.key, &row.value] {
+            add(text.as_bytes());
+        }
+    }
+    for zone in &loaded.config.zones {
+        add(zone.path.as_bytes());
+        for prefix in &zone.prefixes {
+            match prefix.network() {
+                IpAddr::V4(network) => add(&network.octets()),
+                IpAddr::V6(network) => add(&network.octets()),
+            }
+            add(&[prefix.prefix_len()]);
+        }
+        add(&[u8::from(zone.is_strict), u8::from(zone.is_behind_nat)]);
+        add(zone.warning.as_deref().unwrap_or_default().as_bytes());
+    }
+    let digest = digest.finalize();
+    let first = digest.iter().take(DIGEST_BYTES);
+    first.fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+/// As many bytes of a digest as a floating-point number, which is what a metric is, holds exactly.
+const DIGEST_BYTES: usize = 6;
+
 /// What stands for a secret.
 pub(super) const HIDDEN: &str = "(hidden)";
 
@@ -104,8 +143,9 @@ pub fn sample() -> String {
 
 const HEAD: &str = "The configuration of retracker: every key with its meaning, its bounds and its default. This file changes \
     nothing as it stands; keep what you change.\n\
-    It is read from /config/config.ini, else from config/config.ini below the working directory, else from where --config \
-    says. Comments begin a line or stand two blanks behind a value; an indented line continues the value above it; % may be \
+    It is read from where --config says, else from where the variable RETRACKER_CONFIG says, else from /config/config.ini, else from \
+    config/config.ini below the working directory; tools and --check-config look for /etc/retracker/config.ini after that, and paths \
+    in that one count from /var/lib/retracker. Comments begin a line or stand two blanks behind a value; an indented line continues the value above it; % may be \
     doubled.\n\
     A variable RETRACKER_SECTION_KEY in .env or in the environment overrides a key here, the command line overrides both.";
 

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::dialect::Entry;
 use super::key::{FreeKeys, Key, Section};
+use super::place::{self, Place};
 use super::problem::{Location, Locations, Problem, Problems, named, nearest};
 use super::{Config, check, dialect, env_file, keys};
 use crate::web;
@@ -48,6 +49,8 @@ pub struct Loaded {
     pub config: Config,
     /// What an operator should know about them; one line each, to be logged once.
     pub warnings: Vec<String>,
+    /// Which file it is from, and what its paths count from.
+    pub place: Place,
     pub(super) locations: Locations,
 }
 
@@ -104,6 +107,7 @@ impl Sources {
             Ok(Loaded {
                 config: reading.config,
                 warnings: reading.warnings,
+                place: Place::default(),
                 locations: reading.locations,
             })
         } else {
@@ -318,7 +322,8 @@ impl Reading {
             let text = format!("{location} means nothing to this tracker and can go");
             return self.warnings.push(text);
         }
-        if !name.starts_with(PREFIX) {
+        let is_ours = name.starts_with(PREFIX);
+        if !is_ours || (name == place::VARIABLE && matches!(location, Location::Environment(_))) {
             return;
         }
         let known: Vec<String> = keys::all()

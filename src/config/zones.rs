@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::list;
-use super::problem::{Location, Problem, nearest};
+use super::problem::{Location, Problem, Problems, nearest};
 use super::value::Slot;
 use crate::invariant::present;
 use crate::shown::steers;
@@ -35,7 +35,7 @@ pub struct ZoneSources {
     /// Warnings for the peers of zones.
     pub(super) warnings: Vec<(String, String, Location)>,
     /// Zones whose peers see only their own (`strict_zones`).
-    pub(super) strict: Vec<String>,
+    pub strict: Vec<String>,
     /// Zones whose peers live behind one address (`nat_zones`).
     pub(super) behind_nat: Vec<String>,
     /// A file with more prefixes (`zones_file`).
@@ -56,7 +56,7 @@ struct Line {
 /// # Errors
 /// When a part is empty, when there are too many, when the whole is long or holds what steers a terminal: names are shown in the
 /// log, on pages and by tools.
-fn path(text: &str) -> Result<String, String> {
+pub fn zone_path(text: &str) -> Result<String, String> {
     let parts: Vec<&str> = text.split('/').map(str::trim).collect();
     if parts.iter().any(|part| part.is_empty()) {
         return Err(format!("`{text}` is no zone: a part of the path is empty"));
@@ -87,7 +87,7 @@ impl ZoneSources {
         location: &Location,
     ) -> Result<(), String> {
         self.lines.push(Line {
-            path: path(name)?,
+            path: zone_path(name)?,
             prefixes: list::networks(text)?,
             location: location.clone(),
             is_from_file: false,
@@ -106,8 +106,25 @@ impl ZoneSources {
             return Err("expected a text of 200 bytes at most".into());
         }
         self.warnings
-            .push((path(name)?, text.to_owned(), location.clone()));
+            .push((zone_path(name)?, text.to_owned(), location.clone()));
         Ok(())
+    }
+
+    /// The rules with another file in the place of the one that was read.
+    ///
+    /// # Errors
+    /// What a reload with that file would refuse.
+    pub fn with_file(&self, file: &str, bytes: &[u8]) -> Result<Vec<ZoneRule>, Problems> {
+        let mut other = self.clone();
+        other.lines.retain(|line| !line.is_from_file);
+        let mut problems = Vec::new();
+        other.read_file(file, bytes, &mut problems);
+        let rules = other.rules(|key| format!("[TRACKER] {key}"), &mut problems);
+        if problems.is_empty() {
+            Ok(rules)
+        } else {
+            Err(Problems(problems))
+        }
     }
 
     /// The keys of `[ZONES]`; those of the file are not among them.
@@ -226,13 +243,21 @@ impl ZoneSources {
     }
 }
 
+/// The rules of a file of prefixes by itself.
+///
+/// # Errors
+/// All that is wrong with it, by line.
+pub fn read_zones_file(file: &str, bytes: &[u8]) -> Result<Vec<ZoneRule>, Problems> {
+    ZoneSources::default().with_file(file, bytes)
+}
+
 /// Zones, separated by commas: their names may hold blanks.
 pub(super) struct PathList<'a>(pub &'a mut Vec<String>);
 
 impl Slot for PathList<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
         let entries = text.split(',').filter(|entry| !entry.trim().is_empty());
-        *self.0 = entries.map(path).collect::<Result<_, _>>()?;
+        *self.0 = entries.map(zone_path).collect::<Result<_, _>>()?;
         Ok(())
     }
 
@@ -293,7 +318,7 @@ fn prefix(line: &[u8]) -> Result<Option<(IpNet, String)>, String> {
             "`{line}`: expected a prefix and a zone, as 10.7.0.0/24 moscow/north"
         ));
     };
-    Ok(Some((list::network(prefix)?, path(zone)?)))
+    Ok(Some((list::network(prefix)?, zone_path(zone)?)))
 }
 
 #[cfg(test)]
@@ -352,7 +377,7 @@ mod tests {
                 "{problem:?}"
             );
         }
-        assert!(path(&"x".repeat(MAX_PATH_BYTES + 1)).is_err());
+        assert!(zone_path(&"x".repeat(MAX_PATH_BYTES + 1)).is_err());
     }
 
     #[test]

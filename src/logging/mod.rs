@@ -15,6 +15,7 @@ use log::LevelFilter;
 
 pub use format::Format;
 use output::Output;
+use rotated_file::RotatedFile;
 
 /// What is logged, where and how (`[LOGGING]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +71,20 @@ pub struct Running {
     handle: LoggerHandle,
 }
 
+/// Looks whether the file of the log can be opened, and makes nothing.
+///
+/// # Errors
+/// As [`start`] would have.
+pub fn examine(settings: &Settings) -> Result<(), Error> {
+    let Some(path) = &settings.log_file else {
+        return Ok(());
+    };
+    RotatedFile::look(path).map_err(|source| Error::File {
+        path: path.clone(),
+        source,
+    })
+}
+
 /// Starts the log of this process, and sends panics to it.
 ///
 /// # Errors
@@ -91,6 +106,13 @@ pub fn start(settings: &Settings) -> Result<Running, Error> {
         log::error!("thread {}: {panic}", thread.name().unwrap_or("-"));
     }));
     Ok(Running { handle })
+}
+
+impl Error {
+    /// Whether the permissions of the file keep this process from it.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Error::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
 }
 
 impl Running {

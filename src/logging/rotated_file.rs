@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+
 use crate::regular_file::without_waiting;
 
 /// The open file.
@@ -48,6 +50,40 @@ impl RotatedFile {
         match opened {
             Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(error),
             _ => Ok(log),
+        }
+    }
+
+    /// Looks whether `path` could be opened, and makes neither file nor folder.
+    ///
+    /// # Errors
+    /// As [`RotatedFile::open`], except for what only shows when a folder or file is made.
+    pub(super) fn look(path: &Path) -> io::Result<()> {
+        let opened = OpenOptions::new()
+            .append(true)
+            .custom_flags(without_waiting())
+            .open(path);
+        match opened {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut folder = path.parent();
+                while let Some(above) = folder.filter(|folder| !folder.as_os_str().is_empty()) {
+                    match fs::metadata(above) {
+                        Ok(about) if !about.is_dir() => {
+                            return Err(io::ErrorKind::NotADirectory.into());
+                        }
+                        Ok(_) => break,
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                            folder = above.parent();
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+                let may = Access::WRITE_OK | Access::EXEC_OK;
+                Ok(access(folder.unwrap_or(Path::new(".")), may)?)
+            }
+            Err(error) => Err(error),
         }
     }
 

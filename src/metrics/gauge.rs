@@ -45,6 +45,16 @@ labelled! {
         BlocklistEntries = "blocklist_entries",
         /// Panics that were caught.
         Panics = "panics",
+        /// Reloads that put a configuration in force.
+        ReloadsDone = "reloads_done",
+        /// Reloads that were refused.
+        ReloadsRefused = "reloads_refused",
+        /// 1 when the last reload was refused; 0 after one that was not, and after the start.
+        LastReloadRefused = "last_reload_refused",
+        /// Wall time at which the configuration in force was read: at the start, or by the last reload that was not refused.
+        ConfiguredAt = "configured_at",
+        /// Its digest (`config::digest`).
+        ConfigurationDigest = "configuration_digest",
         /// 1 once an admin's machine or our own has sent headers of a proxy that is not believed.
         UntrustedProxy = "untrusted_proxy",
     }

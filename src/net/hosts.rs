@@ -69,6 +69,13 @@ impl Hosts {
     }
 }
 
+/// Whether a text can be a host's name: without a port, and in ASCII.
+pub fn is_host_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    (1..=253).contains(&text.len())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+}
+
 /// The field by which browsers tell whose page makes them ask; no client of BitTorrent sends it.
 const SEC_FETCH_SITE: &[u8] = b"sec-fetch-site";
 

@@ -17,6 +17,6 @@ pub mod reported_address;
 pub(crate) mod subscriber;
 
 pub use address_pair::AddressPair;
-pub use networks::Networks;
+pub use networks::{Networks, is_wide};
 pub use reach::{is_link_local, is_reachable};
 pub use subscriber::subscriber;

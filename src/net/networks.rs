@@ -5,6 +5,14 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use prefix_trie::PrefixMap;
 
+/// Whether a network is shorter than /16, or /32 of v6: an internet provider's whole network, or more. Nobody means to refuse it whole.
+pub fn is_wide(network: IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 16,
+        IpNet::V6(network) => network.prefix_len() < 32,
+    }
+}
+
 /// A set of networks, v4 and v6.
 #[derive(Clone, Debug, Default)]
 pub struct Networks {
@@ -46,5 +54,26 @@ impl FromIterator<IpNet> for Networks {
         let mut set = Networks::default();
         networks.into_iter().for_each(|network| set.add(network));
         set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// W11
+    #[test]
+    fn a_network_is_wide_below_16_and_32_bits() {
+        for (network, expected) in [
+            ("10.0.0.0/8", true),
+            ("10.0.0.0/15", true),
+            ("10.0.0.0/16", false),
+            ("0.0.0.0/0", true),
+            ("::/0", true),
+            ("2001:db8::/31", true),
+            ("2001:db8::/32", false),
+        ] {
+            assert_eq!(is_wide(network.parse().unwrap()), expected, "{network}");
+        }
     }
 }

@@ -22,6 +22,12 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
+/// What belongs to a database, itself first.
+pub(super) fn all(path: &Path) -> Vec<PathBuf> {
+    let suffixes = [""].into_iter().chain(COMPANIONS).chain([".lock"]);
+    suffixes.map(|suffix| beside(path, suffix)).collect()
+}
+
 /// `path` with `suffix` behind its name.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -1,7 +1,7 @@
 //! From an original's database into ours, in one transaction: peers join what is there already, blocks that are there stay.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::database::tables::{self, SwarmRow};
 use super::database::{Database, Found};
@@ -32,43 +32,61 @@ pub struct Imported {
     pub found: Found,
 }
 
-/// Takes peers and blocklist of the original's database `from` over into ours. All of it or nothing.
-///
-/// # Errors
-/// The original cannot be read, or ours cannot be written; above all while the tracker runs.
-pub fn import(from: &Path, into: &Path, moment: Moment) -> Result<Imported, Error> {
-    let original = Original::open(from)?;
-    let (database, found) = Database::open(into, moment.wall)?;
-    let fail = |source| Error::Database {
-        file: into.into(),
-        source,
-    };
-    let last = tables::finished(&database.connection).map_err(fail)?;
-    let mut import = Import {
-        database: &database,
-        timeline: Timeline::resume(last, moment),
-        moment,
-        swarm: None,
-        outcome: Imported {
-            swarms: 0,
-            peers: 0,
-            blocks: 0,
-            bad_rows: 0,
-            first_bad: Vec::new(),
-            found,
-        },
-    };
-    if let Err(source) = import.run(&original) {
-        database.rollback();
-        if source.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
-            return Err(Error::of(from, MAX_READ, source));
-        }
-        return Err(fail(source));
-    }
-    Ok(import.outcome)
+/// Takes peers and blocklist of the original's database over into ours. All of it or nothing.
+pub struct Import {
+    from: PathBuf,
+    original: Original,
 }
 
-struct Import<'a> {
+impl Import {
+    /// Opens the original's database for reading, as it is at this moment; what the process may not open later is no hindrance.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none.
+    pub fn from(from: &Path) -> Result<Import, Error> {
+        Ok(Import {
+            from: from.to_owned(),
+            original: Original::open(from)?,
+        })
+    }
+
+    /// Imports.
+    ///
+    /// # Errors
+    /// The original cannot be read to its end, or ours cannot be written; above all while the tracker runs.
+    pub fn run(&self, into: &Path, moment: Moment) -> Result<Imported, Error> {
+        let (database, found) = Database::open(into, moment.wall)?;
+        let fail = |source| Error::Database {
+            file: into.into(),
+            source,
+        };
+        let last = tables::finished(&database.connection).map_err(fail)?;
+        let mut running = Running {
+            database: &database,
+            timeline: Timeline::resume(last, moment),
+            moment,
+            swarm: None,
+            outcome: Imported {
+                swarms: 0,
+                peers: 0,
+                blocks: 0,
+                bad_rows: 0,
+                first_bad: Vec::new(),
+                found,
+            },
+        };
+        if let Err(source) = running.run(&self.original) {
+            database.rollback();
+            if source.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
+                return Err(Error::of(&self.from, MAX_READ, source));
+            }
+            return Err(fail(source));
+        }
+        Ok(running.outcome)
+    }
+}
+
+struct Running<'a> {
     database: &'a Database,
     timeline: Timeline,
     moment: Moment,
@@ -77,7 +95,7 @@ struct Import<'a> {
     outcome: Imported,
 }
 
-impl Import<'_> {
+impl Running<'_> {
     fn run(&mut self, original: &Original) -> rusqlite::Result<()> {
         self.database.begin()?;
         original.each_peer(|row| match row {

@@ -34,7 +34,7 @@ use rusqlite::ErrorCode;
 
 pub use database::{APPLICATION, Found};
 pub use guard::{Owner, has_plain_table, open_read_only};
-pub use import::{Imported, import};
+pub use import::{Import, Imported};
 pub use mailbox::{MAX_BLOCKS, MAX_REASON, MAX_SAVED_STATE_BYTES, Mailbox, Refused, Saved};
 pub use original::BadRow;
 pub use record::{RecordError, read as read_record, write as write_record};
@@ -65,6 +65,13 @@ impl Default for Settings {
             file: "snapshots/retracker.sqlite".into(),
             interval: Duration::from_secs(60),
         }
+    }
+}
+
+impl Settings {
+    /// The database and what lies beside it and belongs to it; all of them are written.
+    pub fn files(&self) -> Vec<PathBuf> {
+        file::all(&self.file)
     }
 }
 

@@ -79,6 +79,11 @@ impl Original {
             guard::has_plain_table(&connection, "blocklist").map_err(fail)?;
         }
         connection.prepare(PEERS).map_err(fail)?;
+        // One view of it to the end; and its companions are opened here or not at all.
+        let begun = connection.execute_batch("BEGIN").and_then(|()| {
+            connection.query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |_| Ok(()))
+        });
+        begun.map_err(fail)?;
         Ok(Original { connection })
     }
 

@@ -67,7 +67,7 @@ pub(super) fn restore(
     moment: Moment,
 ) -> rusqlite::Result<Summary> {
     let blocks = tables::blocks(connection)?;
-    tracker.block(blocks, moment.wall);
+    tracker.block(blocks, moment.wall, moment.now);
     let tally = Tally::default();
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let (batches, waiting) = sync_channel::<Vec<SwarmRow>>(QUEUE);
@@ -146,7 +146,7 @@ fn decode(
             continue;
         };
         let count = peers.len();
-        let kept = tracker.restore(
+        let restored = tracker.restore(
             StoredSwarm {
                 info_hash: hash,
                 downloaded: row.downloaded,
@@ -155,11 +155,12 @@ fn decode(
             },
             now,
         );
+        let kept = restored.peers;
         tally.peers.fetch_add(kept as u64, Relaxed);
         tally
             .left_out
             .fetch_add(count.saturating_sub(kept) as u64, Relaxed);
-        if kept == 0 && tracker.export(&hash, now).is_none() {
+        if kept == 0 && !restored.has_withheld && tracker.export(&hash, now).is_none() {
             stale.push(hash);
         } else {
             stored += 1;

@@ -16,7 +16,7 @@ use super::timeline::{Finished, Moment, Timeline};
 use super::{Error, file, record};
 use crate::clock::{Clock, Seconds, Wall};
 use crate::metrics::Gauge;
-use crate::tracker::{Block, InfoHash, Tracker};
+use crate::tracker::{Block, Enforced, InfoHash, Tracker};
 
 /// Swarms written between two signs of life and two looks into the mailbox.
 const BATCH: usize = 256;
@@ -56,7 +56,8 @@ impl Writer {
         let mut due = self.clock.elapsed() + self.interval;
         loop {
             self.beat();
-            self.tracker.judge_blocks(self.clock.wall());
+            let (wall, now) = (self.clock.wall(), self.clock.now());
+            self.tracker.judge_blocks(wall, now);
             if self.stopping.load(Ordering::Acquire) {
                 return self.stop();
             }
@@ -205,7 +206,18 @@ impl Writer {
     /// Puts the blocklist in force as the database has it.
     fn enforce(&mut self, database: &Database) -> Result<(), Refused> {
         let blocks = self.judge(database, tables::blocks(&database.connection))?;
-        self.tracker.block(blocks, self.clock.wall());
+        let (wall, now) = (self.clock.wall(), self.clock.now());
+        let enforced = self.tracker.block(blocks, wall, now);
+        if enforced != Enforced::default() {
+            let Enforced {
+                withheld,
+                freed,
+                restored,
+            } = enforced;
+            log::info!(
+                "blocklist: {withheld} peers are hidden and kept for ten minutes, {restored} have come back, {freed} are freed"
+            );
+        }
         self.count_blocks();
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! `retracker db FILE`: what is in a database, ours or the Flask original's: schema, counts, latest rows. Only reads.
+//! `retracker db [FILE]`: what is in a database, ours or the Flask original's: schema, counts, latest rows. Only reads.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -13,6 +13,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use crate::clock::Seconds;
 use crate::shown::{in_lines, on_one_line};
 use crate::snapshot::{APPLICATION, Owner, has_plain_table, open_read_only, read_record};
+use crate::tools::configuration;
+use crate::tools::owner::become_owner;
 use crate::tracker::{InfoHash, StoredPeer};
 
 /// Rows shown of the latest.
@@ -31,8 +33,12 @@ const MAX_CHARACTERS: u32 = 2_000;
 /// What is shown.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The database; the tracker may be running.
-    file: PathBuf,
+    /// The database; the tracker may be running. Without it, the one that the configuration names.
+    file: Option<PathBuf>,
+    /// Configuration that names the database; looked for as the tracker does when it is not given, then where the installed service
+    /// has it.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
 }
 
 /// Prints the view.
@@ -40,13 +46,26 @@ pub struct Arguments {
 /// # Errors
 /// The file cannot be read, or is neither ours nor the original's.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let file = arguments.file.display();
-    let size = std::fs::metadata(&arguments.file)
+    let (file, place) = match &arguments.file {
+        Some(file) => (file.clone(), None),
+        None => {
+            let loaded = configuration(arguments.config.clone())?;
+            (loaded.config.snapshot.file, Some(loaded.place))
+        }
+    };
+    // Reading a database makes files beside it.
+    let acting = become_owner(&file, place.as_ref())?;
+    acting.blame(show(&file))
+}
+
+fn show(path: &Path) -> anyhow::Result<()> {
+    let file = path.display();
+    let size = std::fs::metadata(path)
         .with_context(|| file.to_string())?
         .len();
     let view = || -> anyhow::Result<View> {
         // The record of a swarm of ours is the longest value there is.
-        let connection = open_read_only(&arguments.file, Owner::Us, MAX_READ)?;
+        let connection = open_read_only(path, Owner::Us, MAX_READ)?;
         let view = if pragma(&connection, "application_id")? == i64::from(APPLICATION) {
             of_ours(&connection)?
         } else if has_plain_table(&connection, "tracker")? {

@@ -8,16 +8,17 @@ use anyhow::Context;
 use super::audited::Caller;
 use crate::audit::Deed;
 use crate::clock::Clock;
-use crate::config::Loader;
-use crate::snapshot;
-use crate::snapshot::{Error, Found, Imported, Moment};
+use crate::snapshot::{Error, Found, Import, Imported, Moment};
+use crate::tools::configuration;
+use crate::tools::owner::{become_owner, expect_folder};
 
 /// What is imported, and into what.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The original's database; it is only read.
     file: PathBuf,
-    /// Configuration that names the database of this tracker; looked for as the tracker does when it is not given.
+    /// Configuration that names the database of this tracker; looked for as the tracker does when it is not given, then where the
+    /// installed service has it.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Database of this tracker, whatever the configuration says; made when it is missing.
@@ -31,24 +32,23 @@ pub struct Arguments {
 /// Nothing was imported; the error says why.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let caller = Caller::new();
-    let into = match &arguments.into {
-        Some(into) => into.clone(),
+    let (into, place) = match &arguments.into {
+        Some(into) => (into.clone(), None),
         None => {
-            let loaded = Loader::new(arguments.config.clone(), Vec::new()).load();
-            loaded
-                .context("the configuration cannot be used")?
-                .config
-                .snapshot
-                .file
+            let loaded = configuration(arguments.config.clone())?;
+            expect_folder(&loaded.place)?;
+            (loaded.config.snapshot.file, Some(loaded.place))
         }
     };
-    let moment = Moment::of(&Clock::start());
-    let imported = snapshot::import(&arguments.file, &into, moment);
-    if let Err(Error::InUse { .. }) = &imported {
-        imported.context("stop the tracker first, then import")?;
-        return Ok(());
-    }
-    let imported = imported.context("nothing was imported")?;
+    // Who calls may read the original; the user whom the tracker runs as need not.
+    let import = Import::from(&arguments.file).context("nothing was imported")?;
+    let acting = become_owner(&into, place.as_ref())?;
+    let imported = import.run(&into, Moment::of(&Clock::start()));
+    let failed = match &imported {
+        Err(Error::InUse { .. }) => "stop the tracker first, then import",
+        _ => "nothing was imported",
+    };
+    let imported = acting.blame(imported.context(failed))?;
     let what = format!(
         "{}: {} peers of {} torrents, {} blocks",
         arguments.file.display(),

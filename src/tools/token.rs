@@ -9,7 +9,8 @@ use super::audited::Caller;
 use crate::audit;
 use crate::clock::{Clock, Wall};
 use crate::shown::in_lines;
-use crate::snapshot;
+use crate::tools::configuration;
+use crate::tools::owner::{become_owner, expect_folder};
 use crate::web::{NewToken, Scope, Tokens, Uses, moment};
 
 /// How many seconds the units of a lifetime have.
@@ -21,9 +22,18 @@ const MAX_LIFETIME: u64 = 3_650 * 86_400;
 /// What to do with the tokens.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Database of the tracker; the tokens lie beside it.
-    #[arg(long, value_name = "DATABASE", default_value_os_t = snapshot::Settings::default().file, global = true)]
-    file: PathBuf,
+    /// Configuration that names the database of the tracker, beside which the tokens lie; looked for as the tracker does when it is not
+    /// given, then where the installed service has it.
+    #[arg(long, short, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Database of the tracker, whatever the configuration says.
+    #[arg(
+        long,
+        value_name = "DATABASE",
+        conflicts_with = "config",
+        global = true
+    )]
+    file: Option<PathBuf>,
     #[command(subcommand)]
     deed: Deed,
 }
@@ -56,11 +66,25 @@ enum Deed {
 /// When the file of the tokens cannot be read or written, or the token cannot be.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let caller = Caller::new();
-    let folder = match arguments.file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+    let (folder, acting) = match &arguments.file {
+        Some(file) => {
+            let folder = match file.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() => folder,
+                _ => Path::new("."),
+            };
+            (folder.to_owned(), become_owner(file, None)?)
+        }
+        None => {
+            let loaded = configuration(arguments.config.clone())?;
+            if let Deed::New { .. } = arguments.deed {
+                expect_folder(&loaded.place)?;
+            }
+            let acting = become_owner(&loaded.config.snapshot.file, Some(&loaded.place))?;
+            (loaded.config.web.state_folder, acting)
+        }
     };
-    let text = obey(&arguments.deed, folder, &caller, Clock::start().wall())?;
+    let done = obey(&arguments.deed, &folder, &caller, Clock::start().wall());
+    let text = acting.blame(done)?;
     let printed = io::stdout().write_all(in_lines(&text).as_bytes());
     if matches!(arguments.deed, Deed::New { .. }) {
         return printed.context("the token cannot be printed; revoke it and make another");
@@ -127,7 +151,7 @@ fn obey(deed: &Deed, folder: &Path, caller: &Caller, now: Wall) -> anyhow::Resul
         }
         Deed::Revoke { number } => {
             let revoked = tokens.revoke(*number);
-            match revoked.context("the tokens cannot be written")? {
+            match revoked.context("the token cannot be revoked")? {
                 Some(token) => {
                     caller.tell(folder, audit::Deed::TokenRevoked, &token.name);
                     Ok(String::new())

@@ -26,7 +26,7 @@ pub use announce::{
 pub use id::{ClientKey, InfoHash, PeerId};
 pub use peer_addresses::PeerAddresses;
 pub use settings::{Selection, Settings};
-pub use swarm::stored::{StoredPeer, StoredSwarm};
+pub use swarm::stored::{Restored, StoredPeer, StoredSwarm};
 pub use zones::statistics::{HOURS_KEPT, ZoneStatisticsRow};
 pub use zones::{MAX_DEPTH, ZoneId, ZoneRule, Zones, ZonesError};
 
@@ -49,6 +49,17 @@ pub struct Swept {
     pub expired_peers: u64,
     /// Torrents freed because no peer was left and no count is kept.
     pub freed_torrents: u64,
+}
+
+/// What a change of the blocklist did to stored peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Enforced {
+    /// Peers that are hidden from now on, and kept for ten minutes.
+    pub withheld: u64,
+    /// Peers that were freed at once, because too many are kept already.
+    pub freed: u64,
+    /// Peers that have come back.
+    pub restored: u64,
 }
 
 /// What is in force, swapped as one, so that a swarm never sees zones of one reload and settings of another.
@@ -220,6 +231,10 @@ impl Tracker {
             let (zone_statistics, worker) = (&policy.zone_statistics, context.counters.worker());
             if announce.event != Event::Stopped {
                 zone_statistics.note_list(&effect, worker);
+                if effect.chosen.all > 0 {
+                    let flows = zone_statistics.flows();
+                    flows.note(&policy.zones, effect.zone, list, context.now, worker);
+                }
             }
             zone_statistics.note_savings(&effect, settings.line_mib, worker);
         }
@@ -275,17 +290,11 @@ impl Tracker {
         with!(self, swarms => swarms.peers())
     }
 
-    /// Replaces the blocklist and removes stored peers and torrents that it covers, one shard at a time.
-    pub fn block(&self, blocks: Vec<Block>, wall: Wall) {
+    /// Replaces the blocklist. Stored peers and torrents that it covers are gone from all replies when this returns, and are kept aside for
+    /// ten minutes; those of them that it does not cover any more come back (W4). Holds one shard at a time.
+    pub fn block(&self, blocks: Vec<Block>, wall: Wall, now: Seconds) -> Enforced {
         self.access.block(blocks, wall);
-        self.remove_blocked();
-    }
-
-    fn remove_blocked(&self) {
-        let policy = self.policy.load_full();
-        let is_hash_gone = |hash: &InfoHash| self.access.admit_torrent(hash).is_err();
-        let is_ip_gone = |ip| self.access.is_blocked(ip);
-        with!(self, swarms => swarms.remove_where(&self.rules(&policy, Seconds::default()), is_hash_gone, is_ip_gone));
+        self.enforce(now)
     }
 
     /// The zones' counters, to be kept across restarts.

@@ -33,7 +33,7 @@ pub struct Settings {
     /// Strangers in a list at least, when there are any (`min_external`); in lists of fewer than three times as many, they have only
     /// on average what they have of a list of `num_want` (S12). Default 1.
     pub min_external: u32,
-    /// By which rule a list is composed where there are zones (`selection`). Default [`Selection::Shares`].
+    /// By which rule a list is composed where there are zones (`selection`). Default [`Selection::Few`].
     pub selection: Selection,
     /// By the rule `few`: up to so many peers in all, a leecher without as many neighbours is handed strangers (`enough`). Default 7.
     pub enough: u32,
@@ -72,7 +72,7 @@ impl Default for Settings {
             seed_share: 50,
             local_share: 98,
             min_external: 1,
-            selection: Selection::Shares,
+            selection: Selection::Few,
             enough: 7,
             short_interval: 300,
             line_mib: 125,
@@ -129,10 +129,10 @@ impl Settings {
             .min(self.interval(rng))
     }
 
-    /// The shortest interval that anybody is told.
-    pub fn shortest_interval(&self) -> u32 {
+    /// The shortest interval that anybody is told, where there are zones or not: without them the rule `few` tells nobody a short one.
+    pub fn shortest_interval(&self, has_zones: bool) -> u32 {
         match self.selection {
-            Selection::Few if self.short_interval > 0 => {
+            Selection::Few if has_zones && self.short_interval > 0 => {
                 self.announce_interval.min(self.short_interval)
             }
             Selection::Few | Selection::Shares => self.announce_interval,

@@ -11,6 +11,7 @@ mod model;
 mod owners;
 mod pinned;
 mod promises;
+mod withheld;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -276,7 +276,7 @@ mod tests {
                 created: Wall(0),
                 expires: None,
             };
-            self.tracker.block(vec![block], Wall(0));
+            self.tracker.block(vec![block], Wall(0), Seconds::START);
             let ignored: Networks = ["192.0.2.2/32".parse().unwrap()].into_iter().collect();
             self.tracker.access().configure(ignored, Vec::new());
         }

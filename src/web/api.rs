@@ -9,8 +9,10 @@ use serde_json::json;
 
 use super::State;
 use super::auth::caller;
+use super::client::Client;
 use super::monitor::history::Range;
 use super::pages::audit::latest;
+use super::pages::block_effects::Question;
 use super::pages::blocklist::{block_row, in_words, rows, target_of, told, wanted};
 use super::pages::clients::client_rows;
 use super::pages::overview::{Figures, figures};
@@ -80,7 +82,8 @@ pub(super) async fn history(state: Data<State>, request: HttpRequest) -> HttpRes
 }
 
 pub(super) async fn zones(state: Data<State>) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "zones": zone_rows(&state) }))
+    let more_zones = state.backend.census.load().rest.zones;
+    HttpResponse::Ok().json(json!({ "zones": zone_rows(&state), "more_zones": more_zones }))
 }
 
 fn zone_rows(state: &State) -> Vec<ZoneRow> {
@@ -113,7 +116,9 @@ pub(super) async fn clients(state: Data<State>) -> HttpResponse {
 }
 
 pub(super) async fn torrents(state: Data<State>, request: HttpRequest) -> HttpResponse {
-    let (query, _) = query(&Parameters::of(&request));
+    let Some((query, _)) = query(&Parameters::of(&request)) else {
+        return Refusal::SEARCH.json(&state);
+    };
     let found = view(&state, move |tracker, now| {
         tracker.torrents_page(&query, now)
     });
@@ -139,6 +144,9 @@ pub(super) struct Wanted {
     #[serde(default)]
     reason: String,
     hours: Option<u32>,
+    /// Whether it is made whatever it does (W11).
+    #[serde(default)]
+    force: bool,
 }
 
 pub(super) async fn block(
@@ -164,6 +172,14 @@ pub(super) async fn block(
         Ok(None) => return error(StatusCode::BAD_REQUEST, "block_nothing"),
         Err(mistake) => return error(StatusCode::BAD_REQUEST, mistake.name()),
     };
+    if !body.force {
+        let asker = Client::of(&state, &request).ip;
+        match Question::before(std::slice::from_ref(&block), asker, &state).await {
+            Ok(None) => {}
+            Ok(Some(question)) => return question.json(&state),
+            Err(undone) => return Refusal::from(undone).json(&state),
+        }
+    }
     let (own, words) = (Data::clone(&state), in_words(&block));
     match state.writes.run(move || (own.backend.block)(block)).await {
         Ok(Ok(block)) => {

@@ -1,6 +1,7 @@
 //! What the pages may ask of the other parts: closures that the composition root fills, so that this component knows
 //! none of them but the core.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -33,6 +34,15 @@ pub struct ConfigurationRow {
     pub value: String,
     /// Where it comes from: default, file, environment, command line.
     pub origin: String,
+}
+
+/// Where the tracker listens.
+#[derive(Clone, Debug, Default)]
+pub struct Listening {
+    /// For HTTP.
+    pub http: Vec<SocketAddr>,
+    /// For UDP.
+    pub udp: Vec<SocketAddr>,
 }
 
 /// Adds routes that belong to another component (the tracker's own) to the pages' server.
@@ -88,6 +98,8 @@ pub struct Backend {
     pub address_rules: Arc<ArcSwap<ClientAddressRules>>,
     /// Every value of the configuration, secrets hidden.
     pub configuration: Box<dyn Fn() -> Vec<ConfigurationRow> + Send + Sync>,
+    /// Where the tracker listens.
+    pub listening: Listening,
     /// Routes of other components.
     pub routes: Vec<Routes>,
     /// Who did what.

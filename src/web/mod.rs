@@ -4,10 +4,12 @@
 //! The component runs actix-web's application on one thread of its own. It owns no listener: connections come by a channel
 //! ([`crate::net::handover`]), with the bytes that were read already; each is read for one request and answered once.
 
+mod announce_url;
 mod api;
 mod auth;
 mod backend;
 mod client;
+mod examine;
 mod jobs;
 mod monitor;
 mod pages;
@@ -20,13 +22,15 @@ mod view;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+pub use announce_url::{AnnounceUrl, NoAnnounceUrl};
 pub use auth::password::{PasswordError, hash as hash_password};
 pub use auth::tokens::{
     Admission, MAX_TOKENS, NAME_CHARACTERS, NewToken, Scope, Token, TokenError, Tokens,
 };
 pub use auth::users::{MAX_USERS, Role, User, UserError};
 pub use auth::uses::Uses;
-pub use backend::{Backend, BackendError, ConfigurationRow, NewBlock, Routes};
+pub use backend::{Backend, BackendError, ConfigurationRow, Listening, NewBlock, Routes};
+pub use examine::{Examined, examine};
 pub use server::{Running, start};
 pub use settings::{Secret, Settings};
 pub use view::language::moment;
@@ -43,6 +47,7 @@ use auth::users::Users;
 use jobs::Jobs;
 use monitor::history::History;
 use monitor::sampler::Rates;
+use view::subscribers::SubscriberPage;
 use view::templates::Templates;
 
 /// Views of peers and torrents counted at a time: each takes a thread for some 100 ms at a million peers.
@@ -64,6 +69,7 @@ struct State {
     started: Wall,
     backend: Backend,
     templates: Templates,
+    subscriber_page: Option<SubscriberPage>,
     key: Vec<u8>,
     users: ArcSwap<Users>,
     throttle: Throttle,
@@ -89,22 +95,14 @@ impl State {
         let password = auth::secrets::login_password(&settings, &mut io::stderr())?;
         let credentials = Credentials::new(&settings.username, &password)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        if credentials.is_known() {
-            log::error!(
-                "the password of the pages stands in every manual; it works from this machine only. \
-                 Set a better one: retracker hash-password"
-            );
-        } else if credentials.is_plain() {
-            log::warn!(
-                "the password of the pages is plain text; retracker hash-password makes a hash of it"
-            );
-        }
         let users = Users::new(&settings.username, credentials, &settings.users);
         let users = users.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let templates = Templates::load(settings.templates.as_deref())?;
         Ok(State {
+            subscriber_page: SubscriberPage::new(&templates, &settings.subscriber_page)?,
+            templates,
             key: auth::secrets::session_key(&settings)?,
             users: ArcSwap::from_pointee(users),
-            templates: Templates::load(settings.templates.as_deref())?,
             throttle: Throttle::new(settings.login_failures, settings.login_window),
             tokens: Tokens::new(&settings.state_folder),
             uses: Uses::load(&settings.state_folder),
@@ -127,6 +125,13 @@ impl State {
 
     /// Puts other users in force: the session of one who is gone or has got another role or password is over.
     fn set_users(&self, others: &[User]) {
+        let settings = Settings {
+            users: others.to_vec(),
+            ..self.settings.clone()
+        };
+        for warning in auth::users::warnings(&settings) {
+            log::warn!("{warning}");
+        }
         match self.users.load().with(others) {
             Ok(users) => self.users.store(Arc::new(users)),
             // Each was read as a hash before.

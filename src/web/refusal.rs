@@ -1,14 +1,18 @@
-//! How somebody is told that what was asked for was not done: a status, and a text in the language of who reads it.
+//! How somebody is told that what was asked for was not done: a status, and a text in the language of who reads it, in the frame
+//! of the pages where a browser shows it.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::State;
+use super::auth::resume::Resume;
 use super::auth::tokens::TokenError;
 use super::backend::BackendError;
 use super::jobs::JobError;
 use super::view::page;
+use super::view::page::Page;
 
 /// One refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,38 @@ impl Refusal {
         status: StatusCode::METHOD_NOT_ALLOWED,
         text: "refused_method",
     };
+    pub(super) const NOT_FOUND: Refusal = Refusal {
+        status: StatusCode::NOT_FOUND,
+        text: "refused_not_found",
+    };
+    pub(super) const CROSS_SITE: Refusal = Refusal {
+        status: StatusCode::FORBIDDEN,
+        text: "refused_cross_site",
+    };
+    pub(super) const NO_ADMIN: Refusal = Refusal {
+        status: StatusCode::FORBIDDEN,
+        text: "refused_no_admin",
+    };
+    pub(super) const FORM_EXPIRED: Refusal = Refusal {
+        status: StatusCode::FORBIDDEN,
+        text: "refused_form_expired",
+    };
+    pub(super) const NO_FORM: Refusal = Refusal {
+        status: StatusCode::BAD_REQUEST,
+        text: "refused_no_form",
+    };
+    pub(super) const BAD_REQUEST: Refusal = Refusal {
+        status: StatusCode::BAD_REQUEST,
+        text: "refused_bad_request",
+    };
+    pub(super) const TOO_LONG: Refusal = Refusal {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        text: "refused_too_long",
+    };
+    pub(super) const SEARCH: Refusal = Refusal {
+        status: StatusCode::BAD_REQUEST,
+        text: "search_unread",
+    };
 
     /// Who has logged in may not do this.
     pub(super) const ROLE: Refusal = Refusal {
@@ -36,9 +72,49 @@ impl Refusal {
         text: "refused_scope",
     };
 
-    /// A short text for a person, where there is no page to show it on.
-    pub(super) fn plain(self, state: &State, request: &HttpRequest) -> HttpResponse {
-        page::plain(self.status, page::text(state, request, self.text))
+    /// For whoever asked: a page for a browser, a short text for a program.
+    pub(super) fn shown(self, state: &State, request: &HttpRequest) -> HttpResponse {
+        if !page::accepts_html(request.headers()) {
+            return page::plain(self.status, page::text(state, request, self.text));
+        }
+        self.page(Page::new(state, request, "refused"), None)
+    }
+
+    /// For the sender of a form, with a link back to the form as it was filled in.
+    pub(super) fn with_way_back(
+        self,
+        state: &State,
+        request: &HttpRequest,
+        resume: &Resume,
+    ) -> HttpResponse {
+        if !page::accepts_html(request.headers()) {
+            return self.shown(state, request);
+        }
+        let page = Page::new(state, request, "refused");
+        self.page(page, Some(&resume.target()))
+    }
+
+    /// For somebody of whom only the head of a request is known.
+    pub(super) fn outside(self, state: &State, headers: &HeaderMap) -> HttpResponse {
+        self.page(Page::outside(state, headers, "refused"), None)
+    }
+
+    fn page(self, mut page: Page<'_>, back: Option<&str>) -> HttpResponse {
+        page.insert("title", self.title());
+        page.insert("status", &self.status.as_u16());
+        page.insert("text", self.text);
+        page.insert("back", &back);
+        page.render_as(self.status, "refused.html")
+    }
+
+    /// The key of the page's heading.
+    const fn title(self) -> &'static str {
+        match self.status {
+            StatusCode::NOT_FOUND => "title_not_found",
+            StatusCode::FORBIDDEN => "title_forbidden",
+            StatusCode::SERVICE_UNAVAILABLE => "title_unavailable",
+            _ => "title_refused",
+        }
     }
 
     /// For a program.
@@ -82,6 +158,7 @@ impl From<&TokenError> for Refusal {
             TokenError::End => (StatusCode::BAD_REQUEST, "token_bad_end"),
             // As a full blocklist.
             TokenError::TooMany => (StatusCode::CONFLICT, "token_too_many"),
+            TokenError::Unreadable(_) => (StatusCode::SERVICE_UNAVAILABLE, "tokens_unreadable"),
             TokenError::File(_) => (StatusCode::SERVICE_UNAVAILABLE, "token_failed"),
         };
         Refusal { status, text }
@@ -93,10 +170,11 @@ mod tests {
     use super::*;
     use crate::web::view::templates::Templates;
 
-    /// W4, W9
+    /// W4, W9, W14
     #[test]
     fn every_refusal_has_its_status_and_a_text() {
         let file = TokenError::File(std::io::Error::other("x"));
+        let unreadable = TokenError::Unreadable(std::io::Error::other("x"));
         let templates = Templates::load(None).unwrap();
         for (refusal, status) in [
             (JobError::Busy.into(), 503),
@@ -111,16 +189,23 @@ mod tests {
             (Refusal::from(&TokenError::End), 400),
             (Refusal::from(&TokenError::TooMany), 409),
             (Refusal::from(&file), 503),
+            (Refusal::from(&unreadable), 503),
             (Refusal::METHOD, 405),
             (Refusal::ROLE, 403),
             (Refusal::SCOPE, 403),
+            (Refusal::NOT_FOUND, 404),
+            (Refusal::CROSS_SITE, 403),
+            (Refusal::NO_ADMIN, 403),
+            (Refusal::FORM_EXPIRED, 403),
+            (Refusal::NO_FORM, 400),
+            (Refusal::BAD_REQUEST, 400),
+            (Refusal::TOO_LONG, 413),
+            (Refusal::SEARCH, 400),
         ] {
             assert_eq!(refusal.status, status, "{}", refusal.text);
-            assert!(
-                templates.english(refusal.text).is_some(),
-                "{}",
-                refusal.text
-            );
+            for key in [refusal.text, refusal.title()] {
+                assert!(templates.english(key).is_some(), "{key}");
+            }
         }
     }
 }

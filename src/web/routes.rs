@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, PayloadConfig, ServiceConfig, resource};
+use actix_web::web::{self, Data, PayloadConfig, ServiceConfig, resource};
 use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, guard as guards,
 };
@@ -18,6 +18,7 @@ use super::monitor::{health, prometheus};
 use super::pages::{
     about, audit, blocklist, clients, frequent_announcers, login, overview, peers, torrents, zones,
 };
+use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
 use super::view::{assets, page};
 use super::{State, api};
@@ -111,14 +112,14 @@ fn monitoring() -> Vec<Row> {
         row("/metrics", Admins, [get(prometheus::metrics)]),
         row("/robots.txt", Open, [get(assets::robots)]),
         row("/", Open, [get(root)]),
+        row("/static/{name}", Open, [get(assets::asset)]),
     ]
 }
 
 /// What people see.
 fn pages() -> Vec<Row> {
-    use AccessClass::{Login, Open};
+    use AccessClass::Login;
     vec![
-        row("/static/{name}", Open, [get(assets::asset)]),
         row("/login", Login, [get(login::form), post(login::log_in)]),
         row("/logout", OWN, [get(login::confirm), post(login::log_out)]),
         row("/stat", PAGE, [get(overview::overview)]),
@@ -215,15 +216,18 @@ where
     }
 }
 
-async fn root() -> HttpResponse {
-    page::redirect("/stat")
+/// The page for subscribers where there is one; else the statistics.
+async fn root(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let page = state.subscriber_page.as_ref();
+    let page = page.and_then(|page| page.reply(&request));
+    page.unwrap_or_else(|| page::redirect("/stat"))
 }
 
-async fn not_found(request: HttpRequest) -> HttpResponse {
+async fn not_found(state: Data<State>, request: HttpRequest) -> HttpResponse {
     if request.path().starts_with("/api/") {
         return api::error(StatusCode::NOT_FOUND, "not found");
     }
-    page::plain(StatusCode::NOT_FOUND, "not found")
+    Refusal::NOT_FOUND.shown(&state, &request)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::announce_url::AnnounceUrl;
 use super::auth::users::User;
 use crate::net::handover::Limits;
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub snapshot_interval: Duration,
     /// How often the live figures on a page are fetched (`refresh`). Default 5 s; 0 for never.
     pub refresh: Duration,
+    /// The addresses that a page at `/` tells subscribers to announce to (`subscriber_page`). Default none: there is no such page.
+    pub subscriber_page: Vec<AnnounceUrl>,
 }
 
 impl Settings {
@@ -90,6 +93,7 @@ impl Default for Settings {
             connection_limit: Duration::from_secs(20),
             snapshot_interval: Duration::from_secs(60),
             refresh: Duration::from_secs(5),
+            subscriber_page: Vec::new(),
         }
     }
 }

@@ -6,7 +6,17 @@
   section.hidden = false;
   const lang = document.documentElement.lang;
   const places = (count) => new Intl.NumberFormat(lang, { maximumFractionDigits: count });
-  const short = new Intl.NumberFormat(lang, { notation: "compact", maximumFractionDigits: 1 });
+  // A tick has as many places as its value and the step to the next one need: 0.25 is not 0.3, and 1,250 of 250 is not 1.3K.
+  const label = (mark, step) => {
+    const unit = [1e12, 1e9, 1e6, 1e3].find((unit) => Math.abs(mark) >= unit) ?? 1;
+    const isTold = (count) => [mark, step].every((value) => {
+      const scaled = (value / unit) * 10 ** count;
+      return Math.abs(scaled - Math.round(scaled)) < 1e-6;
+    });
+    let count = 0;
+    while (count < 6 && !isTold(count)) count += 1;
+    return new Intl.NumberFormat(lang, { notation: "compact", maximumFractionDigits: count }).format(mark);
+  };
   const holders = [...section.querySelectorAll("[data-chart]")];
   const buttons = [...section.querySelectorAll("[data-range]")];
   const charts = new Map();
@@ -61,7 +71,7 @@
       },
       axes: [
         { ...axis, size: 26, space: 60, values: (_, marks) => marks.map(tick) },
-        { ...axis, size: 52, values: (_, marks) => marks.map((mark) => short.format(mark)) },
+        { ...axis, size: 52, values: (_, marks, __, ___, step) => marks.map((mark) => label(mark, step)) },
       ],
       series: [
         // Without a pointer over the chart the legend tells the latest sample.

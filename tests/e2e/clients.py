@@ -18,6 +18,10 @@ class Client:
 
     name = None
     program = None
+    # Bytes a second that it sends at most, for those that trade in crowds; 0 is no limit.
+    upload_limit = 0
+    # Whether clients tell each other of peers (PEX); never for a private torrent.
+    has_pex = False
     # How the program tells its version, and the signal on which it leaves in order.
     version_option = "--version"
     farewell = signal.SIGTERM
@@ -100,12 +104,18 @@ class Transmission(Client):
         settings = {
             "dht-enabled": False,
             "lpd-enabled": False,
-            "pex-enabled": False,
+            "pex-enabled": self.has_pex,
             # 3.00 gets no data from libtorrent 2 over uTP.
             "utp-enabled": False,
             "port-forwarding-enabled": False,
             "download-dir": self.data,
             "rename-partial-files": False,
+            # What has arrived is in the file at once, and what has not takes no place.
+            "cache-size-mb": 0,
+            "preallocation": 0,
+            "speed-limit-up-enabled": self.upload_limit > 0,
+            # In thousands of bytes.
+            "speed-limit-up": self.upload_limit // 1000,
             "incomplete-dir-enabled": False,
             "peer-port": 51413,
             "rpc-bind-address": "127.0.0.1",
@@ -146,7 +156,8 @@ class Qbittorrent(Client):
             "[BitTorrent]",
             "Session\\DHTEnabled=false",
             "Session\\LSDEnabled=false",
-            "Session\\PeXEnabled=false",
+            f"Session\\PeXEnabled={'true' if self.has_pex else 'false'}",
+            f"Session\\GlobalUPSpeedLimit={self.upload_limit >> 10}",
             "Session\\BTProtocol=TCP",
             "Session\\QueueingSystemEnabled=false",
             "Session\\Port=6881",

@@ -36,15 +36,15 @@ def enter():
     os.execvpe("unshare", [*unshare, sys.executable, *sys.argv], {**os.environ, "E2E_INSIDE": "1"})
 
 
-def wait(what, condition):
-    """Polls `condition` until it is true; a fault after all patience tells what was seen last."""
-    end = time.monotonic() + PATIENCE
+def wait(what, condition, patience=PATIENCE):
+    """Polls `condition` until it is true; a fault after `patience`, in seconds, tells what was seen last."""
+    end = time.monotonic() + patience
     while True:
         seen = condition()
         if seen is True:
             return
         if time.monotonic() > end:
-            raise Fault(f"{what}: not within {PATIENCE} s (last seen: {seen})")
+            raise Fault(f"{what}: not within {patience} s (last seen: {seen})")
         time.sleep(0.2)
 
 

@@ -78,7 +78,7 @@ def edit(tracker, number):
             raise Failed(f"{target}: {text}")
 
     check(refusals() == [None, None], "refused before it was blocked")
-    status, entry = tracker.api("POST", "blocklist", target | {"reason": "R11"})
+    status, entry = tracker.api("POST", "blocklist", target | {"reason": "R11", "force": True})
     check(status == 201, f"block: {status} {entry}")
     told = refusals()
     check(all(told), f"not refused everywhere: {told}")

@@ -53,9 +53,9 @@ def _decode(data, at):
 
 
 class Torrent:
-    """A private torrent of one file whose only tracker is the one given."""
+    """A torrent of one file whose only tracker is the one given; private unless clients may tell each other of peers (PEX)."""
 
-    def __init__(self, name, announce_url, length, seed, piece_length=1 << 16):
+    def __init__(self, name, announce_url, length, seed, piece_length=1 << 16, is_private=True):
         self.name = name
         self.announce_url = announce_url
         self.content = random.Random(seed).randbytes(length)
@@ -66,8 +66,9 @@ class Torrent:
             "length": length,
             "piece length": piece_length,
             "pieces": b"".join(hashlib.sha1(piece).digest() for piece in pieces),
-            "private": 1,
         }
+        if is_private:
+            info["private"] = 1
         self.info_hash = hashlib.sha1(encode(info)).digest()
         self.bytes = encode({"announce": announce_url, "info": info})
 

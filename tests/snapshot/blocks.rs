@@ -112,6 +112,64 @@ fn a_block_that_ends_before_it_begins_blocks_nobody() {
     assert_eq!(node.announce(2), Ok(()));
 }
 
+/// W4, W11: over a restart the peers of a young block are still withheld, and come back when it is lifted.
+#[test]
+fn a_block_is_taken_back_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_demand(&file_in(&folder));
+    for target in [network("10.0.0.0/30"), Target::Torrent(hash(0))] {
+        let node = Node::start(&settings).unwrap();
+        for number in 0..10 {
+            node.announce(number).unwrap();
+        }
+        let block = node.mailbox.block(target, "a slip", None).unwrap();
+        let hidden = node.scrape(hash(0));
+        assert!(hidden.complete < 10);
+        // Whether it goes in order or is killed after a snapshot, the database is the same.
+        node.stop();
+        let node = Node::start(&settings).unwrap();
+        assert_eq!(node.scrape(hash(0)), hidden);
+        assert_eq!(node.announce(1), Err(refusal(target)));
+        assert_eq!(node.mailbox.unblock(block.number), Ok(true));
+        assert_eq!(node.scrape(hash(0)).complete, 10);
+        node.stop();
+        // And they are no strangers to the next start.
+        let node = Node::start(&settings).unwrap();
+        assert_eq!(node.scrape(hash(0)).complete, 10);
+        node.stop();
+    }
+}
+
+fn refusal(target: Target) -> Refusal {
+    match target {
+        Target::Network(_) => Refusal::AddressBlocked,
+        Target::Torrent(_) => Refusal::TorrentBlocked,
+    }
+}
+
+/// W4, W11: what was withheld for ten minutes is in the database no longer.
+#[test]
+fn what_was_freed_is_not_in_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_demand(&file_in(&folder));
+    for target in [network("10.0.0.0/30"), Target::Torrent(hash(0))] {
+        let node = Node::start(&settings).unwrap();
+        for number in 0..10 {
+            node.announce(number).unwrap();
+        }
+        let block = node.mailbox.block(target, "meant", None).unwrap();
+        node.mailbox.save().unwrap();
+        let later = node.clock.now().plus(600);
+        node.tracker.judge_blocks(node.clock.wall(), later);
+        let left = node.scrape(hash(0)).complete;
+        node.stop();
+        let node = Node::start(&settings).unwrap();
+        node.mailbox.unblock(block.number).unwrap();
+        assert_eq!(node.scrape(hash(0)).complete, left);
+        node.stop();
+    }
+}
+
 /// W4
 #[test]
 fn a_full_list_says_that_it_is_full_and_nothing_else() {

@@ -49,7 +49,8 @@ impl Announcer {
             created: Wall(0),
             expires: None,
         });
-        self.tracker.block(Vec::from_iter(block), Wall(0));
+        self.tracker
+            .block(Vec::from_iter(block), Wall(0), Seconds::START);
     }
 
     fn failures(&self, failure: Failure) -> u64 {
@@ -69,6 +70,8 @@ impl Announcer {
         let peers = swarm.map(|swarm| swarm.peers).unwrap_or_default();
         assert!(peers.len() <= 1);
         self.block(Some("0.0.0.0/0"));
+        // And nothing comes back when that is lifted.
+        self.tracker.judge_blocks(Wall(0), Seconds::START.plus(600));
         let after = counted();
         Became {
             stored: peers.first().map(|peer| {

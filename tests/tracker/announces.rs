@@ -1,7 +1,7 @@
 //! Announces: paths, parameters, forms of the reply, refusals.
 
 use bt_bencode::Value;
-use retracker::clock::Wall;
+use retracker::clock::{Seconds, Wall};
 use retracker::metrics::{Action, Failure, Transport};
 use retracker::net::Networks;
 use retracker::tracker::{Block, ClientRule, InfoHash, Target};
@@ -302,9 +302,11 @@ fn refusals_of_the_core_are_failures_that_say_when_to_come_again() {
     };
     let other = InfoHash([b'z'; 20]);
     let network = Target::Network("127.8.0.0/16".parse().unwrap());
-    server
-        .core
-        .block(vec![block(network), block(Target::Torrent(other))], Wall(1));
+    server.core.block(
+        vec![block(network), block(Target::Torrent(other))],
+        Wall(1),
+        Seconds::START,
+    );
     let never = Some(Value::from("never"));
     let hour = Some(Value::from(60_u64));
     let torrent = announce(1, "").replace(HASH, &"z".repeat(20));

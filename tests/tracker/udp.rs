@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::mpsc::channel;
 
-use retracker::clock::{Clock, Wall};
+use retracker::clock::{Clock, Seconds, Wall};
 use retracker::metrics::Failure;
 use retracker::tracker::{Block, InfoHash, Target};
 use retracker::udp;
@@ -186,7 +186,7 @@ fn a_blocked_address_reads_why_and_is_handed_to_nobody() {
         created: Wall(0),
         expires: None,
     };
-    both.http.core.block(vec![block], Wall(1));
+    both.http.core.block(vec![block], Wall(1), Seconds::START);
     assert_eq!(blocked.scrape(1), b"\0\0\0\x03tranaddress blocked");
     other.announce(1_006, 5, STOPPED);
     assert_eq!(other.announce(1_006, 5, STARTED).len(), 12);

@@ -129,6 +129,76 @@ fn the_blocklist_is_changed_with_a_token_only() {
     assert_eq!(program.send("POST", "/api/v1/snapshot", "").status, 204);
 }
 
+/// W9, W11
+#[test]
+fn a_program_says_force_where_a_block_may_be_a_slip() {
+    let site = start();
+    let mut program = program(&site);
+    let description = program.get("/api/v1/openapi.json").json();
+    let schemas = &description["components"]["schemas"];
+    for number in 0..100 {
+        assert!(site.announce(&format!("192.0.2.{number}"), [7; 20], true));
+    }
+    for (body, because, peers) in [
+        (r#"{"ip":"192.0.2.0/24""#, &["many_peers"][..], 100),
+        (r#"{"ip":"192.0.2.8/31""#, &["many_peers"], 2),
+        (r#"{"ip":"10.0.0.0/8""#, &["wide_network"], 0),
+        (r#"{"ip":"127.0.0.1""#, &["own_address", "admin_network"], 0),
+        (
+            r#"{"info_hash":"0707070707070707070707070707070707070707""#,
+            &["many_peers"],
+            100,
+        ),
+    ] {
+        let asked = program.send("POST", "/api/v1/blocklist", &format!("{body}}}"));
+        let told = asked.json();
+        assert_eq!(
+            (asked.status, &told["because"]),
+            (409, &because.into()),
+            "{body}"
+        );
+        assert_eq!(
+            (&told["peers"], &told["of_peers"]),
+            (&peers.into(), &100.into())
+        );
+        let torrents = u32::from(peers > 0);
+        assert_eq!(
+            (&told["torrents"], &told["of_torrents"]),
+            (&torrents.into(), &1.into())
+        );
+        assert_eq!(told["known"].as_array().unwrap().len(), 0);
+        assert!(told["error"].as_str().unwrap().contains("force"));
+        let described = schemas["Unconfirmed"]["properties"].as_object().unwrap();
+        assert!(described.keys().eq(told.as_object().unwrap().keys()));
+        let known = &schemas["Unconfirmed"]["properties"]["because"]["items"]["enum"];
+        assert!(
+            because
+                .iter()
+                .all(|name| known.as_array().unwrap().contains(&(*name).into()))
+        );
+        assert!(site.tracker.access().blocks().is_empty());
+        let made = program.send(
+            "POST",
+            "/api/v1/blocklist",
+            &format!(r#"{body},"force":true}}"#),
+        );
+        assert_eq!(made.status, 201, "{body}");
+        let unblock = format!("/api/v1/blocklist/{}", made.json()["number"]);
+        assert_eq!(program.send("DELETE", &unblock, "").status, 204);
+        assert_eq!(site.tracker.peers(), 100, "{body}");
+    }
+    let block = |reason: &str, force: bool| {
+        format!(r#"{{"ip":"198.51.100.1","reason":"{reason}","force":{force}}}"#)
+    };
+    let mut send = |body: &str| program.send("POST", "/api/v1/blocklist", body);
+    assert_eq!(send(&block("first", false)).status, 201);
+    let asked = send(&block("second", false));
+    assert_eq!(asked.status, 409);
+    assert_eq!(asked.json()["because"][0], "already_blocked");
+    assert_eq!(asked.json()["known"][0]["reason"], "first");
+    assert_eq!(send(&block("second", true)).status, 201);
+}
+
 /// W4, W9
 #[test]
 fn what_is_not_done_is_refused_with_its_reason() {

@@ -82,6 +82,19 @@ fn the_page_and_the_api_show_it_newest_first_and_in_both_languages() {
     let page = operator.get("/audit?lang=ru").body;
     assert!(page.contains("заблокировано") && page.contains(">вход<"));
     assert!(operator.get("/stat").body.contains("href=\"/audit\""));
+    let table = operator.get("/audit?format=csv");
+    assert_eq!(
+        table.header("content-type"),
+        "text/csv; charset=utf-8; header=present"
+    );
+    let mut lines = table.body.split("\r\n");
+    assert_eq!(
+        lines.next(),
+        Some("time,last,actor,who,from,deed,about,count")
+    );
+    let block = lines.next().unwrap();
+    let cells = ",user,admin,127.0.0.1,block,192.0.2.1 (<script>alert(1)</script>),1";
+    assert!(block.ends_with(cells), "{block}");
     let mut program = site.program(Scope::Admin, None);
     let entries = program.get("/api/v1/audit").json();
     let deeds: Vec<&str> = entries["audit"]

@@ -22,7 +22,8 @@ use retracker::tracker::{
     Announce, AnnounceContext, Block, Event, InfoHash, ListOptions, PeerId, PeerList, Tracker,
 };
 use retracker::web::{
-    Backend, BackendError, ConfigurationRow, NewBlock, NewToken, Running, Scope, Secret, Settings,
+    Backend, BackendError, ConfigurationRow, Listening, NewBlock, NewToken, Running, Scope, Secret,
+    Settings,
 };
 
 pub(crate) const PASSWORD: &str = "gutes-wort";
@@ -177,7 +178,7 @@ fn backend(
                 expires: new.expires,
             };
             blocks.push(block.clone());
-            blocking.block(blocks, clock.wall());
+            blocking.block(blocks, clock.wall(), clock.now());
             Ok(block)
         }),
         unblock: Box::new(move |number| {
@@ -186,7 +187,7 @@ fn backend(
             let before = blocks.len();
             blocks.retain(|block| block.number != number);
             let is_gone = blocks.len() < before;
-            unblocking.block(blocks, clock.wall());
+            unblocking.block(blocks, clock.wall(), clock.now());
             Ok(is_gone)
         }),
         save: Box::new(move |()| may_save()),
@@ -204,6 +205,10 @@ fn backend(
                 origin: "file".into(),
             }]
         }),
+        listening: Listening {
+            http: vec!["0.0.0.0:80".parse().unwrap()],
+            udp: vec!["0.0.0.0:6969".parse().unwrap()],
+        },
         routes: Vec::new(),
         audit,
     }
@@ -258,6 +263,14 @@ impl Site {
         let mut visitor = self.visitor();
         let header = format!("Bearer {}", self.token_for(scope, expires));
         visitor.headers.push(("Authorization".into(), header));
+        visitor
+    }
+
+    /// A visitor whose program says that it shows pages.
+    pub(crate) fn browser(&self) -> Visitor {
+        let accept = "text/html,application/xhtml+xml,*/*;q=0.8";
+        let mut visitor = self.visitor();
+        visitor.headers.push(("Accept".into(), accept.into()));
         visitor
     }
 
@@ -354,6 +367,25 @@ impl Reply {
         rest.split('"').next().unwrap().to_owned()
     }
 
+    /// The hidden fields of the page, as a browser sends them.
+    pub(crate) fn hidden_fields(&self) -> Vec<(String, String)> {
+        let plain = |text: &str| {
+            let text = text.replace("&lt;", "<").replace("&gt;", ">");
+            let text = text
+                .replace("&quot;", "\"")
+                .replace("&#x27;", "'")
+                .replace("&#39;", "'")
+                .replace("&#x2F;", "/");
+            text.replace("&amp;", "&")
+        };
+        let fields = self.body.split("type=\"hidden\" name=\"").skip(1);
+        let field = |text: &str| {
+            let (name, rest) = text.split_once("\" value=\"").expect("a value");
+            (plain(name), plain(rest.split('"').next().unwrap()))
+        };
+        fields.map(field).collect()
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -383,6 +415,18 @@ impl Visitor {
     pub(crate) fn log_in(&mut self, username: &str, password: &str) -> Reply {
         let fields = [("username", username), ("password", password)];
         self.submit("/login", "/login", &fields)
+    }
+
+    /// Logs in by the form that is shown.
+    pub(crate) fn log_in_by(&mut self, shown: &Reply, password: &str) -> Reply {
+        let hidden = shown.hidden_fields();
+        let mut fields: Vec<(&str, &str)> = vec![("username", "admin"), ("password", password)];
+        fields.extend(
+            hidden
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+        self.post("/login", &fields)
     }
 
     /// What [`Visitor::send`] puts on the wire.

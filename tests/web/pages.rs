@@ -8,7 +8,7 @@ use retracker::tracker::report::census::{FrequentAnnouncer, HandedOut, Roles, Zo
 use retracker::tracker::{InfoHash, ZoneRule, ZoneStatisticsRow, Zones};
 use retracker::web::BackendError;
 
-use crate::harness::{Site, start};
+use crate::harness::{Site, Visitor, start};
 
 const PAGES: [&str; 10] = [
     "/stat",
@@ -249,6 +249,139 @@ fn an_entry_may_end_and_a_bad_one_is_explained() {
     assert!(!reply.body.contains("<script>x"));
 }
 
+/// Sends a form that is asked about, and confirms it.
+fn asks_first(
+    site: &Site,
+    operator: &mut Visitor,
+    fields: &[(&str, &str)],
+    concerns: &[&str],
+    counts: &str,
+) {
+    let (ip, info_hash) = (fields[0].1, fields[1].1);
+    let asked = operator.submit("/blocklist", "/blocklist", fields);
+    assert_eq!(asked.status, 409, "{ip}");
+    assert!(site.tracker.access().blocks().is_empty(), "{ip}");
+    for text in concerns.iter().chain([&counts]) {
+        assert!(asked.body.contains(text), "{ip}: {text}");
+    }
+    let told = asked.body.matches("<li>").count();
+    assert_eq!(told, concerns.len(), "{ip}");
+    // What was typed stays, and the second step carries the form's token as the first one does.
+    let confirm = format!("{ip} {info_hash}");
+    let carried = format!("name=\"confirm\" value=\"{confirm}\"");
+    for kept in ["value=\"kept &quot;so&quot;\"", "value=\"7\"", &carried] {
+        assert!(asked.body.contains(kept), "{ip}: {kept}");
+    }
+    let mut confirmed = fields.to_vec();
+    confirmed.push(("confirm", &confirm));
+    assert_eq!(operator.post("/blocklist", &confirmed).status, 403);
+    // Another target was not asked about.
+    let mut other = confirmed.clone();
+    other[0] = ("ip", "0.0.0.0/0");
+    let reply = operator.submit("/blocklist", "/blocklist", &other);
+    assert_eq!(reply.status, 409, "{ip}");
+    let reply = operator.submit("/blocklist", "/blocklist", &confirmed);
+    assert_eq!(reply.status, 302, "{ip}");
+}
+
+/// W4, W11: what may be a slip is asked about, with whom it would hit, and nothing is done before it is sent once more.
+#[test]
+fn a_block_that_may_be_a_slip_is_asked_about_first() {
+    let site = start();
+    for number in 0..150 {
+        assert!(site.announce(&format!("192.0.2.{number}"), [7; 20], true));
+        assert!(site.announce(&format!("2001:db8:{number}::1"), [8; 20], true));
+    }
+    let mut operator = site.operator();
+    let hash = "07".repeat(20);
+    for (ip, info_hash, concerns, counts) in [
+        ("192.0.2.1", "", &[][..], ""),
+        ("192.0.2.0/30", "", &["1 % of all peers"], "<b>4</b> of 300"),
+        (
+            "",
+            hash.as_str(),
+            &["1 % of all peers"],
+            "<b>150</b> of 300",
+        ),
+        (
+            "192.0.2.1",
+            hash.as_str(),
+            &["1 % of all peers"],
+            "<b>1</b> of 2",
+        ),
+        (
+            "192.0.0.0/15",
+            "",
+            &["1 % of all", "is wide"],
+            "<b>150</b> of 300",
+        ),
+        ("198.18.0.0/15", "", &["is wide"], "<b>0</b> of 300"),
+        (
+            "2001:db8::/31",
+            "",
+            &["1 % of all", "is wide"],
+            "<b>150</b> of 300",
+        ),
+        (
+            "127.0.0.1",
+            "",
+            &["ask from", "admin network"],
+            "<b>0</b> of 300",
+        ),
+        ("127.9.0.0/24", "", &["admin network"], "<b>0</b> of 300"),
+    ] {
+        let fields = [
+            ("ip", ip),
+            ("info_hash", info_hash),
+            ("reason", "kept \"so\""),
+            ("hours", "7"),
+        ];
+        if concerns.is_empty() {
+            let reply = operator.submit("/blocklist", "/blocklist", &fields);
+            assert_eq!(reply.status, 302, "{ip}");
+        } else {
+            asks_first(&site, &mut operator, &fields, concerns, counts);
+        }
+        for block in site.tracker.access().blocks() {
+            let unblock = format!("/blocklist/unblock/{}", block.number);
+            assert_eq!(operator.submit("/blocklist", &unblock, &[]).status, 302);
+        }
+        // Taken back at once, a block costs nobody its place.
+        assert_eq!(site.tracker.peers(), 300, "{ip}");
+    }
+}
+
+/// W4, W8, W11
+#[test]
+fn the_same_target_again_is_asked_about_before_it_changes() {
+    let site = start();
+    let mut operator = site.operator();
+    let submit = |operator: &mut Visitor, reason: &str, confirm: &str| {
+        let fields = [
+            ("ip", "192.0.2.1"),
+            ("reason", reason),
+            ("confirm", confirm),
+        ];
+        operator.submit("/blocklist", "/blocklist", &fields)
+    };
+    assert_eq!(submit(&mut operator, "first", "").status, 302);
+    assert_eq!(
+        submit(&mut operator, "first", "").status,
+        302,
+        "nothing changes"
+    );
+    for (language, text) in [("en", "reason and the end"), ("ru", "причина и срок")] {
+        operator.cookies.insert("lang".into(), language.into());
+        let asked = submit(&mut operator, "second", "");
+        assert_eq!(asked.status, 409);
+        assert!(asked.body.contains(text) && asked.body.contains("first"));
+        assert_eq!(site.tracker.access().blocks()[0].reason, "first");
+    }
+    assert_eq!(submit(&mut operator, "second", "192.0.2.1").status, 302);
+    let blocks = site.tracker.access().blocks();
+    assert!(blocks.iter().any(|block| block.reason == "second"));
+}
+
 /// W4, W8
 #[test]
 fn what_the_blocklist_refuses_is_explained_in_the_reader_s_language() {
@@ -363,6 +496,51 @@ fn zones_show_what_stays_local() {
         "2.0\u{a0}GiB",
     ] {
         assert!(body.contains(text), "{text} is missing");
+    }
+}
+
+/// O11, W7, W15: a network with one top zone does not read 100 % where nobody was handed a neighbour.
+#[test]
+fn locality_is_told_by_level_and_zone_by_zone() {
+    let site = start();
+    let rule = |path: &str, prefix: &str| ZoneRule {
+        path: path.into(),
+        prefixes: vec![prefix.parse().unwrap()],
+        ..ZoneRule::default()
+    };
+    let rules = [
+        rule("town/<north>", "192.0.2.0/25"),
+        rule("town/south", "192.0.2.128/25"),
+    ];
+    let now = site.clock.now();
+    site.tracker
+        .set_zones(Zones::new(&rules, &[]).unwrap(), now);
+    let mut operator = site.operator();
+    site.count();
+    assert!(!operator.get("/zones").body.contains("Who was handed whom"));
+    assert!(site.announce("192.0.2.1", [7; 20], true));
+    assert!(site.announce("192.0.2.200", [7; 20], false));
+    site.count();
+    let page = operator.get("/zones").body;
+    for text in [
+        "Handed out by nearness",
+        "There is only one top zone.",
+        "Who was handed whom",
+        "town/&lt;north&gt;",
+        "Estimated from a sample",
+        // Of the south's list all were from one level up.
+        "<td class=\"n heat-0\" title=\"Peers handed out: 0; Saved, at most: 0\u{a0}B\">0.0\u{a0}%</td>\
+         <td class=\"n heat-10\" title=\"Peers handed out: 1; Saved, at most: 0\u{a0}B\">100.0\u{a0}%</td>",
+    ] {
+        assert!(page.contains(text), "{text} is missing");
+    }
+    let metrics = operator.get("/metrics").body;
+    for line in [
+        "retracker_handed_out_by_level_total{level=\"own\"} 0",
+        "retracker_handed_out_by_level_total{level=\"1\"} 1",
+        "retracker_handed_out_by_level_total{level=\"stranger\"} 0",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing");
     }
 }
 

@@ -82,6 +82,62 @@ fn a_viewer_sees_the_pages_and_changes_nothing() {
     assert_eq!(anna.submit("/logout", "/logout", &[]).status, 302);
 }
 
+/// W13, W14, W15
+#[test]
+fn a_viewer_is_refused_in_the_frame_and_gets_no_table_that_is_not_on_the_page() {
+    let site = site_with(&[user("anna", Role::Viewer)]);
+    site.token();
+    let mut operator = site.operator();
+    let tokens = "/about?format=csv&table=tokens";
+    let table = operator.get(tokens).body;
+    let begin =
+        "number,name,created,scope,expires,last_used\r\n1,test,1970-01-01T00:00:01Z,admin,,";
+    assert!(table.starts_with(begin), "{table}");
+    let mut anna = site.browser();
+    assert_eq!(anna.log_in("anna", PASSWORD).status, 302);
+    assert_eq!(
+        anna.get("/about?format=csv&table=configuration").status,
+        200
+    );
+    assert_eq!(anna.get("/blocklist?format=csv").status, 200);
+    let csrf = anna.get("/logout?lang=ru").csrf();
+    let fields = [("csrf", csrf.as_str()), ("ip", "192.0.2.1")];
+    for refused in [
+        anna.post("/blocklist", &fields),
+        anna.get("/audit"),
+        anna.get("/audit?format=csv"),
+        anna.get(tokens),
+    ] {
+        assert_eq!(refused.status, 403);
+        let text = "только для просмотра";
+        let is_framed = refused.body.contains("<nav") && refused.body.contains("anna");
+        assert!(refused.body.contains(text) && is_framed, "{}", refused.body);
+        assert!(!refused.body.contains("href=\"/audit\""));
+    }
+    // A page that is none leaves an operator what is an operator's.
+    let mut operator = site.browser();
+    assert_eq!(operator.log_in("admin", PASSWORD).status, 302);
+    let nowhere = operator.get("/nowhere");
+    assert_eq!(nowhere.status, 404);
+    assert!(nowhere.body.contains("href=\"/audit\""), "{}", nowhere.body);
+}
+
+/// W13, W14
+#[test]
+fn who_is_demoted_amid_a_form_is_led_through_the_login_to_what_was_entered() {
+    let site = site_with(&[user("anna", Role::Operator)]);
+    let mut anna = site.browser();
+    assert_eq!(anna.log_in("anna", PASSWORD).status, 302);
+    let csrf = anna.get("/blocklist").csrf();
+    reload(&site, &[user("anna", Role::Viewer)]);
+    let fields = [("csrf", csrf.as_str()), ("ip", "192.0.2.1")];
+    let reply = anna.post("/blocklist", &fields);
+    assert_eq!(reply.status, 403);
+    assert!(reply.body.contains("action=\"/login\"") && reply.body.contains("keep.ip"));
+    assert!(!reply.body.contains("<nav"), "{}", reply.body);
+    assert!(site.tracker.access().blocks().is_empty());
+}
+
 /// W13
 #[test]
 fn an_operator_of_the_users_may_what_the_one_user_may() {

@@ -1,7 +1,7 @@
 //! `[STATS]`, `[USERS]` and `[FLASK]`: the pages and who may see them. The names of the first and the last are those of the original.
 
 use crate::config::key::{FreeKeys, Key, Section, key};
-use crate::config::list::HostNames;
+use crate::config::list::{AnnounceUrlList, HostNames};
 use crate::config::print::HIDDEN;
 use crate::config::value::{Flag, OptionalFile, SecretText, Text, number, seconds};
 use crate::web::User;
@@ -108,6 +108,14 @@ const STATS_KEYS: &[Key] = &[
     key("refresh", "Seconds between fetches of the live figures on a page. 0: never.", |c| {
         Box::new(seconds(&mut c.web.refresh, 0..=3_600))
     })
+    .fixed(),
+    key(
+        "subscriber_page",
+        "The announce addresses that subscribers are to add to their clients, as http://retracker.local/announce \
+         udp://retracker.local:80/announce. With them a page at / tells everybody, without a login, how that is done; they stand on \
+         the overview as well. Nothing: no such page, / leads to the statistics.",
+        |c| Box::new(AnnounceUrlList(&mut c.web.subscriber_page)),
+    )
     .fixed(),
 ];
 

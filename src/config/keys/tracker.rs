@@ -121,8 +121,9 @@ const KEYS: &[Key] = &[
     ),
     key(
         "selection",
-        "Where there are zones: few hands out neighbours and about one stranger at most, so that few copies of a file enter a zone. shares \
-         fills a list with near peers up to local_share and with strangers then.",
+        "Where there are zones: few hands out neighbours (the own top zone) and about one stranger at most, so that few copies of a file \
+         enter a zone, and lists are shorter than asked for. shares fills every list, with near peers up to local_share and with \
+         strangers then.",
         |c| Box::new(choice(&mut c.tracker.selection, SELECTIONS)),
     ),
     key(
@@ -138,12 +139,14 @@ const KEYS: &[Key] = &[
     ),
     key(
         "local_share",
-        "Near peers in a list at most, in percent, while there are peers farther away to fill it.",
+        "Near peers in a list at most, in percent, while there are peers farther away to fill it; by the rule few, while there are others \
+         in the own top zone.",
         |c| Box::new(number(&mut c.tracker.local_share, 0..=100)),
     ),
     key(
         "min_external",
-        "Strangers in a list at least, when there are any, and as many from around the nearest of the own zone: swarms do not fall apart.",
+        "Strangers in a list at least, when there are any, and as many from around the nearest of the own zone: swarms do not fall apart. \
+         By the rule few, how many strangers there are is not asked here.",
         |c| Box::new(number(&mut c.tracker.min_external, 0..=10_000)),
     ),
     key(

@@ -252,6 +252,25 @@ fn odd_combinations_are_told_with_their_place() {
     assert!(told[2].contains("(172.16.0.0/12, 192.168.0.0/16)"));
 }
 
+/// W11
+#[test]
+fn networks_that_nobody_means_to_refuse_whole_are_told() {
+    let warnings = |networks: &str| {
+        let text = format!("[TRACKER]\nignore_ip = {networks}");
+        resolve(&text).unwrap().warnings
+    };
+    let told = warnings("198.0.0.0/8 203.0.113.0/24 2001::/16");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("providers (198.0.0.0/8, 2001::/16)"),
+        "{told:?}"
+    );
+    assert_eq!(
+        warnings("198.51.0.0/16 2001:db8::/32"),
+        Vec::<String>::new()
+    );
+}
+
 /// C7: the original's meanings differ, so whoever relied on them is told the new ones.
 #[test]
 fn options_for_reported_addresses_are_told_once() {

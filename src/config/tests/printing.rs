@@ -141,3 +141,38 @@ proptest! {
         }
     }
 }
+
+/// O15: the digest tells configurations apart by what they mean, and not by where it stands; secrets it does not know.
+#[test]
+fn the_digest_follows_every_value_and_no_secret() {
+    let digest = |file: &str| digest(&resolve(file).unwrap());
+    let plain = digest("");
+    assert_eq!(plain, digest("[TRACKER]\nnumwant = 50\n"));
+    let variable = with_environment("", &[("RETRACKER_TRACKER_NUMWANT", "50")]);
+    assert_eq!(plain, super::digest(&variable.resolve(&no_file).unwrap()));
+    let zones = |zones: &str| digest(&format!("[ZONES]\n{zones}"));
+    let different = [
+        plain,
+        digest("[TRACKER]\nnumwant = 51\n"),
+        zones("a = 10.0.0.0/8\n"),
+        zones("b = 10.0.0.0/8\n"),
+        zones("a = 10.0.0.0/9\n"),
+        zones("a = fd00::/8\n"),
+    ];
+    let distinct: std::collections::BTreeSet<_> = different.into_iter().collect();
+    assert_eq!(distinct.len(), different.len());
+    assert!(distinct.iter().all(|digest| *digest < 1 << 48));
+    let password = |password: &str| digest(&format!("[STATS]\naccess_password = {password}\n"));
+    assert_eq!(password("one-of-them"), password("another"));
+}
+
+/// O15
+#[test]
+fn the_digest_follows_the_file_of_prefixes() {
+    let digest = |prefixes: &'static str| {
+        let read = move |_: &Path| Ok(prefixes.as_bytes().to_vec());
+        let loaded = sources("[TRACKER]\nzones_file = z\n").resolve(&read);
+        digest(&loaded.unwrap())
+    };
+    assert_ne!(digest("10.7.0.0/24 a\n"), digest("10.8.0.0/24 a\n"));
+}

@@ -28,7 +28,6 @@ impl Client {
     /// Announces, with the peers in compact form (BEP 23) or as dictionaries.
     pub(super) fn announce(&self, asked: &Asked, is_compact: bool) -> anyhow::Result<Seen> {
         let event = match asked.event {
-            Event::None => "",
             Event::Started => "&event=started",
             Event::Stopped => "&event=stopped",
         };

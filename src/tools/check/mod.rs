@@ -1,7 +1,8 @@
 //! `retracker check URL`: announces and scrapes as clients do, says what they see, and fails when they could not trade.
 //!
-//! Two clients that do not exist, a seeder and a leecher, join a torrent that does not exist, look for each other, and leave
-//! again: nothing stays on the tracker. Each address family of the host is tried, over HTTP both forms of the peers.
+//! Clients that do not exist, a seeder and a leecher, join a torrent that does not exist, look for each other, and leave again:
+//! nothing stays on the tracker. Each address family of the host is tried, over HTTP both forms of the peers, each by a leecher of
+//! its own: one that came again at once would be counted among those that announce too often.
 
 mod address;
 mod bencode;
@@ -109,7 +110,38 @@ impl Client {
     }
 }
 
-/// The visit of the two clients to a tracker at one of its addresses.
+/// A client that looks for the seeder.
+struct Leecher {
+    name: &'static str,
+    /// What its port differs in from the seeder's.
+    port: u16,
+    is_compact: bool,
+    scrapes: bool,
+}
+
+const HTTP_LEECHERS: [Leecher; 2] = [
+    Leecher {
+        name: "leecher",
+        port: 1,
+        is_compact: true,
+        scrapes: false,
+    },
+    Leecher {
+        name: "second leecher",
+        port: 2,
+        is_compact: false,
+        scrapes: true,
+    },
+];
+
+const UDP_LEECHERS: [Leecher; 1] = [Leecher {
+    name: "leecher",
+    port: 1,
+    is_compact: true,
+    scrapes: true,
+}];
+
+/// The visit of the clients to a tracker at one of its addresses.
 struct Visit<'a, W> {
     patience: Duration,
     is_own_torrent: bool,
@@ -136,13 +168,17 @@ impl<W: Write> Visit<'_, W> {
             }
         };
         let seeder = self.client(0);
-        let leecher = Asked {
-            port: seeder.port ^ 1,
-            ..self.client(1 << 30)
+        let joined = self.announce("seeder joins", &client, &seeder, true);
+        let leechers = match client {
+            Client::Http(_) => &HTTP_LEECHERS[..],
+            Client::Udp(_) => &UDP_LEECHERS[..],
         };
-        let looked = self.look(&client, &seeder, &leecher);
+        let looked = joined.and_then(|_| {
+            let mut leechers = leechers.iter();
+            leechers.try_for_each(|leecher| self.look(&client, &seeder, leecher))
+        });
         // They leave whatever they saw; and what hindered them before hinders them here.
-        let left = self.leave(&client, &seeder, &leecher);
+        let left = self.leave("seeder", &client, &seeder);
         looked?;
         left
     }
@@ -163,35 +199,44 @@ impl<W: Write> Visit<'_, W> {
         }
     }
 
-    fn look(&mut self, client: &Client, seeder: &Asked, leecher: &Asked) -> anyhow::Result<()> {
-        self.announce("seeder joins", client, seeder, true)?;
-        let seen = self.announce("leecher joins", client, leecher, true)?;
-        self.expect(&seen, seeder.port)?;
-        if let Client::Http(_) = client {
-            let again = Asked {
-                event: Event::None,
-                ..*leecher
-            };
-            let seen = self.announce("leecher, not compact", client, &again, false)?;
-            self.expect(&seen, seeder.port)?;
-        }
+    /// A leecher joins, looks for the seeder, and leaves again; meanwhile the last one scrapes.
+    fn look(&mut self, client: &Client, seeder: &Asked, leecher: &Leecher) -> anyhow::Result<()> {
+        let asked = Asked {
+            port: seeder.port ^ leecher.port,
+            ..self.client(1 << 30)
+        };
+        let joins = format!("{} joins", leecher.name);
+        let looked = self
+            .announce(&joins, client, &asked, leecher.is_compact)
+            .and_then(|seen| self.expect(&seen, seeder.port))
+            .and_then(|()| {
+                if leecher.scrapes {
+                    self.scrape(client, &asked)
+                } else {
+                    Ok(())
+                }
+            });
+        let left = self.leave(leecher.name, client, &asked);
+        looked?;
+        left
+    }
+
+    fn scrape(&mut self, client: &Client, asked: &Asked) -> anyhow::Result<()> {
         let begun = self.clock.elapsed();
-        match client.scrape(leecher).context("scrape")? {
+        match client.scrape(asked).context("scrape")? {
             Some(counts) => self.tell("scrape", begun, &counts.to_string())?,
             None => self.tell("scrape", begun, "none: the path does not end in announce")?,
         }
         Ok(())
     }
 
-    fn leave(&mut self, client: &Client, seeder: &Asked, leecher: &Asked) -> anyhow::Result<()> {
-        for (name, asked) in [("seeder leaves", seeder), ("leecher leaves", leecher)] {
-            let asked = Asked {
-                event: Event::Stopped,
-                num_want: 0,
-                ..*asked
-            };
-            self.announce(name, client, &asked, true)?;
-        }
+    fn leave(&mut self, name: &str, client: &Client, asked: &Asked) -> anyhow::Result<()> {
+        let asked = Asked {
+            event: Event::Stopped,
+            num_want: 0,
+            ..*asked
+        };
+        self.announce(&format!("{name} leaves"), client, &asked, true)?;
         Ok(())
     }
 
@@ -231,7 +276,7 @@ impl<W: Write> Visit<'_, W> {
     fn tell(&mut self, name: &str, begun: Duration, what: &str) -> std::io::Result<()> {
         let took = self.clock.elapsed().saturating_sub(begun);
         let millis = took.as_secs_f64() * 1_000.0;
-        writeln!(self.out, "  {name:<20} {millis:>8.1} ms  {what}")
+        writeln!(self.out, "  {name:<22} {millis:>8.1} ms  {what}")
     }
 }
 
@@ -325,9 +370,10 @@ mod tests {
         let totals = metrics.totals();
         assert_eq!(totals.outcomes(metrics::AnnounceOutcome::Joined), 4);
         assert_eq!(totals.outcomes(metrics::AnnounceOutcome::Left), 4);
+        assert_eq!(totals.outcomes(metrics::AnnounceOutcome::Early), 0);
     }
 
-    /// C9
+    /// C9, S11, O17: and it is not among those who announce too often.
     #[test]
     fn an_http_tracker_that_works_is_good_and_keeps_nothing() {
         let settings = web::Settings {
@@ -356,11 +402,10 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("peers 1 (1 of them v6): [::1]:"), "{text}");
-        assert_eq!(
-            metrics.totals().outcomes(metrics::AnnounceOutcome::Joined),
-            4
-        );
-        assert_eq!(metrics.totals().outcomes(metrics::AnnounceOutcome::Left), 4);
+        let totals = metrics.totals();
+        assert_eq!(totals.outcomes(metrics::AnnounceOutcome::Joined), 6);
+        assert_eq!(totals.outcomes(metrics::AnnounceOutcome::Left), 6);
+        assert_eq!(totals.outcomes(metrics::AnnounceOutcome::Early), 0);
         running.stop(Duration::ZERO);
     }
 

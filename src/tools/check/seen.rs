@@ -13,7 +13,6 @@ const PRINTED_LETTERS: usize = 300;
 /// What has happened to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    None,
     Started,
     Stopped,
 }
@@ -22,7 +21,6 @@ impl Event {
     /// BEP 15's number.
     pub(super) fn number(self) -> u32 {
         match self {
-            Event::None => 0,
             Event::Started => 2,
             Event::Stopped => 3,
         }

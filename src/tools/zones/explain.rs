@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
@@ -49,10 +49,15 @@ const WIDTH: usize = 44;
 const NEWCOMER: PeerId = PeerId(*b"-RT0000-explanation!");
 
 impl Arguments {
+    /// The database that is looked into.
+    pub(super) fn database<'a>(&'a self, config: &'a Config) -> &'a Path {
+        self.database.as_deref().unwrap_or(&config.snapshot.file)
+    }
+
     /// The explanation.
     pub(super) fn explain(&self, config: &Config) -> anyhow::Result<String> {
         let ip = self.address.to_canonical();
-        let file = self.database.as_deref().unwrap_or(&config.snapshot.file);
+        let file = self.database(config);
         let kept = Kept::open(file).with_context(|| file.display().to_string())?;
         let tracker = tracker(config, kept.as_ref())?;
         let zones = tracker.zones();
@@ -414,7 +419,7 @@ fn why(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::sample;
     use super::*;
     use crate::net::AddressPair;
@@ -425,7 +430,7 @@ mod tests {
 
     const HASH: InfoHash = InfoHash([7; 20]);
 
-    fn peer(ip: &str, port: u16, is_seeder: bool) -> StoredPeer {
+    pub(in crate::tools::zones) fn peer(ip: &str, port: u16, is_seeder: bool) -> StoredPeer {
         StoredPeer {
             ip: ip.parse().unwrap(),
             inner_ip: None,
@@ -441,7 +446,10 @@ mod tests {
     }
 
     /// A configuration with the sample's zones, and a database with one torrent of `peers`.
-    fn house(folder: &tempfile::TempDir, peers: Vec<StoredPeer>) -> Config {
+    pub(in crate::tools::zones) fn house(
+        folder: &tempfile::TempDir,
+        peers: Vec<StoredPeer>,
+    ) -> Config {
         let mut config = Config {
             zones: sample(),
             ..Config::default()
@@ -583,6 +591,7 @@ mod tests {
         let near = (0..100).map(|n| peer(&format!("10.2.{n}.1"), 6_881, false));
         let far = (0..100).map(|n| peer(&format!("10.3.{n}.1"), 6_881, n % 2 == 0));
         let mut config = house(&folder, near.chain(far).collect());
+        config.tracker.selection = Selection::Shares;
         (config.tracker.local_share, config.tracker.min_external) = (80, 4);
         // It is in the swarm already, and not handed to itself.
         let text = explain(&config, "10.2.0.1", Some(HASH));

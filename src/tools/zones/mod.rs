@@ -1,24 +1,30 @@
-//! `retracker zones`: what the configured zones mean for an address, and the same zones in the forms that clients and ALTO
-//! servers read. Reads the configuration and the snapshot database; changes nothing.
+//! `retracker zones`: where the zones' prefixes come from and what another file of them would change, what the configured zones
+//! mean for an address, and the same zones in the forms that clients and ALTO servers read. Reads the configuration and the
+//! snapshot database; writes the file that `import` is told to, and nothing else.
 
 mod alto;
+mod diff;
 mod explain;
+mod import;
 mod kept;
 mod near;
 mod peer_policy;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
-use crate::config::{Config, Loader};
+use crate::config::Config;
 use crate::shown::in_lines;
+use crate::tools::configuration;
+use crate::tools::owner::become_owner;
 
 /// Which zones, and what of them.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Configuration with the zones; looked for as the tracker does when it is not given.
+    /// Configuration with the zones; looked for as the tracker does when it is not given, then where the installed service has it.
     #[arg(long, short, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -34,25 +40,71 @@ enum What {
     PeerPolicy(peer_policy::Arguments),
     /// The zones as resources of an ALTO server (RFC 7285).
     Alto(alto::Arguments),
+    /// Makes a file of prefixes and zones from a table, from NetBox or from an MMDB database.
+    Import(import::Arguments),
+    /// What would change from one file of prefixes to another; ends with 0 when nothing would, 1 when something would, 2 when they
+    /// cannot be compared.
+    Diff(diff::Arguments),
 }
 
-/// Prints what is asked for.
+/// The exit code of [`What::Diff`] where there is a difference, as diff(1) has it.
+const DIFFERENT: u8 = 1;
+
+/// Its exit code when it cannot compare.
+const NOT_COMPARED: u8 = 2;
+
+impl Arguments {
+    /// The exit code of a failure.
+    pub fn failure(&self) -> ExitCode {
+        match self.what {
+            What::Diff(_) => ExitCode::from(NOT_COMPARED),
+            What::Explain(_) | What::PeerPolicy(_) | What::Alto(_) | What::Import(_) => {
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn config(&self) -> anyhow::Result<Config> {
+        Ok(configuration(self.config.clone())?.config)
+    }
+}
+
+/// Does what is asked for, and prints what there is to print. Returns the exit code.
 ///
 /// # Errors
-/// The configuration or the database cannot be used, or what is asked for is not in them.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let loaded = Loader::new(arguments.config.clone(), Vec::new()).load();
-    let config = loaded.context("the configuration cannot be used")?.config;
+/// The configuration, the database or a file cannot be used, or what is asked for is not in them.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
     let text = match &arguments.what {
-        What::Explain(arguments) => arguments.explain(&config)?,
-        What::PeerPolicy(arguments) => arguments.policy(&with_zones(config)?)?,
-        What::Alto(arguments) => arguments.resource(&with_zones(config)?)?,
+        What::Explain(explain) => {
+            let loaded = configuration(arguments.config.clone())?;
+            // Reading a database makes files beside it.
+            let file = explain.database(&loaded.config);
+            let acting = become_owner(file, Some(&loaded.place))?;
+            acting.blame(explain.explain(&loaded.config))?
+        }
+        What::PeerPolicy(policy) => policy.policy(&with_zones(arguments.config()?)?)?,
+        What::Alto(alto) => alto.resource(&with_zones(arguments.config()?)?)?,
+        What::Import(import) => {
+            let imported = import.import()?;
+            // Who closed our standard error does not want to know.
+            let told = in_lines(&imported.told);
+            drop(writeln!(io::stderr().lock(), "retracker: {told}"));
+            imported.text
+        }
+        What::Diff(diff) => {
+            let compared = diff.compare(arguments.config())?;
+            if !compared.is_same {
+                code = ExitCode::from(DIFFERENT);
+            }
+            compared.text
+        }
     };
     // Who closed our output has read enough.
     let mut out = io::stdout().lock();
     let text = in_lines(&text);
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
-    Ok(())
+    Ok(code)
 }
 
 fn with_zones(config: Config) -> anyhow::Result<Config> {

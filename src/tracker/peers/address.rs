@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::metrics::Family;
 use crate::net::subscriber::{Level, SUBSCRIBER_V4_BITS, SUBSCRIBER_V6_BITS, V4_LEVELS, V6_LEVELS};
 use crate::tracker::zones::ZoneId;
 
@@ -13,6 +14,7 @@ pub(crate) trait Address: Copy + Eq + std::fmt::Debug {
     type SortKey: Copy + Ord + std::fmt::Debug;
     /// Zone, address and port as they are kept: 3 bytes, then those of the address, in network order.
     type Packed: Copy + std::fmt::Debug;
+    const FAMILY: Family;
     /// The least and the greatest key.
     const BOUNDS: (Self::Key, Self::Key);
     /// Prefix lengths, long to short, by which peers of one zone are near each other (S8).
@@ -45,6 +47,7 @@ impl Address for [u8; 6] {
     /// The first 64 bits of zone, address and port above, the last 8 below: a search reads them as they stand in memory.
     type SortKey = u128;
     type Packed = [u8; 9];
+    const FAMILY: Family = Family::V4;
     const BOUNDS: (u64, u64) = (0, (1 << 48) - 1);
     const NEAR_PREFIXES: [u32; 3] = [24, 20, 16];
     const LEVELS: &'static [Level] = V4_LEVELS;
@@ -121,6 +124,7 @@ impl Address for [u8; 18] {
     /// The first 128 bits of zone, address and port, and the last 40.
     type SortKey = (u128, u64);
     type Packed = [u8; 21];
+    const FAMILY: Family = Family::V6;
     const BOUNDS: ((u128, u16), (u128, u16)) = ((0, 0), (u128::MAX, u16::MAX));
     const NEAR_PREFIXES: [u32; 3] = [64, 56, 48];
     const LEVELS: &'static [Level] = V6_LEVELS;

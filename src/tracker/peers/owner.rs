@@ -4,7 +4,9 @@
 use crate::tracker::id::{ClientKey, PeerId};
 
 /// What is kept of a peer's id: all of it, or enough to know it again (`keep_peer_ids = no`).
-pub(crate) trait StoredId: Copy + std::fmt::Debug + Send + Sync + 'static {
+pub(crate) trait StoredId:
+    Copy + PartialEq + std::fmt::Debug + Send + Sync + 'static
+{
     /// What is kept of the client's key beside it.
     type Key: StoredKey;
     fn keep(id: PeerId) -> Self;

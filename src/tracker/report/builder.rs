@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::census::{
     CLIENT_ROWS, Census, ClientCount, ClientPrefix, HandedOut, LATEST_PEERS, PeerView, Roles,
-    SwarmView, TOP_TORRENTS, TorrentView, ZONE_ROWS, ZoneCount,
+    SwarmView, TOP_TORRENTS, TorrentView, ZONE_ROWS, ZoneCount, ZoneRest,
 };
 use crate::invariant::present;
 use crate::tracker::id::InfoHash;
@@ -99,8 +99,7 @@ impl Clients {
         if rows.len() > CLIENT_ROWS {
             let mut rest = Roles::default();
             for row in rows.drain(CLIENT_ROWS - 1..) {
-                rest.seeders += row.roles.seeders;
-                rest.leechers += row.roles.leechers;
+                rest.add(row.roles);
             }
             rows.push(ClientCount {
                 prefix: [0; 8],
@@ -210,18 +209,7 @@ impl<'a> CensusBuilder<'a> {
 
     /// The census; `handed_out` gives the counters of just one zone.
     pub(super) fn close(mut self, handed_out: impl Fn(Option<ZoneId>) -> HandedOut) -> Census {
-        let mut top: Vec<_> = self.top.into_iter().map(|Reverse(row)| row).collect();
-        top.sort_unstable_by(|one, other| other.cmp(one));
-        let torrent =
-            |(peers, info_hash, seeders, downloaded): (u64, InfoHash, u64, u32)| TorrentView {
-                info_hash,
-                roles: Roles {
-                    seeders,
-                    leechers: peers - seeders,
-                },
-                downloaded,
-            };
-        self.census.top = top.into_iter().map(torrent).collect();
+        self.census.top = ranked(self.top);
         let mut latest: Vec<PeerView> = self.latest_views.into_values().collect();
         latest.sort_unstable_by_key(|peer| {
             (Reverse(peer.last_seen), peer.info_hash, peer.ip, peer.port)
@@ -233,15 +221,26 @@ impl<'a> CensusBuilder<'a> {
         let handed: Vec<HandedOut> = zones.table().map(handed_out).collect();
         handed
             .iter()
-            .for_each(|row| add(&mut self.census.handed_out, row));
+            .for_each(|row| self.census.handed_out.add(row));
         if zones.is_empty() {
             return self.census;
         }
         // Where there are too many, the upper levels are shown whole before any lower one.
         let mut shown: Vec<Option<ZoneId>> = zones.table().collect();
         shown.sort_by_key(|zone| zones.path(*zone).matches('/').count());
-        shown.truncate(ZONE_ROWS);
+        let hidden = shown.split_off(ZONE_ROWS.min(shown.len()));
         shown.sort_unstable();
+        // Nobody was met in a zone that has no row in these tables.
+        let own = |zone| self.by_zone.get(zone).copied().unwrap_or_default();
+        let own_handed_out = |zone| handed.get(zone).copied().unwrap_or_default();
+        let mut rest = ZoneRest {
+            zones: hidden.len(),
+            ..ZoneRest::default()
+        };
+        for zone in hidden.into_iter().map(ZoneId::index) {
+            rest.roles.add(own(zone));
+            rest.handed_out.add(&own_handed_out(zone));
+        }
         let rows = shown.into_iter().map(|zone| {
             let last = zone.map(|zone| zones.subtree(zone).1);
             let subtree = ZoneId::index(zone)..=ZoneId::index(last);
@@ -254,18 +253,13 @@ impl<'a> CensusBuilder<'a> {
                 .flatten()
                 .zip(handed.get(subtree).into_iter().flatten())
             {
-                below.seeders += roles.seeders;
-                below.leechers += roles.leechers;
-                add(&mut sum, row);
+                below.add(*roles);
+                sum.add(row);
             }
             ZoneCount {
                 path: zones.path(zone).to_owned(),
-                // Nobody was met in a zone that has no row.
-                own: self
-                    .by_zone
-                    .get(ZoneId::index(zone))
-                    .copied()
-                    .unwrap_or_default(),
+                own: own(ZoneId::index(zone)),
+                own_handed_out: own_handed_out(ZoneId::index(zone)),
                 below,
                 torrents: self
                     .torrents
@@ -277,17 +271,24 @@ impl<'a> CensusBuilder<'a> {
             }
         });
         self.census.zones = rows.collect();
+        self.census.rest = rest;
         self.census
     }
 }
 
-fn add(sum: &mut HandedOut, row: &HandedOut) {
-    sum.announces += row.announces;
-    sum.announces_with_local += row.announces_with_local;
-    sum.announces_with_local_seeder += row.announces_with_local_seeder;
-    sum.peers += row.peers;
-    sum.local_peers += row.local_peers;
-    sum.saved_mib += row.saved_mib;
+/// The largest torrents, most peers first.
+fn ranked(top: BinaryHeap<Reverse<(u64, InfoHash, u64, u32)>>) -> Vec<TorrentView> {
+    let mut top: Vec<_> = top.into_iter().map(|Reverse(row)| row).collect();
+    top.sort_unstable_by(|one, other| other.cmp(one));
+    let torrent = |(peers, info_hash, seeders, downloaded)| TorrentView {
+        info_hash,
+        roles: Roles {
+            seeders,
+            leechers: peers - seeders,
+        },
+        downloaded,
+    };
+    top.into_iter().map(torrent).collect()
 }
 
 /// One swarm by client and zone.
@@ -310,6 +311,7 @@ pub(super) fn swarm_view(
     }
     let mut by_zone: Vec<(Option<ZoneId>, Roles)> = by_zone.into_iter().collect();
     by_zone.sort_unstable_by_key(|(zone, roles)| (Reverse(roles.peers()), *zone));
+    let more_zones = by_zone.len().saturating_sub(ZONE_ROWS);
     by_zone.truncate(ZONE_ROWS);
     SwarmView {
         torrent: TorrentView {
@@ -327,5 +329,6 @@ pub(super) fn swarm_view(
                 .map(|(zone, roles)| (zones.path(zone).to_owned(), roles))
                 .collect()
         },
+        more_zones,
     }
 }

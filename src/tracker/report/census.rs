@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::flows::Flows;
 use crate::clock::{Seconds, Wall};
 use crate::tracker::id::InfoHash;
 
@@ -19,10 +20,8 @@ pub const CLIENT_ROWS: usize = 500;
 pub const ZONE_ROWS: usize = 2_000;
 /// Rows in [`Census::callers`] at most.
 pub const CALLER_ROWS: usize = 200;
-/// Rows of one page of peers or torrents at most.
-pub const PAGE_ROWS: u32 = 200;
-/// How far the pages of peers and torrents go, in rows from the first in their order. Nobody leafs through 500 pages: who wants what
-/// stands behind them sorts the other way round or searches. A page keeps
+/// How far the lists of peers and torrents go, in rows from the first in their order; a page may have all of them. Nobody leafs
+/// through 500 pages: who wants what stands behind them sorts the other way round or searches. A page keeps
 /// twice as many rows at most while it is made: 1.3 MB of peers.
 pub const LISTED_ROWS: u32 = 10_000;
 
@@ -39,6 +38,12 @@ pub struct Roles {
 }
 
 impl Roles {
+    /// Counts others as well.
+    pub const fn add(&mut self, others: Roles) {
+        self.seeders += others.seeders;
+        self.leechers += others.leechers;
+    }
+
     /// All of them.
     pub const fn peers(self) -> u64 {
         self.seeders + self.leechers
@@ -83,10 +88,14 @@ pub struct Census {
     pub clients: Vec<ClientCount>,
     /// Zones in the order of their paths, parents before children; at most [`ZONE_ROWS`], upper levels first. Empty without configured zones.
     pub zones: Vec<ZoneCount>,
+    /// The zones that have no row in `zones`.
+    pub rest: ZoneRest,
     /// Who announces too often, worst first; at most [`CALLER_ROWS`].
     pub callers: Vec<FrequentAnnouncer>,
     /// Sums over all zones, and over the peers in none.
     pub handed_out: HandedOut,
+    /// Who was handed whom. Empty without configured zones.
+    pub flows: Flows,
 }
 
 impl Census {
@@ -109,6 +118,26 @@ impl Census {
             let more = u32::try_from(more).unwrap_or(u32::MAX);
             zone.announces_per_second = f64::from(more) / seconds;
         }
+    }
+}
+
+/// What entries of the blocklist would refuse of what is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Covered {
+    /// Living peers that they cover, by address or by torrent.
+    pub peers: u64,
+    /// All living peers.
+    pub of_peers: u64,
+    /// Torrents in which such peers are.
+    pub torrents: u64,
+    /// All torrents with living peers.
+    pub of_torrents: u64,
+}
+
+impl Covered {
+    /// Whether that is more than one in a hundred of all peers.
+    pub const fn is_many(&self) -> bool {
+        self.peers.saturating_mul(100) > self.of_peers
     }
 }
 
@@ -168,6 +197,18 @@ pub struct HandedOut {
     pub saved_mib: u64,
 }
 
+impl HandedOut {
+    /// Counts what was handed out to others as well.
+    pub const fn add(&mut self, others: &HandedOut) {
+        self.announces += others.announces;
+        self.announces_with_local += others.announces_with_local;
+        self.announces_with_local_seeder += others.announces_with_local_seeder;
+        self.peers += others.peers;
+        self.local_peers += others.local_peers;
+        self.saved_mib += others.saved_mib;
+    }
+}
+
 /// One zone, or one prefix of zone names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ZoneCount {
@@ -181,10 +222,23 @@ pub struct ZoneCount {
     pub torrents: u64,
     /// What was handed out to peers in it and below it.
     pub handed_out: HandedOut,
+    /// What was handed out to peers in exactly this zone.
+    pub own_handed_out: HandedOut,
     /// How fast announces of peers in it and below it came between the census before and this one; 0 in the first.
     pub announces_per_second: f64,
     /// Whether its peers see only their own (S9).
     pub is_strict: bool,
+}
+
+/// Zones for which there was no room. Their peers count in the zones above them, as far as these have rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ZoneRest {
+    /// How many zones.
+    pub zones: usize,
+    /// Their peers.
+    pub roles: Roles,
+    /// What was handed out to them.
+    pub handed_out: HandedOut,
 }
 
 /// An address (v6: a /64) that announces too often.
@@ -209,6 +263,28 @@ pub struct SwarmView {
     pub clients: Vec<ClientCount>,
     /// Its peers by zone path, most first; at most [`ZONE_ROWS`].
     pub zones: Vec<(String, Roles)>,
+    /// Zones with peers of it that have no row in `zones`.
+    pub more_zones: usize,
+}
+
+impl SwarmView {
+    /// What is seen of a torrent that nobody has.
+    pub const fn unknown(info_hash: InfoHash) -> SwarmView {
+        SwarmView {
+            torrent: TorrentView {
+                info_hash,
+                roles: Roles {
+                    seeders: 0,
+                    leechers: 0,
+                },
+                downloaded: 0,
+            },
+            paused: 0,
+            clients: Vec::new(),
+            zones: Vec::new(),
+            more_zones: 0,
+        }
+    }
 }
 
 /// By what a page of peers is sorted.
@@ -225,12 +301,21 @@ pub enum PeerOrder {
     LastSeen,
 }
 
+/// Where the peers of a list lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ZoneFilter {
+    /// In no zone.
+    Nowhere,
+    /// In the zone with this path, or below it.
+    Within(String),
+}
+
 /// Which peers a page shows. The default is every peer by address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeersQuery {
     /// Rows to pass over; from [`LISTED_ROWS`] on a page is empty.
     pub offset: u64,
-    /// Rows to return, at most [`PAGE_ROWS`].
+    /// Rows to return, at most [`LISTED_ROWS`].
     pub limit: u32,
     /// By what to sort.
     pub order: PeerOrder,
@@ -242,10 +327,12 @@ pub struct PeersQuery {
     pub torrent: Option<InfoHash>,
     /// Only peers whose id begins with one of these; everybody when empty.
     pub clients: Vec<Vec<u8>>,
+    /// Only peers that lie there.
+    pub zone: Option<ZoneFilter>,
 }
 
 impl PeersQuery {
-    /// Whether a peer belongs into the list.
+    /// Whether a peer belongs into the list, as far as its zone does not matter.
     pub fn admits(&self, info_hash: &InfoHash, ip: IpAddr, id: &[u8]) -> bool {
         self.torrent.is_none_or(|torrent| torrent == *info_hash)
             && self.network.is_none_or(|network| network.contains(&ip))
@@ -283,7 +370,7 @@ pub enum TorrentOrder {
 pub struct TorrentsQuery {
     /// Rows to pass over; from [`LISTED_ROWS`] on a page is empty.
     pub offset: u64,
-    /// Rows to return, at most [`PAGE_ROWS`].
+    /// Rows to return, at most [`LISTED_ROWS`].
     pub limit: u32,
     /// By what to sort.
     pub order: TorrentOrder,

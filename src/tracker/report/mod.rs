@@ -2,6 +2,7 @@
 
 mod builder;
 pub mod census;
+pub mod flows;
 mod order;
 mod pagination;
 mod queries;

@@ -13,6 +13,7 @@ mod region_ranks;
 pub(super) mod remainder;
 mod rounding;
 pub(super) mod sample;
+pub(super) mod scope;
 pub(super) mod strangers;
 mod take_all;
 
@@ -29,6 +30,7 @@ use neighbourhoods::Viewpoint;
 use plan::Planner;
 use region::RankRanges;
 use sample::Listed;
+use scope::Scope;
 
 /// The peers that may be handed out, by role, without the requester.
 #[derive(Debug)]
@@ -77,6 +79,8 @@ struct Visible<'a, A: Address, I: StoredId> {
     whole: RankRanges,
     /// The requester itself, where it is one of them.
     own: ByRole<Option<RankRange>>,
+    /// Whether all of them are known to be local, so that nothing has to be searched for that.
+    are_local: bool,
 }
 
 impl<A: Address, I: StoredId> Visible<'_, A, I> {
@@ -131,8 +135,8 @@ pub(super) fn choose<A: Address + Listed, I: StoredId>(
     let views = candidates.views();
     // Nobody who is not for everybody, as nearly always: then nothing has to be searched to know who is.
     let is_plain = viewpoint.is_remote() && !views.into_iter().any(|view| view.has_tiers());
-    // As [`Viewpoint::visible`], which would ask each view for its tiers again: 50 instructions of every announce.
-    let whole = match viewpoint.seen() {
+    // As [`Scope::new`], which would ask each view for its tiers again: 50 instructions of every announce.
+    let whole = match viewpoint.strict() {
         Some((low, high)) => views.map(|view| view.range(low, high, 0)),
         None if is_plain => views.map(|view| view.whole()),
         None => {
@@ -145,9 +149,55 @@ pub(super) fn choose<A: Address + Listed, I: StoredId>(
     } else {
         candidates.own_in(whole)
     };
-    let visible = Visible { views, whole, own };
+    let visible = Visible {
+        views,
+        whole,
+        own,
+        are_local: false,
+    };
+    choose_among(candidates, &visible, is_plain, viewpoint, limits, rng, list)
+}
+
+/// Puts neighbours onto the list, by the rule `few` (S15).
+#[inline(always)]
+pub(super) fn choose_neighbours<A: Address + Listed, I: StoredId>(
+    candidates: &Candidates<'_, A, I>,
+    viewpoint: &Viewpoint<'_, A>,
+    scope: &Scope,
+    limits: &Limits<'_>,
+    rng: &mut fastrand::Rng,
+    list: &mut PeerList,
+) -> Chosen {
+    let visible = Visible {
+        views: candidates.views(),
+        whole: scope.near,
+        own: candidates.own_in(scope.near),
+        are_local: viewpoint.is_zoned(),
+    };
+    choose_among(
+        candidates,
+        &visible,
+        !scope.has_tiers,
+        viewpoint,
+        limits,
+        rng,
+        list,
+    )
+}
+
+/// Puts peers of those that are visible onto the list. `is_plain`: nobody is there who is not for everybody.
+#[inline(always)]
+fn choose_among<A: Address + Listed, I: StoredId>(
+    candidates: &Candidates<'_, A, I>,
+    visible: &Visible<'_, A, I>,
+    is_plain: bool,
+    viewpoint: &Viewpoint<'_, A>,
+    limits: &Limits<'_>,
+    rng: &mut fastrand::Rng,
+    list: &mut PeerList,
+) -> Chosen {
     if visible.len() <= limits.want || limits.want == 0 {
-        let mut chosen = take_all::take(&visible, viewpoint, limits, list);
+        let mut chosen = take_all::take(visible, viewpoint, limits, list);
         chosen.has_rest = !is_plain;
         return chosen;
     }
@@ -161,8 +211,11 @@ pub(super) fn choose<A: Address + Listed, I: StoredId>(
         &rest_of_wish
     };
     let neighbourhoods = viewpoint.neighbourhoods();
-    let planner = Planner::new(&visible, viewpoint, &neighbourhoods);
-    let chosen = draw(&planner, views, limits, rng, list);
+    let planner = Planner::new(visible, viewpoint, &neighbourhoods);
+    if visible.are_local {
+        planner.know_that_all_are_local();
+    }
+    let chosen = draw(&planner, visible.views, limits, rng, list);
     if is_plain { chosen } else { first.plus(chosen) }
 }
 

@@ -1,9 +1,6 @@
 //! The neighbourhoods of a requester: ranges of sort keys, from the narrowest to the widest (S7, S8), and all that it sees (S9).
 
 use crate::tracker::peers::address::{Address, LOOPBACK, SURPLUS};
-use crate::tracker::peers::owner::StoredId;
-use crate::tracker::peers::position::RankRange;
-use crate::tracker::peers::view::View;
 use crate::tracker::zones::{MAX_DEPTH, MAX_ZONE, ZoneId, Zones};
 
 /// The neighbourhoods of a requester from the narrowest to the widest, each inside the next.
@@ -40,8 +37,6 @@ pub(crate) struct Viewpoint<'a, A> {
     /// Among whom: see [`tiered`](crate::tracker::peers::address::tiered).
     tier: u32,
     address: Option<A>,
-    /// Whether it looks at its own top zone only (S15); who is in no zone, at all who are in none.
-    is_narrowed: bool,
 }
 
 /// Steps of [`Viewpoint::behind`] at most.
@@ -58,15 +53,6 @@ impl<'a, A: Address> Viewpoint<'a, A> {
             zone: ZoneId::unpack(zone & !TIERS),
             tier: zone & TIERS,
             address,
-            is_narrowed: false,
-        }
-    }
-
-    /// The same requester as it looks at its own top zone only, or, in no zone, at all who are in none (S15).
-    pub(crate) fn narrowed(self) -> Viewpoint<'a, A> {
-        Viewpoint {
-            is_narrowed: true,
-            ..self
         }
     }
 
@@ -93,17 +79,7 @@ impl<'a, A: Address> Viewpoint<'a, A> {
             A::sort_key(self.tier, A::BOUNDS.0),
             A::sort_key(self.tier | MAX_ZONE, A::BOUNDS.1),
         );
-        self.seen().unwrap_or(all)
-    }
-
-    /// Those of a view that it may be handed by the rule for everybody. Nothing is searched where these are all, as nearly always.
-    #[inline(always)]
-    pub(crate) fn visible<I: StoredId>(&self, view: &View<'_, A, I>) -> RankRange {
-        if self.seen().is_none() && self.is_remote() && !view.has_tiers() {
-            return view.whole();
-        }
-        let (low, high) = self.whole();
-        view.range(low, high, 0)
+        self.strict().unwrap_or(all)
     }
 
     /// What the zone allows to be listed of the requester's own subscriber address (S16).
@@ -128,17 +104,27 @@ impl<'a, A: Address> Viewpoint<'a, A> {
     }
 
     /// All that it may see, when that is not everybody (S9).
-    pub(super) fn seen(&self) -> Option<(A::SortKey, A::SortKey)> {
-        if let Some(strict) = self.zones.strict_root(self.zone) {
-            return Some(subtree::<A>(self.zones, strict, self.tier));
-        }
-        self.is_narrowed.then(|| match self.zone {
+    #[inline]
+    pub(super) fn strict(&self) -> Option<(A::SortKey, A::SortKey)> {
+        let strict = self.zones.strict_root(self.zone)?;
+        Some(subtree::<A>(self.zones, strict, self.tier))
+    }
+
+    /// Its top zone, or, of one in no zone, all who are in none: its neighbours by the rule `few` (S15).
+    #[inline]
+    pub(super) fn top_zone(&self) -> (A::SortKey, A::SortKey) {
+        match self.zone {
             Some(zone) => subtree::<A>(self.zones, self.zones.top(zone), self.tier),
             None => (
                 A::sort_key(self.tier, A::BOUNDS.0),
                 A::sort_key(self.tier, A::BOUNDS.1),
             ),
-        })
+        }
+    }
+
+    /// Whether it is in a zone.
+    pub(super) fn is_zoned(&self) -> bool {
+        self.zone.is_some()
     }
 
     /// The number of its zone with its tier, as [`Address::sort_key`] takes it.

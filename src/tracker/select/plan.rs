@@ -131,6 +131,15 @@ impl<'a, A: Address, I: StoredId> Planner<'a, A, I> {
         }
     }
 
+    /// Spares the search for the widest level, which holds all that are visible.
+    #[inline]
+    pub(super) fn know_that_all_are_local(&self) {
+        let widest = self.neighbourhoods.widest_level();
+        if let Some(widest) = widest.and_then(|widest| self.levels.get(widest)) {
+            widest.get_or_init(|| self.whole);
+        }
+    }
+
     /// How many local peers there are beside the requester, whether they come onto the list or not.
     pub(super) fn local_count(&self) -> ByRole<usize> {
         Region::new(self.top_zone(), self.own).count
@@ -399,6 +408,7 @@ mod tests {
             views,
             whole: views.map(|view| view.whole()),
             own: ByRole::default(),
+            are_local: false,
         };
         let neighbourhoods = viewpoint.neighbourhoods();
         let planner = Planner::new(&visible, &viewpoint, &neighbourhoods);

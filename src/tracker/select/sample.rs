@@ -1,5 +1,7 @@
 //! Drawing peers from ranks, every one with the same chance and none twice, and putting them onto a list.
 
+use std::iter;
+
 use super::region_ranks::RegionRanks;
 use super::rounding::Rounding;
 use crate::invariant::{certain, minus};
@@ -84,6 +86,28 @@ pub(super) fn draw<A: Address + Listed, I: StoredId>(
     } else {
         view.pick(ranks, near, |address, id| put(list, ids, address, id));
     }
+}
+
+/// Puts one of the peers at `ranks` onto a list, as [`draw`] does; there is one at least.
+#[inline]
+pub(super) fn draw_one<A: Address + Listed, I: StoredId>(
+    view: &View<'_, A, I>,
+    ranks: RegionRanks,
+    rng: &mut fastrand::Rng,
+    list: &mut PeerList,
+    ids: Ids,
+) {
+    let RegionRanks { outer, gap } = ranks;
+    let rank = outer.start.rank + below(number(ranks.len()), rng);
+    let rank = if rank < gap.start.rank {
+        rank
+    } else {
+        rank + number(gap.len())
+    };
+    let near = gap.start.chunk as usize;
+    view.pick(iter::once(rank), near, |address, id| {
+        put(list, ids, address, id);
+    });
 }
 
 /// Puts everybody in `range` onto a list.

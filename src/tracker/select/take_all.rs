@@ -19,7 +19,11 @@ pub(super) fn take<A: Address + Listed, I: StoredId>(
     limits: &Limits<'_>,
     list: &mut PeerList,
 ) -> Chosen {
-    let near = viewpoint.widest();
+    let near = if visible.are_local {
+        None
+    } else {
+        viewpoint.widest()
+    };
     let mut chosen = Chosen::default();
     for role in Role::BOTH {
         let (view, whole) = (visible.views.get(role), *visible.whole.get(role));
@@ -28,10 +32,14 @@ pub(super) fn take<A: Address + Listed, I: StoredId>(
         if whole.len() <= is_own {
             continue;
         }
+        let near = if visible.are_local {
+            Some(whole)
+        } else {
+            near.map(|(low, high)| view.range(low, high, 0).clip(whole))
+        };
         // Without a zone and an address of this family, nobody is local.
-        let local = near.map_or(0, |(low, high)| {
-            let others = view.range(low, high, 0).clip(whole).len();
-            minus(others, is_own, "the requester is near itself")
+        let local = near.map_or(0, |near| {
+            minus(near.len(), is_own, "the requester is near itself")
         });
         match role {
             Role::Leecher => chosen.has_local_leecher = local > 0,

@@ -41,6 +41,13 @@ impl AlternateAddresses {
         kept.is_some()
     }
 
+    /// Puts back the second address of the peer at `first`, when it has none; there is room for a few only.
+    pub(super) fn put(&mut self, first: SocketAddr, other: IpAddr) {
+        if self.of(first).is_none() {
+            self.keep(first, Some(other));
+        }
+    }
+
     /// Forgets the addresses of peers that `is_there` does not know.
     pub(super) fn retain(&mut self, is_there: impl Fn(SocketAddr) -> bool) {
         self.0.retain(|(of, _)| is_there(*of));

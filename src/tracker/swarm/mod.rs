@@ -11,9 +11,9 @@ mod hand_out;
 mod inner_addresses;
 pub(super) mod map;
 mod occupancy;
-mod remove;
 pub(super) mod stored;
 pub(super) mod upsert;
+pub(in crate::tracker) mod withheld;
 
 use std::net::{IpAddr, SocketAddr};
 

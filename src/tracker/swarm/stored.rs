@@ -56,6 +56,65 @@ pub struct StoredSwarm {
     pub peers: Vec<StoredPeer>,
 }
 
+impl StoredPeer {
+    /// What is stored of a peer; `alternate` knows its second address where it has one.
+    pub(super) fn of<A: Address, I: StoredId>(
+        role: Role,
+        peer: &Peer<A, I>,
+        alternate: impl FnOnce(SocketAddr) -> Option<IpAddr>,
+    ) -> StoredPeer {
+        let state = &peer.state;
+        let address = SocketAddr::new(peer.ip(), peer.packed_key.address().port());
+        StoredPeer {
+            ip: address.ip(),
+            inner_ip: if state.has_alternate() {
+                alternate(address)
+            } else {
+                None
+            },
+            port: address.port(),
+            // Zeros where ids are not kept.
+            id: state.id.given().unwrap_or(PeerId([0; 20])),
+            is_seeder: role == Role::Seeder && !state.is_paused(),
+            is_paused: state.is_paused(),
+            is_reported: state.is_reported(),
+            has_completed: state.has_completed(),
+            downloaded_mib: state.downloaded_mib(),
+            last_seen: state.seen(),
+        }
+    }
+
+    /// The peer as a swarm keeps it; `None` when it is not of the family.
+    pub(super) fn packed<A: Address, I: StoredId>(
+        &self,
+        zones: &Zones,
+    ) -> Option<(Role, Peer<A, I>)> {
+        let address = A::pack(self.ip, self.port)?;
+        let zone = tiered(zones.of(self.ip), self.ip);
+        let mut new = Peer::new(address, self.id, zone, self.last_seen);
+        new.state.set_paused(self.is_paused);
+        new.state.set_reported(self.is_reported);
+        new.state.set_completed(self.has_completed);
+        new.state.set_downloaded_mib(self.downloaded_mib);
+        new.state.set_has_alternate(self.inner_ip.is_some());
+        let role = if self.is_seeder || self.is_paused {
+            Role::Seeder
+        } else {
+            Role::Leecher
+        };
+        Some((role, new))
+    }
+}
+
+/// What became of a [`StoredSwarm`] that was put back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Peers that are in the swarm again.
+    pub peers: usize,
+    /// Whether the blocklist covers some of it, which is withheld (W4).
+    pub has_withheld: bool,
+}
+
 impl<I: StoredId> Swarm<I> {
     /// The living peers as plain values.
     pub(crate) fn export(&self, horizon: u32) -> Vec<StoredPeer> {
@@ -86,32 +145,11 @@ impl<I: StoredId> Swarm<I> {
 
     /// Hands every stored peer to `each`, living or not.
     pub(crate) fn for_each(&self, mut each: impl FnMut(StoredPeer)) {
-        fn store<A: Address, I: StoredId>(
-            role: Role,
-            peer: &Peer<A, I>,
-            alternates: Option<&AlternateAddresses>,
-        ) -> StoredPeer {
-            let state = &peer.state;
-            let address = SocketAddr::new(peer.ip(), peer.packed_key.address().port());
-            StoredPeer {
-                ip: address.ip(),
-                inner_ip: alternates
-                    .filter(|_| state.has_alternate())
-                    .and_then(|alternates| alternates.of(address)),
-                port: address.port(),
-                // Zeros where ids are not kept.
-                id: state.id.given().unwrap_or(PeerId([0; 20])),
-                is_seeder: role == Role::Seeder && !state.is_paused(),
-                is_paused: state.is_paused(),
-                is_reported: state.is_reported(),
-                has_completed: state.has_completed(),
-                downloaded_mib: state.downloaded_mib(),
-                last_seen: state.seen(),
-            }
-        }
         let alternates = self.extra.as_ref().map(|extra| &extra.alternates);
         for_each_family!(self.families(), peers => {
-            peers.iter().for_each(|(role, peer)| each(store(role, &peer, alternates)));
+            peers.iter().for_each(|(role, peer)| {
+                each(StoredPeer::of(role, &peer, |address| alternates.and_then(|alternates| alternates.of(address))));
+            });
         });
     }
 
@@ -122,36 +160,15 @@ impl<I: StoredId> Swarm<I> {
         last_used: Seconds,
         rules: &Rules<'_>,
     ) -> Swarm<I> {
-        fn packed<A: Address, I: StoredId>(
-            peer: &StoredPeer,
-            zones: &Zones,
-        ) -> Option<(Role, Peer<A, I>)> {
-            let address = A::pack(peer.ip, peer.port)?;
-            let zone = tiered(zones.of(peer.ip), peer.ip);
-            let mut new = Peer::new(address, peer.id, zone, peer.last_seen);
-            new.state.set_paused(peer.is_paused);
-            new.state.set_reported(peer.is_reported);
-            new.state.set_completed(peer.has_completed);
-            new.state.set_downloaded_mib(peer.downloaded_mib);
-            new.state.set_has_alternate(peer.inner_ip.is_some());
-            Some((
-                if peer.is_seeder || peer.is_paused {
-                    Role::Seeder
-                } else {
-                    Role::Leecher
-                },
-                new,
-            ))
-        }
         let mut swarm = Swarm::new(rules);
         swarm.downloaded = downloaded;
         swarm.export = ExportState::Same;
-        swarm.v4 = Peers::rebuild(peers.iter().filter_map(|peer| packed(peer, rules.zones)));
+        swarm.v4 = Peers::rebuild(peers.iter().filter_map(|peer| peer.packed(rules.zones)));
         let alternates = peers
             .iter()
             .filter_map(|peer| Some((SocketAddr::new(peer.ip, peer.port), peer.inner_ip?)));
         let alternates = AlternateAddresses::new(alternates);
-        let v6 = Peers::rebuild(peers.iter().filter_map(|peer| packed(peer, rules.zones)));
+        let v6 = Peers::rebuild(peers.iter().filter_map(|peer| peer.packed(rules.zones)));
         if v6.len() > 0 || !alternates.is_empty() {
             swarm.extra = Some(Box::new(Extra {
                 v6,
@@ -187,7 +204,8 @@ impl Tracker {
         with!(self, swarms => swarms.freed())
     }
 
-    /// Copies one swarm's living peers under its shard's lock and marks it unchanged; `None` when it is gone.
+    /// Copies one swarm's living peers, under its shard's lock, with those that are withheld (W4), and marks it unchanged; `None` when it
+    /// is gone.
     pub fn export(&self, hash: &InfoHash, now: Seconds) -> Option<StoredSwarm> {
         let policy = self.policy.load();
         with!(self, swarms => swarms.export(hash, &self.rules(&policy, now)))
@@ -206,22 +224,37 @@ impl Tracker {
         with!(self, swarms => swarms.mark_all_changed());
     }
 
-    /// Puts a swarm back; the expired, the blocked and what is over a bound are left out. Returns how many peers were stored.
-    /// May be called by several threads at once.
-    pub fn restore(&self, mut swarm: StoredSwarm, now: Seconds) -> usize {
+    /// Puts a swarm back; the expired and what is over a bound are left out, the blocked are withheld: a database has them only when
+    /// their block was young. Their ten minutes begin anew. May be called by several threads at once.
+    pub fn restore(&self, mut swarm: StoredSwarm, now: Seconds) -> Restored {
         let policy = self.policy.load();
         let rules = self.rules(&policy, now);
-        if self.access.admit_torrent(&swarm.info_hash).is_err() {
-            return 0;
-        }
+        let is_torrent_blocked = self.access.admit_torrent(&swarm.info_hash).is_err();
         let horizon = rules.horizon();
         swarm.peers.retain(|peer| {
             peer.last_seen.raw() > horizon
                 && peer.port != 0
                 && is_reachable(peer.ip)
                 && !is_link_local(peer.ip)
-                && !self.access.is_blocked(peer.ip)
         });
-        with!(self, swarms => swarms.restore(&swarm, &rules))
+        let is_blocked =
+            |peer: &mut StoredPeer| is_torrent_blocked || self.access.is_blocked(peer.ip);
+        let blocked: Vec<_> = swarm.peers.extract_if(.., is_blocked).collect();
+        let has_withheld = (!blocked.is_empty() || is_torrent_blocked) && {
+            let blocked = StoredSwarm {
+                peers: blocked,
+                ..swarm
+            };
+            with!(self, swarms => swarms.withhold_stored(&blocked, is_torrent_blocked, &rules))
+        };
+        let peers = if is_torrent_blocked {
+            0
+        } else {
+            with!(self, swarms => swarms.restore(&swarm, &rules))
+        };
+        Restored {
+            peers,
+            has_withheld,
+        }
     }
 }

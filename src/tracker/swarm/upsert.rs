@@ -134,7 +134,8 @@ impl Upsert<'_> {
     /// Whether who was last here `since` seconds ago, and says nothing new, comes too early (S11).
     fn is_early(&self, since: u32) -> bool {
         let settings = self.rules.settings;
-        if since >= settings.min_interval(settings.shortest_interval()) / 2 {
+        let shortest = settings.shortest_interval(!self.rules.zones.is_empty());
+        if since >= settings.min_interval(shortest) / 2 {
             return false;
         }
         let own = SocketAddr::new(self.announce.ip, self.announce.port);

@@ -32,7 +32,7 @@ fn block(bench: &Bench, network: &str) {
         created: Wall(0),
         expires: None,
     };
-    bench.tracker.block(vec![block], Wall(0));
+    bench.tracker.block(vec![block], Wall(0), at(0));
 }
 
 /// Has the addresses of a source resolved and announces with them.
@@ -122,7 +122,7 @@ fn who_is_blocked_hides_behind_no_other_address() {
             );
             assert_eq!(bench.tracker.peers(), 0);
         }
-        bench.tracker.block(Vec::new(), Wall(0));
+        bench.tracker.block(Vec::new(), Wall(0), at(0));
         assert_eq!(announce(&mut bench, source, report), Ok(()));
         assert_eq!(bench.tracker.peers(), 1);
         assert_eq!(refused_reports(&bench), 0);
@@ -139,7 +139,7 @@ fn a_refused_source_uses_up_nobodys_room_for_reports() {
         let resolved = bench.resolve(source, Some(v4(0x0808_0000 + number)), &credulous());
         assert_eq!(resolved, Err(Refusal::AddressBlocked));
     }
-    bench.tracker.block(Vec::new(), Wall(0));
+    bench.tracker.block(Vec::new(), Wall(0), at(0));
     let resolve = |bench: &mut Bench, number: u32| {
         let reported = v4(0x0909_0000 + number);
         let resolved = bench.resolve(source, Some(reported), &credulous());

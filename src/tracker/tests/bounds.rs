@@ -742,7 +742,7 @@ fn a_restore_takes_what_the_bounds_have_room_for() {
     let restored = |settings: Settings| {
         let bench = bench(settings);
         let restored: Vec<_> = (0..4)
-            .map(|number| bench.tracker.restore(swarm(number, 10), at(1)))
+            .map(|number| bench.tracker.restore(swarm(number, 10), at(1)).peers)
             .collect();
         assert_eq!(bench.tracker.peers(), restored.iter().sum::<usize>() as u64);
         let downloaded =
@@ -764,7 +764,7 @@ fn a_restore_takes_what_the_bounds_have_room_for() {
     // What is there already is not put in again.
     let bench = bench(Settings::default());
     assert_eq!(
-        [(); 2].map(|()| bench.tracker.restore(swarm(0, 10), at(1))),
+        [(); 2].map(|()| bench.tracker.restore(swarm(0, 10), at(1)).peers),
         [10, 0]
     );
     assert_eq!(bench.tracker.peers(), 10);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
-use crate::tracker::{ZoneId, ZoneRule, Zones};
+use crate::tracker::{Selection, ZoneId, ZoneRule, Zones};
 
 fn rule(path: &str, prefix: &str) -> ZoneRule {
     ZoneRule {
@@ -20,8 +20,10 @@ fn two_zones() -> [ZoneRule; 2] {
     [rule("a", "10.0.0.0/16"), rule("b", "10.1.0.0/16")]
 }
 
+/// The rule `shares`.
 fn shares(local_share: u32, min_external: u32) -> Settings {
     Settings {
+        selection: Selection::Shares,
         local_share,
         min_external,
         ..Settings::default()
@@ -207,7 +209,7 @@ fn zones_below_one_know_of_one_another() {
         rule("m/s", "10.0.1.0/24"),
         rule("p", "10.9.0.0/16"),
     ];
-    let (mut bench, zones) = zoned(&rules, Settings::default());
+    let (mut bench, zones) = zoned(&rules, shares(98, 1));
     let handed = |bench: &mut Bench| {
         bench.announce(&leecher(v4(A + 250), 1), at(1));
         let handed = bench.handed();
@@ -235,7 +237,7 @@ fn strangers_are_handed_out_even_when_all_of_them_are_seeds() {
         &two_zones(),
         Settings {
             min_external: 4,
-            ..Settings::default()
+            ..shares(98, 1)
         },
     );
     for number in 0..200 {
@@ -293,7 +295,7 @@ fn peers_of_a_strict_zone_see_only_their_own() {
     let mut strict = rule("a", "10.0.0.0/16");
     strict.is_strict = true;
     let rules = [strict, rule("a/x", "10.0.1.0/24"), rule("b", "10.1.0.0/16")];
-    let (mut bench, _) = zoned(&rules, Settings::default());
+    let (mut bench, _) = zoned(&rules, shares(98, 1));
     for number in 0..20 {
         bench.announce(&leecher(v4(A + number), 1), at(0));
         bench.announce(&leecher(v4(A + 256 + number), 1), at(0));

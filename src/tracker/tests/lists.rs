@@ -4,7 +4,7 @@ use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert_eq, pro
 
 use super::*;
 use crate::tracker::report::census::{
-    PAGE_ROWS, PeerOrder, PeerView, PeersQuery, TorrentOrder, TorrentView, TorrentsQuery,
+    LISTED_ROWS, PeerOrder, PeerView, PeersQuery, TorrentOrder, TorrentView, TorrentsQuery,
 };
 use crate::tracker::{StoredPeer, StoredSwarm};
 
@@ -120,7 +120,7 @@ fn page<T>(rows: Vec<T>, is_descending: bool, offset: u64, limit: u32) -> Vec<T>
     let offset = usize::try_from(offset).unwrap();
     rows.into_iter()
         .skip(offset)
-        .take(limit.min(PAGE_ROWS) as usize)
+        .take(limit.min(LISTED_ROWS) as usize)
         .collect()
 }
 

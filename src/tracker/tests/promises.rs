@@ -436,7 +436,7 @@ fn a_block_acts_on_who_is_stored_and_on_who_comes() {
         block(Target::Network("10.0.0.0/27".parse().unwrap())),
         block(Target::Torrent(other)),
     ];
-    bench.tracker.block(blocks, Wall(1));
+    bench.tracker.block(blocks, Wall(1), at(0));
     assert_eq!(bench.tracker.scrape(&HASH, at(0)).incomplete, 8);
     bench.announce(&leecher(v4(0x0a00_0020), 1), at(1));
     assert!(
@@ -511,11 +511,11 @@ fn who_announces_while_being_blocked_does_not_stay_stored() {
             while tracker.peers() == 0 {
                 std::hint::spin_loop();
             }
-            tracker.block(vec![block()], Wall(1));
+            tracker.block(vec![block()], Wall(1), at(0));
             end.store(true, std::sync::atomic::Ordering::Relaxed);
         });
         assert_eq!(tracker.peers(), 0, "round {round}");
-        tracker.block(Vec::new(), Wall(1));
+        tracker.block(Vec::new(), Wall(1), at(0));
     }
 }
 
@@ -855,7 +855,7 @@ fn a_swarm_has_room_for_few_reported_addresses() {
     // What is known is refreshed, and its count is known after a restart.
     let mut bench = bench(Settings::default());
     let stored = first.tracker.export(&HASH, at(1)).unwrap();
-    assert_eq!(bench.tracker.restore(stored, at(1)), 65);
+    assert_eq!(bench.tracker.restore(stored, at(1)).peers, 65);
     assert_eq!(bench.announce(&reported(70), at(1)).complete, 65);
     assert_eq!(bench.announce(&reported(63), at(600)).complete, 65);
 

@@ -3,6 +3,7 @@
 //! Zones are numbered in the order of the tree, so that a zone and all below it are one run of numbers. Built whole and swapped;
 //! an address is looked up without a lock.
 
+mod flows;
 mod id;
 mod prefixes;
 pub(super) mod statistics;

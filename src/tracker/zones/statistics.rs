@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use super::flows::{FlowCounters, FlowRow};
 use super::{ZoneId, Zones};
 use crate::clock::Wall;
 use crate::invariant::present;
@@ -49,6 +50,8 @@ pub(crate) struct ZoneStatistics {
     owners: usize,
     /// Per path: hours in MiB, and the `saved` up to which they were counted.
     hours: Mutex<HashMap<String, (Hours, u64)>>,
+    /// Who was handed whom.
+    flows: FlowCounters,
 }
 
 /// One zone's counters as they are kept across restarts.
@@ -60,6 +63,13 @@ pub struct ZoneStatisticsRow {
     pub handed_out: HandedOut,
     /// Savings by hour: hours since 1970, MiB.
     pub hours: Vec<(u64, u64)>,
+    /// Peers handed out by level of nearness: own zone, one above, … , and last strangers; for it and the zones below that have no
+    /// figures of their own. Estimated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<u64>,
+    /// The same peers by the path of their zone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handed: Vec<(String, u64)>,
 }
 
 impl ZoneStatistics {
@@ -71,6 +81,7 @@ impl ZoneStatistics {
             shards: (0..shards).map(|_| Shard::default()).collect(),
             owners,
             hours: Mutex::default(),
+            flows: FlowCounters::new(zones, workers),
         }
     }
 
@@ -86,6 +97,12 @@ impl ZoneStatistics {
     pub(crate) fn restore(&self, rows: &[ZoneStatisticsRow], zones: &Zones) {
         let mut hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
         for row in rows {
+            let flow = FlowRow {
+                path: row.path.clone(),
+                levels: row.levels.clone(),
+                handed: row.handed.clone(),
+            };
+            self.flows.restore(&flow, zones);
             let zone = zones.find(&row.path);
             if zone.is_none() && !row.path.is_empty() {
                 continue;
@@ -107,6 +124,11 @@ impl ZoneStatistics {
             let kept = row.hours.iter().copied().collect();
             hours.insert(row.path.clone(), (kept, row.handed_out.saved_mib));
         }
+    }
+
+    /// Who was handed whom.
+    pub(crate) fn flows(&self) -> &FlowCounters {
+        &self.flows
     }
 
     /// The shard of a zone that `worker` counts in, and whether nobody else does.
@@ -212,20 +234,36 @@ impl ZoneStatistics {
     /// All zones that have counted anything.
     pub(crate) fn rows(&self, zones: &Zones) -> Vec<ZoneStatisticsRow> {
         let hours = self.hours.lock().unwrap_or_else(PoisonError::into_inner);
-        let rows = zones.table().map(|zone| {
+        let flows = self.flows.rows(zones).into_iter();
+        let mut flows: HashMap<String, FlowRow> =
+            flows.map(|flow| (flow.path.clone(), flow)).collect();
+        let mut rows: Vec<ZoneStatisticsRow> = Vec::new();
+        for zone in zones.table() {
             let path = zones.path(zone).to_owned();
+            let flow = flows.remove(&path).unwrap_or_default();
             // Where less than a MiB was saved there are no hours.
             let kept = hours
                 .get(&path)
                 .map(|(kept, _)| kept.iter().map(|(hour, mib)| (*hour, *mib)).collect());
-            ZoneStatisticsRow {
-                path,
-                handed_out: self.of(zone),
-                hours: kept.unwrap_or_default(),
+            let handed_out = self.of(zone);
+            if handed_out != HandedOut::default() || !flow.handed.is_empty() {
+                rows.push(ZoneStatisticsRow {
+                    path,
+                    handed_out,
+                    hours: kept.unwrap_or_default(),
+                    levels: flow.levels,
+                    handed: flow.handed,
+                });
             }
-        });
-        rows.filter(|row| row.handed_out != HandedOut::default())
-            .collect()
+        }
+        // What stands for many zones is none of them.
+        rows.extend(flows.into_values().map(|flow| ZoneStatisticsRow {
+            path: flow.path,
+            levels: flow.levels,
+            handed: flow.handed,
+            ..ZoneStatisticsRow::default()
+        }));
+        rows
     }
 }
 
@@ -288,6 +326,24 @@ mod tests {
         assert_eq!(of(&after, 2), counted);
         after.note_list(&effect(2), Some(0));
         assert_eq!(of(&after, 2).announces, 6);
+    }
+
+    /// O1, O11: what an earlier release kept is read, and what is kept now goes on.
+    #[test]
+    fn counters_without_levels_are_read_and_those_with_levels_go_on() {
+        let kept = r#"{"path":"zone-1","handed_out":{"announces":3,"announces_with_local":2,"announces_with_local_seeder":1,"peers":9,"local_peers":4,"saved_mib":5},"hours":[[7,5]]}"#;
+        let mut row: ZoneStatisticsRow = serde_json::from_str(kept).unwrap();
+        assert_eq!(serde_json::to_string(&row).unwrap(), kept);
+        (row.levels, row.handed) = (vec![6, 3], vec![("zone-0".into(), 9)]);
+        let text = serde_json::to_vec(&[row]).unwrap();
+        let rows: Vec<ZoneStatisticsRow> = serde_json::from_slice(&text).unwrap();
+        let zones = zones(2);
+        let statistics = ZoneStatistics::new(&zones, 1);
+        statistics.restore(&rows, &zones);
+        let after = statistics.rows(&zones);
+        assert_eq!(after[0].levels[..2], [6, 3]);
+        assert_eq!(after[0].handed, rows[0].handed);
+        assert_eq!(after[0].handed_out, rows[0].handed_out);
     }
 
     #[test]

@@ -6,53 +6,27 @@ use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, Data, Query};
-use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, ResponseError};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::web::State;
-use crate::web::view::page::{csrf_of, plain};
+use crate::web::refusal::Refusal;
+use crate::web::view::page::csrf_of;
 
 /// The cookie that the login form's token belongs to.
 pub(crate) const LOGIN_COOKIE: &str = "login";
 
-/// Why a form is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum FormError {
-    #[error("form too long")]
-    TooLong,
-    #[error("not a form")]
-    Malformed,
-    #[error("this form has expired: go back, reload the page, and send it again")]
-    Token,
-}
-
-impl ResponseError for FormError {
-    fn status_code(&self) -> StatusCode {
-        match self {
-            FormError::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            FormError::Malformed => StatusCode::BAD_REQUEST,
-            FormError::Token => StatusCode::FORBIDDEN,
-        }
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        let text = match self {
-            FormError::TooLong => "form too long",
-            FormError::Malformed => "not a form",
-            FormError::Token => {
-                "this form has expired: go back, reload the page, and send it again"
-            }
-        };
-        plain(self.status_code(), text)
-    }
-}
-
-/// The fields of a form whose token was right: the guard looked at it before the handler was called.
+/// The fields of a form.
 #[derive(Clone, Debug)]
 pub(crate) struct Form(Vec<(String, String)>);
 
 impl Form {
+    /// All fields as they were sent, in order.
+    pub(super) fn fields(&self) -> &[(String, String)] {
+        &self.0
+    }
+
     /// The value of a field as it was sent; empty when there is none.
     pub(crate) fn raw(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(key, _)| key == name);
@@ -65,37 +39,51 @@ impl Form {
     }
 }
 
+/// Nobody looked at the token of the form that a handler asks for.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the form was not admitted")]
+pub(crate) struct NotAdmitted;
+
+impl ResponseError for NotAdmitted {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::FORBIDDEN
+    }
+}
+
 impl FromRequest for Form {
-    type Error = FormError;
-    type Future = Ready<Result<Form, FormError>>;
+    type Error = NotAdmitted;
+    type Future = Ready<Result<Form, NotAdmitted>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         // Not there when no guard looked at its token.
         let form = request.extensions().get::<Form>().cloned();
-        ready(form.ok_or(FormError::Token))
+        ready(form.ok_or(NotAdmitted))
     }
 }
 
-/// Reads the form that was sent and puts it into the extensions of the request for the handlers, if its token is right.
-pub(super) async fn admit(request: &mut ServiceRequest) -> Result<(), FormError> {
+/// Reads the form that was sent. Nobody has looked at its token yet.
+pub(super) async fn read(request: &mut ServiceRequest) -> Result<Form, Refusal> {
     // No type is a wrong one.
     let kind = request.headers().get(CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("application/x-www-form-urlencoded") {
-        return Err(FormError::Malformed);
+        return Err(Refusal::NO_FORM);
     }
     let bytes = request.extract::<Bytes>().await;
-    let bytes = bytes.map_err(|_| FormError::TooLong)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| FormError::Malformed)?;
+    let bytes = bytes.map_err(|_| Refusal::TOO_LONG)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::NO_FORM)?;
     let fields = Query::<Vec<(String, String)>>::from_query(text);
-    let form = Form(fields.map_err(|_| FormError::Malformed)?.into_inner());
-    let is_right = expected_token(request.request())
+    Ok(Form(fields.map_err(|_| Refusal::NO_FORM)?.into_inner()))
+}
+
+/// Puts a form into the extensions of its request for the handlers, if its token is right; whether it is.
+pub(super) fn admit(request: &HttpRequest, form: &Form) -> bool {
+    let is_right = expected_token(request)
         .is_some_and(|expected| bool::from(expected.as_bytes().ct_eq(form.raw("csrf").as_bytes())));
-    if !is_right {
-        return Err(FormError::Token);
+    if is_right {
+        request.extensions_mut().insert(form.clone());
     }
-    request.extensions_mut().insert(form);
-    Ok(())
+    is_right
 }
 
 /// The token that this visitor's form has to carry: the session's, or, before the login, the one that belongs to a cookie.

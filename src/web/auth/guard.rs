@@ -13,17 +13,19 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
+use actix_web::{Error, HttpRequest, HttpResponse};
 
 use super::caller::{Caller, audit_of};
 use super::form;
+use super::resume::Resume;
 use super::secrets::random_hex;
 use super::tokens::{Admission, Scope, Token, TokenError};
 use super::users::{Account, Role};
 use crate::audit::Deed;
 use crate::net::hosts::Browser;
+use crate::web::pages::login;
 use crate::web::refusal::Refusal;
-use crate::web::view::page::{CSRF, plain, redirect};
+use crate::web::view::page::{CSRF, accepts_html, plain, redirect};
 use crate::web::{State, api, client};
 
 /// No script or style but our own files, no foreign host, no frame around a page.
@@ -60,8 +62,13 @@ pub(crate) async fn admit(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if let Some(refusal) = refusal(access, request.request()) {
-        return Ok(request.into_response(refusal));
+    let refused = match refusal(access, request.request()) {
+        None => None,
+        Some(Refused::Told(reply)) => Some(reply),
+        Some(Refused::Login) => Some(login_first(&methods, &mut request).await),
+    };
+    if let Some(refused) = refused {
+        return Ok(request.into_response(refused));
     }
     if !methods.contains(request.method()) {
         let refusal = wrong_method(access, &methods, request.request());
@@ -70,13 +77,65 @@ pub(crate) async fn admit(
     let takes_forms = matches!(access, AccessClass::Login | AccessClass::Page { .. });
     if takes_forms
         && !is_reading(request.request())
-        && let Err(error) = form::admit(&mut request).await
+        && let Some(refused) = untaken_form(access, &mut request).await
     {
-        return Ok(request.into_response(error.error_response()));
+        return Ok(request.into_response(refused));
     }
     next.call(request)
         .await
         .map(ServiceResponse::map_into_boxed_body)
+}
+
+/// How somebody is refused.
+enum Refused {
+    /// By the login.
+    Login,
+    /// By this reply.
+    Told(HttpResponse),
+}
+
+/// Sends somebody to the login, from where a browser is led back. Who sends a form when the session has ended is shown the login at
+/// once, with what was entered.
+async fn login_first(methods: &[Method], request: &mut ServiceRequest) -> HttpResponse {
+    let to_login = redirect("/login");
+    let Some(state) = request.app_data::<Data<State>>().cloned() else {
+        return no_state();
+    };
+    if !accepts_html(request.headers()) {
+        return to_login;
+    }
+    let sends_form = *request.method() == Method::POST && methods.contains(&Method::POST);
+    if sends_form && let Ok(form) = form::read(request).await {
+        let resume = Resume::of_form(request.request(), &form);
+        return login::interrupted(&state, request.request(), &resume, "session_ended");
+    }
+    let mut reply = to_login;
+    if is_reading(request.request()) {
+        let cookie = Resume::of_page(request.request()).cookie();
+        drop(reply.add_cookie(&cookie));
+    }
+    reply
+}
+
+/// Reads the form that was sent, and hands it on to the handlers when its token is right; else what its sender is told.
+async fn untaken_form(access: AccessClass, request: &mut ServiceRequest) -> Option<HttpResponse> {
+    let Some(state) = request.app_data::<Data<State>>().cloned() else {
+        return Some(no_state());
+    };
+    let form = match form::read(request).await {
+        Ok(form) => form,
+        Err(refusal) => return Some(refusal.shown(&state, request.request())),
+    };
+    let request = request.request();
+    if form::admit(request, &form) {
+        return None;
+    }
+    if access == AccessClass::Login && accepts_html(request.headers()) {
+        let (resume, text) = (Resume::of_login(&form), Refusal::FORM_EXPIRED.text);
+        return Some(login::interrupted(&state, request, &resume, text));
+    }
+    let resume = Resume::of_form(request, &form);
+    Some(Refusal::FORM_EXPIRED.with_way_back(&state, request, &resume))
 }
 
 fn is_reading(request: &HttpRequest) -> bool {
@@ -90,7 +149,7 @@ fn wrong_method(access: AccessClass, methods: &[Method], request: &HttpRequest) 
     };
     let mut reply = match access {
         AccessClass::Api { .. } => Refusal::METHOD.json(state),
-        _ => Refusal::METHOD.plain(state, request),
+        _ => Refusal::METHOD.shown(state, request),
     };
     let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
     if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
@@ -103,24 +162,28 @@ fn no_state() -> HttpResponse {
     plain(StatusCode::INTERNAL_SERVER_ERROR, "no state")
 }
 
-fn refusal(access: AccessClass, request: &HttpRequest) -> Option<HttpResponse> {
+fn refusal(access: AccessClass, request: &HttpRequest) -> Option<Refused> {
     let Some(state) = request.app_data::<Data<State>>() else {
-        return Some(no_state());
+        return Some(Refused::Told(no_state()));
     };
     let account = account(state, request);
+    let told = |reply| Some(Refused::Told(reply));
     // No page of another site can send one.
     if let AccessClass::Api { read, send } = access
         && let Some(secret) = bearer(request)
     {
         let needed = if is_reading(request) { read } else { send };
         match state.tokens.admit(secret, state.clock.wall()) {
-            Ok(Admission::Token(token)) => return refusal_of_token(state, request, token, needed),
-            Ok(Admission::Expired) => return Some(unauthorised("the token has expired")),
+            Ok(Admission::Token(token)) => {
+                let refusal = refusal_of_token(state, request, token, needed);
+                return refusal.map(Refused::Told);
+            }
+            Ok(Admission::Expired) => return told(unauthorised("the token has expired")),
             Ok(Admission::Nobody) => {}
             // Whether the token is right nobody knows.
             Err(error) => {
-                log::debug!("the tokens cannot be read: {error}");
-                return Some(Refusal::from(&TokenError::File(error)).json(state));
+                state.tokens.tell_unreadable(&error);
+                return told(Refusal::from(&TokenError::Unreadable(error)).json(state));
             }
         }
     }
@@ -129,35 +192,31 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<HttpResponse> {
         AccessClass::Open | AccessClass::Login | AccessClass::Page { .. }
     );
     if is_foreign(request.headers()) && !(may_be_linked && is_navigation(request)) {
-        let (status, text) = (StatusCode::FORBIDDEN, "cross-site request");
-        return Some(match access {
-            AccessClass::Api { .. } => api::error(status, text),
-            _ => plain(status, text),
+        return told(match access {
+            AccessClass::Api { .. } => api::error(StatusCode::FORBIDDEN, "cross-site request"),
+            _ => Refusal::CROSS_SITE.shown(state, request),
         });
     }
     match (access, account) {
         (AccessClass::Open | AccessClass::Login, _) => None,
         (AccessClass::Admins, _) if client::is_admin(state, request) => None,
-        (AccessClass::Admins, _) => Some(plain(
-            StatusCode::FORBIDDEN,
-            "for admin networks only, and under an address, localhost or a name in host_names",
-        )),
-        (AccessClass::Page { .. }, None) => Some(redirect("/login")),
+        (AccessClass::Admins, _) => told(Refusal::NO_ADMIN.shown(state, request)),
+        (AccessClass::Page { .. }, None) => Some(Refused::Login),
         (AccessClass::Page { read, send }, Some(account)) => {
             touch(state, request);
             let needed = if is_reading(request) { read } else { send };
             let is_enough = account.role >= needed;
             account.into_caller().stay_with(request);
-            (!is_enough).then(|| Refusal::ROLE.plain(state, request))
+            (!is_enough).then(|| Refused::Told(Refusal::ROLE.shown(state, request)))
         }
         // A page may read the API; changing things through it takes a token, which no other site's form can send.
         (AccessClass::Api { read, .. }, Some(account)) if is_reading(request) => {
             let caller = account.into_caller();
             let is_enough = caller.reads() >= read;
             caller.stay_with(request);
-            (!is_enough).then(|| Refusal::ROLE.json(state))
+            (!is_enough).then(|| Refused::Told(Refusal::ROLE.json(state)))
         }
-        (AccessClass::Api { .. }, _) => Some(unauthorised("a token is needed")),
+        (AccessClass::Api { .. }, _) => told(unauthorised("a token is needed")),
     }
 }
 

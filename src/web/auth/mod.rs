@@ -4,6 +4,7 @@ pub(super) mod caller;
 pub(super) mod form;
 pub(super) mod guard;
 pub(super) mod password;
+pub(super) mod resume;
 pub(super) mod secrets;
 pub(super) mod sessions;
 pub(super) mod throttle;

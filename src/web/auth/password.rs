@@ -1,7 +1,7 @@
 //! The password of the pages: hashing (argon2id, PHC strings) and checking a try in constant time.
 
-use argon2::password_hash::{PasswordHashString, SaltString};
-use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use argon2::password_hash::{ParamsString, PasswordHashString, SaltString};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -47,38 +47,74 @@ pub(crate) struct Credentials {
     username: [u8; 32],
     hash: PasswordHashString,
     is_known: bool,
-    is_plain: bool,
+}
+
+/// What an operator should know of a password as it is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quality {
+    /// It is a hash.
+    Hashed,
+    /// It is plain text.
+    Plain,
+    /// It stands in samples.
+    Known,
+}
+
+/// Looks at a password as it is configured, without hashing it.
+///
+/// # Errors
+/// [`PasswordError::Malformed`].
+pub(crate) fn judge(password: &str) -> Result<Quality, PasswordError> {
+    if !password.starts_with('$') {
+        let is_known = KNOWN.contains(&password);
+        return Ok(if is_known {
+            Quality::Known
+        } else {
+            Quality::Plain
+        });
+    }
+    let hash = PasswordHashString::new(password).map_err(|_| PasswordError::Malformed)?;
+    if hash.algorithm().as_str().starts_with("argon2") {
+        Ok(Quality::Hashed)
+    } else {
+        Err(PasswordError::Malformed)
+    }
+}
+
+/// Algorithm, version and parameters of a password as it is configured: what decides how long a check takes. Nothing when it is none.
+pub(super) fn cost(password: &str) -> Option<String> {
+    let told =
+        |algorithm, version, params: &ParamsString| format!("{algorithm} {version:?} {params}");
+    if judge(password).ok()? == Quality::Hashed {
+        let hash = PasswordHashString::new(password).ok()?;
+        let hash = hash.password_hash();
+        return Some(told(hash.algorithm, hash.version, &hash.params));
+    }
+    // As `hash` will make it.
+    let params = ParamsString::try_from(&Params::default()).ok()?;
+    let version = Some(u32::from(Version::default()));
+    Some(told(Algorithm::default().ident(), version, &params))
 }
 
 impl Credentials {
     /// Takes a PHC string as it is and hashes a plain text, so that both take equally long to look at.
     pub(crate) fn new(username: &str, password: &str) -> Result<Credentials, PasswordError> {
-        let is_plain = !password.starts_with('$');
-        let text = if is_plain {
-            hash(password)?
-        } else {
-            password.to_owned()
+        let quality = judge(password)?;
+        let text = match quality {
+            Quality::Hashed => password.to_owned(),
+            Quality::Plain | Quality::Known => hash(password)?,
         };
         let hash = PasswordHashString::new(&text).map_err(|_| PasswordError::Malformed)?;
-        if !hash.algorithm().as_str().starts_with("argon2") {
-            return Err(PasswordError::Malformed);
-        }
         Ok(Credentials {
             username: digest(username),
             hash,
-            is_known: is_plain && KNOWN.contains(&password),
-            is_plain,
+            is_known: quality == Quality::Known,
         })
     }
 
     /// Whether the password stands in samples, so that it may be used from loopback only.
     pub(crate) fn is_known(&self) -> bool {
         self.is_known
-    }
-
-    /// Whether the password was given as plain text.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.is_plain
     }
 
     /// Whether the name is this one; in a time that does not depend on where it differs.
@@ -89,12 +125,6 @@ impl Credentials {
     /// The PHC string.
     pub(super) fn hash(&self) -> &str {
         self.hash.as_str()
-    }
-
-    /// Algorithm, version and parameters: what decides how long a check takes.
-    pub(super) fn cost(&self) -> String {
-        let hash = self.hash.password_hash();
-        format!("{} {:?} {}", hash.algorithm, hash.version, hash.params)
     }
 
     /// Whether both are right. Takes as long for a wrong name as for a wrong password; computes a hash, so call it on a
@@ -113,9 +143,9 @@ fn digest(text: &str) -> [u8; 32] {
 
 /// A hash that is quick to compute.
 #[cfg(test)]
-pub(super) fn quick_hash(password: &str) -> String {
-    let params = argon2::Params::new(8, 1, 1, None).unwrap();
-    let argon = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+pub(crate) fn quick_hash(password: &str) -> String {
+    let params = Params::new(8, 1, 1, None).unwrap();
+    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let salt = SaltString::encode_b64(&[7; 16]).unwrap();
     let hash = argon.hash_password(password.as_bytes(), &salt).unwrap();
     hash.to_string()
@@ -133,7 +163,8 @@ mod tests {
         assert!(!credentials.admit("admin", "gutes-Wort"));
         assert!(!credentials.admit("Admin", "gutes-wort"));
         assert!(!credentials.admit("", ""));
-        assert!(!credentials.is_plain() && !credentials.is_known());
+        assert!(!credentials.is_known());
+        assert_eq!(judge(&quick_hash("gutes-wort")), Ok(Quality::Hashed));
     }
 
     #[test]
@@ -142,6 +173,15 @@ mod tests {
         assert_ne!(one, other);
         assert!(one.starts_with("$argon2id$v=19$"));
         assert!(Credentials::new("a", &one).unwrap().admit("a", "x"));
+    }
+
+    /// W13
+    #[test]
+    fn a_plain_password_costs_what_its_hash_will() {
+        let own = cost(&hash("x").unwrap());
+        assert!(own.is_some() && cost("x") == own);
+        assert_ne!(cost(&quick_hash("x")), own);
+        assert_eq!(cost("$nonsense"), None);
     }
 
     #[test]
@@ -154,7 +194,7 @@ mod tests {
     #[test]
     fn passwords_of_samples_are_known() {
         let credentials = Credentials::new("admin", "password").unwrap();
-        assert!(credentials.is_known() && credentials.is_plain());
+        assert!(credentials.is_known());
         assert!(credentials.admit("admin", "password"));
     }
 }

@@ -4,7 +4,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::password;
 use crate::regular_file;
@@ -22,15 +22,45 @@ const MAX_BYTES: u64 = 4_096;
 /// Keys that stand in samples; whoever copied one has none.
 const KNOWN_KEYS: [&str; 2] = ["your-very-secret-key", "change-me"];
 
+/// Whether a configured key may sign.
+fn is_good(key: &str) -> bool {
+    key.len() >= KEY_BYTES && !KNOWN_KEYS.iter().any(|known| key.contains(known))
+}
+
+/// What the operator is told of the configured key, when it is passed over.
+pub(crate) fn warning_of_key(settings: &Settings) -> Option<String> {
+    let Secret(key) = settings.secret_key.as_ref()?;
+    (!is_good(key)).then(|| {
+        format!(
+            "secret_key is shorter than {KEY_BYTES} bytes or out of a sample; a made one is used"
+        )
+    })
+}
+
+/// The files that will be read, and made when they are missing, because the configuration does without them.
+pub(crate) fn files(settings: &Settings) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let key = settings.secret_key.as_ref();
+    if !key.is_some_and(|Secret(key)| is_good(key)) {
+        files.push(settings.state_folder.join(KEY_FILE));
+    }
+    if configured_password(settings).is_none() {
+        files.push(settings.state_folder.join(PASSWORD_FILE));
+    }
+    files
+}
+
+/// The configured password; nothing when one is to be made.
+pub(crate) fn configured_password(settings: &Settings) -> Option<&str> {
+    let password = settings.password.as_ref().map(|Secret(text)| text.as_str());
+    password.filter(|password| !password.is_empty())
+}
+
 /// The key for session cookies: the configured one if it is good, else the kept one, else a new one.
 pub(crate) fn session_key(settings: &Settings) -> io::Result<Vec<u8>> {
-    if let Some(Secret(key)) = &settings.secret_key {
-        if key.len() >= KEY_BYTES && !KNOWN_KEYS.iter().any(|known| key.contains(known)) {
-            return Ok(key.as_bytes().to_vec());
-        }
-        log::warn!(
-            "secret_key is shorter than {KEY_BYTES} bytes or out of a sample; a made one is used"
-        );
+    let configured = settings.secret_key.as_ref();
+    if let Some(Secret(key)) = configured.filter(|Secret(key)| is_good(key)) {
+        return Ok(key.as_bytes().to_vec());
     }
     let made = || random_hex::<KEY_BYTES>();
     let key = kept_or_made(&settings.state_folder.join(KEY_FILE), made)?.0;
@@ -45,8 +75,8 @@ pub(crate) fn session_key(settings: &Settings) -> io::Result<Vec<u8>> {
 
 /// The password to compare with: the configured one, else the kept hash, else a new one, which is shown on `console` once.
 pub(crate) fn login_password(settings: &Settings, console: &mut dyn Write) -> io::Result<String> {
-    if let Some(Secret(password)) = settings.password.as_ref().filter(|p| !p.0.is_empty()) {
-        return Ok(password.clone());
+    if let Some(password) = configured_password(settings) {
+        return Ok(password.to_owned());
     }
     let mut clear = String::new();
     let made = || {
@@ -73,17 +103,22 @@ fn kept_or_made(
     path: &Path,
     make: impl FnOnce() -> io::Result<String>,
 ) -> io::Result<(String, bool)> {
+    // What fails is the file's, so the error names it.
+    let named = |error: io::Error| {
+        let text = format!("{}: {error}", path.display());
+        io::Error::new(error.kind(), text)
+    };
     let kept = match regular_file::read(path, MAX_BYTES) {
         Ok(bytes) => String::from_utf8(bytes).map_err(io::Error::other)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error),
+        Err(error) => return Err(named(error)),
     };
     let kept = kept.trim();
     if !kept.is_empty() {
         return Ok((kept.to_owned(), false));
     }
     let text = make()?;
-    write_whole(path, &text)?;
+    write_whole(path, &text).map_err(named)?;
     Ok((text, true))
 }
 

@@ -10,13 +10,13 @@ use actix_session::config::{BrowserSession, CookieContentSecurity};
 use actix_session::storage::{
     LoadError, SaveError, SessionKey, SessionStore, UpdateError, generate_session_key,
 };
-use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::cookie::{Cookie, CookieJar, Key, SameSite};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{COOKIE, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use actix_web::{Error, HttpMessage, HttpRequest};
 
 use crate::clock::Clock;
 
@@ -170,10 +170,12 @@ pub(crate) async fn sift<B: MessageBody>(
         && request.headers().contains_key(COOKIE)
     {
         let key = Key::derive_from(&state.key);
-        let kept: Vec<String> = pairs(&request)
-            .filter(|pair| may_stay(pair, &key, &state.sessions))
-            .map(str::to_owned)
-            .collect();
+        let (kept, dead): (Vec<_>, Vec<_>) =
+            pairs(&request).partition(|pair| may_stay(pair, &key, &state.sessions));
+        let kept: Vec<String> = kept.into_iter().map(str::to_owned).collect();
+        if !dead.is_empty() {
+            request.extensions_mut().insert(HasEnded);
+        }
         let headers = request.headers_mut();
         headers.remove(COOKIE);
         for pair in kept {
@@ -183,6 +185,15 @@ pub(crate) async fn sift<B: MessageBody>(
         }
     }
     next.call(request).await
+}
+
+/// Marks a request whose session has ended.
+#[derive(Clone, Copy, Debug)]
+struct HasEnded;
+
+/// Whether the browser comes with a session that has ended.
+pub(crate) fn has_ended(request: &HttpRequest) -> bool {
+    request.extensions().contains::<HasEnded>()
 }
 
 /// The pairs of the request's cookie fields; those of a field that is no text are left out.

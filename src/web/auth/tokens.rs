@@ -4,9 +4,11 @@
 //! A line is `number TAB created TAB hash TAB name`, of a token that may everything for ever, as every token was before there were
 //! scopes; else `scope,end,hash` stands for the hash (end `-` for none), which a program of then passes over, and so refuses.
 
+use std::fs::DirBuilder;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -15,7 +17,7 @@ use subtle::ConstantTimeEq;
 
 use super::secrets::random_hex;
 use crate::clock::Wall;
-use crate::regular_file;
+use crate::regular_file::{self, Use};
 use crate::web::view::language::moment;
 
 /// The file's name.
@@ -39,7 +41,10 @@ pub enum TokenError {
     /// There are [`MAX_TOKENS`].
     #[error("there are {MAX_TOKENS} tokens already; revoke one first")]
     TooMany,
-    /// The file cannot be read or written, or the system gives no random numbers.
+    /// The file is there and cannot be read.
+    #[error("{0}")]
+    Unreadable(io::Error),
+    /// The file cannot be written, or the system gives no random numbers.
     #[error(transparent)]
     File(#[from] io::Error),
 }
@@ -153,22 +158,46 @@ type Stamp = Option<(SystemTime, u64)>;
 pub struct Tokens {
     path: PathBuf,
     loaded: Mutex<(Stamp, Vec<Token>)>,
+    /// Whether it has been told that the file cannot be read, since it could be last.
+    is_told: AtomicBool,
 }
 
 impl Tokens {
     /// Looks at the file in `folder`, which need not exist.
     pub fn new(folder: &Path) -> Tokens {
         Tokens {
-            path: folder.join(FILE),
+            path: file(folder),
             loaded: Mutex::default(),
+            is_told: AtomicBool::new(false),
         }
     }
 
     /// All tokens, oldest first. Lines that do not parse are passed over.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// When the file is there and cannot be read; the error names it, and whose it is.
     pub fn list(&self) -> io::Result<Vec<Token>> {
+        let tokens = self.read();
+        if tokens.is_ok() {
+            self.is_told.store(false, Ordering::Relaxed);
+        }
+        tokens.map_err(|error| {
+            let text = match regular_file::denied(&self.path, Use::Read) {
+                Some(denied) => denied.to_string(),
+                None => format!("{}: {error}", self.path.display()),
+            };
+            io::Error::new(error.kind(), text)
+        })
+    }
+
+    /// Says in the log that the file cannot be read, once until it can be again: anybody can ask with something for a token.
+    pub fn tell_unreadable(&self, error: &io::Error) {
+        if !self.is_told.swap(true, Ordering::Relaxed) {
+            log::error!("the tokens of the API cannot be read, so none is admitted: {error}");
+        }
+    }
+
+    fn read(&self) -> io::Result<Vec<Token>> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = match std::fs::metadata(&self.path) {
             Ok(about) => Some((about.modified()?, about.len())),
@@ -199,7 +228,7 @@ impl Tokens {
         if new.expires.is_some_and(|end| end <= now) {
             return Err(TokenError::End);
         }
-        let mut tokens = self.list()?;
+        let mut tokens = self.list().map_err(TokenError::Unreadable)?;
         if tokens.len() >= MAX_TOKENS {
             return Err(TokenError::TooMany);
         }
@@ -220,8 +249,8 @@ impl Tokens {
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn revoke(&self, number: u64) -> io::Result<Option<Token>> {
-        let mut tokens = self.list()?;
+    pub fn revoke(&self, number: u64) -> Result<Option<Token>, TokenError> {
+        let mut tokens = self.list().map_err(TokenError::Unreadable)?;
         let Some(at) = tokens.iter().position(|token| token.number == number) else {
             return Ok(None);
         };
@@ -250,6 +279,10 @@ impl Tokens {
     }
 
     fn write(&self, tokens: &[Token]) -> io::Result<()> {
+        if let Some(folder) = self.path.parent() {
+            let mut make = DirBuilder::new();
+            make.recursive(true).mode(0o750).create(folder)?;
+        }
         let fresh = self.path.with_extension("tokens-new");
         match std::fs::remove_file(&fresh) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -270,6 +303,11 @@ impl Tokens {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).0 = None;
         Ok(())
     }
+}
+
+/// Where the tokens of a state folder are.
+pub(crate) fn file(folder: &Path) -> PathBuf {
+    folder.join(FILE)
 }
 
 fn parse(line: &str) -> Option<Token> {
@@ -373,7 +411,7 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         assert!(tokens.admit(&secret, Wall(9)).is_err());
         let made = tokens.create(&named("x"), Wall(5));
-        assert!(matches!(made, Err(TokenError::File(_))));
+        assert!(matches!(made, Err(TokenError::Unreadable(_))));
     }
 
     /// W13: the file of before there were scopes.

@@ -5,8 +5,9 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use super::caller::Caller;
-use super::password::{Credentials, PasswordError};
-use crate::web::settings::Secret;
+use super::password::{Credentials, PasswordError, cost};
+use super::secrets::configured_password;
+use crate::web::settings::{Secret, Settings};
 
 /// Users at most, besides the one of `[STATS]`.
 pub const MAX_USERS: usize = 100;
@@ -142,6 +143,24 @@ impl Known {
     }
 }
 
+/// What the operator is told of the users: whose hash gives away by its time that there is such a user.
+pub(crate) fn warnings(settings: &Settings) -> Vec<String> {
+    // A made password is hashed as a plain one is.
+    let Some(first) = cost(configured_password(settings).unwrap_or_default()) else {
+        return Vec::new();
+    };
+    let others = settings.users.iter();
+    others
+        .filter(|other| cost(&other.hash.0).as_ref() != Some(&first))
+        .map(|other| {
+            format!(
+                "the hash of the user {} takes another time than that of {}: how long a login takes tells that there is such a user",
+                other.name, settings.username
+            )
+        })
+        .collect()
+}
+
 /// Everybody who may log in.
 #[derive(Debug)]
 pub(crate) struct Users {
@@ -162,15 +181,6 @@ impl Users {
         });
         let others: Vec<Known> = others.collect::<Result<_, _>>()?;
         let first = Known::new(name, Role::Operator, credentials);
-        for other in &others {
-            if other.credentials.cost() != first.credentials.cost() {
-                log::warn!(
-                    "the hash of the user {} takes another time than that of {}: how long a login takes tells that there is such a user",
-                    other.account.name,
-                    first.account.name
-                );
-            }
-        }
         Ok(Users { first, others })
     }
 

@@ -26,7 +26,15 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Its name in replies and texts.
+    /// Every value.
+    pub(crate) const ALL: [Fault; 4] = [
+        Fault::Restoring,
+        Fault::SnapshotsSilent,
+        Fault::SnapshotsLate,
+        Fault::ReaperSilent,
+    ];
+
+    /// Its name in replies, texts and metrics.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Fault::Restoring => "restoring",

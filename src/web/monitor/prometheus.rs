@@ -7,7 +7,7 @@ use std::fmt::Display;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 
-use super::health;
+use super::health::{self, Fault};
 use crate::metrics::{
     Action, AnnounceEvent, AnnounceOutcome, Failure, Family, Full, Gauge, LATENCY_BOUNDS_US,
     StrangerReason, Totals, Transport,
@@ -15,8 +15,11 @@ use crate::metrics::{
 use crate::tracker::report::census::{Census, Roles, ZoneCount};
 use crate::web::State;
 
-/// Zones with series of their own, upper levels first and of one level the largest; the rest count in those above them.
+/// Zones with series of their own, upper levels first and of one level the largest; the rest count in those above them, and
+/// together in one that is called `other`.
 const MAX_ZONES: usize = 100;
+/// What the sum of the rest is called.
+const OTHER: &str = "other";
 
 /// The text.
 pub(crate) async fn metrics(state: Data<State>) -> HttpResponse {
@@ -85,25 +88,39 @@ fn text(state: &State) -> String {
     let totals = state.metrics.totals();
     let census = state.backend.census.load_full();
     process(&mut lines, state);
+    configuration(&mut lines, state);
     requests(&mut lines, &totals);
     announces(&mut lines, &totals);
     latency(&mut lines, &totals);
     swarms(&mut lines, state, &census);
     snapshots(&mut lines, state);
     zones(&mut lines, &census);
+    levels(&mut lines, &census);
     system(&mut lines);
     lines.0
 }
 
 fn process(lines: &mut Lines, state: &State) {
-    lines.metric("build_info", "gauge", "The version that runs.");
-    let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
-    lines.value("build_info", version, 1);
+    lines.metric("build_info", "gauge", "The program that runs.");
+    let (version, architecture) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+    let profile = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+    let build = format!("version=\"{version}\",arch=\"{architecture}\",profile=\"{profile}\"");
+    lines.value("build_info", &build, 1);
     let help = "Unix time at which the process started.";
     lines.single("start_time_seconds", "gauge", help, state.started.0);
     let help = "1 when all parts are alive and snapshots succeed.";
-    let is_healthy = u8::from(health::faults(state).is_empty());
-    lines.single("healthy", "gauge", help, is_healthy);
+    let faults = health::faults(state);
+    lines.single("healthy", "gauge", help, u8::from(faults.is_empty()));
+    let help = "1 for what is wrong, as /health says it; all are 0 when nothing is.";
+    let rows = Fault::ALL.map(|fault| {
+        let labels = format!("fault=\"{}\"", fault.name());
+        (labels, u8::from(faults.contains(&fault)))
+    });
+    lines.family("fault", "gauge", help, rows);
     let help = "Open HTTP connections.";
     let open = state.metrics.gauge(Gauge::Connections);
     lines.single("http_connections", "gauge", help, open);
@@ -114,6 +131,38 @@ fn process(lines: &mut Lines, state: &State) {
         help,
         state.metrics.gauge(Gauge::Panics),
     );
+}
+
+/// The configuration in force, and how reloads ended.
+fn configuration(lines: &mut Lines, state: &State) {
+    let gauge = |gauge| state.metrics.gauge(gauge);
+    let help = "0 when the last reload was refused, so that the configuration before it is still in force.";
+    let is_successful = 1_u64.saturating_sub(gauge(Gauge::LastReloadRefused));
+    lines.single(
+        "config_last_reload_successful",
+        "gauge",
+        help,
+        is_successful,
+    );
+    let help = "Unix time at which the configuration in force was read, by the start or a reload.";
+    let configured = gauge(Gauge::ConfiguredAt);
+    let name = "config_last_reload_success_timestamp_seconds";
+    lines.single(name, "gauge", help, configured);
+    let help = "Reloads by how they ended.";
+    let reloads = [
+        ("done", gauge(Gauge::ReloadsDone)),
+        ("refused", gauge(Gauge::ReloadsRefused)),
+    ];
+    let reloads = reloads.map(|(result, count)| (format!("result=\"{result}\""), count));
+    lines.family("config_reloads_total", "counter", help, reloads);
+    let help = "Digest of the configuration in force, 48 bits, without secrets: equal where two trackers of one version are configured alike.";
+    let digest = gauge(Gauge::ConfigurationDigest);
+    lines.single("config_hash", "gauge", help, digest);
+    let settings = state.tracker.settings();
+    let help = "The bound on peers in all; 0 for none.";
+    lines.single("max_peers", "gauge", help, settings.max_peers);
+    let help = "The bound on torrents with peers; 0 for none.";
+    lines.single("max_torrents", "gauge", help, settings.max_torrents);
 }
 
 fn requests(lines: &mut Lines, totals: &Totals) {
@@ -225,6 +274,9 @@ fn swarms(lines: &mut Lines, state: &State, census: &Census) {
     lines.single("sweep_duration_seconds", "gauge", help, seconds);
 }
 
+/// What [`Gauge::Restored`] is when the database was set aside.
+const SET_ASIDE: u64 = 2;
+
 #[expect(clippy::cast_precision_loss, reason = "for graphs")]
 fn millis(millis: u64) -> f64 {
     millis as f64 / 1e3
@@ -251,6 +303,9 @@ fn snapshots(lines: &mut Lines, state: &State) {
     lines.single("snapshot_peers", "gauge", help, gauge(Gauge::SnapshotPeers));
     let help = "Peers that the database holds.";
     lines.single("database_peers", "gauge", help, gauge(Gauge::DatabasePeers));
+    let help = "1 when the database could not be read at the start and was set aside.";
+    let is_set_aside = u8::from(gauge(Gauge::Restored) == SET_ASIDE);
+    lines.single("database_set_aside", "gauge", help, is_set_aside);
     let help = "Snapshots that failed.";
     let failures = gauge(Gauge::SnapshotFailures);
     lines.single("snapshot_errors_total", "counter", help, failures);
@@ -262,8 +317,13 @@ fn zones(lines: &mut Lines, census: &Census) {
         let depth = zone.path.matches('/').count();
         (depth, Reverse(zone.below.peers()))
     });
-    shown.truncate(MAX_ZONES);
+    let hidden = shown.split_off(MAX_ZONES.min(shown.len()));
+    let other = other(census, &hidden);
+    shown.extend(&other);
     let zones = || shown.iter().copied();
+    let help = "Zones without series of their own: their sum is in the zone `other`, each peer once, and in the zones above them.";
+    let more = hidden.len() + census.rest.zones;
+    lines.single("zones_in_other", "gauge", help, more);
     // Two rows of a zone, told apart by one more label.
     let pair = |zone: &ZoneCount, label: &str, rows: [(&str, u64); 2]| {
         let path = escape(&zone.path);
@@ -305,6 +365,59 @@ fn zones(lines: &mut Lines, census: &Census) {
     let help = "Upper bound of what was loaded from peers of the same zone.";
     let saved = zones().map(|zone| single(zone, zone.handed_out.saved_mib.saturating_mul(1 << 20)));
     lines.family("zone_saved_bytes_total", "counter", help, saved);
+}
+
+/// The sum of the zones that have no series of their own; nothing where all have.
+fn other(census: &Census, hidden: &[&ZoneCount]) -> Option<ZoneCount> {
+    let rest = &census.rest;
+    if hidden.is_empty() && rest.zones == 0 {
+        return None;
+    }
+    // A zone may have this name; no zone's path begins with a slash.
+    let is_taken = census.zones.iter().any(|zone| zone.path == OTHER);
+    let path = if is_taken {
+        format!("/{OTHER}")
+    } else {
+        OTHER.to_owned()
+    };
+    let (mut below, mut handed_out) = (rest.roles, rest.handed_out);
+    for zone in hidden {
+        below.add(zone.own);
+        handed_out.add(&zone.own_handed_out);
+    }
+    Some(ZoneCount {
+        path,
+        below,
+        handed_out,
+        ..ZoneCount::default()
+    })
+}
+
+/// How near the peers were that were handed out: as many lines as the zones have levels.
+fn levels(lines: &mut Lines, census: &Census) {
+    let peers = census.flows.levels();
+    let strangers = peers.len().saturating_sub(1);
+    let used = peers.iter().take(strangers).rposition(|peers| *peers > 0);
+    let label = |level: usize| {
+        let level = match level {
+            0 => "own".to_owned(),
+            level if level == strangers => "stranger".to_owned(),
+            level => level.to_string(),
+        };
+        format!("level=\"{level}\"")
+    };
+    let is_told = |level: usize| level == strangers || Some(level) <= used;
+    let told = |figures: Vec<u64>| {
+        let figures = figures.into_iter().enumerate();
+        let told = figures.filter(move |(level, _)| is_told(*level));
+        told.map(move |(level, figure)| (label(level), figure))
+    };
+    let help = "Peers handed out to askers in a zone: from their own zone, from so many levels up, strangers; estimated.";
+    lines.family("handed_out_by_level_total", "counter", help, told(peers));
+    let help = "The upper bound of what was saved, divided by level as the lists were.";
+    let saved = census.flows.saved_by_level().into_iter();
+    let saved = saved.map(|mib| mib.saturating_mul(1 << 20)).collect();
+    lines.family("saved_by_level_bytes_total", "counter", help, told(saved));
 }
 
 fn escape(label: &str) -> String {
@@ -359,6 +472,8 @@ fn cpu_seconds() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tracker::report::census::HandedOut;
+    use crate::tracker::report::flows::{FlowZone, Flows, ZoneFlows};
     use std::time::Duration;
 
     #[test]
@@ -409,6 +524,91 @@ mod tests {
             lines
                 .0
                 .contains("zone_announces_with_local_seeder_total{zone=\"b\"} 0")
+        );
+    }
+
+    /// O4, W15
+    #[test]
+    fn zones_without_series_are_counted_in_other() {
+        let zone = |path: String, seeders| {
+            let own = Roles {
+                seeders,
+                leechers: 1,
+            };
+            let own_handed_out = HandedOut {
+                announces: 10,
+                ..HandedOut::default()
+            };
+            ZoneCount {
+                path,
+                own,
+                below: own,
+                own_handed_out,
+                ..ZoneCount::default()
+            }
+        };
+        let told = |census: &Census| {
+            let mut lines = Lines(String::new());
+            zones(&mut lines, census);
+            lines.0
+        };
+        let mut census = Census::default();
+        let houses = 0..MAX_ZONES as u64;
+        census
+            .zones
+            .extend(houses.map(|house| zone(format!("house-{house}"), 7)));
+        let text = told(&census);
+        assert!(text.contains("zones_in_other 0\n") && !text.contains("zone=\"other\""));
+        census
+            .zones
+            .extend([zone("small".into(), 3), zone("smaller".into(), 2)]);
+        census.rest.zones = 40;
+        census.rest.roles.seeders = 4;
+        census.rest.handed_out.announces = 5;
+        let text = told(&census);
+        for line in [
+            "zones_in_other 42\n",
+            "zone_peers{zone=\"other\",role=\"seeder\"} 9\n",
+            "zone_peers{zone=\"other\",role=\"leecher\"} 2\n",
+            "zone_announces_total{zone=\"other\"} 25\n",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        census.zones.push(zone("other".into(), 1));
+        assert!(told(&census).contains("zone_announces_total{zone=\"/other\"} 35\n"));
+    }
+
+    /// O4, O11
+    #[test]
+    fn levels_are_told_down_to_the_last_that_is_used_and_strangers() {
+        let row = ZoneFlows {
+            zone: FlowZone::Zone("a/b/c".into()),
+            levels: vec![6, 3, 0, 0, 1],
+            handed: vec![10],
+            saved_mib: 9,
+        };
+        let flows = Flows { zones: vec![row] };
+        let census = Census {
+            flows,
+            ..Census::default()
+        };
+        let mut lines = Lines(String::new());
+        levels(&mut lines, &census);
+        let told: Vec<&str> = lines
+            .0
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "retracker_handed_out_by_level_total{level=\"own\"} 6",
+                "retracker_handed_out_by_level_total{level=\"1\"} 3",
+                "retracker_handed_out_by_level_total{level=\"stranger\"} 1",
+                "retracker_saved_by_level_bytes_total{level=\"own\"} 6291456",
+                "retracker_saved_by_level_bytes_total{level=\"1\"} 3145728",
+                "retracker_saved_by_level_bytes_total{level=\"stranger\"} 0",
+            ]
         );
     }
 

@@ -7,6 +7,7 @@ use super::history::{History, Values};
 use crate::clock::Seconds;
 use crate::metrics::{Action, Gauge, Transport};
 use crate::tracker::report::census::HandedOut;
+use crate::web::pages::locality::own_share;
 use crate::web::{Backend, State};
 
 /// How often figures are taken.
@@ -17,7 +18,7 @@ const KEPT_EVERY: u32 = 12;
 const BLOB: &str = "history";
 
 /// What happens per second, from the last two samples.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Rates {
     /// Announces over HTTP; nothing before the second sample.
     pub announces_http: Option<f64>,
@@ -25,10 +26,13 @@ pub(crate) struct Rates {
     pub announces_udp: Option<f64>,
     /// Peers of the same zone among those handed out lately, in percent; nothing before there were any.
     pub local_share: Option<f64>,
+    /// Peers of the asker's own zone among them, of askers in a zone, in percent; estimated.
+    pub own_share: Option<f64>,
     at: Duration,
     announces: [u64; 2],
     census_at: Seconds,
     handed_out: HandedOut,
+    levels: Vec<u64>,
 }
 
 /// The ring buffers as the database has them; empty ones when it has none.
@@ -124,7 +128,12 @@ fn advance(state: &State) -> Rates {
         if peers > 0 {
             rates.local_share = Some(100.0 * local as f64 / peers as f64);
         }
+        let levels = census.flows.levels();
+        if let Some(share) = own_share(&rates.levels, &levels) {
+            rates.own_share = Some(share);
+        }
+        rates.levels = levels;
         (rates.census_at, rates.handed_out) = (census.at, census.handed_out);
     }
-    *rates
+    rates.clone()
 }

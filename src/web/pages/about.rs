@@ -12,8 +12,10 @@ use crate::web::auth::caller::audit;
 use crate::web::auth::form::Form;
 use crate::web::monitor::health;
 use crate::web::refusal::Refusal;
-use crate::web::view::page::{Page, plain, redirect};
-use crate::web::{ConfigurationRow, NewToken, Scope, State, TokenError};
+use crate::web::view::csv;
+use crate::web::view::csv::Csv;
+use crate::web::view::page::{Page, redirect};
+use crate::web::{ConfigurationRow, NewToken, Scope, State, Token, TokenError};
 
 /// A token lasts at most this many days, if it ends at all: ten years.
 const MAX_DAYS: u64 = 3_650;
@@ -96,15 +98,68 @@ fn parts(state: &State) -> Parts {
     }
 }
 
-/// The page.
+/// The configuration as CSV, secrets hidden as on the page.
+fn configuration_table(rows: &[ConfigurationRow]) -> Csv {
+    let mut csv = Csv::new(&["section", "key", "value", "origin"]);
+    for row in rows {
+        csv.row(&[&row.section, &row.key, &row.value, &row.origin]);
+    }
+    csv
+}
+
+/// The tokens as CSV: what the page shows of them.
+fn token_table(rows: &[TokenRow]) -> Csv {
+    let mut csv = Csv::new(&["number", "name", "created", "scope", "expires", "last_used"]);
+    for row in rows {
+        let [expires, used] = [row.expires, row.used].map(|time| time.map(csv::iso));
+        csv.row(&[
+            &row.number,
+            &row.name,
+            &csv::iso(row.created),
+            &row.scope,
+            &expires.as_deref().unwrap_or_default(),
+            &used.as_deref().unwrap_or_default(),
+        ]);
+    }
+    csv
+}
+
+/// The page, or one of its tables as CSV; `name`, `scope` and `days` of the query fill the form.
 pub(crate) async fn about(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let page = Page::new(&state, &request, "about");
+    match csv::wanted(&page.params, &["configuration", "tokens"]) {
+        // Not on the page of a viewer either.
+        Some("tokens") if !page.is_operator() => return Refusal::ROLE.shown(&state, &request),
+        Some("tokens") => match token_rows(&state) {
+            Ok(rows) => return token_table(&rows).reply("tokens"),
+            Err(error) => return told(&TokenError::File(error)).shown(&state, &request),
+        },
+        Some(_) => {
+            let rows = (state.backend.configuration)();
+            return configuration_table(&rows).reply("configuration");
+        }
+        None => {}
+    }
     let notice = match page.params.text("done") {
         Some("save") => Some("save_done"),
         Some("revoke") => Some("token_revoked"),
         _ => None,
     };
     render(&state, page, StatusCode::OK, notice, None)
+}
+
+fn token_rows(state: &State) -> std::io::Result<Vec<TokenRow>> {
+    let now = state.clock.wall();
+    let row = |token: Token| TokenRow {
+        number: token.number,
+        created: token.created.0,
+        scope: token.scope.name(),
+        expires: token.expires.map(|end| end.0),
+        has_expired: token.has_expired(now),
+        used: state.uses.last(&token).map(|last| last.0),
+        name: token.name,
+    };
+    Ok(state.tokens.list()?.into_iter().map(row).collect())
 }
 
 fn render(
@@ -114,24 +169,15 @@ fn render(
     mut notice: Option<&str>,
     secret: Option<&str>,
 ) -> HttpResponse {
-    let tokens = state.tokens.list().unwrap_or_else(|error| {
-        log::error!("the tokens cannot be read: {error}");
+    let tokens = token_rows(state).unwrap_or_else(|error| {
+        state.tokens.tell_unreadable(&error);
         notice.get_or_insert("tokens_unreadable");
         Vec::new()
     });
-    let now = state.clock.wall();
-    let tokens: Vec<TokenRow> = tokens
-        .into_iter()
-        .map(|token| TokenRow {
-            number: token.number,
-            created: token.created.0,
-            scope: token.scope.name(),
-            expires: token.expires.map(|end| end.0),
-            has_expired: token.has_expired(now),
-            used: state.uses.last(&token).map(|last| last.0),
-            name: token.name,
-        })
-        .collect();
+    for field in ["name", "scope", "days"] {
+        let given = page.params.text(field).unwrap_or_default().to_owned();
+        page.insert(field, &given);
+    }
     page.insert("notice", &notice);
     page.insert("secret", &secret);
     page.insert("tokens", &tokens);
@@ -215,7 +261,7 @@ pub(crate) async fn revoke_token(
     _form: Form,
 ) -> HttpResponse {
     let Ok(number) = number.parse::<u64>() else {
-        return plain(StatusCode::NOT_FOUND, "not found");
+        return Refusal::NOT_FOUND.shown(&state, &request);
     };
     let own = Data::clone(&state);
     let refusal = match state.writes.run(move || own.tokens.revoke(number)).await {
@@ -225,7 +271,7 @@ pub(crate) async fn revoke_token(
             }
             return redirect("/about?done=revoke");
         }
-        Ok(Err(error)) => told(&TokenError::File(error)),
+        Ok(Err(error)) => told(&error),
         Err(undone) => undone.into(),
     };
     refused(&state, &request, refusal)

@@ -7,6 +7,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::audit::{Entry, MAX_ENTRIES};
 use crate::web::State;
 use crate::web::refusal::Refusal;
+use crate::web::view::csv;
+use crate::web::view::csv::Csv;
 use crate::web::view::page::Page;
 
 /// The latest entries, newest first; read on a thread that may wait.
@@ -25,9 +27,35 @@ pub(crate) async fn latest(state: &State) -> Result<Vec<Entry>, Refusal> {
     }
 }
 
-/// The page.
+/// The entries as CSV, as the API names them.
+fn table(entries: &[Entry]) -> Csv {
+    let mut csv = Csv::new(&[
+        "time", "last", "actor", "who", "from", "deed", "about", "count",
+    ]);
+    for entry in entries {
+        csv.row(&[
+            &csv::iso(entry.time.0),
+            &csv::iso(entry.last.0),
+            &entry.actor,
+            &entry.who,
+            &entry.from,
+            &entry.deed,
+            &entry.about,
+            &entry.count,
+        ]);
+    }
+    csv
+}
+
+/// The page, or its table as CSV.
 pub(crate) async fn audit(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "audit");
+    if csv::wanted(&page.params, &["audit"]).is_some() {
+        return match latest(&state).await {
+            Ok(entries) => table(&entries).reply("audit"),
+            Err(refusal) => refusal.shown(&state, &request),
+        };
+    }
     let (status, notice, rows) = match latest(&state).await {
         Ok(rows) => (StatusCode::OK, None, rows),
         Err(refusal) => (refusal.status, Some(refusal.text), Vec::new()),

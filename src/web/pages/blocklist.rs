@@ -5,6 +5,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
+use super::block_effects::Question;
 use super::frequent_announcers::host_or_network;
 use super::peers::network;
 use crate::audit::Deed;
@@ -12,9 +13,12 @@ use crate::clock::Wall;
 use crate::tracker::{Block, InfoHash, Target};
 use crate::web::auth::caller::audit;
 use crate::web::auth::form::Form;
+use crate::web::client::Client;
 use crate::web::refusal::Refusal;
+use crate::web::view::csv;
+use crate::web::view::csv::Csv;
 use crate::web::view::language::moment;
-use crate::web::view::page::{Page, plain, redirect};
+use crate::web::view::page::{Page, redirect};
 use crate::web::{BackendError, NewBlock, State};
 
 /// Characters of a reason at most.
@@ -152,7 +156,24 @@ pub(crate) fn wanted(
     Ok(targets.into_iter().map(block).collect())
 }
 
-/// The page; `ip` and `info_hash` of the query fill the form.
+/// The list as CSV.
+fn table(rows: &[BlockRow]) -> Csv {
+    let mut csv = Csv::new(&["number", "ip", "info_hash", "reason", "created", "expires"]);
+    for row in rows {
+        let expires = row.expires.map(csv::iso);
+        csv.row(&[
+            &row.number,
+            &row.ip.as_deref().unwrap_or_default(),
+            &row.info_hash.as_deref().unwrap_or_default(),
+            &row.reason,
+            &csv::iso(row.created),
+            &expires.as_deref().unwrap_or_default(),
+        ]);
+    }
+    csv
+}
+
+/// The page, or its table as CSV; `ip`, `info_hash`, `reason` and `hours` of the query fill the form.
 pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "blocklist");
     let done = match page.params.text("done") {
@@ -161,14 +182,13 @@ pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpRespon
         _ => None,
     };
     page.insert("notice", &done);
+    page.insert("question", &None::<Question>);
     // A field that no link fills is empty.
     let given = |name: &str| page.params.text(name).unwrap_or_default().to_owned();
-    let fields = [
-        given("ip"),
-        given("info_hash"),
-        String::new(),
-        String::new(),
-    ];
+    let fields = ["ip", "info_hash", "reason", "hours"].map(given);
+    if csv::wanted(&page.params, &["blocklist"]).is_some() {
+        return table(&rows(&state)).reply("blocklist");
+    }
     render(&state, page, StatusCode::OK, &fields)
 }
 
@@ -183,6 +203,7 @@ fn render(
     page.insert("info_hash", info_hash);
     page.insert("reason", reason);
     page.insert("hours", hours);
+    page.insert("confirm", &confirmation(fields));
     page.insert("rows", &rows(state));
     page.render_as(status, "blocklist.html")
 }
@@ -196,10 +217,30 @@ fn refused(
 ) -> HttpResponse {
     let mut page = Page::new(state, request, "blocklist");
     page.insert("notice", &Some(refusal.text));
+    page.insert("question", &None::<Question>);
     render(state, page, refusal.status, fields)
 }
 
-/// Adds what the form asks for: 302 back to the list when the disk has it, or the form again with what is wrong.
+/// What the second step of the form carries, so that nothing is confirmed but what was asked about.
+fn confirmation([ip, info_hash, ..]: &[String; 4]) -> String {
+    format!("{ip} {info_hash}")
+}
+
+/// The form again, with what the entries would do, to be sent once more.
+fn asked(
+    state: &State,
+    request: &HttpRequest,
+    question: Question,
+    fields: &[String; 4],
+) -> HttpResponse {
+    let mut page = Page::new(state, request, "blocklist");
+    page.insert("notice", &None::<&str>);
+    page.insert("question", &Some(question));
+    render(state, page, StatusCode::CONFLICT, fields)
+}
+
+/// Adds what the form asks for: 302 back to the list when the disk has it, or the form again with what is wrong, or with what it would do
+/// when that may be a slip (W11).
 pub(crate) async fn add(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
     let fields = ["ip", "info_hash", "reason", "hours"].map(|name| form.text(name).to_owned());
     let [ip, hash, reason, hours] = &fields;
@@ -207,6 +248,14 @@ pub(crate) async fn add(state: Data<State>, request: HttpRequest, form: Form) ->
         Ok(blocks) => blocks,
         Err(mistake) => return refused(&state, &request, mistake.into(), &fields),
     };
+    if form.text("confirm") != confirmation(&fields).trim() {
+        let asker = Client::of(&state, &request).ip;
+        match Question::before(&blocks, asker, &state).await {
+            Ok(None) => {}
+            Ok(Some(question)) => return asked(&state, &request, question, &fields),
+            Err(undone) => return refused(&state, &request, undone.into(), &fields),
+        }
+    }
     let own = Data::clone(&state);
     let work = move || {
         let mut done = Vec::new();
@@ -242,7 +291,7 @@ pub(crate) async fn remove(
     _form: Form,
 ) -> HttpResponse {
     let Ok(number) = number.parse::<i64>() else {
-        return plain(StatusCode::NOT_FOUND, "not found");
+        return Refusal::NOT_FOUND.shown(&state, &request);
     };
     let (own, target) = (Data::clone(&state), target_of(&state, number));
     let work = move || (own.backend.unblock)(number);

@@ -9,6 +9,8 @@ use serde::Serialize;
 use crate::tracker::report::census::{ClientCount, Roles};
 use crate::web::State;
 use crate::web::view::client_name::recognise;
+use crate::web::view::csv;
+use crate::web::view::csv::Csv;
 use crate::web::view::page::Page;
 
 /// One row of the list.
@@ -65,10 +67,38 @@ pub(super) fn percent(part: u64, all: u64) -> f64 {
     100.0 * part as f64 / all as f64
 }
 
-/// The page.
+/// Clients as CSV.
+pub(super) fn table(rows: &[ClientRow]) -> Csv {
+    let columns = [
+        "client",
+        "version",
+        "peers",
+        "seeders",
+        "leechers",
+        "share_percent",
+    ];
+    let mut csv = Csv::new(&columns);
+    for row in rows {
+        let share = csv::places(row.share_percent);
+        csv.row(&[
+            &row.name,
+            &row.version,
+            &row.peers,
+            &row.seeders,
+            &row.leechers,
+            &share,
+        ]);
+    }
+    csv
+}
+
+/// The page, or one of its tables as CSV.
 pub(crate) async fn clients(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "clients");
     let census = state.backend.census.load_full();
+    if let Some(named) = csv::wanted(&page.params, &["versions", "programs"]) {
+        return table(&client_rows(&census.clients, named == "versions")).reply("clients");
+    }
     page.insert("programs", &client_rows(&census.clients, false));
     page.insert("versions", &client_rows(&census.clients, true));
     page.insert("counted", &census.wall.0);

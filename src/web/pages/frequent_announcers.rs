@@ -5,6 +5,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use crate::web::State;
+use crate::web::view::csv;
+use crate::web::view::csv::Csv;
 use crate::web::view::page::Page;
 
 #[derive(Serialize)]
@@ -14,7 +16,7 @@ struct CallerRow {
     age_seconds: u32,
 }
 
-/// The page.
+/// The page, or its table as CSV.
 pub(crate) async fn callers(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "callers");
     let census = state.backend.census.load_full();
@@ -28,6 +30,13 @@ pub(crate) async fn callers(state: Data<State>, request: HttpRequest) -> HttpRes
             age_seconds: now.since(caller.last_seen),
         })
         .collect();
+    if csv::wanted(&page.params, &["callers"]).is_some() {
+        let mut csv = Csv::new(&["network", "early", "age_seconds"]);
+        for row in &rows {
+            csv.row(&[&row.network, &row.early, &row.age_seconds]);
+        }
+        return csv.reply("callers");
+    }
     page.insert("rows", &rows);
     page.insert("counted", &census.wall.0);
     page.render("callers.html")

@@ -12,7 +12,9 @@ use crate::web::State;
 use crate::web::auth::caller::audit_of;
 use crate::web::auth::form::{Form, LOGIN_COOKIE, login_token};
 use crate::web::auth::guard::{account, begin_session};
+use crate::web::auth::resume::Resume;
 use crate::web::auth::secrets::random_hex;
+use crate::web::auth::sessions::has_ended;
 use crate::web::client::Client;
 use crate::web::refusal::Refusal;
 use crate::web::view::page::{Page, plain, redirect};
@@ -20,29 +22,61 @@ use crate::web::view::page::{Page, plain, redirect};
 /// Password hashes computed at a time: each takes 19 MiB and some 50 ms.
 pub(crate) const HASHES_AT_A_TIME: usize = 4;
 
-/// The form; who is logged in already goes on to the overview.
+/// The form; who is logged in already goes on to where the way to the login began.
 pub(crate) async fn form(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let mut page = Page::new(&state, &request, "login");
+    let has_left = page.params.text("out").is_some();
+    let resume = if has_left {
+        Resume::default()
+    } else {
+        Resume::of_cookie(&request)
+    };
     if account(&state, &request).is_some() {
-        return redirect("/stat");
+        return redirect(&resume.target());
     }
-    let page = Page::new(&state, &request, "login");
-    let notice = page.params.text("out").map(|_| "logged_out");
-    render(&state, page, StatusCode::OK, notice)
+    let notice = if has_left {
+        Some("logged_out")
+    } else {
+        has_ended(&request).then_some("session_ended")
+    };
+    page.insert("notice", &notice);
+    render(page, &state, StatusCode::OK, &resume)
 }
 
-/// Logs in: 302 to the overview, or the form again with a notice.
+/// The form again, for a request that did not get through and goes on after the login.
+fn again(
+    state: &State,
+    request: &HttpRequest,
+    status: StatusCode,
+    notice: &str,
+    resume: &Resume,
+) -> HttpResponse {
+    let mut page = Page::new(state, request, "login");
+    page.insert("notice", &Some(notice));
+    render(page, state, status, resume)
+}
+
+/// The form in the place of a page whose form was sent too late; what was entered goes with it.
+pub(crate) fn interrupted(
+    state: &State,
+    request: &HttpRequest,
+    resume: &Resume,
+    notice: &str,
+) -> HttpResponse {
+    let mut reply = again(state, request, StatusCode::FORBIDDEN, notice, resume);
+    // For a switch of the language, which asks for the login anew.
+    drop(reply.add_cookie(&resume.cookie()));
+    reply
+}
+
+/// Logs in: 302 to where the way to the login began, or the form again with a notice.
 pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
-    let client = Client::of(&state, &request);
+    let (client, resume) = (Client::of(&state, &request), Resume::of_login(&form));
+    let again = |status, notice| again(&state, &request, status, notice, &resume);
     if let Err(wait) = state.throttle.begin(client, state.clock.elapsed()) {
         let (audit, network) = (&state.backend.audit, subscriber(client.ip));
         audit.locked_out(network, state.clock.wall());
-        let page = Page::new(&state, &request, "login");
-        let mut reply = render(
-            &state,
-            page,
-            StatusCode::TOO_MANY_REQUESTS,
-            Some("too_many_tries"),
-        );
+        let mut reply = again(StatusCode::TOO_MANY_REQUESTS, "too_many_tries");
         let seconds = wait.as_secs().max(1).into();
         reply
             .headers_mut()
@@ -61,8 +95,7 @@ pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
             // Not the visitor's fault: this try does not count.
             state.throttle.forgive_one(client);
             let refusal = Refusal::from(undone);
-            let page = Page::new(&state, &request, "login");
-            return render(&state, page, refusal.status, Some(refusal.text));
+            return again(refusal.status, refusal.text);
         }
     };
     // A password out of a sample opens from this machine only, and there not for a page of a foreign site; elsewhere nobody
@@ -73,8 +106,7 @@ pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
         let name = Some(name).filter(|name| state.users.load().is_user(name));
         let audit = &state.backend.audit;
         audit.login_failed(network, name, state.clock.wall());
-        let page = Page::new(&state, &request, "login");
-        return render(&state, page, StatusCode::OK, Some("wrong_password"));
+        return again(StatusCode::OK, "wrong_password");
     };
     state.throttle.forgive(client);
     if !begin_session(&request, &account) {
@@ -82,15 +114,16 @@ pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
     }
     let caller = account.into_caller();
     audit_of(&state, &request, Some(&caller), Deed::Login, "");
-    entered()
+    entered(&resume)
 }
 
-/// On to the overview, without the cookie of the form.
-fn entered() -> HttpResponse {
-    let mut reply = redirect("/stat");
+/// On to where the way to the login began, without the cookie of the form.
+fn entered(resume: &Resume) -> HttpResponse {
+    let mut reply = redirect(&resume.target());
     let mut gone = Cookie::build(LOGIN_COOKIE, "").path("/login").finish();
     gone.make_removal();
     drop(reply.add_cookie(&gone));
+    drop(reply.add_cookie(&Resume::no_cookie()));
     reply
 }
 
@@ -105,17 +138,14 @@ pub(crate) async fn log_out(request: HttpRequest, _form: Form) -> HttpResponse {
     redirect("/login?out=1")
 }
 
-fn render(
-    state: &State,
-    mut page: Page<'_>,
-    status: StatusCode,
-    notice: Option<&str>,
-) -> HttpResponse {
+fn render(mut page: Page<'_>, state: &State, status: StatusCode, resume: &Resume) -> HttpResponse {
     let Ok(cookie) = random_hex::<16>() else {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "no randomness");
     };
     page.insert("csrf", &login_token(state, &cookie));
-    page.insert("notice", &notice);
+    page.insert("next", resume.path());
+    page.insert("kept", &resume.hidden_fields());
+    page.insert("keeps_form", &resume.keeps_form());
     let mut reply = page.render_as(status, "login.html");
     let cookie = Cookie::build(LOGIN_COOKIE, cookie)
         .path("/login")

@@ -2,9 +2,11 @@
 
 pub(super) mod about;
 pub(super) mod audit;
+pub(super) mod block_effects;
 pub(super) mod blocklist;
 pub(super) mod clients;
 pub(super) mod frequent_announcers;
+pub(super) mod locality;
 pub(super) mod login;
 pub(super) mod overview;
 pub(super) mod peers;

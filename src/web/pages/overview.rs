@@ -3,16 +3,21 @@
 
 use std::sync::PoisonError;
 
+use actix_web::http::header::HOST;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::peers::{PeerRow, peer_row};
-use super::torrents::{TorrentRow, torrent_row};
+use super::peers::{have_zones, peer_rows, table as peer_table};
+use super::torrents::{TorrentRow, table as torrent_table, torrent_row};
 use crate::metrics::{Action, Failure, Gauge, Totals, Transport};
-use crate::web::State;
+use crate::net::client_address::Mode;
+use crate::web::announce_url::Places;
 use crate::web::monitor::health;
+use crate::web::view::csv;
+use crate::web::view::csv::Csv;
 use crate::web::view::page::Page;
+use crate::web::{State, client};
 
 /// Torrents in the list of the largest.
 const TOP: usize = 10;
@@ -40,6 +45,7 @@ pub(crate) struct Figures {
     peers_handed_out: u64,
     completed: u64,
     local_share_percent: Option<f64>,
+    own_zone_share_percent: Option<f64>,
     saved_bytes: u64,
     census_age_seconds: Option<u32>,
     snapshot_age_seconds: Option<u64>,
@@ -55,7 +61,11 @@ pub(crate) fn figures(state: &State) -> Figures {
     let gauge = |gauge| state.metrics.gauge(gauge);
     let totals = state.metrics.totals();
     let census = state.backend.census.load();
-    let rates = *state.rates.lock().unwrap_or_else(PoisonError::into_inner);
+    let rates = state
+        .rates
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
     let http = rates.announces_http.unwrap_or(0.0);
     let udp = rates.announces_udp.unwrap_or(0.0);
     let (wall, now) = (state.clock.wall().0, state.clock.now());
@@ -87,6 +97,7 @@ pub(crate) fn figures(state: &State) -> Figures {
         peers_handed_out: totals.handed_out,
         completed: census.downloaded,
         local_share_percent: rates.local_share,
+        own_zone_share_percent: rates.own_share,
         saved_bytes: census.handed_out.saved_mib.saturating_mul(1 << 20),
         census_age_seconds: (census.wall.0 > 0).then(|| now.since(census.at)),
         snapshot_age_seconds: finished.map(|at| u64::from(now.raw()).saturating_sub(at)),
@@ -101,6 +112,21 @@ pub(crate) fn figures(state: &State) -> Figures {
 fn sum(totals: &Totals, action: Action) -> u64 {
     let transports = Transport::ALL.iter();
     transports.map(|t| totals.answered(*t, action)).sum()
+}
+
+/// Where clients announce: the addresses that subscribers are told, and those under which the tracker can be known otherwise.
+fn announce_urls(state: &State, request: &HttpRequest) -> Vec<String> {
+    let address_rules = state.backend.address_rules.load();
+    let host = request.headers().get(HOST);
+    let places = Places {
+        http: &state.backend.listening.http,
+        udp: &state.backend.listening.udp,
+        names: address_rules.hosts.configured(),
+        is_behind_proxy: address_rules.mode == Mode::Proxy,
+        host: host.and_then(|host| host.to_str().ok()),
+        is_secure: client::is_secure(state, request),
+    };
+    places.urls(&state.settings.subscriber_page)
 }
 
 /// Answers and refusals of one protocol.
@@ -129,18 +155,46 @@ fn protocols(totals: &Totals) -> Vec<Protocol> {
     Transport::ALL.iter().map(row).collect()
 }
 
-/// The page.
+/// What went over each protocol as CSV.
+fn protocol_table(rows: &[Protocol]) -> Csv {
+    let mut csv = Csv::new(&[
+        "protocol",
+        "announces",
+        "scrapes",
+        "refused",
+        "received_bytes",
+        "sent_bytes",
+    ]);
+    for row in rows {
+        csv.row(&[
+            &row.name,
+            &row.announces,
+            &row.scrapes,
+            &row.refused,
+            &row.received_bytes,
+            &row.sent_bytes,
+        ]);
+    }
+    csv
+}
+
+/// The page, or one of its tables as CSV.
 pub(crate) async fn overview(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "stat");
     let census = state.backend.census.load_full();
-    let now = state.clock.now();
     let top: Vec<TorrentRow> = census.top.iter().take(TOP).map(torrent_row).collect();
-    let latest = census.latest.iter();
-    let latest: Vec<PeerRow> = latest
-        .map(|peer| peer_row(peer, now, state.clock.wall()))
-        .collect();
+    let latest = peer_rows(&state, &census.latest);
+    let protocols = protocols(&state.metrics.totals());
+    match csv::wanted(&page.params, &["torrents", "peers", "protocols"]) {
+        Some("peers") => return peer_table(&latest).reply("latest-peers"),
+        Some("protocols") => return protocol_table(&protocols).reply("protocols"),
+        Some(_) => return torrent_table(&top).reply("top-torrents"),
+        None => {}
+    }
     page.insert("figures", &figures(&state));
-    page.insert("protocols", &protocols(&state.metrics.totals()));
+    page.insert("announce_urls", &announce_urls(&state, &request));
+    page.insert("protocols", &protocols);
+    page.insert("has_zones", &have_zones(&latest));
     page.insert("top", &top);
     page.insert("latest", &latest);
     page.render("stat.html")

@@ -5,12 +5,16 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::clients::percent;
-use super::peers::view;
+use super::locality::locality;
+use super::peers::{NO_ZONE, view};
 use crate::invariant::present;
 use crate::tracker::HOURS_KEPT;
-use crate::tracker::report::census::{HandedOut, ZoneCount};
+use crate::tracker::report::census::{Census, HandedOut, ZoneCount};
 use crate::web::State;
 use crate::web::jobs::JobError;
+use crate::web::refusal::Refusal;
+use crate::web::view::csv;
+use crate::web::view::csv::Csv;
 use crate::web::view::page::Page;
 use crate::web::view::parameters::Parameters;
 
@@ -150,27 +154,152 @@ pub(crate) async fn saved(
     view(state, move |tracker, _| tracker.savings(&path)).await
 }
 
-/// A row of the page, with the link to its savings.
+/// With so many rows at most the whole tree is open; above it the branches are.
+const OPEN_ROWS: usize = 30;
+
+/// A row of the tree, with the links to its savings and its peers.
 #[derive(Serialize)]
-struct LinkedRow {
+struct Branch {
     #[serde(flatten)]
     zone: ZoneRow,
     link: String,
+    peers_link: String,
+    /// Whether rows below it follow.
+    is_parent: bool,
+    is_open: bool,
+    /// Something for each branch that ends behind this row.
+    ends: Vec<()>,
 }
 
-/// The page.
+/// The tree, its rows in the order of the census: parents before children. `shown` is the zone whose savings are shown: the way
+/// to it is open.
+fn tree(params: &Parameters, zones: &[ZoneCount], shown: &str) -> Vec<Branch> {
+    let is_whole = zones.len() <= OPEN_ROWS || params.text("open") == Some("all");
+    let is_below = |path: &str, above: &str| {
+        let rest = path.strip_prefix(above);
+        !above.is_empty() && rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    let paths = zones.iter().map(|zone| zone.path.as_str());
+    // Behind the last row all branches end.
+    let nexts = paths.clone().skip(1).chain([""]);
+    let mut above: Vec<&str> = Vec::new();
+    let rows = zones.iter().zip(nexts).map(|(zone, next)| {
+        let path = zone.path.as_str();
+        let is_parent = is_below(next, path);
+        if is_parent {
+            above.push(path);
+        }
+        let open = above.len();
+        above.retain(|above| is_below(next, above));
+        let narrowed = if path.is_empty() { NO_ZONE } else { path };
+        Branch {
+            link: params.link("/zones", &[("zone", path)]),
+            peers_link: Parameters::default().link("/all_peers", &[("zone", narrowed)]),
+            zone: zone_row(zone),
+            is_parent,
+            is_open: is_whole || is_below(shown, path),
+            ends: vec![(); open - above.len()],
+        }
+    });
+    rows.collect()
+}
+
+/// The zones as CSV; those without a row of their own are summed up in the last one.
+fn table(census: &Census) -> Csv {
+    let mut csv = Csv::new(&[
+        "zone",
+        "peers",
+        "seeders",
+        "leechers",
+        "torrents",
+        "announces",
+        "announces_per_second",
+        "local_share_percent",
+        "had_local_percent",
+        "had_local_seeder_percent",
+        "saved_bytes",
+        "is_strict",
+    ]);
+    for row in census.zones.iter().map(zone_row) {
+        csv.row(&[
+            &row.zone,
+            &row.peers,
+            &row.seeders,
+            &row.leechers,
+            &row.torrents,
+            &row.announces,
+            &csv::places(row.announces_per_second),
+            &csv::places(row.local_share_percent),
+            &csv::places(row.had_local_percent),
+            &csv::places(row.had_local_seeder_percent),
+            &row.saved_bytes,
+            &row.is_strict,
+        ]);
+    }
+    let rest = &census.rest;
+    if rest.zones > 0 {
+        let (roles, out) = (rest.roles, &rest.handed_out);
+        csv.row(&[
+            &format!("({} more zones)", rest.zones),
+            &roles.peers(),
+            &roles.seeders,
+            &roles.leechers,
+            &"",
+            &out.announces,
+            &"",
+            &csv::places(percent(out.local_peers, out.peers)),
+            &csv::places(percent(out.announces_with_local, out.announces)),
+            &csv::places(percent(out.announces_with_local_seeder, out.announces)),
+            &out.saved_mib.saturating_mul(1 << 20),
+            &"",
+        ]);
+    }
+    csv
+}
+
+/// Savings by hour as CSV, all that are kept.
+fn savings_table(saved: &[(u64, u64)]) -> Csv {
+    let mut csv = Csv::new(&["start", "saved_bytes"]);
+    for (hour, mib) in saved {
+        let start = csv::iso(hour.saturating_mul(HOUR_SECONDS));
+        csv.row(&[&start, &mib.saturating_mul(1 << 20)]);
+    }
+    csv
+}
+
+/// The page, or one of its tables as CSV.
 pub(crate) async fn zones(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "zones");
     let census = state.backend.census.load_full();
-    let params = Parameters::of(&request);
-    let linked = |zone: &ZoneCount| LinkedRow {
-        link: params.link("/zones", &[("zone", &zone.path)]),
-        zone: zone_row(zone),
-    };
-    let rows: Vec<LinkedRow> = census.zones.iter().map(linked).collect();
+    let params = page.params.clone();
+    match csv::wanted(&params, &["zones", "savings"]) {
+        Some("savings") => {
+            let wanted = params.text("zone").unwrap_or_default().to_owned();
+            return match saved(&state, wanted).await {
+                Ok(Some(saved)) => savings_table(&saved).reply("savings"),
+                Ok(None) => Refusal::NOT_FOUND.shown(&state, &request),
+                Err(undone) => Refusal::from(undone).shown(&state, &request),
+            };
+        }
+        Some(_) => return table(&census).reply("zones"),
+        None => {}
+    }
+    let rows = tree(
+        &params,
+        &census.zones,
+        params.text("zone").unwrap_or_default(),
+    );
     page.insert("sums", &sums(rows.len(), &census.handed_out));
     page.insert("rows", &rows);
+    page.insert("more_zones", &census.rest.zones);
+    page.insert("more_peers", &census.rest.roles.peers());
+    let is_folded = rows.iter().any(|row| row.is_parent && !row.is_open);
+    page.insert(
+        "unfold",
+        &is_folded.then(|| params.link("/zones", &[("open", "all")])),
+    );
     page.insert("counted", &census.wall.0);
+    page.insert("locality", &locality(&census.flows));
     if !rows.is_empty() {
         // No zone is all zones.
         let wanted = params.text("zone").unwrap_or_default().to_owned();
@@ -194,6 +323,54 @@ pub(crate) async fn zones(state: Data<State>, request: HttpRequest) -> HttpRespo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// W15
+    #[test]
+    fn every_branch_of_the_tree_ends_where_its_last_zone_does() {
+        let tree_of = |paths: &[&str], shown: &str| {
+            let zone = |path: &&str| ZoneCount {
+                path: (*path).to_owned(),
+                ..ZoneCount::default()
+            };
+            let zones: Vec<ZoneCount> = paths.iter().map(zone).collect();
+            tree(&Parameters::default(), &zones, shown)
+        };
+        let rows = tree_of(&["", "a", "a/b", "a/b/c", "a/d", "ab", "x/y"], "");
+        let shape: Vec<(bool, usize)> = rows
+            .iter()
+            .map(|row| (row.is_parent, row.ends.len()))
+            .collect();
+        assert_eq!(
+            shape,
+            [
+                (false, 0),
+                (true, 0),
+                (true, 0),
+                (false, 1),
+                (false, 1),
+                (false, 0),
+                (false, 0)
+            ]
+        );
+        assert!(rows.iter().all(|row| row.is_open), "a short tree is open");
+        assert_eq!(rows[0].peers_link, "/all_peers?zone=/");
+        let long: Vec<String> = (0..40)
+            .map(|house| format!("a/b/house-{house:02}"))
+            .collect();
+        let long: Vec<&str> = ["a", "a/b"]
+            .into_iter()
+            .chain(long.iter().map(String::as_str))
+            .collect();
+        let rows = tree_of(&long, "");
+        assert!(!rows[0].is_open && !rows[1].is_open);
+        assert_eq!(rows.last().map(|row| row.ends.len()), Some(2));
+        let rows = tree_of(&long, "a/b");
+        assert!(
+            rows[0].is_open && !rows[1].is_open,
+            "the way to the zone that is shown"
+        );
+        assert!(tree_of(&[], "").is_empty());
+    }
 
     /// O11
     #[test]

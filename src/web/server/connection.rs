@@ -18,6 +18,7 @@ use crate::metrics::Transport;
 use crate::net::handover::Handover;
 use crate::web::State;
 use crate::web::auth::guard;
+use crate::web::refusal::Refusal;
 use crate::web::view::page;
 
 /// How long a client may take to send its request, within the limit of the connection.
@@ -38,6 +39,17 @@ fn for_program(refused: Refused) -> HttpResponse {
     HttpResponse::build(refused.status()).json(json!({ "error": text }))
 }
 
+/// The refusal of a body as a page has it.
+const fn for_person(refused: Refused) -> Refusal {
+    Refusal {
+        status: refused.status(),
+        ..match refused {
+            Refused::BodyTooLong => Refusal::TOO_LONG,
+            _ => Refusal::BAD_REQUEST,
+        }
+    }
+}
+
 /// Reads the one request of a connection, has it answered by the `pages`, and ends the connection.
 pub(super) async fn converse<S, B>(state: &State, pages: &S, handover: Handover)
 where
@@ -56,8 +68,8 @@ where
     let Ok(mut stream) = adopted else { return };
     let talk = async {
         let mut is_head = asks_head_only(&read);
-        let mut is_for_api = false;
-        let received = request::receive(&mut stream, read, peer, &mut is_for_api);
+        let mut asker = request::Asker::default();
+        let received = request::receive(&mut stream, read, peer, &mut asker);
         let received = tokio::time::timeout(REQUEST_LIMIT, received).await;
         let reply = match received.unwrap_or(Err(Fault::Refused(Refused::Slow))) {
             Ok(request) => {
@@ -67,10 +79,11 @@ where
             Err(Fault::Refused(refused)) => {
                 let counters = state.metrics.spare();
                 counters.failed(Transport::Http, refused.failure());
-                let mut reply = if is_for_api {
-                    for_program(refused)
-                } else {
-                    page::plain(refused.status(), refused.text())
+                let headers = asker.headers.filter(page::accepts_html);
+                let mut reply = match headers {
+                    _ if asker.is_program => for_program(refused),
+                    Some(headers) => for_person(refused).outside(state, &headers),
+                    None => page::plain(refused.status(), refused.text()),
                 };
                 guard::harden(reply.headers_mut());
                 reply

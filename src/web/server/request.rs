@@ -31,15 +31,25 @@ enum Framing {
 /// A head, and what it says of the body.
 struct Head {
     request: Request,
-    framing: Framing,
+    /// Why its body is not taken, where it is not: who asks is known all the same.
+    framing: Result<Framing, Refused>,
     expects_continue: bool,
     /// Bytes that it took.
     length: usize,
 }
 
+/// Who asks.
+#[derive(Debug, Default)]
+pub(super) struct Asker {
+    /// Whether the path is one that programs ask for, who are answered in JSON.
+    pub is_program: bool,
+    /// The header of a request whose head was taken and whose body was not.
+    pub headers: Option<HeaderMap>,
+}
+
 /// Reads one request of `peer`, beginning with what was `read` already.
 ///
-/// `is_for_api` is set as soon as it is known whose request this is, also when it is refused.
+/// `asker` is set as far as it is known who asks, also for a request that is refused.
 ///
 /// # Errors
 /// [`Fault`]. No more than the bounds are kept in memory, however much is sent.
@@ -47,11 +57,11 @@ pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     read: Vec<u8>,
     peer: SocketAddr,
-    is_for_api: &mut bool,
+    asker: &mut Asker,
 ) -> Result<Request, Fault> {
     let mut reader = RequestReader::new(stream, read, MAX_HEAD);
     let head = head(&mut reader).await;
-    *is_for_api = match &head {
+    asker.is_program = match &head {
         Ok(head) => is_of_api(head.request.path()),
         Err(_) => names_api(reader.bytes()),
     };
@@ -62,13 +72,19 @@ pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
         ..
     } = head?;
     reader.allow(MAX_FRAMED);
-    if expects_continue && reader.is_empty() && framing != Framing::Length(0) {
+    let has_body = framing.is_ok_and(|framing| framing != Framing::Length(0));
+    if expects_continue && reader.is_empty() && has_body {
         reader.say(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
     }
     let body = match framing {
-        Framing::Length(length) => reader.take(length).await?,
-        Framing::Chunked => reader.chunks().await?,
+        Ok(Framing::Length(length)) => reader.take(length).await,
+        Ok(Framing::Chunked) => reader.chunks().await,
+        Err(refused) => Err(refused.into()),
     };
+    if body.is_err() {
+        asker.headers = Some(request.head().headers.clone());
+    }
+    let body = body?;
     let head = request.head_mut();
     head.peer_addr = Some(peer);
     if !body.is_empty() {
@@ -158,7 +174,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Refused> {
     if hosts > 1 || (hosts == 0 && version == 1) {
         return Err(malformed);
     }
-    let framing = framing(&head.headers, version)?;
+    let framing = framing(&head.headers, version);
     let expects_continue = expects_continue(&head.headers, version)?;
     for name in [
         CONNECTION,
@@ -292,7 +308,8 @@ mod tests {
             }
             far.shutdown().await.unwrap();
             let peer = SocketAddr::from(([192, 0, 2, 1], 5_000));
-            let mut request = receive(&mut near, first.to_vec(), peer, &mut false).await?;
+            let mut request =
+                receive(&mut near, first.to_vec(), peer, &mut Asker::default()).await?;
             let body = collect(request.take_payload()).await;
             drop(near);
             let mut said = Vec::new();

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::page::plain;
 use crate::web::State;
+use crate::web::refusal::Refusal;
 
 /// One file.
 pub(crate) async fn asset(
@@ -17,12 +18,9 @@ pub(crate) async fn asset(
 ) -> HttpResponse {
     let kind = name.rsplit_once('.').and_then(|(_, end)| kind(end));
     let (Some(kind), Some(bytes)) = (kind, state.templates.asset(&name)) else {
-        return plain(StatusCode::NOT_FOUND, "not found");
+        return Refusal::NOT_FOUND.shown(&state, &request);
     };
-    let digest = Sha256::digest(&bytes);
-    let tag: String = digest.iter().take(12).map(|b| format!("{b:02x}")).collect();
-    // Weak, because a proxy may compress the body on its way.
-    let tag = EntityTag::new_weak(tag).to_string();
+    let tag = weak_tag(&bytes);
     let known = request.headers().get(IF_NONE_MATCH);
     let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut reply = if is_known {
@@ -39,6 +37,13 @@ pub(crate) async fn asset(
     } else {
         reply.body(bytes.into_owned())
     }
+}
+
+/// What tells contents apart from others; weak, because a proxy may compress the body on its way.
+pub(super) fn weak_tag(contents: &[u8]) -> String {
+    let digest = Sha256::digest(contents);
+    let tag: String = digest.iter().take(12).map(|b| format!("{b:02x}")).collect();
+    EntityTag::new_weak(tag).to_string()
 }
 
 /// Nothing here is for search engines.

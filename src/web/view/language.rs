@@ -1,5 +1,6 @@
 //! The languages of the pages: which one a visitor gets, and how it writes numbers, sizes and times.
 
+use actix_web::http::header::{ACCEPT_LANGUAGE, HeaderMap};
 use time::UtcDateTime;
 
 use crate::clock::Wall;
@@ -31,7 +32,7 @@ impl Language {
     }
 
     /// The one that an `Accept-Language` header likes best; English when it names none of ours.
-    pub(super) fn accepted(header: &str) -> Language {
+    fn accepted(header: &str) -> Language {
         let mut best = (0_u16, Language::English);
         for choice in header.split(',').take(32) {
             let mut parts = choice.split(';').map(str::trim);
@@ -48,6 +49,13 @@ impl Language {
             }
         }
         best.1
+    }
+
+    /// The one that a browser likes best; a browser that says nothing, or nothing that is text, gets the default.
+    pub(super) fn preferred(headers: &HeaderMap) -> Language {
+        let field = headers.get(ACCEPT_LANGUAGE);
+        let field = field.and_then(|field| field.to_str().ok());
+        Language::accepted(field.unwrap_or_default())
     }
 
     const fn thousands_separator(self) -> char {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use actix_session::SessionExt;
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::http::header::ACCEPT_LANGUAGE;
+use actix_web::http::header::{ACCEPT, COOKIE, HeaderMap};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
@@ -13,7 +13,8 @@ use tera::Context;
 use super::language::Language;
 use super::parameters::Parameters;
 use crate::metrics::{Failure, Transport};
-use crate::web::auth::caller::Caller;
+use crate::web::auth::guard::account;
+use crate::web::auth::users::Account;
 use crate::web::{Role, State};
 
 /// The cookie that remembers the language.
@@ -29,6 +30,7 @@ pub(crate) const CSRF: &str = "csrf";
 pub(crate) struct Page<'a> {
     state: &'a State,
     pub params: Parameters,
+    is_operator: bool,
     context: Context,
     cookies: Vec<Cookie<'static>>,
 }
@@ -36,10 +38,49 @@ pub(crate) struct Page<'a> {
 impl<'a> Page<'a> {
     /// Begins the page called `name`; the name marks its place in the navigation.
     pub(crate) fn new(state: &'a State, request: &HttpRequest, name: &'static str) -> Page<'a> {
+        // A page in answer to a form is shown under the form's address, which cannot be asked for again.
+        let path = match *request.method() {
+            Method::POST => page_of(request.path()),
+            _ => request.path(),
+        };
+        // A link to a path of two slashes would lead to another host.
+        let path = if path.starts_with("//") { "/" } else { path };
         let params = Parameters::of(request);
+        let mut page = Page::framed(state, request.headers(), params, path, name);
+        // First of all: it ends the session of one who may not log in any more.
+        let account = account(state, request);
+        page.context.insert("csrf", &csrf_of(request));
+        page.insert_user(account.as_ref());
+        page
+    }
+
+    /// Begins a page for somebody of whom only the head of a request is known.
+    pub(crate) fn outside(state: &'a State, headers: &HeaderMap, name: &'static str) -> Page<'a> {
+        let mut page = Page::framed(state, headers, Parameters::default(), "/", name);
+        page.context.insert("csrf", "");
+        page.insert_user(None);
+        page
+    }
+
+    /// Who is logged in, if anybody is, and whether what only operators may send is shown.
+    fn insert_user(&mut self, account: Option<&Account>) {
+        self.is_operator = account.is_some_and(|account| account.role >= Role::Operator);
+        self.context.insert("is_logged_in", &account.is_some());
+        self.context.insert("is_operator", &self.is_operator);
+        self.context
+            .insert("user", &account.map(|account| &account.name));
+    }
+
+    fn framed(
+        state: &'a State,
+        headers: &HeaderMap,
+        params: Parameters,
+        path: &str,
+        name: &'static str,
+    ) -> Page<'a> {
         let mut cookies = Vec::new();
-        let language = language(request, &params, &mut cookies);
-        let theme = theme(request, &params, &mut cookies);
+        let language = language(headers, &params, &mut cookies);
+        let theme = theme(headers, &params, &mut cookies);
         let mut context = Context::new();
         context.insert_value("t", state.templates.texts_value(language));
         context.insert("lang", language.code());
@@ -47,20 +88,6 @@ impl<'a> Page<'a> {
         context.insert("page", name);
         context.insert("version", env!("CARGO_PKG_VERSION"));
         context.insert("refresh", &state.settings.refresh.as_secs());
-        context.insert("csrf", &csrf_of(request));
-        // Nobody before the login.
-        let (user, is_operator) = match Caller::of(request) {
-            Some(Caller::User { name, role }) => (Some(name), role >= Role::Operator),
-            Some(Caller::Token { .. }) | None => (None, false),
-        };
-        context.insert("user", &user);
-        context.insert("is_operator", &is_operator);
-        // A page in answer to a form is shown under the form's address, which cannot be asked for again.
-        let own = format!("/{name}");
-        let path = match *request.method() {
-            Method::POST => own.as_str(),
-            _ => request.path(),
-        };
         let languages =
             Language::ALL.map(|one| (one.code(), params.link(path, &[("lang", one.code())])));
         context.insert("languages", &languages);
@@ -68,12 +95,23 @@ impl<'a> Page<'a> {
             "themes",
             &THEMES.map(|one| (one, params.link(path, &[("theme", one)]))),
         );
+        // A page of several tables adds which of them.
+        context.insert(
+            "csv",
+            &params.link(path, &[("format", "csv"), ("page", "")]),
+        );
         Page {
             state,
             params,
+            is_operator: false,
             context,
             cookies,
         }
+    }
+
+    /// Whether it is shown to an operator.
+    pub(crate) fn is_operator(&self) -> bool {
+        self.is_operator
     }
 
     /// Adds a value for the template.
@@ -104,6 +142,19 @@ impl<'a> Page<'a> {
     }
 }
 
+/// The page that a form's path belongs to: `/blocklist` for `/blocklist/unblock/1`.
+pub(crate) fn page_of(path: &str) -> &str {
+    let behind = path.get(1..).unwrap_or_default();
+    let end = behind.find(['/', '?', '#']).map(|at| at + 1);
+    end.and_then(|end| path.get(..end)).unwrap_or(path)
+}
+
+/// Whether it is a person with a browser who reads the reply: programs do not ask for pages.
+pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(ACCEPT).map(|field| field.to_str());
+    fields.flatten().any(|field| field.contains("text/html"))
+}
+
 /// The token that this visitor's forms carry; empty before the login.
 pub(crate) fn csrf_of(request: &HttpRequest) -> String {
     request
@@ -123,7 +174,8 @@ pub(crate) fn plain(status: StatusCode, text: impl Into<Cow<'static, str>>) -> H
 
 /// The text of this key in the visitor's language.
 pub(crate) fn text(state: &State, request: &HttpRequest, key: &'static str) -> String {
-    let language = language(request, &Parameters::of(request), &mut Vec::new());
+    let params = Parameters::of(request);
+    let language = language(request.headers(), &params, &mut Vec::new());
     let text = state.templates.text(language, key);
     text.unwrap_or_else(|| key.to_owned())
 }
@@ -144,8 +196,15 @@ fn remember(name: &'static str, value: &'static str) -> Cookie<'static> {
         .finish()
 }
 
+/// The first cookie of this name; those of ours are words that need no decoding.
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let fields = headers.get_all(COOKIE).map(|field| field.to_str());
+    let mut pairs = fields.flatten().flat_map(|field| field.split(';'));
+    pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
 fn language(
-    request: &HttpRequest,
+    headers: &HeaderMap,
     params: &Parameters,
     cookies: &mut Vec<Cookie<'static>>,
 ) -> Language {
@@ -153,21 +212,15 @@ fn language(
         cookies.push(remember(LANGUAGE_COOKIE, language.code()));
         return language;
     }
-    let remembered = request.cookie(LANGUAGE_COOKIE);
-    if let Some(language) = remembered.and_then(|cookie| Language::from_code(cookie.value())) {
+    let remembered = cookie(headers, LANGUAGE_COOKIE);
+    if let Some(language) = remembered.and_then(Language::from_code) {
         return language;
     }
-    let header = request.headers().get(ACCEPT_LANGUAGE);
-    // A browser that says nothing, or nothing that is text, gets the default.
-    Language::accepted(
-        header
-            .and_then(|header| header.to_str().ok())
-            .unwrap_or_default(),
-    )
+    Language::preferred(headers)
 }
 
 fn theme(
-    request: &HttpRequest,
+    headers: &HeaderMap,
     params: &Parameters,
     cookies: &mut Vec<Cookie<'static>>,
 ) -> &'static str {
@@ -176,8 +229,53 @@ fn theme(
         cookies.push(remember(THEME_COOKIE, theme));
         return theme;
     }
-    let remembered = request.cookie(THEME_COOKIE);
-    remembered
-        .and_then(|cookie| known(cookie.value()))
+    cookie(headers, THEME_COOKIE)
+        .and_then(known)
         .unwrap_or("auto")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn a_form_belongs_to_the_page_that_its_path_begins_with() {
+        for (path, page) in [
+            ("/blocklist", "/blocklist"),
+            ("/blocklist/unblock/1", "/blocklist"),
+            ("/about/tokens/1/revoke", "/about"),
+            ("/login?next=/x", "/login"),
+            ("//evil.example", "/"),
+            ("/", "/"),
+            ("", ""),
+        ] {
+            assert_eq!(page_of(path), page, "{path}");
+        }
+    }
+
+    #[test]
+    fn cookies_are_found_by_their_whole_name() {
+        let request = TestRequest::default()
+            .insert_header(("Cookie", "xlang=en; lang=ru; lang=en"))
+            .append_header(("Cookie", "theme=dark"));
+        let request = request.to_http_request();
+        assert_eq!(cookie(request.headers(), "lang"), Some("ru"));
+        assert_eq!(cookie(request.headers(), "theme"), Some("dark"));
+        assert_eq!(cookie(request.headers(), "the"), None);
+    }
+
+    /// W14
+    #[test]
+    fn who_asks_for_a_page_is_a_browser() {
+        let accepts = |field: &str| {
+            let request = TestRequest::default().insert_header(("Accept", field));
+            accepts_html(request.to_http_request().headers())
+        };
+        assert!(accepts("text/html,application/xhtml+xml,*/*;q=0.8"));
+        assert!(!accepts("*/*") && !accepts("application/json"));
+        assert!(!accepts_html(
+            TestRequest::default().to_http_request().headers()
+        ));
+    }
 }

@@ -54,7 +54,8 @@ impl Parameters {
     }
 }
 
-fn encode(text: &str) -> String {
+/// A text as it stands in a query.
+pub(crate) fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -10,6 +10,7 @@ use include_dir::{Dir, include_dir};
 use tera::{Context, Kwargs, State, Tera, Value};
 
 use super::language::{Language, moment};
+use super::parameters::encode;
 use crate::clock::Wall;
 use crate::regular_file;
 
@@ -133,7 +134,7 @@ fn complete(texts: &mut Texts, name: &str) -> io::Result<()> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn invalid(error: impl ToString) -> io::Error {
+pub(super) fn invalid(error: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }
 
@@ -144,6 +145,9 @@ fn register_filters(tera: &mut Tera) {
     });
     tera.register_filter("decimal", |value: f64, _: Kwargs, state: &State<'_>| {
         language(state).decimal(value, 1)
+    });
+    tera.register_filter("in_query", |value: &str, _: Kwargs, _: &State<'_>| {
+        encode(value)
     });
     tera.register_filter("percent", |value: f64, _: Kwargs, state: &State<'_>| {
         format!("{}\u{a0}%", language(state).decimal(value, 1))

@@ -14,6 +14,8 @@ import { chromium } from "playwright-core";
 const [url, username, password, screenshots] = process.argv.slice(2);
 const origin = new URL(url).origin;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+// A tracker that has a page for subscribers.
+const subscribers = process.env.SUBSCRIBERS;
 const pages = ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/callers", "/blocklist", "/audit", "/about", "/logout"];
 
 let passed = 0;
@@ -41,7 +43,8 @@ async function visitor(options = {}) {
   // Long enough for a machine that has other work: what takes longer hangs.
   page.setDefaultTimeout(120_000);
   page.on("request", (request) => {
-    if (!request.url().startsWith(origin) && !request.url().startsWith("data:")) foreign.add(request.url());
+    const isOwn = [origin, "data:", "blob:", subscribers].some((own) => own && request.url().startsWith(own));
+    if (!isOwn) foreign.add(request.url());
   });
   page.on("pageerror", (error) => complaints.push(`${page.url()}: ${error}`));
   page.on("console", (message) => {
@@ -56,6 +59,11 @@ async function logIn(page, name = username) {
   await page.fill("[name=password]", password);
   await page.click("form[action='/login'] button");
   await page.waitForURL(`${origin}/stat`);
+}
+
+/** Forgets what the browser says of replies with this status, which are what was asked for. */
+function expectStatus(status) {
+  complaints.splice(0, complaints.length, ...complaints.filter((text) => !text.includes(`status of ${status} `)));
 }
 
 /** Whether the page can be scrolled sideways. */
@@ -110,8 +118,8 @@ async function everyPage() {
       const page = await visitor({ colorScheme });
       await logIn(page);
       for (const path of [...pages, `/torrents/${hash}`]) {
-        for (const width of [390, 1440, 3840]) {
-          await page.setViewportSize({ width, height: width === 390 ? 844 : 1000 });
+        for (const width of [360, 1440, 3840]) {
+          await page.setViewportSize({ width, height: width === 360 ? 800 : 1000 });
           const reply = await page.goto(`${origin}${path}?lang=${language}`);
           const told = `${path} in ${language}, ${colorScheme}, ${width} px`;
           check(`${told} is there`, reply.status() === 200, reply.status());
@@ -178,9 +186,9 @@ async function savingsOfAZone() {
   const page = await visitor();
   await logIn(page);
   await page.goto(`${origin}/zones`);
-  const row = page.locator("tbody tr", { hasText: "moscow" }).first();
-  check("a zone has a rate of announces", parseFloat(await row.locator("td").nth(3).innerText()) > 0);
-  await row.getByRole("link").click();
+  const row = page.locator(".branch", { hasText: "moscow" }).first();
+  check("a zone has a rate of announces", parseFloat(await row.locator(".rate").innerText()) > 0);
+  await row.locator(".name a").click();
   await page.waitForURL(/zone=moscow#savings$/);
   check("a zone has its savings", /moscow$/.test(await page.locator("#savings h2").innerText()));
   check("savings have a bar for each hour and day", await page.locator("#savings svg g").count() === 24 + 30);
@@ -239,6 +247,11 @@ async function themes() {
   await page.context().close();
 }
 
+/** What the browser itself says of forms that come back. */
+const expectRefusals = () => {
+  complaints.splice(0, complaints.length, ...complaints.filter((text) => !/40(0 \(Bad Request|9 \(Conflict)\)/.test(text)));
+};
+
 async function blocklist() {
   const page = await visitor();
   await logIn(page);
@@ -250,6 +263,21 @@ async function blocklist() {
     await page.fill(`form.fields [name=${field}]`, value);
     await page.fill("[name=reason]", "browser test <b>");
     await page.click("form.fields button");
+    if (field === "ip") {
+      // The browser's own address: a slip, unless it is sent once more.
+      await page.locator("button.danger").waitFor();
+      const asked = await page.locator(".notice.bad").innerText();
+      check(`blocking ${value} is asked about`, /covers the address that you ask from/.test(asked), asked);
+      check(`and says whom it refuses`, /Peers that it refuses: [\d,]+ of [\d,]+/.test(asked), asked);
+      check(`nothing is blocked by ${value} before it is confirmed`, (await announce(query)).includes("8:interval"));
+      const findings = await serious(page);
+      check(`the question has no serious axe findings`, findings.length === 0, findings.join("; "));
+      await page.setViewportSize({ width: 390, height: 844 });
+      check(`the question does not scroll sideways`, await overflow(page) <= 0, await overflow(page));
+      await page.setViewportSize({ width: 1440, height: 1000 });
+      check(`the form keeps what was typed`, await page.inputValue("[name=reason]") === "browser test <b>" && await page.inputValue("[name=ip]") === value);
+      await page.click("button.danger");
+    }
     await page.waitForURL(/done=block/);
     const refusal = await announce(query);
     check(`blocking ${value} refuses a real announce`, refusal.includes("14:failure reason"), refusal);
@@ -263,7 +291,149 @@ async function blocklist() {
   // A click does not wait for the page that it leads to.
   await page.locator(".notice.bad").first().waitFor();
   check("a bad address is explained", await page.locator(".notice.bad").count() === 1);
-  complaints.splice(0, complaints.length, ...complaints.filter((text) => !text.includes("400 (Bad Request)")));
+  expectStatus(400);
+  expectRefusals();
+  await page.context().close();
+}
+
+async function refusalsInTheFrame() {
+  const page = await visitor({ locale: "ru-RU" });
+  const reply = await page.goto(`${origin}/nothing`);
+  check("a path that is none is 404", reply.status() === 404, reply.status());
+  check("a refusal is in the reader's language", await page.locator("h1").innerText() === "Страница не найдена");
+  check("a stranger is shown no menu", await page.locator(".menu").count() === 0);
+  await logIn(page);
+  await page.goto(`${origin}/torrents/nothing`);
+  check("who has logged in keeps the menu", await page.locator(".menu nav a").count() > 5);
+  await page.click(".choice a[lang=en]");
+  await page.waitForURL(/lang=en/);
+  check("the language can be switched on it", await page.locator("h1").innerText() === "Page not found");
+  for (const width of [360, 1440]) {
+    await page.setViewportSize({ width, height: 800 });
+    const findings = await serious(page);
+    check(`a refusal has no serious axe findings at ${width} px`, findings.length === 0, findings.join("; "));
+    check(`a refusal does not scroll sideways at ${width} px`, await overflow(page) <= 0);
+  }
+  expectStatus(404);
+  await page.context().close();
+}
+
+async function backAfterTheLogin() {
+  const page = await visitor();
+  const enter = async () => {
+    await page.fill("[name=username]", username);
+    await page.fill("[name=password]", password);
+    await page.click("form[action='/login'] button");
+  };
+  const asked = `${origin}/torrents?sort_by=seeders&sort=asc`;
+  await page.goto(asked);
+  check("the login comes first", page.url() === `${origin}/login`, page.url());
+  await page.fill("[name=username]", username);
+  await page.fill("[name=password]", "certainly wrong");
+  await page.click("form[action='/login'] button");
+  await page.locator(".notice.bad").waitFor();
+  await enter();
+  await page.waitForURL(asked);
+  check("the login leads back", true);
+  await page.goto(`${origin}/blocklist`);
+  await page.fill("form.fields [name=ip]", "203.0.113.9");
+  await page.fill("[name=reason]", "причина & <b>");
+  await page.fill("[name=hours]", "7");
+  await page.context().clearCookies({ name: "session" });
+  await page.click("form.fields button");
+  await page.locator("form[action='/login']").waitFor();
+  check("an end of the session is told", (await page.locator(".notice").innerText()).includes("What you had entered is kept"));
+  expectStatus(403);
+  await enter();
+  await page.waitForURL(/blocklist\?ip=/);
+  const kept = await page.$$eval("form.fields input:not([type=hidden])", (fields) => fields.map((field) => field.value));
+  check("the form comes back filled in", kept.join("|") === "203.0.113.9||причина & <b>|7", kept.join("|"));
+  check("nothing was sent by itself", !(await page.locator("main").innerText()).includes("203.0.113.9"));
+  await page.click("form.fields button");
+  await page.waitForURL(/done=block/);
+  await page.locator("tr", { hasText: "203.0.113.9" }).locator("form button").click();
+  await page.waitForURL(/done=unblock/);
+  await page.context().close();
+}
+
+async function searchesThatCannotBeRead() {
+  const page = await visitor();
+  await logIn(page);
+  for (const [path, field, text] of [["/all_peers", "q", "no such client"], ["/all_peers", "zone", "no/such/zone"], ["/torrents", "q", "xyz"]]) {
+    await page.goto(`${origin}${path}`);
+    await page.fill(`.search [name=${field}]`, text);
+    await page.press(`.search [name=${field}]`, "Enter");
+    await page.locator(".notice.bad").waitFor();
+    check(`${text} stays in its field`, await page.inputValue(`.search [name=${field}]`) === text);
+    check(`the field of ${text} is marked`, await page.getAttribute(`.search [name=${field}]`, "aria-invalid") === "true");
+    check(`${text} shows nothing`, await page.locator("tbody .hash").count() === 0);
+    const findings = await serious(page);
+    check(`the page of ${text} has no serious axe findings`, findings.length === 0, findings.join("; "));
+  }
+  expectStatus(400);
+  await page.context().close();
+}
+
+async function peersByZone() {
+  const page = await visitor();
+  await logIn(page);
+  await page.goto(`${origin}/zones`);
+  await page.locator(".branch", { hasText: "north" }).first().locator("a[href*='all_peers']").click();
+  await page.waitForURL(/all_peers\?zone=moscow\/north/);
+  const zones = () => page.$$eval("tbody tr td:nth-child(5)", (cells) => cells.map((cell) => cell.innerText));
+  const found = await zones();
+  check("a zone leads to its peers", found.length > 0 && found.every((zone) => zone.startsWith("moscow/north")), found.join(", "));
+  await page.fill(".search [name=zone]", "");
+  await page.fill(".search [name=q]", "spb/center");
+  await page.press(".search [name=q]", "Enter");
+  await page.waitForURL(/q=spb/);
+  const searched = await zones();
+  check("the search finds a zone", searched.length > 0 && searched.every((zone) => zone === "spb/center"), searched.join(", "));
+  await page.locator("tbody .hash").first().click();
+  await page.waitForURL(/torrents\//);
+  await page.locator("a[href*='zone=']").first().click();
+  await page.waitForURL(/zone=/);
+  const zone = new URL(page.url()).searchParams.get("zone");
+  const narrowed = await page.$$eval("#peers tbody tr td:nth-child(4)", (cells) => cells.map((cell) => cell.innerText));
+  check("a torrent's peers are narrowed down to a zone", narrowed.length > 0 && narrowed.every((path) => path.startsWith(zone)), `${zone}: ${narrowed.join(", ")}`);
+  await page.context().close();
+}
+
+async function treeOfZones() {
+  for (const javaScriptEnabled of [true, false]) {
+    const told = javaScriptEnabled ? "" : " without scripts";
+    const page = await visitor({ javaScriptEnabled });
+    await logIn(page);
+    await page.goto(`${origin}/zones`);
+    const house = page.locator(".branch", { hasText: "building-7" });
+    const moscow = page.locator(".fold").first();
+    check(`a short tree is open${told}`, await house.isVisible());
+    await moscow.click();
+    check(`a branch is folded by a click${told}`, !await house.isVisible());
+    await moscow.press("Enter");
+    check(`a branch is unfolded by the keyboard${told}`, await house.isVisible());
+    await page.context().close();
+  }
+}
+
+async function tablesAsFiles() {
+  const page = await visitor();
+  await logIn(page);
+  const hash = await firstHash();
+  for (const path of ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/audit", "/about", `/torrents/${hash}`]) {
+    await page.goto(`${origin}${path}`);
+    const links = await page.$$eval("a.csv", (found) => found.map((link) => link.href));
+    const tables = await page.locator("table:not(.u-legend), .tree").count();
+    check(`${path} has its tables as CSV`, links.length > 0 && links.length >= tables - 1, `${links.length} of ${tables}`);
+    for (const link of links) {
+      const reply = await page.request.get(link);
+      const rows = (await reply.text()).split("\r\n").length - 2;
+      check(`${link} is a CSV file`, reply.status() === 200 && reply.headers()["content-type"].startsWith("text/csv"));
+      check(`${link} has rows`, rows > 0 || link.includes("savings") || link.includes("tokens"), rows);
+    }
+  }
+  const [download] = await Promise.all([page.waitForEvent("download"), page.locator("a.csv").first().click()]);
+  check("a link saves a file", /^retracker-.*\.csv$/.test(download.suggestedFilename()), download.suggestedFilename());
   await page.context().close();
 }
 
@@ -314,8 +484,114 @@ async function rolesAndAudit() {
   await page.context().close();
 }
 
+async function addressesToCopy() {
+  const page = await visitor({ permissions: ["clipboard-read", "clipboard-write"] });
+  await logIn(page);
+  const address = page.locator(".addresses li").first();
+  const text = await address.locator("code").innerText();
+  check("the overview tells the announce address", text === `${origin}/announce`, text);
+  await address.locator("button.copy").click();
+  await page.waitForTimeout(100);
+  check("its button copies it", await page.evaluate(() => navigator.clipboard.readText()) === text);
+  const udp = await page.locator(".addresses code").allInnerTexts();
+  check("the overview tells the UDP address", udp.some((url) => url === `${origin.replace("http", "udp")}/announce`), udp.join(", "));
+  await page.context().close();
+}
+
+async function ticksAreTrue() {
+  const page = await visitor();
+  await logIn(page);
+  await page.addInitScript(() => {
+    globalThis.drawn = [];
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+      globalThis.drawn.push(text);
+      return fillText.call(this, text, ...rest);
+    };
+  });
+  for (const most of [0.9, 1, 1.3, 4, 7, 900, 1_150, 4_600, 1_150_000]) {
+    await page.unroute("**/api/v1/history*");
+    await page.route("**/api/v1/history*", async (route) => {
+      const history = await (await route.fetch()).json();
+      const time = Array.from({ length: 60 }, (_, at) => 1_700_000_000 + at * 60);
+      const series = Object.fromEntries(Object.keys(history.series).map((name) => [name, time.map(() => name === "announces_http" ? most : null)]));
+      await route.fulfill({ json: { ...history, time, series } });
+    });
+    await page.goto(`${origin}/stat`);
+    await page.waitForSelector(".chart canvas");
+    await page.waitForTimeout(100);
+    const units = { K: 1e3, M: 1e6 };
+    const texts = (await page.evaluate(() => globalThis.drawn)).filter((text) => /^[0-9.]+[KM]?$/.test(text));
+    const ticks = [...new Set(texts.map((text) => parseFloat(text) * (units[text.at(-1)] ?? 1)))].sort((one, other) => one - other);
+    const steps = ticks.slice(1).map((tick, at) => tick - ticks[at]);
+    const areEven = steps.length > 1 && steps.every((step) => Math.abs(step - steps[0]) < steps[0] * 1e-6);
+    check(`ticks up to ${most} are true`, areEven && ticks.length === new Set(texts).size, texts.join(" "));
+  }
+  await page.context().close();
+}
+
+async function phone() {
+  const page = await visitor({ viewport: { width: 1440, height: 900 } });
+  await logIn(page);
+  await page.goto(`${origin}/blocklist`);
+  await page.fill("form.fields [name=ip]", "198.51.100.7");
+  await page.fill("[name=reason]", "a reason that is long enough to need more than one line of a phone, and some more");
+  await page.click("form.fields button");
+  await page.waitForURL(/done=block/);
+  await page.goto(`${origin}/about`);
+  await page.fill("form[action='/about/tokens'] [name=name]", "a token for the phone");
+  await page.click("form[action='/about/tokens'] button");
+  await page.waitForSelector("#secret");
+  await page.setViewportSize({ width: 360, height: 800 });
+  for (const language of ["en", "ru"]) {
+    for (const path of [...pages, `/torrents/${await firstHash()}`]) {
+      await page.goto(`${origin}${path}?lang=${language}`);
+      const told = `${path} in ${language} on a phone`;
+      const outside = await page.$$eval("main button, main a.button, main input, main meter, .csv", (found) => found
+        .map((one) => [one, one.getBoundingClientRect()])
+        .filter(([one, box]) => box.width > 0 && (box.left < 0 || box.right > innerWidth) && !one.classList.contains("copy"))
+        .map(([one, box]) => `${one.outerHTML.slice(0, 60)} at ${box.right}`));
+      check(`${told} has no button outside of the screen`, outside.length === 0, outside.join("; "));
+      const empty = await page.$$eval("main .card, main .figure, main .notice, main td, main .branch", (found) => found
+        .filter((one) => one.getBoundingClientRect().height > 0 && !one.textContent.trim() && !one.querySelector("canvas, svg, input, button"))
+        .map((one) => one.outerHTML.slice(0, 80)));
+      check(`${told} has no empty box`, empty.length === 0, empty.join("; "));
+      if (screenshots && process.env.ALL_PICTURES) await page.screenshot({ path: `${screenshots}/phone-${path.split("/")[1]}-${language}.png`, fullPage: true });
+    }
+  }
+  await page.goto(`${origin}/blocklist?lang=en`);
+  await page.locator("tr", { hasText: "198.51.100.7" }).locator("form button").click();
+  await page.waitForURL(/done=unblock/);
+  await page.context().close();
+}
+
+async function subscriberPage() {
+  if (!subscribers) return;
+  for (const javaScriptEnabled of [true, false]) {
+    for (const locale of ["en-GB", "ru-RU"]) {
+      for (const width of [360, 1440]) {
+        const page = await visitor({ locale, javaScriptEnabled, viewport: { width, height: 800 } });
+        const reply = await page.goto(`${subscribers}/`);
+        const told = `the page for subscribers in ${locale} at ${width} px`;
+        check(`${told} is there`, reply.status() === 200 && page.url() === `${subscribers}/`, page.url());
+        check(`${told} is in its language`, locale.startsWith(await page.getAttribute("html", "lang")));
+        check(`${told} has the address`, (await page.locator(".addresses code").first().innerText()) === "http://retracker.local/announce");
+        check(`${told} tells how to add it`, (await page.locator("main h2").allInnerTexts()).slice(1).join() === "qBittorrent,Transmission,µTorrent");
+        check(`${told} does not scroll sideways`, await overflow(page) <= 0);
+        check(`${told} keeps nothing`, (await page.context().cookies()).length === 0);
+        if (javaScriptEnabled) {
+          const findings = await serious(page);
+          check(`${told} has no serious axe findings`, findings.length === 0, findings.join("; "));
+          if (screenshots) await page.screenshot({ path: `${screenshots}/subscribers-${locale}-${width}.png`, fullPage: true });
+        }
+        await page.context().close();
+      }
+    }
+  }
+}
+
 async function withoutScript() {
-  const page = await visitor({ javaScriptEnabled: false, viewport: { width: 390, height: 844 } });
+  const page = await visitor({ javaScriptEnabled: false, viewport: { width: 360, height: 800 } });
   await logIn(page);
   for (const path of pages) {
     await page.goto(`${origin}${path}`);
@@ -324,6 +600,16 @@ async function withoutScript() {
   await page.goto(`${origin}/stat`);
   check("tables stay without scripts", await page.locator("tbody tr").count() > 5);
   check("the menu opens without scripts", await page.locator(".menu summary").isVisible());
+  await page.goto(`${origin}/blocklist?lang=ru`);
+  await page.fill("form.fields [name=ip]", "198.18.0.0/15");
+  await page.fill("[name=hours]", "7");
+  await page.click("form.fields button");
+  await page.locator("button.danger").waitFor();
+  check("a wide network is asked about without scripts", (await page.locator(".notice.bad").innerText()).includes("префикс короче /16"));
+  await page.click("a.button[href='/blocklist']");
+  check("and may be left", await page.locator(".notice.bad").count() === 0 && !(await page.content()).includes("198.18.0.0/15"));
+  expectRefusals();
+  await page.goto(`${origin}/stat?lang=en`);
   await page.locator(".menu summary").click();
   check("the menu shows its pages", await page.locator(".menu nav a").first().isVisible());
   await page.context().close();
@@ -344,7 +630,7 @@ async function pictures() {
         await page.goto(`${origin}${path}`);
         await page.waitForTimeout(300);
         await page.screenshot({ path: `${screenshots}/${name}-${colorScheme}.png`, fullPage: true });
-        await page.setViewportSize({ width: 390, height: 844 });
+        await page.setViewportSize({ width: 360, height: 800 });
         await page.waitForTimeout(300);
         await page.screenshot({ path: `${screenshots}/${name}-${colorScheme}-phone.png`, fullPage: true });
       }
@@ -356,7 +642,8 @@ async function pictures() {
   }
 }
 
-const steps = [loginAndSession, charts, liveFigures, savingsOfAZone, keyboardAndSearch, themes, blocklist, rolesAndAudit, withoutScript, everyPage];
+const steps = [loginAndSession, charts, liveFigures, savingsOfAZone, keyboardAndSearch, themes, blocklist, rolesAndAudit, refusalsInTheFrame, backAfterTheLogin,
+  searchesThatCannotBeRead, peersByZone, treeOfZones, tablesAsFiles, addressesToCopy, ticksAreTrue, phone, subscriberPage, withoutScript, everyPage];
 const only = process.env.ONLY?.split(",");
 for (const step of steps) {
   if (only && !only.includes(step.name)) continue;

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::Uncounted;
+use super::{Pair, Uncounted};
 use crate::metrics::AnnounceOutcome;
 use crate::tracker::announce::Announce;
 use crate::tracker::peers::Role;
@@ -69,16 +69,36 @@ impl<I: StoredId> Swarm<I> {
         let Some(first) = first else {
             return true;
         };
+        self.tie(first, address, rules);
+        true
+    }
+
+    /// Ties two addresses that were tied before the blocklist took one of them out, where both are the same client's still.
+    pub(in crate::tracker::swarm) fn pair_again(&mut self, pair: Pair, rules: &Rules<'_>) {
+        let [first, later] = pair.ends();
+        let mut id_at = |address| {
+            let state = self.state_at(address, rules)?;
+            (!state.is_dual()).then_some(state.id)
+        };
+        let (Some(one), Some(other)) = (id_at(first), id_at(later)) else {
+            return;
+        };
+        if one == other {
+            self.tie(first, later, rules);
+        }
+    }
+
+    /// Makes a pair of two addresses, of which `later` is not counted.
+    fn tie(&mut self, first: SocketAddr, later: SocketAddr, rules: &Rules<'_>) {
         let extra = self.extra.get_or_insert_with(Box::default);
-        if extra.dual_stack.pair(first, address) {
-            for end in [first, address] {
+        if extra.dual_stack.pair(first, later) {
+            for end in [first, later] {
                 if let Some(state) = self.state_at(end, rules) {
                     state.set_dual(true);
                 }
             }
-            self.recount(address, rules);
+            self.recount(later, rules);
         }
-        true
     }
 
     /// Whether the announcer has a peer at another address that is not silent for longer than it was told to be.

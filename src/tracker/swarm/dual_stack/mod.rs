@@ -26,6 +26,22 @@ enum Uncounted {
     Paused,
 }
 
+/// Two addresses of one client, of which the later one is not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pair {
+    v4: [u8; 6],
+    v6: [u8; 18],
+    is_v4_later: bool,
+}
+
+impl Pair {
+    /// Both, the one that is counted first.
+    pub(super) fn ends(self) -> [SocketAddr; 2] {
+        let (v4, v6) = (socket(self.v4), socket(self.v6));
+        if self.is_v4_later { [v6, v4] } else { [v4, v6] }
+    }
+}
+
 /// The pairs of addresses of one swarm, found from either end.
 #[derive(Debug, Default)]
 pub(super) struct DualStack {
@@ -48,6 +64,24 @@ impl DualStack {
         }
         let v6 = <[u8; 18]>::pack(address.ip(), address.port())?;
         self.by_v6.get(&v6).map(|(v4, _)| socket(*v4))
+    }
+
+    /// The pair that an address is of.
+    pub(super) fn pair_of(&self, address: SocketAddr) -> Option<Pair> {
+        let v4 = match <[u8; 6]>::pack(address.ip(), address.port()) {
+            Some(v4) => v4,
+            None => {
+                let v6 = <[u8; 18]>::pack(address.ip(), address.port())?;
+                self.by_v6.get(&v6)?.0
+            }
+        };
+        let (v6, uncounted) = *self.by_v4.get(&v4)?;
+        let is_v4_later = uncounted != Uncounted::No;
+        Some(Pair {
+            v4,
+            v6,
+            is_v4_later,
+        })
     }
 
     fn uncounted_mut(&mut self, address: SocketAddr) -> Option<&mut Uncounted> {

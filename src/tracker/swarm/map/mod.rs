@@ -7,6 +7,7 @@ mod displace;
 mod heavy_peers;
 mod trim;
 mod usage;
+mod withhold;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,6 +19,7 @@ use super::Swarm;
 use super::occupancy::{ExportState, Occupancy};
 use super::stored::StoredSwarm;
 use super::upsert::{AnnounceEffect, Rules};
+use super::withheld::{Taken, Withheld};
 use crate::metrics::{AnnounceOutcome, Full};
 use crate::tracker::Swept;
 use crate::tracker::announce::{Announce, PeerList, Refusal, ScrapeReply};
@@ -51,6 +53,7 @@ pub(crate) struct Swarms<I: StoredId> {
     heavy_peers: HeavyPeers,
     /// Torrents that were freed since [`Swarms::freed`] was last called.
     freed: Mutex<Vec<InfoHash>>,
+    withheld: Mutex<Withheld<I>>,
 }
 
 /// The torrent, when a database may have it.
@@ -65,6 +68,7 @@ impl<I: StoredId> Swarms<I> {
             usage: Usage::default(),
             heavy_peers: HeavyPeers::new(),
             freed: Mutex::default(),
+            withheld: Mutex::default(),
         }
     }
 
@@ -271,19 +275,22 @@ impl<I: StoredId> Swarms<I> {
         std::mem::take(&mut *self.freed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Removes peers and torrents that are blocked.
-    pub(crate) fn remove_where(
+    /// Takes out peers and torrents that are blocked.
+    fn take_blocked(
         &self,
         rules: &Rules<'_>,
-        is_hash_gone: impl Fn(&InfoHash) -> bool,
-        is_ip_gone: impl Fn(std::net::IpAddr) -> bool,
-    ) -> usize {
-        let mut removed = 0;
+        is_torrent_blocked: impl Fn(&InfoHash) -> bool,
+        is_blocked: impl Fn(std::net::IpAddr) -> bool,
+        taken: &mut Taken<I>,
+    ) {
         let mut freed = Vec::new();
         self.map.retain(|hash, swarm| {
-            let is_gone = is_hash_gone(hash);
+            let is_gone = is_torrent_blocked(hash);
             let before = swarm.occupancy();
-            removed += swarm.remove_where(rules, |ip| is_gone || is_ip_gone(ip));
+            let count = swarm.withhold_where(hash, rules, |ip| is_gone || is_blocked(ip), taken);
+            if is_gone || (count > 0 && swarm.len() == 0) {
+                taken.count_of(hash, swarm);
+            }
             let after = if is_gone {
                 Occupancy::Absent
             } else {
@@ -291,12 +298,57 @@ impl<I: StoredId> Swarms<I> {
             };
             self.usage.settle(before, after, rules.address_counts);
             if is_gone {
-                freed.extend(exported(hash, swarm));
+                // Also one that no database has: it is to have what is withheld of it.
+                freed.push(*hash);
             }
             !is_gone
         });
         self.remember_freed(freed);
-        removed
+    }
+
+    /// Changes a torrent, which is made when it is not there. `change` is told for how many peers there is room, and says how many it
+    /// has put in; it must be quick.
+    fn put_in(
+        &self,
+        hash: &InfoHash,
+        rules: &Rules<'_>,
+        change: impl FnOnce(&mut Swarm<I>, usize) -> usize,
+    ) -> u64 {
+        let (room, torrents) = self.usage.room(rules.settings);
+        let room_of = |swarm: &Swarm<I>| {
+            if swarm.len() > 0 || torrents > 0 {
+                room
+            } else {
+                0
+            }
+        };
+        let count = match self.map.entry(*hash) {
+            Entry::Occupied(mut entry) => {
+                let swarm = entry.get_mut();
+                let before = swarm.occupancy();
+                swarm.refresh(rules);
+                let room = room_of(swarm);
+                let count = change(swarm, room);
+                self.leave_behind(entry, before, rules);
+                count
+            }
+            Entry::Vacant(entry) => {
+                let mut swarm = Swarm::new(rules);
+                // A database may have it.
+                swarm.export = ExportState::Old;
+                let room = room_of(&swarm);
+                let count = change(&mut swarm, room);
+                let may_idle = swarm.downloaded > 0 && !self.usage.has_surplus(rules.settings);
+                if swarm.len() > 0 || may_idle {
+                    let after = swarm.occupancy();
+                    self.usage
+                        .settle(Occupancy::Absent, after, rules.address_counts);
+                    entry.insert(swarm);
+                }
+                count
+            }
+        };
+        count as u64
     }
 
     pub(super) fn changed(&self) -> Vec<InfoHash> {
@@ -307,31 +359,55 @@ impl<I: StoredId> Swarms<I> {
             .collect()
     }
 
+    /// Copies a swarm, and with it what is withheld of it: a restart is to find both.
     pub(super) fn export(&self, hash: &InfoHash, rules: &Rules<'_>) -> Option<StoredSwarm> {
-        let mut swarm = self.map.get_mut(hash)?;
+        let mut withheld = self.withheld();
+        withheld.sort();
+        let withheld = withheld.of(hash);
+        let mut hidden = withheld.export(rules.horizon());
+        let kept = if withheld.is_empty() {
+            None
+        } else {
+            Some(withheld.count().unwrap_or((0, rules.now)))
+        };
+        let Some(mut swarm) = self.map.get_mut(hash) else {
+            let (downloaded, last_used) = kept?;
+            return Some(StoredSwarm {
+                info_hash: *hash,
+                downloaded,
+                last_used: if hidden.is_empty() {
+                    last_used
+                } else {
+                    rules.now
+                },
+                peers: hidden,
+            });
+        };
         swarm.export = ExportState::Same;
+        let mut peers = swarm.export(rules.horizon());
+        let last_used = if swarm.len() == 0 && hidden.is_empty() {
+            swarm.last_used()
+        } else {
+            rules.now
+        };
+        peers.append(&mut hidden);
         Some(StoredSwarm {
             info_hash: *hash,
-            downloaded: swarm.downloaded,
-            last_used: if swarm.len() == 0 {
-                swarm.last_used()
-            } else {
-                rules.now
-            },
-            peers: swarm.export(rules.horizon()),
+            downloaded: kept.map_or(0, |(count, _)| count).max(swarm.downloaded),
+            last_used,
+            peers,
         })
     }
 
-    pub(super) fn mark_changed(&self, hashes: &[InfoHash]) {
-        for hash in hashes {
-            if let Some(mut swarm) = self.map.get_mut(hash) {
-                swarm.touch();
-            }
-        }
+    /// Marks one swarm changed; whether it is there.
+    fn touch(&self, hash: &InfoHash) -> bool {
+        let swarm = self.map.get_mut(hash);
+        swarm.map(|mut swarm| swarm.touch()).is_some()
     }
 
     pub(super) fn mark_all_changed(&self) {
         self.map.iter_mut().for_each(|mut swarm| swarm.touch());
+        self.mark_changed(&self.withheld().info_hashes());
     }
 
     /// Puts a swarm in that is not there; within the bounds on peers the first of its peers are taken.

@@ -1,6 +1,10 @@
 //! The list of one announce, over both families: the announcer's own first, then the other, then who is left.
 
+mod few;
+
 use std::net::SocketAddr;
+
+use few::Scopes;
 
 use super::Swarm;
 use super::dual_stack::DualStack;
@@ -8,29 +12,29 @@ use super::families::{of_family, own_first};
 use super::inner_addresses;
 use super::upsert::{Change, Rules};
 use crate::invariant::minus;
-use crate::metrics::{AnnounceOutcome, Family};
+use crate::metrics::Family;
 use crate::tracker::announce::{Announce, Event, PeerList};
+use crate::tracker::id::PeerId;
 use crate::tracker::peers::address::Address;
-use crate::tracker::peers::by_role::ByRole;
 use crate::tracker::peers::owner::StoredId;
 use crate::tracker::peers::position::Position;
 use crate::tracker::peers::{Peers, Role};
-use crate::tracker::select::few::{Decision, Situation};
+use crate::tracker::select::few::Decision;
 use crate::tracker::select::limits::Limits;
 use crate::tracker::select::neighbourhoods::{STEPS, Viewpoint};
 use crate::tracker::select::sample::Listed;
-use crate::tracker::select::{Candidates, Chosen, choose, remainder, strangers};
+use crate::tracker::select::{Candidates, Chosen, choose, choose_neighbours, remainder, strangers};
 use crate::tracker::settings::Selection;
 
 /// Whom a walk through both families hands out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pass {
+#[derive(Clone, Copy, Debug)]
+enum Pass<'a> {
     /// Those who are for everybody, by the rule `shares`.
     ForEverybody,
     /// Those of them in the requester's top zone, by the rule `few` (S15).
-    Neighbours,
+    Neighbours(&'a Scopes),
     /// Those of them outside of it, by the same rule.
-    Strangers,
+    Strangers(&'a Scopes),
     /// Who is left when all of those are on the list and it is not full, step by step (see [`Viewpoint::behind`]).
     Rest { step: usize },
 }
@@ -44,7 +48,7 @@ struct Request<'a> {
     zone: u32,
     /// Where the announcer stands among the peers of its own family, when it is stored.
     own: Option<(Role, Position)>,
-    /// Where its address of the other family stands, when it has one (S14). Looked for by the rule `few` only.
+    /// Where its address of the other family stands, when it has one that its list may hold (S14).
     other: Option<(Role, Position)>,
 }
 
@@ -69,15 +73,23 @@ impl<I: StoredId> Swarm<I> {
             other: None,
         };
         let mut limits = Limits::of(announce, rules.settings);
+        // Only v4 peers, as most swarms have: nothing to go through, which spares an announce 100 instructions.
+        let is_v4_only = self.extra.is_none() && announce.ip.is_ipv4();
         let (mut chosen, decision) = if request.has_few() {
-            let (chosen, decision) = self.hand_out_few(request, change, limits, rng, list);
+            let (chosen, decision) = if is_v4_only {
+                self.hand_out_few_of_v4(request, change, limits, rng, list)
+            } else {
+                let request = self.with_other(request);
+                self.hand_out_few(request, change, limits, rng, list)
+            };
             (chosen, Some(decision))
-        } else if self.extra.is_none() && announce.ip.is_ipv4() {
-            // Only v4 peers, as most swarms have: nothing to go through, which spares an announce 100 instructions.
-            limits.ids.not = change.own.is_none().then_some(announce.peer_id);
-            let chosen = request.take_from(&self.v4, Pass::ForEverybody, &limits, rng, list);
+        } else if is_v4_only {
+            limits.ids.not = request.id_to_leave_out();
+            let (candidates, viewpoint) = request.look_at(&self.v4);
+            let chosen = choose(&candidates, &viewpoint, &limits, rng, list);
             (chosen, None)
         } else {
+            let request = self.with_other(request);
             (self.hand_out_shares(request, limits, rng, list), None)
         };
         limits.note(chosen.all, chosen.seeds);
@@ -107,41 +119,6 @@ impl<I: StoredId> Swarm<I> {
         list: &mut PeerList,
     ) -> Chosen {
         self.walk(request, Pass::ForEverybody, limits, rng, list)
-    }
-
-    /// Fills a list by the rule `few`: with neighbours, and then with the strangers that places were kept for.
-    #[inline(never)]
-    fn hand_out_few(
-        &self,
-        request: Request<'_>,
-        change: &Change,
-        limits: Limits<'_>,
-        rng: &mut fastrand::Rng,
-        list: &mut PeerList,
-    ) -> (Chosen, Decision) {
-        let request = Request {
-            other: self.own_other(request),
-            ..request
-        };
-        let decision = self.decide(request, change, limits.want, rng);
-        let mut near = limits;
-        near.want = minus(
-            near.want,
-            decision.strangers,
-            "no more than fit on the list",
-        );
-        let mut chosen = self.walk(request, Pass::Neighbours, near, rng, list);
-        if decision.strangers > 0 {
-            let mut far = limits;
-            far.want = decision.strangers;
-            let strangers = self.walk(request, Pass::Strangers, far, rng, list);
-            chosen = chosen.plus(strangers);
-        }
-        // Where those who are for everybody could fill the list, the surplus of a subscriber has no list to fill (S16).
-        if chosen.has_rest {
-            chosen.has_rest = request.of_use(self.seen(request, false)) < limits.want;
-        }
-        (chosen, decision)
     }
 
     /// Fills a list with who is left when all that are for everybody are on it.
@@ -176,7 +153,7 @@ impl<I: StoredId> Swarm<I> {
     fn walk(
         &self,
         request: Request<'_>,
-        pass: Pass,
+        pass: Pass<'_>,
         mut limits: Limits<'_>,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
@@ -185,7 +162,9 @@ impl<I: StoredId> Swarm<I> {
         let mut families = self.families();
         families.v6 = families.v6.filter(|v6| v6.len() > 0);
         let dual_stack = match pass {
-            Pass::ForEverybody | Pass::Neighbours | Pass::Strangers => self.dual_stack_for(request),
+            Pass::ForEverybody | Pass::Neighbours(_) | Pass::Strangers(_) => {
+                self.dual_stack_for(request)
+            }
             Pass::Rest { .. } => None,
         };
         let own_family_only = request.announce.options.own_family_only;
@@ -198,10 +177,13 @@ impl<I: StoredId> Swarm<I> {
             // Who is not stored may be here under another address of the same family.
             let may_be_elsewhere = !is_own || request.own.is_none();
             limits.ids.not = may_be_elsewhere.then_some(request.announce.peer_id);
-            // Whom the list has by the first family already may be drawn again: as many more are drawn, and taken off afterwards.
+            // Whom the list has by the first family already may be drawn again, and so may the announcer itself, who is left out: as
+            // many more are drawn, and taken off afterwards.
             let pairs = dual_stack.filter(|_| !is_own);
             let left = limits.want;
-            let doubles = pairs.map_or(0, |pairs| pairs.listed(own_family, list));
+            let doubles = pairs.map_or(0, |pairs| {
+                pairs.listed(own_family, list) + usize::from(request.other.is_some())
+            });
             limits.want += doubles;
             let before = DualStack::count_other(own_family, list);
             let more = of_family!(families, family, peers => {
@@ -221,63 +203,13 @@ impl<I: StoredId> Swarm<I> {
         chosen
     }
 
-    /// Where the announcer's address of the other family stands, when it has one that its list may hold.
-    fn own_other(&self, request: Request<'_>) -> Option<(Role, Position)> {
-        let pairs = self.dual_stack_for(request)?;
-        let own = SocketAddr::new(request.announce.ip, request.announce.port);
-        self.families().find(pairs.other(own)?, request.rules.zones)
-    }
-
-    /// What the rule `few` says of this announce. No more strangers are wanted than there are, and at most half of the list where
-    /// neighbours could fill it.
-    fn decide(
-        &self,
-        request: Request<'_>,
-        change: &Change,
-        want: usize,
-        rng: &mut fastrand::Rng,
-    ) -> Decision {
-        let near = self.seen(request, true);
-        let is_regular =
-            change.outcome == AnnounceOutcome::Refreshed && request.announce.event == Event::None;
-        let situation = Situation {
-            is_leecher: request.takes_seeds(),
-            leechers: near.leechers,
-            seeders: near.seeders,
-            since: is_regular.then_some(change.since),
-            has_gained: change.gained.0 > 0,
-        };
-        let decision = situation.decide(request.rules.settings, rng);
-        if decision.strangers == 0 {
-            return decision;
-        }
-        let (all, near) = (
-            request.of_use(self.seen(request, false)),
-            request.of_use(near),
-        );
-        let half = (want + usize::from(rng.bool())) / 2;
-        let far = minus(all, near, "neighbours are among all");
-        decision.with_at_most(far.min(want - near.min(half)))
-    }
-
-    /// Who is for everybody and may be handed to the requester, itself not counted; of its top zone only, if `is_narrowed`. Where
-    /// its list has one family, the other is none that it sees.
-    fn seen(&self, request: Request<'_>, is_narrowed: bool) -> ByRole<usize> {
-        let announce = request.announce;
-        let families = if announce.options.own_family_only {
-            1
-        } else {
-            2
-        };
-        let mut seen = ByRole::default();
-        for family in own_first(announce.ip).into_iter().take(families) {
-            let more = of_family!(self.families(), family, peers => request.count_seen(peers, is_narrowed));
-            // Nobody is there of a family that the swarm has no place for.
-            let more: ByRole<usize> = more.unwrap_or_default();
-            seen.leechers += more.leechers;
-            seen.seeders += more.seeders;
-        }
-        seen
+    /// The same request with where the announcer's address of the other family stands, when it has one that its list may hold.
+    fn with_other<'a>(&self, request: Request<'a>) -> Request<'a> {
+        let other = self.dual_stack_for(request).and_then(|pairs| {
+            let own = SocketAddr::new(request.announce.ip, request.announce.port);
+            self.families().find(pairs.other(own)?, request.rules.zones)
+        });
+        Request { other, ..request }
     }
 }
 
@@ -287,23 +219,21 @@ impl Request<'_> {
     fn take_from<A: Address + Listed, I: StoredId>(
         self,
         peers: &Peers<A, I>,
-        pass: Pass,
+        pass: Pass<'_>,
         limits: &Limits<'_>,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> Chosen {
-        let address = A::pack(self.announce.ip, self.announce.port);
-        let viewpoint = self.viewpoint(address, pass == Pass::Neighbours);
-        let candidates = Candidates {
-            leechers: peers.view(Role::Leecher),
-            seeders: self.takes_seeds().then(|| peers.view(Role::Seeder)),
-            own: self.own.filter(|_| address.is_some()),
-        };
+        let (candidates, viewpoint) = self.look_at(peers);
         match pass {
-            Pass::ForEverybody | Pass::Neighbours => {
-                choose(&candidates, &viewpoint, limits, rng, list)
+            Pass::ForEverybody => choose(&candidates, &viewpoint, limits, rng, list),
+            Pass::Neighbours(scopes) => {
+                let scope = scopes.of(A::FAMILY);
+                choose_neighbours(&candidates, &viewpoint, scope, limits, rng, list)
             }
-            Pass::Strangers => strangers::fill(&candidates, &viewpoint, limits, rng, list),
+            Pass::Strangers(scopes) => {
+                strangers::fill(&candidates, scopes.of(A::FAMILY), limits, rng, list)
+            }
             Pass::Rest { step } => {
                 remainder::fill(&candidates, &viewpoint, step, limits, rng, list)
             }
@@ -315,46 +245,34 @@ impl Request<'_> {
     fn has_few(&self) -> bool {
         self.rules.settings.selection == Selection::Few
             && !self.rules.zones.is_empty()
-            && self.viewpoint::<[u8; 6]>(None, false).is_remote()
+            && self.viewpoint::<[u8; 6]>(None).is_remote()
     }
 
-    /// How it looks at the peers of one family, by its address of that family: at its own top zone only, if `is_narrowed`.
+    /// How it looks at the peers of one family, by its address of that family.
     #[inline(always)]
-    fn viewpoint<A: Address>(&self, address: Option<A>, is_narrowed: bool) -> Viewpoint<'_, A> {
-        let viewpoint = Viewpoint::new(self.rules.zones, self.zone, address);
-        if is_narrowed {
-            viewpoint.narrowed()
-        } else {
-            viewpoint
-        }
+    fn viewpoint<A: Address>(&self, address: Option<A>) -> Viewpoint<'_, A> {
+        Viewpoint::new(self.rules.zones, self.zone, address)
     }
 
-    /// How many of one family are for everybody where it looks, itself not counted by either of its addresses.
-    fn count_seen<A: Address, I: StoredId>(
-        &self,
-        peers: &Peers<A, I>,
-        is_narrowed: bool,
-    ) -> ByRole<usize> {
+    /// Those of one family of whom it may be handed some, and how it looks at them.
+    #[inline(always)]
+    fn look_at<'a, A: Address, I: StoredId>(
+        &'a self,
+        peers: &'a Peers<A, I>,
+    ) -> (Candidates<'a, A, I>, Viewpoint<'a, A>) {
         let address = A::pack(self.announce.ip, self.announce.port);
-        let viewpoint = self.viewpoint(address, is_narrowed);
-        let own = match address {
-            Some(_) => self.own,
-            None => self.other,
+        let candidates = Candidates {
+            leechers: peers.view(Role::Leecher),
+            seeders: self.takes_seeds().then(|| peers.view(Role::Seeder)),
+            own: self.own.filter(|_| address.is_some()),
         };
-        ByRole::from_fn(|role| {
-            let range = viewpoint.visible(&peers.view(role));
-            let is_there = own.is_some_and(|(of, at)| of == role && at.only().is_in(&range));
-            range.len() - usize::from(is_there)
-        })
+        (candidates, self.viewpoint(address))
     }
 
-    /// How many of these it may be handed.
-    fn of_use(&self, seen: ByRole<usize>) -> usize {
-        if self.takes_seeds() {
-            seen.sum()
-        } else {
-            seen.leechers
-        }
+    /// The id that nobody on the list may have: its own, where it may be in the swarm under an address that nobody knows to be its own.
+    #[inline(always)]
+    fn id_to_leave_out(&self) -> Option<PeerId> {
+        self.own.is_none().then_some(self.announce.peer_id)
     }
 
     /// Whether seeds are of use to it (S2): not to one that has everything, or all that it wants.

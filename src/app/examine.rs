@@ -1,0 +1,93 @@
+//! All that can be said of a configuration before anything is built: the start says it in the log, and `--check-config` says the same
+//! on the terminal. Looks at files and makes none.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use log::Level;
+
+use super::{connection_key, service};
+use crate::config::Loaded;
+use crate::regular_file::{Denied, Use, denied, denied_or_unmakable};
+use crate::tracker::Zones;
+use crate::{logging, web};
+
+/// What the start would say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// What an operator should know, and how badly.
+    pub remarks: Vec<(Level, String)>,
+    /// Files that their permissions keep from the tracker, which cannot start without them.
+    pub denied: Vec<Denied>,
+    /// What else will keep it from starting.
+    pub faults: Vec<String>,
+}
+
+impl Outlook {
+    /// All that will keep it from starting.
+    pub fn obstacles(&self) -> impl Iterator<Item = String> {
+        let denied = self.denied.iter().map(ToString::to_string);
+        denied.chain(self.faults.iter().cloned())
+    }
+}
+
+/// What root is told when the state is in a folder of another user's: the next start may be that user's.
+fn warning_of_gifts(folder: &Path) -> Option<String> {
+    let folder = std::path::absolute(folder).ok()?;
+    let mut folders = folder.ancestors();
+    // What is missing is made in the next one above.
+    let about = folders.find_map(|folder| fs::metadata(folder).ok())?;
+    (about.uid() != 0).then(|| {
+        let (user, group) = (about.uid(), about.gid());
+        format!(
+            "{} is user {user}'s, and what root makes there that user cannot use afterwards; better: setpriv --reuid {user} \
+             --regid {group} --clear-groups retracker …",
+            folder.display()
+        )
+    })
+}
+
+/// Looks, as the user that this process is.
+pub fn examine(loaded: &Loaded) -> Outlook {
+    let config = &loaded.config;
+    let warnings = loaded.warnings.iter().cloned();
+    let mut outlook = Outlook {
+        remarks: warnings.map(|text| (Level::Warn, text)).collect(),
+        ..Outlook::default()
+    };
+    let is_of_another_user = !loaded.place.folder.as_os_str().is_empty();
+    let warning = service::warning_of_user(rustix::process::geteuid());
+    if let Some(warning) = warning.filter(|_| !is_of_another_user) {
+        outlook.remarks.push((Level::Warn, warning.to_owned()));
+        let gift = warning_of_gifts(&config.web.state_folder);
+        outlook.remarks.extend(gift.map(|text| (Level::Warn, text)));
+    }
+    let pages = web::examine(&config.web);
+    outlook.remarks.extend(pages.remarks);
+    outlook.faults.extend(pages.faults);
+    let tokens = pages.tokens.and_then(|file| denied(&file, Use::Read));
+    outlook.remarks.extend(tokens.map(|denied| {
+        let text = format!("the tokens of the API cannot be read, so none is admitted: {denied}");
+        (Level::Error, text)
+    }));
+    let key = connection_key::warning(&config.snapshot);
+    outlook.remarks.extend(key.map(|text| (Level::Warn, text)));
+    let files = config.snapshot.files().into_iter().chain(pages.files);
+    for file in files {
+        let denied = denied_or_unmakable(&file, Use::Write);
+        // Of a closed folder one line is enough.
+        outlook
+            .denied
+            .extend(denied.filter(|denied| !outlook.denied.contains(denied)));
+    }
+    if let Err(error) = Zones::new(&config.zones, &config.reported.pairs) {
+        outlook.faults.push(error.to_string());
+    }
+    if let Err(error) = logging::examine(&config.logging) {
+        outlook
+            .faults
+            .push(format!("{:#}", anyhow::Error::new(error)));
+    }
+    outlook
+}
