@@ -199,7 +199,8 @@ fn reloads_and_tools_are_in_the_audit_which_outlives_a_kill() {
     let token = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_retracker"));
         command
-            .arg("token")
+            // The configuration, which would say where, is the refused one by now.
+            .args(["token", "--file", "snapshots/retracker.sqlite"])
             .args(arguments)
             .current_dir(folder.path());
         assert!(command.output().unwrap().status.success());
