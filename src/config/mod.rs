@@ -24,7 +24,7 @@ use std::{env, io};
 pub use key::{Key, Section};
 pub use keys::SECTIONS;
 pub use list::ListenAddress;
-pub use print::{Row, printed, rows, sample};
+pub use print::{Row, meaning, printed, rows, sample};
 pub use problem::{Location, Problem, Problems};
 pub use sources::{Loaded, Override, Sources};
 pub use zones::ZoneSources;
