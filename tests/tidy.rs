@@ -121,7 +121,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["snapshot/record.rs"]),
     ("rusqlite::", &["snapshot/", "tools/"]),
     ("bendy::", &["tools/check/bencode.rs"]),
-    ("csv::", &["tools/zones/import/table.rs"]),
+    (
+        "csv::",
+        &["tools/zones/import/table.rs", "web/view/csv_table.rs"],
+    ),
     ("maxminddb::", &["tools/zones/import/mmdb.rs"]),
     ("tera::", &["web/view/"]),
     ("ini::", &["config/"]),

@@ -55,29 +55,7 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
             "{location} is above max_numwant: {most} peers are handed out"
         ));
     }
-    let private = PRIVATE
-        .iter()
-        .filter(|(ip, _)| config.ignore_ip.covers(*ip));
-    let private: Vec<&str> = private.map(|(_, network)| *network).collect();
-    if !private.is_empty() {
-        let location = location("TRACKER", "ignore_ip");
-        let networks = private.join(", ");
-        warnings.push(format!(
-            "{location} refuses private addresses ({networks}); subscribers who have one get no peers"
-        ));
-    }
-    let wide = config.ignore_ip.iter().filter(|network| is_wide(*network));
-    let wide = wide.map(|network| network.to_string());
-    let wide: Vec<String> = wide
-        .filter(|network| !private.contains(&network.as_str()))
-        .collect();
-    if !wide.is_empty() {
-        let location = location("TRACKER", "ignore_ip");
-        let networks = wide.join(", ");
-        warnings.push(format!(
-            "{location} refuses whole networks of providers ({networks}): shorter than /16, or /32 of IPv6"
-        ));
-    }
+    ignored(config, locations, warnings);
     let reports = &config.reported;
     // Where both networks are of one size, nobody has to tell.
     let is_told = reports.pairs.iter().all(AddressPair::is_one_to_one);
@@ -93,6 +71,34 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
         let location = location("LOGGING", "console_output");
         warnings.push(format!(
             "{location} is off and there is no log_file: nothing is logged"
+        ));
+    }
+}
+
+/// What is refused of networks that subscribers have.
+fn ignored(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
+    let location = || named(locations, "TRACKER", "ignore_ip");
+    let private = PRIVATE
+        .iter()
+        .filter(|(ip, _)| config.ignore_ip.covers(*ip));
+    let private: Vec<&str> = private.map(|(_, network)| *network).collect();
+    if !private.is_empty() {
+        let location = location();
+        let networks = private.join(", ");
+        warnings.push(format!(
+            "{location} refuses private addresses ({networks}); subscribers who have one get no peers"
+        ));
+    }
+    let wide = config.ignore_ip.iter().filter(|network| is_wide(*network));
+    let wide = wide.map(|network| network.to_string());
+    let wide: Vec<String> = wide
+        .filter(|network| !private.contains(&network.as_str()))
+        .collect();
+    if !wide.is_empty() {
+        let location = location();
+        let networks = wide.join(", ");
+        warnings.push(format!(
+            "{location} refuses whole networks of providers ({networks}): shorter than /16, or /32 of IPv6"
         ));
     }
 }

@@ -71,7 +71,9 @@ const PARTS: &[Part] = &[
     (
         "EXAMPLES",
         &[
-            Text("Two houses of one city; the pages for whoever is at the two addresses named:"),
+            Text(
+                "Two cities, with two houses in one of them; the pages for whoever is at the two addresses named:",
+            ),
             Example(EXAMPLE),
         ],
     ),
@@ -86,6 +88,7 @@ pub(super) const EXAMPLE: &str = "[TRACKER]\n\
     [ZONES]\n\
     city/north/house-7 = 10.7.0.0/24 2001:db8:7::/48\n\
     city/north/house-8 = 10.8.0.0/24\n\
+    other-city = 10.64.0.0/12\n\
     \n\
     [LOGGING]\n\
     level = WARNING\n";

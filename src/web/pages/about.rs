@@ -9,8 +9,8 @@ use crate::metrics::Gauge;
 use crate::web::auth::form::Form;
 use crate::web::monitor::health;
 use crate::web::refusal::Refusal;
-use crate::web::view::csv;
-use crate::web::view::csv::Csv;
+use crate::web::view::csv_table;
+use crate::web::view::csv_table::Csv;
 use crate::web::view::page::{Page, redirect};
 use crate::web::{ConfigurationRow, State, Token, TokenError};
 
@@ -101,7 +101,7 @@ fn configuration_table(rows: &[ConfigurationRow]) -> Csv {
 fn token_table(rows: &[TokenRow]) -> Csv {
     let mut csv = Csv::new(&["number", "name", "created"]);
     for row in rows {
-        csv.row(&[&row.number, &row.name, &csv::iso(row.created)]);
+        csv.row(&[&row.number, &row.name, &csv_table::iso(row.created)]);
     }
     csv
 }
@@ -109,7 +109,7 @@ fn token_table(rows: &[TokenRow]) -> Csv {
 /// The page, or one of its tables as CSV; `name` of the query fills the form.
 pub(crate) async fn about(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let page = Page::new(&state, &request, "about");
-    match csv::wanted(&page.params, &["configuration", "tokens"]) {
+    match csv_table::wanted(&page.params, &["configuration", "tokens"]) {
         Some("tokens") => match token_rows(&state) {
             Ok(rows) => return token_table(&rows).reply("tokens"),
             Err(error) => return told(&TokenError::File(error)).shown(&state, &request),
