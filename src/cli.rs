@@ -11,9 +11,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{Loaded, Loader, Override};
-use crate::program::{self, Document, print};
+use crate::program::{self, Completions, print};
 use crate::tools::{check, database_view, hash_password, import, owner, token, zones};
-use crate::{config, shown};
+use crate::{config, manual, shown};
 
 /// The exit code of a configuration that cannot be used: `EX_CONFIG`.
 pub const BAD_CONFIGURATION: u8 = 78;
@@ -74,8 +74,26 @@ enum Tool {
     Token(token::Arguments),
     /// Prints the sample configuration: every key with its meaning, bounds and default.
     Sample,
-    #[command(flatten)]
-    Document(Document),
+    /// Prints a manual page.
+    Man {
+        /// Which page.
+        #[arg(value_enum, value_name = "PAGE", default_value_t)]
+        page: Page,
+    },
+    /// Prints the completion script of a shell.
+    Completions(Completions),
+}
+
+/// The manual pages.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Page {
+    /// The program, section 8.
+    #[default]
+    #[value(name = NAME)]
+    Program,
+    /// The configuration, section 5.
+    #[value(name = "retracker.ini")]
+    Configuration,
 }
 
 /// What the start of the tracker would say of a configuration that can be read.
@@ -204,7 +222,17 @@ impl Tool {
                 print(&config::sample());
                 Ok(())
             }
-            Tool::Document(document) => document.print(Arguments::command(), "8"),
+            Tool::Man { page } => {
+                print(&match page {
+                    Page::Program => manual::daemon(Arguments::command()),
+                    Page::Configuration => manual::configuration(),
+                });
+                Ok(())
+            }
+            Tool::Completions(completions) => {
+                completions.print(Arguments::command());
+                Ok(())
+            }
         };
         program::end(NAME, done)
     }

@@ -13,6 +13,7 @@
 //! - [`reaper`] sweeps the dead and counts the census.
 //! - [`web`] is the pages, the API, and the endpoints for monitoring.
 //! - [`config`] reads the configuration, [`logging`] writes the log, [`cli`] reads the command line.
+//! - [`manual`] writes the manual pages.
 //! - [`tools`] are the helper tools of the command line.
 //! - [`lab`] loads and simulates: the program `retracker-lab`, of which the tracker has nothing.
 //! - [`program`] is what both programs do alike on the command line.
@@ -27,6 +28,7 @@ pub mod http;
 mod invariant;
 pub mod lab;
 pub mod logging;
+pub mod manual;
 pub mod metrics;
 pub mod net;
 pub mod program;

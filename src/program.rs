@@ -1,43 +1,27 @@
 //! What the programs of this crate have in common on the command line: how they speak, how a tool ends, and how a program prints its
-//! own manual page and completions.
+//! own completions.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Command, Subcommand};
+use clap::Command;
 
 use crate::shown;
 
-/// What a program prints of itself.
-#[derive(Debug, Subcommand)]
-pub enum Document {
-    /// Prints the manual page.
-    Man,
-    /// Prints the completion script of a shell.
-    Completions {
-        /// Which shell.
-        shell: clap_complete::Shell,
-    },
+/// The completion script of a shell, which a program prints of itself.
+#[derive(Debug, clap::Args)]
+pub struct Completions {
+    /// Which shell.
+    shell: clap_complete::Shell,
 }
 
-impl Document {
-    /// Prints it for the program whose command line `command` is; `section` is that of its manual page.
-    ///
-    /// # Errors
-    /// When the page cannot be put together.
-    pub fn print(self, mut command: Command, section: &str) -> anyhow::Result<()> {
+impl Completions {
+    /// Prints it for the program whose command line `command` is.
+    pub fn print(self, mut command: Command) {
         let mut text = Vec::new();
-        match self {
-            Document::Man => clap_mangen::Man::new(command)
-                .section(section)
-                .render(&mut text)?,
-            Document::Completions { shell } => {
-                let name = command.get_name().to_owned();
-                clap_complete::generate(shell, &mut command, name, &mut text);
-            }
-        }
+        let name = command.get_name().to_owned();
+        clap_complete::generate(self.shell, &mut command, name, &mut text);
         print_bytes(&text);
-        Ok(())
     }
 }
 

@@ -70,11 +70,12 @@ impl App {
     pub(super) fn reload(&self, loader: &Loader, log: &logging::Running) {
         let metrics = self.tracker.metrics();
         if self.try_to_reload(loader, log) {
-            metrics.raise(Gauge::ReloadsDone, 1);
             report(metrics, &self.loaded.load(), self.clock);
+            // Counted last: whoever sees the count sees all that goes with it.
+            metrics.raise(Gauge::ReloadsDone, 1);
         } else {
-            metrics.raise(Gauge::ReloadsRefused, 1);
             metrics.set(Gauge::LastReloadRefused, 1);
+            metrics.raise(Gauge::ReloadsRefused, 1);
         }
     }
 

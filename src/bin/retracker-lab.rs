@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use retracker::lab::{bench, simulate};
-use retracker::program::{self, Document};
+use retracker::manual::{self, Block, Part};
+use retracker::program::{self, Completions};
 
 /// The tracker's allocator: the simulator runs the tracker's core.
 #[global_allocator]
@@ -32,9 +33,21 @@ enum Tool {
     Bench(bench::Arguments),
     /// Simulates a swarm in zones: what choosing neighbours first saves, and what it costs.
     Simulate(simulate::Arguments),
-    #[command(flatten)]
-    Document(Document),
+    /// Prints the manual page.
+    Man,
+    /// Prints the completion script of a shell.
+    Completions(Completions),
 }
+
+/// What the manual page says beside options and commands.
+const PARTS: &[Part] = &[(
+    "EXIT STATUS",
+    &[
+        Block::Item("0", "An orderly end."),
+        Block::Item("1", "A failure, or replies that make the figures void."),
+        Block::Item("2", "A command line that cannot be read."),
+    ],
+)];
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -42,7 +55,14 @@ fn main() -> ExitCode {
     let done = match arguments.tool {
         Tool::Bench(arguments) => bench::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),
-        Tool::Document(document) => document.print(Arguments::command(), "1"),
+        Tool::Man => {
+            program::print(&manual::program(Arguments::command(), PARTS));
+            Ok(())
+        }
+        Tool::Completions(completions) => {
+            completions.print(Arguments::command());
+            Ok(())
+        }
     };
     program::end(NAME, done)
 }

@@ -75,7 +75,7 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
     }
 }
 
-/// `ignore_ip` refuses without a word whoever is in it.
+/// What is refused of networks that subscribers have.
 fn ignored(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
     let location = || named(locations, "TRACKER", "ignore_ip");
     let private = PRIVATE

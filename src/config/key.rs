@@ -17,6 +17,13 @@ pub struct Section {
     pub(super) free: Option<&'static FreeKeys>,
 }
 
+impl Section {
+    /// A line of it, where its keys are names that the operator gives.
+    pub fn example(&self) -> Option<&'static str> {
+        self.free.map(|free| free.example)
+    }
+}
+
 /// A section whose keys are names that the operator gives.
 pub(super) struct FreeKeys {
     /// A line of it, for the sample.

@@ -26,7 +26,7 @@ pub use key::{Key, Section};
 pub use keys::SECTIONS;
 pub use list::{ListenAddress, network};
 pub use place::{Place, Reason};
-pub use print::{Row, digest, printed, rows, sample};
+pub use print::{Row, digest, meaning, printed, rows, sample};
 pub use problem::{Location, Problem, Problems};
 pub use sources::{Loaded, Override, Sources};
 pub use zones::{ZoneSources, read_zones_file, zone_path};

@@ -149,9 +149,10 @@ const HEAD: &str = "The configuration of retracker: every key with its meaning, 
     doubled.\n\
     A variable RETRACKER_SECTION_KEY in .env or in the environment overrides a key here, the command line overrides both.";
 
-fn row(text: &mut String, key: &Key, defaults: &mut Config) {
-    let slot = (key.slot)(defaults);
-    let default = slot.write();
+/// What a key means, what it expects, its default, and whether a change wants a restart; in two lines at least.
+pub fn meaning(key: &Key) -> String {
+    let mut defaults = Config::default();
+    let slot = (key.slot)(&mut defaults);
     let mut expects = slot.expects();
     if let Some(first) = expects.get(..1) {
         let rest = present(expects.get(1..), "it is split behind its first byte");
@@ -162,17 +163,19 @@ fn row(text: &mut String, key: &Key, defaults: &mut Config) {
     } else {
         ""
     };
+    let default = slot.write();
     let shown = if default.is_empty() {
-        "nothing".to_owned()
+        "nothing"
     } else {
-        default
+        &default
     };
+    format!("{}\n{expects}. Default: {shown}.{restart}", key.about)
+}
+
+fn row(text: &mut String, key: &Key, defaults: &mut Config) {
     text.push('\n');
-    comment(
-        text,
-        &format!("{}\n{expects}. Default: {shown}.{restart}", key.about),
-    );
-    let value = slot.write();
+    comment(text, &meaning(key));
+    let value = key.text(defaults);
     if value.is_empty() {
         text.push_str(&format!("{} =\n", key.name));
     } else {

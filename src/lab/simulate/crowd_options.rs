@@ -30,6 +30,9 @@ pub(super) struct CrowdOptions {
     /// Of each zone's peers, those that announce as leechers and cannot be connected to [default: 0].
     #[arg(long, value_parser = clap::value_parser!(u16).range(0..=10_000))]
     fakes: Option<u16>,
+    /// Addresses that the fakes of a zone share; 0: each has its own [default: 0].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    fake_addresses: Option<u16>,
     /// Pieces of 256 KiB in the file [default: 400].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=20_000))]
     pieces: Option<u16>,
@@ -150,6 +153,7 @@ impl CrowdOptions {
         set(&mut places.outsiders, self.outsiders);
         set(&mut places.seeds, self.seeds);
         set(&mut places.fakes, self.fakes);
+        set(&mut places.fake_addresses, self.fake_addresses);
         set(&mut plan.pieces, self.pieces);
     }
 }

@@ -54,6 +54,7 @@ pub(super) const CROWDS: &[Crowd] = &[
     crowd("leave", "--arrival=600 --fault-every=200 --fault=leave", "every 200 s it leaves"),
     crowd("fakes-10", "--arrival=600 --fakes=10", "ten of each fifty are fakes"),
     crowd("fakes-20", "--arrival=600 --fakes=20", "twenty of each fifty are fakes"),
+    crowd("fakes-of-one", "--arrival=600 --fakes=20 --fake-addresses=1", "twenty of each fifty are fakes, all on one line"),
     crowd("seeds-at-home", "--arrival=600 --seeds=5", "five of each fifty have the file already"),
     crowd("dht", "--arrival=600 --dht=10", "a tenth of all attempts to connect go to addresses of the DHT"),
     crowd("pex", "--arrival=600 --pex=50", "half of the clients tell each other their neighbours"),

@@ -1,6 +1,6 @@
 //! Where the peers of a crowd live: the zones with their parts, who is outside of all, and the addresses of them.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use anyhow::ensure;
 use ipnet::Ipv4Net;
@@ -10,6 +10,9 @@ const MAX_PEERS: usize = 50_000;
 
 /// The first /16 that is used: 1.0.0.0.
 const FIRST_NETWORK: u32 = 256;
+
+/// The port of who has an address of its own, and the first of those who share one.
+const PORT: u16 = 6881;
 
 /// Addresses of a /24.
 const HOSTS: usize = 256;
@@ -29,6 +32,8 @@ pub(super) struct Places {
     pub seeds: usize,
     /// Peers of each zone that only announce.
     pub fakes: usize,
+    /// Addresses that the fakes of a zone share, with a port for each; 0: each has its own.
+    pub fake_addresses: usize,
 }
 
 /// What a peer is at the start.
@@ -58,6 +63,7 @@ impl Places {
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let largest = self.sizes.iter().copied().max().unwrap_or(0);
         let peers = 1 + self.sizes.iter().sum::<usize>() + self.outsiders;
+        let peers = peers + self.sizes.len() * self.fake_addresses;
         ensure!(
             peers <= MAX_PEERS,
             "{peers} peers are too many: {MAX_PEERS} at most"
@@ -112,15 +118,32 @@ impl Places {
     }
 
     /// The address of the peer with this index: in a /24 of the /16 of its zone, or in a /16 of its own when it is in no zone or
-    /// the tracker shall not tell peers apart.
-    pub(super) fn address(&self, index: usize, place: Place, knows_zones: bool) -> Ipv4Addr {
+    /// the tracker shall not tell peers apart. Fakes that share an address have one port after the other there.
+    pub(super) fn address(&self, index: usize, place: Place, knows_zones: bool) -> SocketAddrV4 {
+        let mut resident = (index, place.number);
+        let mut port = PORT;
+        if place.kind == Kind::Fake && self.fake_addresses > 0 {
+            let fake = place.number - self.seeds;
+            let shared = fake % self.fake_addresses;
+            let peers = 1 + self.sizes.iter().sum::<usize>() + self.outsiders;
+            let zone = place.zone.unwrap_or(0);
+            resident = (
+                peers + zone * self.fake_addresses + shared,
+                self.seeds + shared,
+            );
+            port += u16::try_from(fake / self.fake_addresses).unwrap_or(0);
+        }
+        let (index, number) = resident;
         let (network, number) = match place.zone {
-            Some(zone) if knows_zones => (zone, place.number),
+            Some(zone) if knows_zones => (zone, number),
             _ => (self.sizes.len() + index, 0),
         };
         let host = (number % self.parts) * HOSTS + number / self.parts + 1;
         let [network, host] = [network, host].map(|number| u32::try_from(number).unwrap_or(0));
-        Ipv4Addr::from(((FIRST_NETWORK + network) << 16) + host)
+        SocketAddrV4::new(
+            Ipv4Addr::from(((FIRST_NETWORK + network) << 16) + host),
+            port,
+        )
     }
 
     /// The networks that are zones, with their names: the /16 of each zone and, in a tree, the /24s of its parts.
@@ -137,5 +160,58 @@ impl Places {
             }
         }
         Ok(networks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// Two zones of six, of which one seeds and four are fakes on two addresses.
+    fn places() -> Places {
+        Places {
+            sizes: vec![6, 6],
+            parts: 1,
+            is_tree: false,
+            outsiders: 1,
+            seeds: 1,
+            fakes: 4,
+            fake_addresses: 2,
+        }
+    }
+
+    #[test]
+    fn fakes_that_share_addresses_have_different_ports_and_no_zone_shares_with_another() {
+        for knows_zones in [false, true] {
+            let places = places();
+            let all = places.all();
+            let addresses: Vec<SocketAddrV4> = (0..)
+                .zip(&all)
+                .map(|(index, &place)| places.address(index, place, knows_zones))
+                .collect();
+            let different: HashSet<_> = addresses.iter().collect();
+            assert_eq!(different.len(), all.len());
+            let of_fakes = all.iter().zip(&addresses);
+            let of_fakes = of_fakes.filter(|(place, _)| place.kind == Kind::Fake);
+            let lines: HashSet<_> = of_fakes.map(|(_, address)| address.ip()).collect();
+            assert_eq!(lines.len(), 2 * 2, "two of each zone");
+            let lines: HashSet<_> = addresses.iter().map(SocketAddrV4::ip).collect();
+            assert_eq!(lines.len(), all.len() - 4, "nobody else shares one");
+        }
+    }
+
+    #[test]
+    fn everybody_lives_in_a_network_of_its_zone() {
+        let places = places();
+        let networks = places.networks().unwrap();
+        assert_eq!(networks.len(), 2);
+        for (index, place) in places.all().into_iter().enumerate() {
+            let address = places.address(index, place, true);
+            let homes = networks.iter().map(|(_, network)| network);
+            let at = homes.into_iter().position(|net| net.contains(address.ip()));
+            assert_eq!(at, place.zone);
+        }
     }
 }

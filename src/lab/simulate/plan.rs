@@ -100,6 +100,7 @@ impl Default for Plan {
                 outsiders: 0,
                 seeds: 0,
                 fakes: 0,
+                fake_addresses: 0,
             },
             lines: Lines {
                 rate: 100_000,

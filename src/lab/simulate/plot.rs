@@ -137,13 +137,13 @@ fn times(comparisons: &[Comparison]) -> Panel {
     }
 }
 
-/// A round step that divides `span` into four to ten.
+/// A round step that divides `span` into three to eight: more labels than that would run into each other.
 fn nice_step(span: f64) -> f64 {
-    let power = 10_f64.powf((span / 4.0).log10().floor());
+    let power = 10_f64.powf((span / 3.0).log10().floor());
     let steps = [5.0, 2.0, 1.0].map(|factor| factor * power);
     steps
         .into_iter()
-        .find(|step| span / step >= 4.0)
+        .find(|step| span / step >= 3.0)
         .unwrap_or(power)
 }
 
@@ -187,7 +187,7 @@ impl Panel {
         }
     }
 
-    /// Draws a bar from zero to `value`, with its label behind it.
+    /// Draws a bar from zero to `value`, with its label behind it, which no line of the grid crosses.
     fn bar(&self, svg: &mut String, y: f64, value: f64, colour: &str, label: &str) {
         let (zero, end) = (self.x(0.0), self.x(value));
         let (left, width) = (zero.min(end), (end - zero).abs());
@@ -200,7 +200,9 @@ impl Panel {
         let (x, y) = (zero.max(end) + 4.0, y + BAR_HEIGHT - 0.5);
         put(
             svg,
-            format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"10\">{label}</text>"),
+            format_args!(
+                "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"10\" paint-order=\"stroke\" stroke=\"#ffffff\" stroke-width=\"3\">{label}</text>"
+            ),
         );
     }
 }
@@ -227,4 +229,17 @@ fn legend(svg: &mut String, policies: &[Policy], y: f64) {
 /// Adds a line of text. Writing to a `String` cannot fail.
 fn put(text: &mut String, line: Arguments<'_>) {
     let _ = writeln!(text, "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_has_so_few_labels_that_they_do_not_touch() {
+        for span in [10.0, 14.9, 15.0, 29.0, 31.0, 70.0, 99.0, 1_533.9] {
+            let intervals = span / nice_step(span);
+            assert!((3.0..8.0).contains(&intervals), "{span}: {intervals}");
+        }
+    }
 }

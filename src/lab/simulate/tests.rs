@@ -93,6 +93,67 @@ fn a_zone_of_several_networks_is_one_swarm() {
     }
 }
 
+/// S15: what `shares` does not reach where lists are longer than a zone and peers come one after another.
+#[test]
+fn few_keeps_the_file_at_home_whatever_clients_ask_for_and_however_they_come() {
+    for arrival in [0, 30] {
+        let mut plan = small_libtorrent();
+        plan.sessions.arrival = arrival;
+        let (mut random, mut few) = (0.0, 0.0);
+        for seed in 1..=8 {
+            let [all, near] = [Policy::Random, Policy::Few].map(|policy| {
+                let outcome = simulate(&plan, policy, seed).unwrap();
+                assert_eq!(outcome.unfinished, 0);
+                outcome.copies
+            });
+            random += all;
+            few += near;
+        }
+        assert!(few < random / 2.0, "{few} {random}, arrival {arrival}");
+    }
+}
+
+/// S16: twenty ports on one line count as two neighbours, so that they keep no strangers from the others.
+#[test]
+fn fakes_on_one_line_are_two_neighbours_at_most() {
+    let mut plan = small_libtorrent();
+    plan.places.fakes = 6;
+    let mut lists = Vec::new();
+    for fake_addresses in [0, 1] {
+        plan.places.fake_addresses = fake_addresses;
+        let mut tracker = tracker::SimulatedTracker::new(&plan.places, Policy::Few).unwrap();
+        let mut rng = fastrand::Rng::with_seed(1);
+        let all = plan.places.all();
+        let report = tracker::Report {
+            event: crate::tracker::Event::Started,
+            is_seeder: false,
+            downloaded: 0,
+            num_want: 200,
+        };
+        let mut announce = |peer| {
+            let now = crate::clock::Seconds::START;
+            tracker.announce(peer, report, now, &mut rng).unwrap().0
+        };
+        // The fakes of one zone, and the leechers of all others.
+        let is_there = |&peer: &usize| {
+            let place = all[peer];
+            (place.kind == places::Kind::Fake) == (place.zone == Some(0))
+        };
+        let there: Vec<usize> = (0..all.len()).filter(is_there).collect();
+        for peer in there {
+            announce(peer);
+        }
+        let is_leecher = |place: &places::Place| place.kind == places::Kind::Leecher;
+        let first = all
+            .iter()
+            .position(|place| place.zone == Some(0) && is_leecher(place));
+        let handed = announce(first.unwrap());
+        let strangers = handed.iter().filter(|&&peer| all[peer].zone != Some(0));
+        lists.push(strangers.count());
+    }
+    assert_eq!(lists, [1, 5], "strangers beside six fakes, and beside two");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_figures_and_another_gives_others() {
     let mut plan = small_libtorrent();

@@ -1,7 +1,7 @@
 //! The tracker of the simulation: the real core, which hands out peers as it does to clients.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -15,8 +15,6 @@ use crate::tracker::{
     Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Tracker, ZoneRule,
     Zones,
 };
-
-const PORT: u16 = 6881;
 
 /// What a client says of itself when it announces.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +32,8 @@ pub(super) struct Report {
 pub(super) struct SimulatedTracker {
     core: Tracker,
     metrics: Arc<Metrics>,
-    addresses: Vec<Ipv4Addr>,
-    peers: HashMap<Ipv4Addr, usize>,
+    addresses: Vec<SocketAddrV4>,
+    peers: HashMap<SocketAddrV4, usize>,
     list: PeerList,
 }
 
@@ -48,7 +46,7 @@ impl SimulatedTracker {
             core.set_zones(zones, Seconds::START);
         }
         let all = places.all().into_iter().enumerate();
-        let addresses: Vec<Ipv4Addr> = all
+        let addresses: Vec<SocketAddrV4> = all
             .map(|(index, place)| places.address(index, place, policy.knows_zones()))
             .collect();
         let peers = addresses.iter().copied().zip(0..).collect();
@@ -83,10 +81,10 @@ impl SimulatedTracker {
             info_hash: InfoHash([0x5e; 20]),
             peer_id: PeerId(id),
             key: None,
-            ip: address.into(),
+            ip: (*address.ip()).into(),
             inner_ip: None,
             is_reported: false,
-            port: PORT,
+            port: address.port(),
             is_seeder: report.is_seeder,
             downloaded: report.downloaded,
             event: report.event,
@@ -101,10 +99,11 @@ impl SimulatedTracker {
         let reply = self
             .core
             .announce(&announce, &mut context, &mut self.list)?;
-        let handed =
-            self.list.v4.iter().filter_map(|&[a, b, c, d, _, _]| {
-                self.peers.get(&Ipv4Addr::new(a, b, c, d)).copied()
-            });
+        let handed = self.list.v4.iter().filter_map(|&[a, b, c, d, high, low]| {
+            let port = u16::from_be_bytes([high, low]);
+            let address = SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port);
+            self.peers.get(&address).copied()
+        });
         Ok((handed.collect(), reply.interval))
     }
 }

@@ -85,7 +85,9 @@ impl Situation {
                 decision.raise(FOR_IDLE_SCOUT, StrangerReason::Idle);
             }
         }
-        decision.is_short = settings.short_interval > 0 && (is_idle || is_one_of(SCOUTS, all, rng));
+        // An idle scout has its strangers now. One that gains nothing by them is stalled, cut off or a fake, and would come early for ever.
+        decision.is_short =
+            settings.short_interval > 0 && ((is_idle && !is_scout) || is_one_of(SCOUTS, all, rng));
         decision
     }
 
@@ -205,13 +207,31 @@ mod tests {
             (idle.strangers, idle.reason),
             (8, Some(StrangerReason::Idle))
         );
-        assert!(idle.is_short);
         assert_eq!(decide(early(400, true)).strangers, 1);
         // After less than a minute it may only just have begun.
         assert_eq!(decide(early(59, false)).strangers, 1);
         // Half the usual interval after the last is no scout any more, but idle all the same.
         let late = decide(early(900, false));
         assert!(late.strangers <= 1 && late.is_short);
+    }
+
+    /// S15: who cannot download at all does not come early for ever.
+    #[test]
+    fn an_idle_leecher_is_told_to_come_early_once_and_then_as_seldom_as_others() {
+        let settings = Settings::default();
+        let short_of_thousand = |since| {
+            let idle = Situation {
+                since: Some(since),
+                has_gained: false,
+                ..regular(999, 0)
+            };
+            let mut rng = fastrand::Rng::with_seed(11);
+            let all = (0..1_000).map(|_| idle.decide(&settings, &mut rng));
+            all.filter(|decision| decision.is_short).count()
+        };
+        assert_eq!(short_of_thousand(1_800), 1_000);
+        // What is left are the ten of a thousand that are told so by chance.
+        assert!(short_of_thousand(450) < 25);
     }
 
     /// S15

@@ -12,8 +12,8 @@ use crate::web::auth::caller::audit;
 use crate::web::auth::form::Form;
 use crate::web::monitor::health;
 use crate::web::refusal::Refusal;
-use crate::web::view::csv;
-use crate::web::view::csv::Csv;
+use crate::web::view::csv_table;
+use crate::web::view::csv_table::Csv;
 use crate::web::view::page::{Page, redirect};
 use crate::web::{ConfigurationRow, NewToken, Scope, State, Token, TokenError};
 
@@ -111,11 +111,11 @@ fn configuration_table(rows: &[ConfigurationRow]) -> Csv {
 fn token_table(rows: &[TokenRow]) -> Csv {
     let mut csv = Csv::new(&["number", "name", "created", "scope", "expires", "last_used"]);
     for row in rows {
-        let [expires, used] = [row.expires, row.used].map(|time| time.map(csv::iso));
+        let [expires, used] = [row.expires, row.used].map(|time| time.map(csv_table::iso));
         csv.row(&[
             &row.number,
             &row.name,
-            &csv::iso(row.created),
+            &csv_table::iso(row.created),
             &row.scope,
             &expires.as_deref().unwrap_or_default(),
             &used.as_deref().unwrap_or_default(),
@@ -127,7 +127,7 @@ fn token_table(rows: &[TokenRow]) -> Csv {
 /// The page, or one of its tables as CSV; `name`, `scope` and `days` of the query fill the form.
 pub(crate) async fn about(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let page = Page::new(&state, &request, "about");
-    match csv::wanted(&page.params, &["configuration", "tokens"]) {
+    match csv_table::wanted(&page.params, &["configuration", "tokens"]) {
         // Not on the page of a viewer either.
         Some("tokens") if !page.is_operator() => return Refusal::ROLE.shown(&state, &request),
         Some("tokens") => match token_rows(&state) {

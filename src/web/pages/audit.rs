@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::audit::{Entry, MAX_ENTRIES};
 use crate::web::State;
 use crate::web::refusal::Refusal;
-use crate::web::view::csv;
-use crate::web::view::csv::Csv;
+use crate::web::view::csv_table;
+use crate::web::view::csv_table::Csv;
 use crate::web::view::page::Page;
 
 /// The latest entries, newest first; read on a thread that may wait.
@@ -34,8 +34,8 @@ fn table(entries: &[Entry]) -> Csv {
     ]);
     for entry in entries {
         csv.row(&[
-            &csv::iso(entry.time.0),
-            &csv::iso(entry.last.0),
+            &csv_table::iso(entry.time.0),
+            &csv_table::iso(entry.last.0),
             &entry.actor,
             &entry.who,
             &entry.from,
@@ -50,7 +50,7 @@ fn table(entries: &[Entry]) -> Csv {
 /// The page, or its table as CSV.
 pub(crate) async fn audit(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "audit");
-    if csv::wanted(&page.params, &["audit"]).is_some() {
+    if csv_table::wanted(&page.params, &["audit"]).is_some() {
         return match latest(&state).await {
             Ok(entries) => table(&entries).reply("audit"),
             Err(refusal) => refusal.shown(&state, &request),

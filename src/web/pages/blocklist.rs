@@ -15,8 +15,8 @@ use crate::web::auth::caller::audit;
 use crate::web::auth::form::Form;
 use crate::web::client::Client;
 use crate::web::refusal::Refusal;
-use crate::web::view::csv;
-use crate::web::view::csv::Csv;
+use crate::web::view::csv_table;
+use crate::web::view::csv_table::Csv;
 use crate::web::view::language::moment;
 use crate::web::view::page::{Page, redirect};
 use crate::web::{BackendError, NewBlock, State};
@@ -160,13 +160,13 @@ pub(crate) fn wanted(
 fn table(rows: &[BlockRow]) -> Csv {
     let mut csv = Csv::new(&["number", "ip", "info_hash", "reason", "created", "expires"]);
     for row in rows {
-        let expires = row.expires.map(csv::iso);
+        let expires = row.expires.map(csv_table::iso);
         csv.row(&[
             &row.number,
             &row.ip.as_deref().unwrap_or_default(),
             &row.info_hash.as_deref().unwrap_or_default(),
             &row.reason,
-            &csv::iso(row.created),
+            &csv_table::iso(row.created),
             &expires.as_deref().unwrap_or_default(),
         ]);
     }
@@ -186,7 +186,7 @@ pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpRespon
     // A field that no link fills is empty.
     let given = |name: &str| page.params.text(name).unwrap_or_default().to_owned();
     let fields = ["ip", "info_hash", "reason", "hours"].map(given);
-    if csv::wanted(&page.params, &["blocklist"]).is_some() {
+    if csv_table::wanted(&page.params, &["blocklist"]).is_some() {
         return table(&rows(&state)).reply("blocklist");
     }
     render(&state, page, StatusCode::OK, &fields)

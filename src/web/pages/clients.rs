@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::tracker::report::census::{ClientCount, Roles};
 use crate::web::State;
 use crate::web::view::client_name::recognise;
-use crate::web::view::csv;
-use crate::web::view::csv::Csv;
+use crate::web::view::csv_table;
+use crate::web::view::csv_table::Csv;
 use crate::web::view::page::Page;
 
 /// One row of the list.
@@ -79,7 +79,7 @@ pub(super) fn table(rows: &[ClientRow]) -> Csv {
     ];
     let mut csv = Csv::new(&columns);
     for row in rows {
-        let share = csv::places(row.share_percent);
+        let share = csv_table::places(row.share_percent);
         csv.row(&[
             &row.name,
             &row.version,
@@ -96,7 +96,7 @@ pub(super) fn table(rows: &[ClientRow]) -> Csv {
 pub(crate) async fn clients(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "clients");
     let census = state.backend.census.load_full();
-    if let Some(named) = csv::wanted(&page.params, &["versions", "programs"]) {
+    if let Some(named) = csv_table::wanted(&page.params, &["versions", "programs"]) {
         return table(&client_rows(&census.clients, named == "versions")).reply("clients");
     }
     page.insert("programs", &client_rows(&census.clients, false));

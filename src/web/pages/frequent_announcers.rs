@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use crate::web::State;
-use crate::web::view::csv;
-use crate::web::view::csv::Csv;
+use crate::web::view::csv_table;
+use crate::web::view::csv_table::Csv;
 use crate::web::view::page::Page;
 
 #[derive(Serialize)]
@@ -30,7 +30,7 @@ pub(crate) async fn callers(state: Data<State>, request: HttpRequest) -> HttpRes
             age_seconds: now.since(caller.last_seen),
         })
         .collect();
-    if csv::wanted(&page.params, &["callers"]).is_some() {
+    if csv_table::wanted(&page.params, &["callers"]).is_some() {
         let mut csv = Csv::new(&["network", "early", "age_seconds"]);
         for row in &rows {
             csv.row(&[&row.network, &row.early, &row.age_seconds]);

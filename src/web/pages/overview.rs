@@ -14,8 +14,8 @@ use crate::metrics::{Action, Failure, Gauge, Totals, Transport};
 use crate::net::client_address::Mode;
 use crate::web::announce_url::Places;
 use crate::web::monitor::health;
-use crate::web::view::csv;
-use crate::web::view::csv::Csv;
+use crate::web::view::csv_table;
+use crate::web::view::csv_table::Csv;
 use crate::web::view::page::Page;
 use crate::web::{State, client};
 
@@ -185,7 +185,7 @@ pub(crate) async fn overview(state: Data<State>, request: HttpRequest) -> HttpRe
     let top: Vec<TorrentRow> = census.top.iter().take(TOP).map(torrent_row).collect();
     let latest = peer_rows(&state, &census.latest);
     let protocols = protocols(&state.metrics.totals());
-    match csv::wanted(&page.params, &["torrents", "peers", "protocols"]) {
+    match csv_table::wanted(&page.params, &["torrents", "peers", "protocols"]) {
         Some("peers") => return peer_table(&latest).reply("latest-peers"),
         Some("protocols") => return protocol_table(&protocols).reply("protocols"),
         Some(_) => return torrent_table(&top).reply("top-torrents"),

@@ -18,8 +18,8 @@ use crate::web::State;
 use crate::web::jobs::JobError;
 use crate::web::refusal::Refusal;
 use crate::web::view::client_name::{prefixes, recognise};
-use crate::web::view::csv;
-use crate::web::view::csv::Csv;
+use crate::web::view::csv_table;
+use crate::web::view::csv_table::Csv;
 use crate::web::view::page::Page;
 use crate::web::view::parameters::{Column, Pager, Parameters};
 
@@ -228,7 +228,7 @@ pub(super) fn show_search(page: &mut Page<'_>, state: &State, search: &PeerSearc
 /// The page, or its table as CSV.
 pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "all_peers");
-    let is_csv = csv::wanted(&page.params, &["peers"]).is_some();
+    let is_csv = csv_table::wanted(&page.params, &["peers"]).is_some();
     let search = PeerSearch::of(&page.params, |path| state.tracker.has_zone(path));
     let (range, key) = range(&page.params, is_csv);
     let is_descending = range.is_descending;
@@ -299,7 +299,7 @@ pub(super) fn table(rows: &[PeerRow]) -> Csv {
             &row.client_version,
             &row.zone.as_deref().unwrap_or_default(),
             &role,
-            &csv::iso(row.update_time),
+            &csv_table::iso(row.update_time),
         ]);
     }
     csv

@@ -14,8 +14,8 @@ use crate::tracker::report::census::{
 };
 use crate::web::State;
 use crate::web::refusal::Refusal;
-use crate::web::view::csv;
-use crate::web::view::csv::Csv;
+use crate::web::view::csv_table;
+use crate::web::view::csv_table::Csv;
 use crate::web::view::page::Page;
 use crate::web::view::parameters::{Column, Pager, Parameters};
 
@@ -76,7 +76,7 @@ pub(crate) fn query(params: &Parameters) -> Option<(TorrentsQuery, &'static str)
 pub(crate) async fn list(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let mut page = Page::new(&state, &request, "torrents");
     let params = page.params.clone();
-    let is_csv = csv::wanted(&params, &["torrents"]).is_some();
+    let is_csv = csv_table::wanted(&params, &["torrents"]).is_some();
     // The search is shown again, or an empty field.
     page.insert("q", params.text("q").unwrap_or_default());
     let Some((mut query, key)) = query(&params) else {
@@ -174,7 +174,7 @@ pub(crate) async fn one(
         return Refusal::NOT_FOUND.shown(&state, &request);
     };
     let mut page = Page::new(&state, &request, "torrents");
-    let table = csv::wanted(&page.params, &TABLES);
+    let table = csv_table::wanted(&page.params, &TABLES);
     let search = PeerSearch::of(&page.params, |path| state.tracker.has_zone(path));
     let (is_read, status) = (search.is_read(), search.status());
     if table == Some("peers") && !is_read {

@@ -13,8 +13,8 @@ use crate::tracker::report::census::{Census, HandedOut, ZoneCount};
 use crate::web::State;
 use crate::web::jobs::JobError;
 use crate::web::refusal::Refusal;
-use crate::web::view::csv;
-use crate::web::view::csv::Csv;
+use crate::web::view::csv_table;
+use crate::web::view::csv_table::Csv;
 use crate::web::view::page::Page;
 use crate::web::view::parameters::Parameters;
 
@@ -228,10 +228,10 @@ fn table(census: &Census) -> Csv {
             &row.leechers,
             &row.torrents,
             &row.announces,
-            &csv::places(row.announces_per_second),
-            &csv::places(row.local_share_percent),
-            &csv::places(row.had_local_percent),
-            &csv::places(row.had_local_seeder_percent),
+            &csv_table::places(row.announces_per_second),
+            &csv_table::places(row.local_share_percent),
+            &csv_table::places(row.had_local_percent),
+            &csv_table::places(row.had_local_seeder_percent),
             &row.saved_bytes,
             &row.is_strict,
         ]);
@@ -247,9 +247,9 @@ fn table(census: &Census) -> Csv {
             &"",
             &out.announces,
             &"",
-            &csv::places(percent(out.local_peers, out.peers)),
-            &csv::places(percent(out.announces_with_local, out.announces)),
-            &csv::places(percent(out.announces_with_local_seeder, out.announces)),
+            &csv_table::places(percent(out.local_peers, out.peers)),
+            &csv_table::places(percent(out.announces_with_local, out.announces)),
+            &csv_table::places(percent(out.announces_with_local_seeder, out.announces)),
             &out.saved_mib.saturating_mul(1 << 20),
             &"",
         ]);
@@ -261,7 +261,7 @@ fn table(census: &Census) -> Csv {
 fn savings_table(saved: &[(u64, u64)]) -> Csv {
     let mut csv = Csv::new(&["start", "saved_bytes"]);
     for (hour, mib) in saved {
-        let start = csv::iso(hour.saturating_mul(HOUR_SECONDS));
+        let start = csv_table::iso(hour.saturating_mul(HOUR_SECONDS));
         csv.row(&[&start, &mib.saturating_mul(1 << 20)]);
     }
     csv
@@ -272,7 +272,7 @@ pub(crate) async fn zones(state: Data<State>, request: HttpRequest) -> HttpRespo
     let mut page = Page::new(&state, &request, "zones");
     let census = state.backend.census.load_full();
     let params = page.params.clone();
-    match csv::wanted(&params, &["zones", "savings"]) {
+    match csv_table::wanted(&params, &["zones", "savings"]) {
         Some("savings") => {
             let wanted = params.text("zone").unwrap_or_default().to_owned();
             return match saved(&state, wanted).await {

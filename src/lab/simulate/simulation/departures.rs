@@ -38,7 +38,7 @@ impl Simulation<'_> {
     }
 
     /// The downloader that has brought most into the zone fails: who would be missed most.
-    fn fail_importer(&mut self, zone: usize) -> anyhow::Result<()> {
+    pub(super) fn fail_importer(&mut self, zone: usize) -> anyhow::Result<()> {
         let importers = (0..self.peers.len()).filter(|&peer| {
             let client = &self.peers[peer];
             client.profile.zone == Some(zone) && client.is_downloading() && client.imported > 0

@@ -5,6 +5,7 @@ use super::*;
 use crate::lab::simulate::plan::Fault;
 use crate::lab::simulate::profile::Client;
 use crate::lab::simulate::tests::{small, small_libtorrent};
+use crate::tracker::Event;
 
 #[test]
 fn a_libtorrent_tries_an_address_again_a_minute_later_and_a_simple_client_does_not() {
@@ -318,6 +319,120 @@ fn a_zone_without_strangers_hears_of_nothing_until_others_are_done() {
             assert_eq!(simulation.downloading, 0, "seeds help other zones");
         }
     }
+}
+
+#[test]
+fn a_libtorrent_tries_thirty_addresses_at_once_and_then_ten_a_second() {
+    let mut plan = small_libtorrent();
+    plan.places.sizes = vec![200];
+    plan.clients.connections = 100;
+    let mut simulation = started(&plan);
+    for peer in 0..simulation.peers.len() {
+        isolate(&mut simulation, peer);
+    }
+    simulation.announce(1, Event::None).unwrap();
+    let burst = connections::BURST as usize;
+    assert_eq!(simulation.peers[1].links.len(), burst);
+    simulation.open_connections(1, connections::ATTEMPTS_PER_SECOND);
+    assert_eq!(simulation.peers[1].links.len(), burst + 10);
+}
+
+#[test]
+fn clients_come_when_the_tracker_says_and_a_simple_one_with_few_neighbours_sooner() {
+    for (client, neighbours, next) in [
+        (Client::Libtorrent, 2, None),
+        (Client::Simple, 30, None),
+        (Client::Simple, 2, Some(300)),
+    ] {
+        let mut plan = small();
+        plan.places.sizes = vec![60];
+        plan.clients.neighbours = 35;
+        let mut simulation = started(&plan);
+        isolate(&mut simulation, 1);
+        simulation.peers[1].profile.client = client;
+        (2..2 + neighbours).for_each(|other| {
+            isolate(&mut simulation, other);
+            simulation.connect(1, other, Source::Tracker);
+        });
+        assert_eq!(simulation.peers[1].links.len(), neighbours);
+        let told = simulation.peers[1].announces_next;
+        assert!((1_620..=1_980).contains(&told), "1,800 s with jitter");
+        let next = next.unwrap_or(told);
+        for (second, is_due) in [(next - 1, false), (next, true)] {
+            simulation.now = second;
+            let before = simulation.announces;
+            simulation.keep_in_touch(1).unwrap();
+            let announced = simulation.announces - before;
+            assert_eq!(announced, usize::from(is_due), "{client:?}, {neighbours}");
+        }
+    }
+}
+
+#[test]
+fn who_is_told_to_come_soon_waits_as_long_as_its_client_does_at_least() {
+    for (client, least) in [(Client::Libtorrent, 300), (Client::Simple, 120)] {
+        let plan = small_libtorrent();
+        let mut simulation = Simulation::new(&plan, Policy::Few, 1).unwrap();
+        simulation.gather().unwrap();
+        simulation.peers[1].profile.client = client;
+        // Idle for half an hour: the rule `few` wants to see it in 300 to 600 s.
+        simulation.announce(1, Event::None).unwrap();
+        let told = simulation.peers[1].announces_next;
+        assert!((least.max(300)..=600).contains(&told), "{told}");
+    }
+}
+
+#[test]
+fn the_downloader_that_brought_most_into_its_zone_fails() {
+    let mut plan = small_libtorrent();
+    plan.faults.fault = Fault::Stall;
+    let mut simulation = started(&plan);
+    run(&mut simulation, 30);
+    let of_zone = |peer: &&usize| simulation.peers[**peer].profile.zone == Some(2);
+    let all: Vec<usize> = (0..simulation.peers.len()).collect();
+    let zone: Vec<usize> = all.iter().filter(of_zone).copied().collect();
+    // Who is done is missed by nobody.
+    let (seed, best, second) = (zone[0], zone[1], zone[2]);
+    simulation.peers[seed].done = Some(1);
+    for (peer, imported) in [(seed, 3), (best, 2), (second, 1)] {
+        simulation.peers[peer].imported += imported << 40;
+    }
+    let downloading = simulation.downloading;
+    for expected in [best, second] {
+        simulation.fail_importer(2).unwrap();
+        assert!(simulation.peers[expected].is_stalled);
+    }
+    let stalled = simulation.peers.iter().filter(|peer| peer.is_stalled);
+    assert_eq!(stalled.count(), 2);
+    assert_eq!(simulation.downloading, downloading - 2);
+}
+
+#[test]
+fn only_what_comes_from_outside_is_counted_as_crossing() {
+    let plan = small_libtorrent();
+    let mut simulation = started(&plan);
+    for peer in 0..simulation.peers.len() {
+        isolate(&mut simulation, peer);
+    }
+    let zones = simulation.peers.iter().map(|peer| peer.profile.zone);
+    let zones: Vec<Option<usize>> = zones.collect();
+    let at = |zone, skip| {
+        let mut peers = (0..zones.len()).filter(|&peer| zones[peer] == zone);
+        peers.nth(skip).unwrap()
+    };
+    let (importer, neighbour) = (at(Some(1), 0), at(Some(1), 1));
+    let before = simulation.imported.clone();
+    for (from, to, crossed) in [(0, importer, 1_000), (importer, neighbour, 0)] {
+        simulation.connect(from, to, Source::Tracker);
+        let at = simulation.peers[from].links.len() - 1;
+        let imported = simulation.imported[1];
+        let piece = (0..plan.pieces)
+            .find(|&piece| simulation.peers[to].has.iter().all(|has| has != piece))
+            .unwrap();
+        simulation.send(from, at, piece, 1_000);
+        assert_eq!(simulation.imported[1] - imported, crossed);
+    }
+    assert_eq!(simulation.imported[0], before[0]);
 }
 
 fn started(plan: &Plan) -> Simulation<'_> {

@@ -80,7 +80,7 @@ impl Simulation<'_> {
     }
 
     /// Sends at most so many bytes of a piece, and returns how many.
-    fn send(&mut self, peer: usize, at: usize, piece: usize, bytes: u64) -> u64 {
+    pub(super) fn send(&mut self, peer: usize, at: usize, piece: usize, bytes: u64) -> u64 {
         let other = self.peers[peer].links[at].to;
         let (sent, is_whole) = self.peers[other].take(peer, piece, bytes);
         self.stuck_for = 0;

@@ -1,0 +1,94 @@
+//! retracker.ini(5): every key, from the table that reads them.
+
+use super::Block::{Example, Item, Text};
+use super::roff::Page;
+use super::{Block, Part};
+use crate::config;
+
+pub(super) fn page() -> String {
+    let mut page = Page::new("retracker.ini", "5", "File formats");
+    page.heading("NAME");
+    page.paragraph("retracker.ini - configuration of retracker");
+    page.heading("SYNOPSIS");
+    page.paragraph("/etc/retracker/config.ini");
+    page.heading("DESCRIPTION");
+    super::add_blocks(&mut page, ABOUT);
+    page.heading("SECTIONS AND KEYS");
+    for section in config::SECTIONS {
+        page.subheading(&format!("[{}]", section.name));
+        page.paragraph(section.about);
+        for key in section.keys {
+            page.item(&format!("`{}`", key.name), &config::meaning(key));
+        }
+        if let Some(example) = section.example() {
+            page.paragraph("Its keys are names that you give:");
+            page.example(example);
+        }
+    }
+    super::add(&mut page, PARTS);
+    page.into_text()
+}
+
+const ABOUT: &[Block] = &[
+    Text(
+        "The configuration of `retracker`(8): sections in brackets, and in each of them keys with their values. Every key has a \
+         default, so that an empty file is a good one. `retracker sample` prints a file that has all of them.",
+    ),
+    Text(
+        "The dialect is that of Python's configparser: a comment begins a line with `#` or `;`, or stands two blanks behind a \
+         value; an indented line continues the value above it; a percent sign may be doubled. The case of a section's name \
+         counts, that of a key's does not.",
+    ),
+    Text(
+        "The file is taken whole or not at all: an unknown section or key, a value out of its bounds, or a key that stands twice \
+         is an error with its line, and nothing changes. `retracker --check-config` tells before. SIGHUP has the running tracker \
+         read the file anew; a key that is taken at the start waits for a restart.",
+    ),
+];
+
+const PARTS: &[Part] = &[
+    (
+        "ENVIRONMENT",
+        &[Item(
+            "RETRACKER_SECTION_KEY",
+            "Overrides a key of the file, as RETRACKER_TRACKER_PORT does [TRACKER] port; from the environment, or from a file \
+             .env in the working directory, which the environment overrides. The command line overrides all of them.",
+        )],
+    ),
+    (
+        "FILES",
+        &[
+            Item(
+                "/etc/retracker/config.ini",
+                "The configuration of the service.",
+            ),
+            Item(
+                "/etc/retracker/zones.txt",
+                "A usual place for `zones_file`: a network and the path of its zone in each line.",
+            ),
+        ],
+    ),
+    (
+        "EXAMPLES",
+        &[
+            Text(
+                "Two cities, with two houses in one of them; the pages for whoever is at the two addresses named:",
+            ),
+            Example(EXAMPLE),
+        ],
+    ),
+    ("SEE ALSO", &[Text("`retracker`(8)")]),
+];
+
+/// A small configuration, which a test reads.
+pub(super) const EXAMPLE: &str = "[TRACKER]\n\
+    port = 8080\n\
+    admin_networks = 127.0.0.0/8 ::1 192.0.2.10\n\
+    \n\
+    [ZONES]\n\
+    city/north/house-7 = 10.7.0.0/24 2001:db8:7::/48\n\
+    city/north/house-8 = 10.8.0.0/24\n\
+    other-city = 10.64.0.0/12\n\
+    \n\
+    [LOGGING]\n\
+    level = WARNING\n";
