@@ -518,6 +518,8 @@ fn locality_is_told_by_level_and_zone_by_zone() {
     let mut operator = site.operator();
     site.count();
     assert!(!operator.get("/zones").body.contains("Who was handed whom"));
+    let table = |name: &str| format!("/zones?format=csv&table={name}");
+    assert_eq!(operator.get(&table("matrix")).status, 404);
     assert!(site.announce("192.0.2.1", [7; 20], true));
     assert!(site.announce("192.0.2.200", [7; 20], false));
     site.count();
@@ -533,6 +535,25 @@ fn locality_is_told_by_level_and_zone_by_zone() {
          <td class=\"n heat-10\" title=\"Peers handed out: 1; Saved, at most: 0\u{a0}B\">100.0\u{a0}%</td>",
     ] {
         assert!(page.contains(text), "{text} is missing");
+    }
+    for (name, lines) in [
+        (
+            "levels",
+            "zone,level,peers,percent,saved_bytes\r\n(all),own,0,0.00,0\r\n(all),1,1,100.00,0\r\n(all),stranger,0,0.00,0\r\n\
+             town/south,own,0,0.00,0\r\ntown/south,1,1,100.00,0\r\ntown/south,stranger,0,0.00,0\r\n",
+        ),
+        (
+            "matrix",
+            "client_zone,peer_zone,peers,percent,saved_bytes\r\ntown/<north>,town/<north>,0,0.00,0\r\n\
+             town/<north>,town/south,0,0.00,0\r\ntown/south,town/<north>,1,100.00,0\r\ntown/south,town/south,0,0.00,0\r\n",
+        ),
+    ] {
+        let file = operator.get(&table(name));
+        assert_eq!((file.status, file.body.as_str()), (200, lines), "{name}");
+        let links = page
+            .matches(&format!("format=csv&amp;table={name}"))
+            .count();
+        assert_eq!(links, 2, "{name}: one below each table");
     }
     let metrics = operator.get("/metrics").body;
     for line in [

@@ -1,11 +1,14 @@
 //! The parts of the zones' page that say how near the peers were that were handed out: by level, and zone by zone (O11, W15).
 
 use std::cmp::Reverse;
+use std::fmt::Display;
 
 use serde::Serialize;
 
 use super::clients::percent;
 use crate::tracker::report::flows::{FlowZone, Flows, ZoneFlows};
+use crate::web::view::csv_table;
+use crate::web::view::csv_table::Csv;
 
 /// Zones that have a row and a column of the matrix; more cannot be read. The rest is one row and one column.
 const MATRIX_ZONES: usize = 12;
@@ -21,6 +24,14 @@ struct Cell {
     peers: u64,
     saved_bytes: u64,
     saved_heat: u8,
+}
+
+impl Cell {
+    /// A line of CSV: where the cell stands, and its figures.
+    fn write(&self, csv: &mut Csv, [row, column]: &[&dyn Display; 2]) {
+        let percent = csv_table::places(self.percent);
+        csv.row(&[row, column, &self.peers, &percent, &self.saved_bytes]);
+    }
 }
 
 /// A zone as a head of rows and columns.
@@ -85,6 +96,42 @@ pub(crate) fn locality(flows: &Flows) -> Option<Locality> {
         levels,
         all,
     })
+}
+
+impl Locality {
+    /// The shares and savings by level as CSV, a line for each cell of the page's tables; levels are named as in `/metrics`.
+    pub(crate) fn level_table(&self) -> Csv {
+        let mut csv = Csv::new(&["zone", "level", "peers", "percent", "saved_bytes"]);
+        for row in std::iter::once(&self.all).chain(&self.by_level.rows) {
+            let named = self.levels.iter().map(|level| match level {
+                0 => "own".to_owned(),
+                _ => level.to_string(),
+            });
+            let levels = named.chain(["stranger".to_owned()]);
+            for (level, cell) in levels.zip(&row.cells) {
+                cell.write(&mut csv, &[&row.head.label(), &level]);
+            }
+        }
+        csv
+    }
+
+    /// The matrix as CSV, a line for each of its cells.
+    pub(crate) fn matrix_table(&self) -> Csv {
+        let mut csv = Csv::new(&[
+            "client_zone",
+            "peer_zone",
+            "peers",
+            "percent",
+            "saved_bytes",
+        ]);
+        let rows = &self.matrix.rows;
+        for row in rows {
+            for (column, cell) in rows.iter().zip(&row.cells) {
+                cell.write(&mut csv, &[&row.head.label(), &column.head.label()]);
+            }
+        }
+        csv
+    }
 }
 
 /// The share of peers from the asker's own zone, in percent of those handed out between two counts of levels.
@@ -222,6 +269,14 @@ impl Row {
 }
 
 impl Head {
+    /// As a file has it: the path, or what there is instead of one in brackets.
+    fn label(&self) -> String {
+        match self.kind {
+            "zone" => self.path.clone(),
+            kind => format!("({kind})"),
+        }
+    }
+
     fn of(zone: &FlowZone) -> Head {
         let (kind, path) = match zone {
             FlowZone::Zone(path) => ("zone", path.clone()),

@@ -272,7 +272,7 @@ pub(crate) async fn zones(state: Data<State>, request: HttpRequest) -> HttpRespo
     let mut page = Page::new(&state, &request, "zones");
     let census = state.backend.census.load_full();
     let params = page.params.clone();
-    match csv_table::wanted(&params, &["zones", "savings"]) {
+    match csv_table::wanted(&params, &["zones", "savings", "levels", "matrix"]) {
         Some("savings") => {
             let wanted = params.text("zone").unwrap_or_default().to_owned();
             return match saved(&state, wanted).await {
@@ -280,6 +280,15 @@ pub(crate) async fn zones(state: Data<State>, request: HttpRequest) -> HttpRespo
                 Ok(None) => Refusal::NOT_FOUND.shown(&state, &request),
                 Err(undone) => Refusal::from(undone).shown(&state, &request),
             };
+        }
+        // Nothing before anything was handed out, as on the page.
+        Some(named @ ("levels" | "matrix")) => {
+            let locality = locality(&census.flows);
+            let file = locality.map(|locality| match named {
+                "levels" => locality.level_table().reply(named),
+                _ => locality.matrix_table().reply(named),
+            });
+            return file.unwrap_or_else(|| Refusal::NOT_FOUND.shown(&state, &request));
         }
         Some(_) => return table(&census).reply("zones"),
         None => {}
