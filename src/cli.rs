@@ -73,7 +73,11 @@ enum Tool {
     /// Makes, lists and revokes the tokens of the API.
     Token(token::Arguments),
     /// Prints the sample configuration: every key with its meaning, bounds and default.
-    Sample,
+    Sample {
+        /// The language of its comments.
+        #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t)]
+        language: config::Language,
+    },
     /// Prints a manual page.
     Man {
         /// Which page.
@@ -218,8 +222,8 @@ impl Tool {
             }
             Tool::HashPassword(arguments) => hash_password::run(&arguments),
             Tool::Token(arguments) => token::run(&arguments),
-            Tool::Sample => {
-                print(&config::sample());
+            Tool::Sample { language } => {
+                print(&config::sample(language));
                 Ok(())
             }
             Tool::Man { page } => {

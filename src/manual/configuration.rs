@@ -18,7 +18,10 @@ pub(super) fn page() -> String {
         page.subheading(&format!("[{}]", section.name));
         page.paragraph(section.about);
         for key in section.keys {
-            page.item(&format!("`{}`", key.name), &config::meaning(key));
+            page.item(
+                &format!("`{}`", key.name),
+                &config::meaning(section, key, config::Language::English),
+            );
         }
         if let Some(example) = section.example() {
             page.paragraph("Its keys are names that you give:");
