@@ -83,6 +83,9 @@ enum Tool {
         /// Which page.
         #[arg(value_enum, value_name = "PAGE", default_value_t)]
         page: Page,
+        /// The language of the page.
+        #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t)]
+        language: config::Language,
     },
     /// Prints the completion script of a shell.
     Completions(Completions),
@@ -226,10 +229,10 @@ impl Tool {
                 print(&config::sample(language));
                 Ok(())
             }
-            Tool::Man { page } => {
+            Tool::Man { page, language } => {
                 print(&match page {
-                    Page::Program => manual::daemon(Arguments::command()),
-                    Page::Configuration => manual::configuration(),
+                    Page::Program => manual::daemon(Arguments::command(), language),
+                    Page::Configuration => manual::configuration(language),
                 });
                 Ok(())
             }

@@ -197,6 +197,10 @@ fn the_sample_the_manual_and_completions_are_printed() {
     );
     assert!(printed(&["man"]).starts_with(".TH RETRACKER 8 "));
     assert!(printed(&["man", "retracker.ini"]).starts_with(".TH RETRACKER.INI 5 "));
+    for page in [&[][..], &["retracker.ini"]] {
+        let russian = printed(&[&["man", "--language", "ru"], page].concat());
+        assert!(russian.contains("\n.SH \"ИМЯ\"\n"), "{russian}");
+    }
     assert!(printed(&["completions", "bash"]).contains("complete -F"));
     assert_eq!(
         printed(&["--version"]),
