@@ -73,12 +73,19 @@ enum Tool {
     /// Makes, lists and revokes the tokens of the API.
     Token(token::Arguments),
     /// Prints the sample configuration: every key with its meaning, bounds and default.
-    Sample,
+    Sample {
+        /// The language of its comments.
+        #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t)]
+        language: config::Language,
+    },
     /// Prints a manual page.
     Man {
         /// Which page.
         #[arg(value_enum, value_name = "PAGE", default_value_t)]
         page: Page,
+        /// The language of the page.
+        #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t)]
+        language: config::Language,
     },
     /// Prints the completion script of a shell.
     Completions(Completions),
@@ -218,14 +225,14 @@ impl Tool {
             }
             Tool::HashPassword(arguments) => hash_password::run(&arguments),
             Tool::Token(arguments) => token::run(&arguments),
-            Tool::Sample => {
-                print(&config::sample());
+            Tool::Sample { language } => {
+                print(&config::sample(language));
                 Ok(())
             }
-            Tool::Man { page } => {
+            Tool::Man { page, language } => {
                 print(&match page {
-                    Page::Program => manual::daemon(Arguments::command()),
-                    Page::Configuration => manual::configuration(),
+                    Page::Program => manual::daemon(Arguments::command(), language),
+                    Page::Configuration => manual::configuration(language),
                 });
                 Ok(())
             }

@@ -186,10 +186,21 @@ fn the_sample_the_manual_and_completions_are_printed() {
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
         text(&output.stdout)
     };
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/config_example.ini");
-    assert_eq!(printed(&["sample"]), fs::read_to_string(sample).unwrap());
+    let sample = |name| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        fs::read_to_string(folder.join(name)).unwrap()
+    };
+    assert_eq!(printed(&["sample"]), sample("config_example.ini"));
+    assert_eq!(
+        printed(&["sample", "--language", "ru"]),
+        sample("config_example.ru.ini")
+    );
     assert!(printed(&["man"]).starts_with(".TH RETRACKER 8 "));
     assert!(printed(&["man", "retracker.ini"]).starts_with(".TH RETRACKER.INI 5 "));
+    for page in [&[][..], &["retracker.ini"]] {
+        let russian = printed(&[&["man", "--language", "ru"], page].concat());
+        assert!(russian.contains("\n.SH \"ИМЯ\"\n"), "{russian}");
+    }
     assert!(printed(&["completions", "bash"]).contains("complete -F"));
     assert_eq!(
         printed(&["--version"]),

@@ -6,9 +6,9 @@ use sha2::{Digest, Sha256};
 
 use super::dialect::escape;
 use super::key::{Key, Section};
+use super::language::Language;
 use super::sources::Loaded;
-use super::{Config, keys};
-use crate::invariant::present;
+use super::{Config, keys, russian};
 
 /// How wide the sample's comments are.
 const WIDTH: usize = 100;
@@ -124,21 +124,44 @@ const DIGEST_BYTES: usize = 6;
 pub(super) const HIDDEN: &str = "(hidden)";
 
 /// The sample file: every key with its meaning, unit and default.
-pub fn sample() -> String {
+pub fn sample(language: Language) -> String {
     let mut text = String::new();
-    comment(&mut text, HEAD);
+    let head = match language {
+        Language::English => HEAD,
+        Language::Russian => russian::HEAD,
+    };
+    comment(&mut text, head);
     let mut defaults = Config::default();
     for section in keys::SECTIONS {
         text.push_str(&format!("\n\n[{}]\n", section.name));
-        comment(&mut text, section.about);
+        comment(&mut text, about(section, language));
         for key in section.keys {
+            text.push('\n');
+            comment(&mut text, &meaning(section, key, language));
             row(&mut text, key, &mut defaults);
         }
-        if let Some(free) = section.free {
-            text.push_str(&format!("\n#{}\n", free.example));
+        if let Some(example) = example(section, language) {
+            text.push_str(&format!("\n#{example}\n"));
         }
     }
     text
+}
+
+/// What a section is for.
+pub fn about(section: &Section, language: Language) -> &'static str {
+    match language {
+        Language::English => section.about,
+        // A test holds that none is missing.
+        Language::Russian => russian::section(section.name).unwrap_or(section.about),
+    }
+}
+
+/// A line of a section whose keys are names that the operator gives.
+pub fn example(section: &Section, language: Language) -> Option<&'static str> {
+    match language {
+        Language::English => section.example(),
+        Language::Russian => russian::example(section.name).or(section.example()),
+    }
 }
 
 const HEAD: &str = "The configuration of retracker: every key with its meaning, its bounds and its default. This file changes \
@@ -150,31 +173,49 @@ const HEAD: &str = "The configuration of retracker: every key with its meaning, 
     A variable RETRACKER_SECTION_KEY in .env or in the environment overrides a key here, the command line overrides both.";
 
 /// What a key means, what it expects, its default, and whether a change wants a restart; in two lines at least.
-pub fn meaning(key: &Key) -> String {
+pub fn meaning(section: &Section, key: &Key, language: Language) -> String {
     let mut defaults = Config::default();
     let slot = (key.slot)(&mut defaults);
-    let mut expects = slot.expects();
-    if let Some(first) = expects.get(..1) {
-        let rest = present(expects.get(1..), "it is split behind its first byte");
-        expects = format!("{}{}", first.to_uppercase(), rest.unwrap_or_default());
-    }
-    let restart = if key.is_fixed {
-        " Taken at the start."
-    } else {
-        ""
-    };
     let default = slot.write();
-    let shown = if default.is_empty() {
-        "nothing"
-    } else {
-        &default
-    };
-    format!("{}\n{expects}. Default: {shown}.{restart}", key.about)
+    let expects = sentence(&slot.expects());
+    match language {
+        Language::English => {
+            let default = or_word(&default, "nothing");
+            let restart = if key.is_fixed {
+                " Taken at the start."
+            } else {
+                ""
+            };
+            format!("{}\n{expects}. Default: {default}.{restart}", key.about)
+        }
+        // Tests hold that no text is missing.
+        Language::Russian => {
+            let about = russian::key(section.name, key.name).unwrap_or(key.about);
+            let expects = russian::expects(&slot.expects()).unwrap_or(expects);
+            let default = or_word(&default, "пусто");
+            let restart = if key.is_fixed {
+                " Применяется при запуске."
+            } else {
+                ""
+            };
+            format!("{about}\n{expects}. По умолчанию: {default}.{restart}")
+        }
+    }
+}
+
+/// The text as a sentence begins.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(chars).collect()
+}
+
+/// The text, or the word for none.
+fn or_word<'a>(text: &'a str, nothing: &'a str) -> &'a str {
+    if text.is_empty() { nothing } else { text }
 }
 
 fn row(text: &mut String, key: &Key, defaults: &mut Config) {
-    text.push('\n');
-    comment(text, &meaning(key));
     let value = key.text(defaults);
     if value.is_empty() {
         text.push_str(&format!("{} =\n", key.name));

@@ -4,46 +4,53 @@ use clap::builder::PossibleValue;
 use clap::{Arg, ArgAction, Command};
 
 use super::roff::Page;
+use super::words::Words;
 use super::{Block, Part};
 
 /// The page in `section` of the manual, which is called `manual`; `about` follows what the command line says of the program, `parts`
-/// stand at the end.
+/// stand at the end. What clap knows is in English; `words` may have it in another language.
 pub(super) fn page(
     mut command: Command,
     section: &str,
     manual: &str,
-    about: &[Block],
-    parts: &[Part],
+    (about, parts): (&[Block], &[Part]),
+    words: &Words,
 ) -> String {
     // What clap adds by itself, and the names of commands in full.
     command.build();
     let name = command.get_name().to_owned();
-    let mut page = Page::new(&name, section, manual);
-    page.heading("NAME");
-    let what = about_of(&command);
+    let mut page = Page::new(words.head, &name, section, manual);
+    page.heading(words.name);
+    let what = about_of(&command, "", words);
     page.paragraph(&format!("{name} - {}", what.trim_end_matches('.')));
-    page.heading("SYNOPSIS");
+    page.heading(words.synopsis);
     if !command.is_subcommand_required_set() {
-        page.usage(&format!("`{name}` [*OPTIONS*]"));
+        page.usage(&format!("`{name}` {}", words.any_options));
     }
-    page.usage(&format!("`{name}` *COMMAND* [*ARGUMENTS*]"));
-    page.heading("DESCRIPTION");
+    page.usage(&format!(
+        "`{name}` {} {}",
+        words.command, words.any_arguments
+    ));
+    page.heading(words.description);
     page.paragraph(&what);
     super::add_blocks(&mut page, about);
-    page.heading("OPTIONS");
+    page.heading(words.options);
     for argument in shown(&command) {
-        add_argument(&mut page, argument);
+        add_argument(&mut page, argument, "", words);
     }
-    page.heading("COMMANDS");
+    page.heading(words.commands);
     for tool in command.get_subcommands() {
-        add_command(&mut page, tool, tool.get_name(), &[]);
+        add_command(&mut page, tool, tool.get_name(), &[], words);
     }
     super::add(&mut page, parts);
     page.into_text()
 }
 
-/// What a command does, as a sentence.
-fn about_of(command: &Command) -> String {
+/// What a command does, as a sentence; `path` is its name with those of the commands above it, nothing for the program.
+fn about_of(command: &Command, path: &str, words: &Words) -> String {
+    if let Some(about) = (words.about)(path) {
+        return about.to_owned();
+    }
     let mut about = command
         .get_about()
         .map(ToString::to_string)
@@ -62,7 +69,7 @@ fn shown(command: &Command) -> impl Iterator<Item = &Arg> {
 }
 
 /// Adds a command, called `name` with those that it stands below, and all below it; `known` are options that were explained there.
-fn add_command(page: &mut Page, command: &Command, name: &str, known: &[&str]) {
+fn add_command(page: &mut Page, command: &Command, name: &str, known: &[&str], words: &Words) {
     let is_new = |argument: &&Arg| {
         let is_help = matches!(
             argument.get_action(),
@@ -73,7 +80,8 @@ fn add_command(page: &mut Page, command: &Command, name: &str, known: &[&str]) {
     let arguments: Vec<&Arg> = shown(command).filter(is_new).collect();
     let mut usage = format!("`{name}`");
     if arguments.iter().any(|argument| !argument.is_positional()) {
-        usage.push_str(" [*OPTIONS*]");
+        usage.push(' ');
+        usage.push_str(words.any_options);
     }
     for argument in arguments.iter().filter(|argument| argument.is_positional()) {
         let value = values(argument);
@@ -96,17 +104,19 @@ fn add_command(page: &mut Page, command: &Command, name: &str, known: &[&str]) {
         .filter(|tool| tool.get_name() != "help")
         .collect();
     if !below.is_empty() {
-        usage.push_str(" *COMMAND*");
+        usage.push(' ');
+        usage.push_str(words.command);
     }
     page.subheading(&usage);
-    page.paragraph(&about_of(command));
+    page.paragraph(&about_of(command, name, words));
     for argument in &arguments {
-        add_argument(page, argument);
+        add_argument(page, argument, name, words);
     }
     let mut known = known.to_vec();
     known.extend(arguments.iter().map(|argument| argument.get_id().as_str()));
     for tool in below {
-        add_command(page, tool, &format!("{name} {}", tool.get_name()), &known);
+        let path = format!("{name} {}", tool.get_name());
+        add_command(page, tool, &path, &known, words);
     }
 }
 
@@ -117,7 +127,7 @@ fn values(argument: &Arg) -> String {
     names.join(" ")
 }
 
-fn add_argument(page: &mut Page, argument: &Arg) {
+fn add_argument(page: &mut Page, argument: &Arg, path: &str, words: &Words) {
     let mut names = Vec::new();
     names.extend(argument.get_short().map(|short| format!("`-{short}`")));
     names.extend(argument.get_long().map(|long| format!("`--{long}`")));
@@ -129,20 +139,21 @@ fn add_argument(page: &mut Page, argument: &Arg) {
         term.push_str(&format!(" {}", values(argument)));
     }
     let mut sentences = Vec::new();
-    if let Some(help) = argument.get_long_help().or(argument.get_help()) {
-        let help = help.to_string();
+    let own = argument.get_long_help().or(argument.get_help());
+    let translated = (words.help)(path, argument.get_id().as_str()).map(str::to_owned);
+    if let Some(help) = translated.or(own.map(ToString::to_string)) {
         sentences.push(format!("{}.", help.trim_end_matches('.')));
     }
     if takes_values {
         let possible = argument.get_possible_values();
         let possible: Vec<&str> = possible.iter().map(PossibleValue::get_name).collect();
         if !possible.is_empty() {
-            sentences.push(format!("One of {}.", possible.join(", ")));
+            sentences.push(format!("{} {}.", words.one_of, possible.join(", ")));
         }
         let defaults = argument.get_default_values().iter();
         let defaults: Vec<_> = defaults.map(|value| value.to_string_lossy()).collect();
         if defaults.iter().any(|value| !value.is_empty()) {
-            sentences.push(format!("Default: {}.", defaults.join(" ")));
+            sentences.push(format!("{} {}.", words.default, defaults.join(" ")));
         }
     }
     page.item(&term, &sentences.join(" "));

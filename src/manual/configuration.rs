@@ -2,34 +2,42 @@
 
 use super::Block::{Example, Item, Text};
 use super::roff::Page;
+use super::words::Words;
 use super::{Block, Part};
-use crate::config;
+use crate::config::{self, Language};
 
-pub(super) fn page() -> String {
-    let mut page = Page::new("retracker.ini", "5", "File formats");
-    page.heading("NAME");
-    page.paragraph("retracker.ini - configuration of retracker");
-    page.heading("SYNOPSIS");
+pub(super) fn page(
+    language: Language,
+    (about, parts): (&[Block], &[Part]),
+    words: &Words,
+) -> String {
+    let mut page = Page::new(words.head, "retracker.ini", "5", words.file_formats);
+    page.heading(words.name);
+    page.paragraph(&format!("retracker.ini - {}", words.configuration));
+    page.heading(words.synopsis);
     page.paragraph("/etc/retracker/config.ini");
-    page.heading("DESCRIPTION");
-    super::add_blocks(&mut page, ABOUT);
-    page.heading("SECTIONS AND KEYS");
+    page.heading(words.description);
+    super::add_blocks(&mut page, about);
+    page.heading(words.sections);
     for section in config::SECTIONS {
         page.subheading(&format!("[{}]", section.name));
-        page.paragraph(section.about);
+        page.paragraph(config::about(section, language));
         for key in section.keys {
-            page.item(&format!("`{}`", key.name), &config::meaning(key));
+            page.item(
+                &format!("`{}`", key.name),
+                &config::meaning(section, key, language),
+            );
         }
-        if let Some(example) = section.example() {
-            page.paragraph("Its keys are names that you give:");
+        if let Some(example) = config::example(section, language) {
+            page.paragraph(words.own_names);
             page.example(example);
         }
     }
-    super::add(&mut page, PARTS);
+    super::add(&mut page, parts);
     page.into_text()
 }
 
-const ABOUT: &[Block] = &[
+pub(super) const ABOUT: &[Block] = &[
     Text(
         "The configuration of `retracker`(8): sections in brackets, and in each of them keys with their values. Every key has a \
          default, so that an empty file is a good one. `retracker sample` prints a file that has all of them.",
@@ -46,7 +54,7 @@ const ABOUT: &[Block] = &[
     ),
 ];
 
-const PARTS: &[Part] = &[
+pub(super) const PARTS: &[Part] = &[
     (
         "ENVIRONMENT",
         &[Item(

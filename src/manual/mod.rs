@@ -7,10 +7,15 @@ mod command;
 mod configuration;
 mod daemon;
 mod roff;
+mod russian;
+mod words;
 
 use clap::Command;
 
 use roff::Page;
+use words::{ENGLISH, RUSSIAN};
+
+use crate::config::Language;
 
 /// The day on which the pages were last looked at as a whole; docs/RELEASING.md sets it.
 const DATE: &str = "2026-11-30";
@@ -30,24 +35,31 @@ pub enum Block {
 }
 
 /// retracker(8), of the daemon and its tools.
-pub fn daemon(command: Command) -> String {
-    command::page(
-        command,
-        "8",
-        "System administration",
-        daemon::ABOUT,
-        daemon::PARTS,
-    )
+pub fn daemon(command: Command, language: Language) -> String {
+    let (texts, words): ((&[Block], &[Part]), _) = match language {
+        Language::English => ((daemon::ABOUT, daemon::PARTS), &ENGLISH),
+        Language::Russian => ((russian::DAEMON, russian::DAEMON_PARTS), &RUSSIAN),
+    };
+    command::page(command, "8", words.administration, texts, words)
 }
 
 /// The page of a program that people use, in section 1; `parts` follow what its command line gives.
 pub fn program(command: Command, parts: &[Part]) -> String {
-    command::page(command, "1", "User commands", &[], parts)
+    command::page(command, "1", "User commands", (&[], parts), &ENGLISH)
 }
 
 /// retracker.ini(5), of the configuration.
-pub fn configuration() -> String {
-    configuration::page()
+pub fn configuration(language: Language) -> String {
+    match language {
+        Language::English => {
+            let texts = (configuration::ABOUT, configuration::PARTS);
+            configuration::page(language, texts, &ENGLISH)
+        }
+        Language::Russian => {
+            let texts = (russian::CONFIGURATION, russian::CONFIGURATION_PARTS);
+            configuration::page(language, texts, &RUSSIAN)
+        }
+    }
 }
 
 fn add(page: &mut Page, parts: &[Part]) {
@@ -73,11 +85,17 @@ mod tests {
     use crate::{cli, config};
     use clap::CommandFactory;
 
-    fn pages() -> [(&'static str, String); 2] {
-        [
-            ("retracker(8)", daemon(cli::Arguments::command())),
-            ("retracker.ini(5)", configuration()),
-        ]
+    const LANGUAGES: [Language; 2] = [Language::English, Language::Russian];
+
+    fn pages() -> Vec<(&'static str, Language, String)> {
+        let pages = LANGUAGES.map(|language| {
+            let command = cli::Arguments::command();
+            [
+                ("retracker(8)", language, daemon(command, language)),
+                ("retracker.ini(5)", language, configuration(language)),
+            ]
+        });
+        pages.into_iter().flatten().collect()
     }
 
     /// O13: what the packages install names only pages that they install too.
@@ -89,7 +107,7 @@ mod tests {
             "systemctl(1)",
             "logrotate(8)",
         ];
-        for (name, page) in pages() {
+        for (name, _, page) in pages() {
             let plain = page
                 .replace("\\fB", "")
                 .replace("\\fR", "")
@@ -111,14 +129,16 @@ mod tests {
     /// O13
     #[test]
     fn the_page_of_the_configuration_has_every_key() {
-        let page = configuration();
-        let mut at = 0;
-        for section in config::SECTIONS {
-            let heading = format!("\n.SS \"[{}]\"\n", section.name);
-            at += page[at..].find(&heading).expect(section.name);
-            for key in section.keys {
-                let item = format!("\n.TP\n\\fB{}\\fR\n", key.name);
-                at += page[at..].find(&item).expect(key.name);
+        for language in LANGUAGES {
+            let page = configuration(language);
+            let mut at = 0;
+            for section in config::SECTIONS {
+                let heading = format!("\n.SS \"[{}]\"\n", section.name);
+                at += page[at..].find(&heading).expect(section.name);
+                for key in section.keys {
+                    let item = format!("\n.TP\n\\fB{}\\fR\n", key.name);
+                    at += page[at..].find(&item).expect(key.name);
+                }
             }
         }
     }
@@ -126,23 +146,25 @@ mod tests {
     /// O13
     #[test]
     fn the_page_of_the_daemon_has_every_command_and_option() {
-        let page = daemon(cli::Arguments::command());
         let command = cli::Arguments::command();
-        for tool in command.get_subcommands() {
-            assert!(page.contains(&format!("\n.SS \"\\fB{}", roff::escaped(tool.get_name()))));
-        }
-        for option in command.get_arguments().filter_map(|it| it.get_long()) {
-            assert!(
-                page.contains(&roff::escaped(&format!("--{option}"))),
-                "{option}"
-            );
+        for language in LANGUAGES {
+            let page = daemon(command.clone(), language);
+            for tool in command.get_subcommands() {
+                assert!(page.contains(&format!("\n.SS \"\\fB{}", roff::escaped(tool.get_name()))));
+            }
+            for option in command.get_arguments().filter_map(|it| it.get_long()) {
+                assert!(
+                    page.contains(&roff::escaped(&format!("--{option}"))),
+                    "{option}"
+                );
+            }
         }
     }
 
     /// O13: the tables of docs/OPERATIONS.md and the page say the same.
     #[test]
     fn the_page_of_the_daemon_has_the_signals_and_exit_codes_of_the_handbook() {
-        let page = daemon(cli::Arguments::command());
+        let pages = LANGUAGES.map(|language| daemon(cli::Arguments::command(), language));
         let handbook = include_str!("../../docs/OPERATIONS.md");
         let (_, rest) = handbook.split_once("## Signals and exit codes").unwrap();
         let (tables, _) = rest.split_once("\n## ").unwrap();
@@ -154,7 +176,10 @@ mod tests {
             .filter(|term| !matches!(*term, "signal" | "exit code"))
             .collect();
         assert!(terms.len() > 7, "{terms:?}");
-        for term in terms {
+        for (term, page) in terms
+            .iter()
+            .flat_map(|term| pages.iter().map(move |page| (term, page)))
+        {
             assert!(page.contains(&format!("\n.TP\n\\fB{term}\\fR\n")), "{term}");
         }
     }
@@ -174,10 +199,17 @@ mod tests {
     #[test]
     fn every_line_is_one_that_roff_takes_as_it_is_meant() {
         let controls = ["TH", "SH", "SS", "PP", "TP", "EX", "EE", "br", "\\\""];
-        for (name, page) in pages() {
+        for (name, language, page) in pages() {
+            let mut is_example = false;
             for line in page.lines() {
-                assert!(line.is_ascii() && !line.starts_with('\''), "{name}: {line}");
+                let is_plain = line.is_ascii() || language == Language::Russian;
+                assert!(is_plain && !line.starts_with('\''), "{name}: {line}");
                 assert!(!line.ends_with(' ') && !line.is_empty(), "{name}: {line:?}");
+                is_example = line == ".EX" || is_example && line != ".EE";
+                // Usage and examples stand as they are.
+                let is_filled = !is_example && !line.starts_with(['.', '\\']);
+                let fits = roff::width(line) <= 80 || !line.contains(' ');
+                assert!(!is_filled || fits, "{name}: {line}");
                 if let Some(control) = line.strip_prefix('.') {
                     let known = controls.iter().any(|known| control.starts_with(known));
                     assert!(known, "{name}: {line}");

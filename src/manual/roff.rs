@@ -1,6 +1,6 @@
 //! The language of manual pages, as much of it as our pages need: a few macros of man(7), escapes, and lines that are filled.
 
-/// How long a line of the source may be, in bytes; mandoc complains of longer ones.
+/// How long a line of the source may be, as [`width`] counts; mandoc complains of longer ones.
 const WIDTH: usize = 78;
 
 /// A page that grows.
@@ -12,13 +12,16 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Begins a page; `manual` is what its section is called.
-    pub(super) fn new(title: &str, section: &str, manual: &str) -> Page {
+    /// Begins a page below the lines of `head`; `manual` is what its section is called.
+    pub(super) fn new(head: &str, title: &str, section: &str, manual: &str) -> Page {
         let title = escaped(&title.to_uppercase());
         let version = env!("CARGO_PKG_VERSION");
+        let manual = escaped(manual);
         let date = super::DATE;
         Page {
-            text: format!(".TH {title} {section} {date} \"retracker {version}\" \"{manual}\"\n"),
+            text: format!(
+                "{head}.TH {title} {section} {date} \"retracker {version}\" \"{manual}\"\n"
+            ),
             is_after_heading: true,
         }
     }
@@ -98,7 +101,7 @@ impl Page {
     fn fill(&mut self, paragraph: &str) {
         let mut line = String::new();
         for word in marked(paragraph).split_whitespace() {
-            if !line.is_empty() && line.len() + 1 + word.len() > WIDTH {
+            if !line.is_empty() && width(&line) + 1 + width(word) > WIDTH {
                 self.protected(&line);
                 line.clear();
             }
@@ -149,6 +152,23 @@ fn alternating(text: &str, mark: char, font: char, rest: fn(&str) -> String) -> 
     out
 }
 
+/// The bytes of a text as mandoc counts them, which first makes an escape of each character that is not ASCII.
+pub(super) fn width(text: &str) -> usize {
+    let bytes = |c: char| {
+        if c.is_ascii() {
+            1
+        } else {
+            format!("\\[u{:04X}]", u32::from(c)).len()
+        }
+    };
+    text.chars().map(bytes).sum()
+}
+
+/// Letters that stand as they are, in UTF-8: not every program that lists pages knows escapes.
+fn is_cyrillic(c: char) -> bool {
+    ('\u{0400}'..='\u{04FF}').contains(&c)
+}
+
 /// The text as roff shows it: every character is itself.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
@@ -161,7 +181,7 @@ pub(super) fn escaped(text: &str) -> String {
             '^' => out.push_str("\\(ha"),
             '~' => out.push_str("\\(ti"),
             '`' => out.push_str("\\(ga"),
-            _ if c.is_ascii() => out.push(c),
+            _ if c.is_ascii() || is_cyrillic(c) => out.push(c),
             _ => out.push_str(&format!("\\[u{:04X}]", u32::from(c))),
         }
     }
@@ -178,13 +198,14 @@ mod tests {
             escaped(r#"a-b \n 'x' "y" ~µ"#),
             r"a\-b \en \(aqx\(aq \(dqy\(dq \(ti\[u00B5]"
         );
+        assert_eq!(escaped("«Ёж» — ёж"), r"\[u00AB]Ёж\[u00BB] \[u2014] ёж");
         assert_eq!(marked("run `a-b` *now"), r"run \fBa\-b\fR *now");
         assert_eq!(term("`-a` *FILE*"), r"\fB\-a\fR \fIFILE\fR");
     }
 
     #[test]
     fn text_is_no_command_and_no_line_too_long() {
-        let mut page = Page::new("x", "8", "m");
+        let mut page = Page::new("", "x", "8", "m");
         page.heading("NAME");
         page.paragraph(&format!(".env {}", "word ".repeat(40)));
         page.paragraph("second");

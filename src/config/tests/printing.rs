@@ -6,24 +6,31 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// C1: `config/config_example.ini` is the manual; it says what the defaults are and changes none of them.
+/// C1: `config/config_example.ini` is the manual, in Russian too; it says what the defaults are and changes none of them.
 #[test]
 fn the_sample_file_is_the_table_and_equals_the_defaults() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/config_example.ini");
-    let text = fs::read_to_string(file).unwrap();
-    assert!(
-        text == sample(),
-        "write it anew: cargo run -- sample > config/config_example.ini"
-    );
-    let loaded = resolve(&text).unwrap();
-    assert_eq!(values(&loaded.config), values(&Config::default()));
-    assert_eq!(loaded.warnings, Vec::<String>::new());
-    for (section, key) in keys::all() {
+    for (file, language, option) in [
+        ("config_example.ini", Language::English, ""),
+        ("config_example.ru.ini", Language::Russian, " --language ru"),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("config")
+            .join(file);
+        let text = fs::read_to_string(path).unwrap();
         assert!(
-            loaded.locations.contains_key(&(section.name, key.name)),
-            "{}",
-            key.name
+            text == sample(language),
+            "write it anew: cargo run -- sample{option} > config/{file}"
         );
+        let loaded = resolve(&text).unwrap();
+        assert_eq!(values(&loaded.config), values(&Config::default()));
+        assert_eq!(loaded.warnings, Vec::<String>::new());
+        for (section, key) in keys::all() {
+            assert!(
+                loaded.locations.contains_key(&(section.name, key.name)),
+                "{file}: {}",
+                key.name
+            );
+        }
     }
 }
 
