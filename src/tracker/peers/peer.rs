@@ -199,7 +199,7 @@ impl<I: StoredId> State<I> {
         self.has(HAS_ALTERNATE)
     }
 
-    /// Whether its client has an address of the other family here too (S14).
+    /// Whether its client has an address of the other family here too (S14), or had one when a block hid it and may have it again.
     pub(crate) fn is_dual(&self) -> bool {
         self.has(DUAL)
     }

@@ -98,7 +98,7 @@ pub(crate) struct Change {
     /// Its flags before and after.
     pub flag_counts: FlagCountsChange,
     pub had_alternate: bool,
-    /// Whether its client has an address of the other family here too (S14).
+    /// Whether its client has an address of the other family here too (S14), or had one when a block hid it.
     pub is_dual: bool,
     /// Whether a `completed` is to be counted.
     pub has_completed: bool,
@@ -311,6 +311,7 @@ impl Upsert<'_> {
         if self.announce.event == Event::None && same_state && same_id && self.is_early(since) {
             return Change {
                 own: Some((role, position)),
+                is_dual: state.is_dual(),
                 ..Change::nothing(AnnounceOutcome::Early)
             };
         }

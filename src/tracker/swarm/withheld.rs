@@ -111,11 +111,9 @@ impl<I: StoredId> Taken<I> {
     fn peer<A: Address>(
         &mut self,
         info_hash: &InfoHash,
-        (role, mut peer): (Role, Peer<A, I>),
+        peer: (Role, Peer<A, I>),
     ) -> Option<WithheldPeer<A, I>> {
-        // Its ties are kept apart, and tied anew.
-        peer.state.set_dual(false);
-        let entry = self.entry(info_hash, (role, peer));
+        let entry = self.entry(info_hash, peer);
         let count = match entry {
             Some(_) => &mut self.peers,
             None => &mut self.over,
@@ -471,7 +469,8 @@ impl<I: StoredId> Swarm<I> {
         self.touch();
     }
 
-    /// Keeps the second addresses of peers that leave, and the pairs that they are of.
+    /// Keeps the second addresses of peers that leave, and the pairs that they are of. Whose other address does not come back with
+    /// it still has the mark of a pair, and looks for it at its announces.
     fn keep_ties<A: Address>(
         &self,
         info_hash: &InfoHash,

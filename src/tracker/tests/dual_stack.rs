@@ -239,6 +239,56 @@ fn a_pair_is_taken_apart_when_one_address_is_blocked_or_expires() {
     }
 }
 
+/// S14, P9: pairs are not in a snapshot, and ordinary announces find them again: early ones, and those of the next round.
+#[test]
+fn after_a_restart_the_next_announces_of_a_client_pair_its_addresses_again() {
+    for keep_peer_ids in [true, false] {
+        for (later, order) in [(5, [0, 1]), (5, [1, 0]), (1_800, [0, 1]), (1_800, [1, 0])] {
+            let settings = || Settings {
+                keep_peer_ids,
+                ..Settings::default()
+            };
+            let mut before = bench(settings());
+            for client in 0..20 {
+                before.announce(&of(client, 0), at(0));
+                before.announce(&of(client, 1), at(1));
+            }
+            assert_eq!(counts(&before, at(2)), (0, 20));
+            let stored = before.tracker.export(&HASH, at(2)).unwrap();
+            let mut after = bench(settings());
+            assert_eq!(after.tracker.restore(stored, at(2)).peers, 40);
+            for client in 0..20 {
+                for which in order {
+                    after.announce(&of(client, which), at(later));
+                }
+            }
+            assert_eq!(
+                counts(&after, at(later)),
+                (0, 20),
+                "{keep_peer_ids} {later} {order:?}"
+            );
+            // Once more changes nothing.
+            for client in 0..20 {
+                for which in order {
+                    after.announce(&of(client, which), at(later + 1));
+                }
+            }
+            assert_eq!(counts(&after, at(later + 1)), (0, 20));
+            for client in 0..20 {
+                for which in [0, 1] {
+                    let stopped = Announce {
+                        event: Event::Stopped,
+                        ..of(client, which)
+                    };
+                    after.announce(&stopped, at(later + 2));
+                }
+            }
+            assert_eq!(counts(&after, at(later + 2)), (0, 0));
+            assert_eq!(after.tracker.peers(), 0);
+        }
+    }
+}
+
 proptest! {
     /// S14: whatever clients do, the torrent has as many as are there by any address.
     #[test]
@@ -249,7 +299,11 @@ proptest! {
         let mut bench = bench(Settings { keep_peer_ids, ..Settings::default() });
         let mut there: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
         for (second, (client, which, is_seeder, kind)) in (0_u32..).zip(steps) {
-            let event = if kind == 0 { Event::Stopped } else { Event::Started };
+            let event = match kind {
+                0 => Event::Stopped,
+                1 if there.get(&client).is_some_and(|addresses| addresses.contains(&which)) => Event::None,
+                _ => Event::Started,
+            };
             bench.announce(&Announce { event, is_seeder, ..of(client, which) }, at(second));
             let addresses = there.entry(client).or_default();
             // Of the two v6 addresses the first that comes is stored, until it stops.

@@ -238,6 +238,85 @@ fn who_is_under_two_blocks_comes_back_with_the_second() {
     assert_eq!(bench.tracker.scrape(&HASH, at(0)).incomplete, 10);
 }
 
+/// One address of a client with two.
+fn dual(client: u8, is_v4: bool, event: Event) -> Announce {
+    let address = if is_v4 {
+        v4(0x0a00_0000 + u32::from(client))
+    } else {
+        ip(&format!("2001:db8::{client}"))
+    };
+    Announce {
+        event,
+        key: ClientKey::from_number(u32::from(client) + 1),
+        peer_id: PeerId([client; 20]),
+        ..leecher(address, 9)
+    }
+}
+
+/// W4, S14, P9: the other address of a client left while a block hid the one, and comes again after it.
+#[test]
+fn a_client_whose_other_address_left_behind_the_block_counts_once_again() {
+    for (first, event) in [
+        (true, Event::None),
+        (false, Event::None),
+        (true, Event::Started),
+        (false, Event::Started),
+    ] {
+        for hides_v4 in [true, false] {
+            let mut bench = bench(Settings::default());
+            for client in 0..10 {
+                bench.announce(&dual(client, true, Event::Started), at(0));
+                bench.announce(&dual(client, false, Event::Started), at(1));
+            }
+            let target = if hides_v4 {
+                "10.0.0.0/16"
+            } else {
+                "2001:db8::/32"
+            };
+            assert_eq!(bench.block(&[network(target)], at(10)).withheld, 10);
+            for client in 0..10 {
+                bench.announce(&dual(client, !hides_v4, Event::Stopped), at(20));
+            }
+            assert_eq!(bench.tracker.scrape(&HASH, at(20)).incomplete, 0);
+            assert_eq!(bench.block(&[], at(30)).restored, 10);
+            for is_v4 in [first, !first] {
+                for client in 0..10 {
+                    bench.announce(&dual(client, is_v4, event), at(40));
+                }
+            }
+            assert_eq!(bench.tracker.peers(), 20);
+            assert_eq!(
+                bench.tracker.scrape(&HASH, at(40)).incomplete,
+                10,
+                "{first} {event:?} {hides_v4}"
+            );
+        }
+    }
+}
+
+/// W4, S14, P9: blocks of both addresses over a restart, lifted one after the other.
+#[test]
+fn clients_whose_addresses_were_hidden_over_a_restart_count_once_again() {
+    let both = [network("10.0.0.0/16"), network("2001:db8::/32")];
+    let mut before = bench(Settings::default());
+    for client in 0..50 {
+        before.announce(&dual(client, true, Event::Started), at(0));
+        before.announce(&dual(client, false, Event::Started), at(1));
+    }
+    assert_eq!(before.block(&both, at(10)).withheld, 100);
+    let kept = before.tracker.export(&HASH, at(10)).unwrap();
+    let mut after = bench(Settings::default());
+    after.block(&both, at(10));
+    after.tracker.restore(kept, at(10));
+    assert_eq!(after.block(&both[1..], at(20)).restored, 50);
+    assert_eq!(after.block(&[], at(30)).restored, 50);
+    for client in 0..50 {
+        after.announce(&dual(client, true, Event::None), at(40));
+        after.announce(&dual(client, false, Event::None), at(41));
+    }
+    assert_eq!(after.tracker.scrape(&HASH, at(41)).incomplete, 50);
+}
+
 /// W4, W11, S5: as many come back as there is room for.
 #[test]
 fn what_comes_back_keeps_within_the_bounds() {

@@ -19,6 +19,12 @@ const MAX_PATH: usize = 1_200;
 const MAX_FIELDS: usize = 8;
 /// All of them together as they stand in a query, in bytes. The login's form takes them besides its own.
 const MAX_QUERY: usize = 3_200;
+/// The pages with a form that is filled in by their query, and its fields. No other name is put into a query: `done` or `format` are
+/// no part of a form, and mean something there.
+const FORMS: [(&str, &[&str]); 2] = [
+    ("/blocklist", &["ip", "info_hash", "reason", "hours"]),
+    ("/about", &["name"]),
+];
 /// How the names of kept fields begin in the login's form.
 const PREFIX: &str = "keep.";
 
@@ -59,7 +65,7 @@ impl Resume {
         }
     }
 
-    /// To the page of a form that was sent, with what was entered but for passwords.
+    /// To the page of a form that was sent, with what was entered.
     pub(super) fn of_form(request: &HttpRequest, form: &Form) -> Resume {
         let fields = form.fields().iter();
         let fields = fields.map(|(name, value)| (name.as_str(), value.as_str()));
@@ -89,9 +95,10 @@ impl Resume {
             ..Resume::default()
         };
         let mut room = MAX_QUERY;
-        for (name, value) in fields {
-            let is_secret = name == "csrf" || name.contains("password");
-            if is_secret || name.is_empty() || value.is_empty() {
+        let form = FORMS.iter().find(|(page, _)| *page == page_of(path));
+        let names = form.map_or(&[][..], |(_, names)| names);
+        for (name, value) in fields.filter(|(name, _)| names.contains(name)) {
+            if value.is_empty() {
                 continue;
             }
             let length = encode(name).len() + encode(value).len() + 2;
@@ -241,12 +248,38 @@ mod tests {
         );
         assert_eq!(resume.target(), "/blocklist?ip=::1");
         assert!(!resume.keeps_form(), "a part is not told to be the whole");
-        let many = std::iter::repeat_n(("a", "b"), 100);
-        assert_eq!(Resume::to("/x", many).fields.len(), MAX_FIELDS);
+        let many = std::iter::repeat_n(("ip", "b"), 100);
+        assert_eq!(Resume::to("/blocklist", many).fields.len(), MAX_FIELDS);
         assert_eq!(
             Resume::to("//evil", [("a", "b")].into_iter()).target(),
             "/stat"
         );
+    }
+
+    /// W14: what is no field of the page's form is not put into its query, where it would mean something else.
+    #[test]
+    fn only_fields_of_the_form_are_kept() {
+        let entered = [("done", "block"), ("format", "csv"), ("ip", "::1")];
+        for page in ["/blocklist", "/blocklist/unblock/7"] {
+            let resume = Resume::to(page, entered.into_iter());
+            assert_eq!(resume.target(), format!("{page}?ip=::1"));
+        }
+        let resume = Resume::to("/about", [("done", "save"), ("name", "a")].into_iter());
+        assert_eq!(resume.target(), "/about?name=a");
+        for page in ["/torrents", "/settings", "/aboutness"] {
+            let resume = Resume::to(page, entered.into_iter());
+            assert_eq!(resume.target(), page);
+            assert!(!resume.keeps_form());
+        }
+        let templates = [
+            include_str!("../../../templates/blocklist.html"),
+            include_str!("../../../templates/about.html"),
+        ];
+        for ((_, names), template) in FORMS.iter().zip(templates) {
+            for name in *names {
+                assert!(template.contains(&format!("name=\"{name}\"")), "{name}");
+            }
+        }
     }
 
     /// W14

@@ -17,7 +17,10 @@ impl<I: StoredId> Swarm<I> {
     /// for. `false` when the address is a further one of its family and was not stored.
     pub(crate) fn link(&mut self, announce: &Announce, change: &Change, rules: &Rules<'_>) -> bool {
         let address = SocketAddr::new(announce.ip, announce.port);
-        if change.is_dual {
+        if change.is_dual && self.is_tied(address) {
+            if change.outcome == AnnounceOutcome::Early {
+                return true;
+            }
             // The client is looked for where it announced last, or where it still is.
             let other = self.extra.as_ref();
             let other = other.and_then(|extra| extra.dual_stack.other(address));
@@ -36,8 +39,15 @@ impl<I: StoredId> Swarm<I> {
             }
             return true;
         }
-        let is_stored = change.outcome == AnnounceOutcome::Joined
-            || (change.outcome == AnnounceOutcome::Refreshed && self.extra.is_some());
+        // Who was restored from a snapshot, or came back from behind a block, is known again by any announce, an early one too. Nobody
+        // else looks anything up while there is no v6 peer.
+        let is_stored = match change.outcome {
+            AnnounceOutcome::Joined => true,
+            AnnounceOutcome::Refreshed | AnnounceOutcome::Early => {
+                change.is_dual || self.extra.is_some()
+            }
+            _ => false,
+        };
         if !is_stored || announce.key.is_none() || announce.is_reported {
             return true;
         }
@@ -76,16 +86,22 @@ impl<I: StoredId> Swarm<I> {
     /// Ties two addresses that were tied before the blocklist took one of them out, where both are the same client's still.
     pub(in crate::tracker::swarm) fn pair_again(&mut self, pair: Pair, rules: &Rules<'_>) {
         let [first, later] = pair.ends();
-        let mut id_at = |address| {
-            let state = self.state_at(address, rules)?;
-            (!state.is_dual()).then_some(state.id)
-        };
+        if self.is_tied(first) || self.is_tied(later) {
+            return;
+        }
+        let mut id_at = |address| self.state_at(address, rules).map(|state| state.id);
         let (Some(one), Some(other)) = (id_at(first), id_at(later)) else {
             return;
         };
         if one == other {
             self.tie(first, later, rules);
         }
+    }
+
+    /// Whether an address is one of a pair.
+    fn is_tied(&self, address: SocketAddr) -> bool {
+        let extra = self.extra.as_ref();
+        extra.is_some_and(|extra| extra.dual_stack.other(address).is_some())
     }
 
     /// Makes a pair of two addresses, of which `later` is not counted.
