@@ -72,7 +72,23 @@ pub enum Use {
     Write,
     /// Make, rename and remove files in a folder.
     Keep,
+    /// Read a file that is the operator's, as the configuration, and not the tracker's own.
+    Consult,
+    /// Pass through a folder to such a file.
+    Enter,
 }
+
+/// The folder that systemd makes for the service (`StateDirectory`).
+const STATE_FOLDER: &str = "/var/lib/retracker";
+
+/// Names that the tracker gives to files in its folder, or their beginnings.
+const OWN_NAMES: [&str; 5] = [
+    "retracker.sqlite",
+    "retracker.tokens",
+    "retracker.udp-key",
+    "retracker.key",
+    "retracker.password",
+];
 
 /// A file that its permissions keep from this process: whose it is, and what root would have to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +97,8 @@ pub struct Denied {
     wanted: Use,
     /// This process: user and group.
     own: (u32, u32),
+    /// Whether it is the tracker's own beyond doubt, so that giving it away harms nobody.
+    is_ours: bool,
     /// User and mode; `None` when a folder above the file does not let look.
     owner: Option<(u32, u32)>,
 }
@@ -89,7 +107,8 @@ pub struct Denied {
 /// of permissions.
 pub fn denied(path: &Path, wanted: Use) -> Option<Denied> {
     let access = match wanted {
-        Use::Read => Access::READ_OK,
+        Use::Read | Use::Consult => Access::READ_OK,
+        Use::Enter => Access::EXEC_OK,
         Use::Write => Access::READ_OK | Access::WRITE_OK,
         Use::Keep => Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
     };
@@ -103,18 +122,68 @@ pub fn denied(path: &Path, wanted: Use) -> Option<Denied> {
         Err(_) => {
             let mut above = whole.ancestors().skip(1);
             let seen = above.find(|folder| fs::metadata(folder).is_ok());
-            if let Some(folder) = seen.filter(|_| wanted != Use::Keep) {
-                return denied(folder, Use::Keep);
+            let on_the_way = match wanted {
+                Use::Keep | Use::Enter => None,
+                Use::Consult => Some(Use::Enter),
+                Use::Read | Use::Write => Some(Use::Keep),
+            };
+            if let Some((folder, wanted)) = seen.zip(on_the_way) {
+                return denied(folder, wanted);
             }
             None
         }
     };
+    let user = geteuid().as_raw();
     Some(Denied {
+        is_ours: is_ours(&whole, user),
         path: whole,
         wanted,
-        own: (geteuid().as_raw(), getegid().as_raw()),
+        own: (user, getegid().as_raw()),
         owner: about.map(|about| (about.uid(), about.mode() & 0o7777)),
     })
+}
+
+/// Whether root may give this to `user` without giving away what is others': the configuration, and an `.env` that the user itself
+/// may write, can name any path there is. It is in the state folder, or in a folder of that user, or a folder with nothing but what
+/// the tracker made. A link never is: what it leads to may be anything.
+fn is_ours(path: &Path, user: u32) -> bool {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|about| about.is_symlink());
+    let Some(folder) = path.parent().filter(|_| !is_link) else {
+        return false;
+    };
+    let state = Path::new(STATE_FOLDER);
+    if path == state {
+        return true;
+    }
+    // Links on the way lead elsewhere, or to what another name has.
+    let Ok(folder) = fs::canonicalize(folder) else {
+        return false;
+    };
+    let state = fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
+    let is_the_user_s = fs::metadata(&folder).is_ok_and(|about| about.uid() == user);
+    is_the_user_s || folder.starts_with(state) || holds_only_ours(path)
+}
+
+/// Whether there is nothing in a folder but what the tracker made. An empty one says nothing of whose it is, unless the tracker was
+/// started in it.
+fn holds_only_ours(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return false;
+    };
+    let mut is_empty = true;
+    for entry in entries {
+        is_empty = false;
+        let is_ours = entry.is_ok_and(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_known = OWN_NAMES.iter().any(|own| name.starts_with(own));
+            is_known || name == "snapshots" || name == ".env"
+        });
+        if !is_ours {
+            return false;
+        }
+    }
+    !is_empty || std::env::current_dir().is_ok_and(|here| here == folder)
 }
 
 /// The same of a file that may be missing and is made then: what keeps it from being made.
@@ -140,33 +209,45 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, (user, group)) = (self.path.display(), self.own);
         let what = match self.wanted {
-            Use::Read => "read",
+            Use::Read | Use::Consult => "read",
             Use::Write => "read and write",
             Use::Keep => "make files in",
+            Use::Enter => "enter",
         };
         write!(f, "{path}: user {user} may not {what} it; ")?;
-        match self.owner {
-            None => f.write_str("nor even look whose it is, for a folder above it is closed"),
-            Some((owner, mode)) if owner == user => {
-                let rights = if self.wanted == Use::Keep {
-                    "rwx"
-                } else {
-                    "rw"
-                };
-                write!(
-                    f,
-                    "it is its own, with mode {mode:04o}; this opens it: chmod u+{rights} {path}"
-                )
-            }
-            Some((owner, mode)) => {
-                // Who made a folder made what is in it.
-                let all = if self.wanted == Use::Keep { "-R " } else { "" };
-                write!(
-                    f,
-                    "it belongs to user {owner}, with mode {mode:04o}; if it should be that user's who was kept from it, root \
-                     gives it with: chown {all}{user}:{group} {path}"
-                )
-            }
+        let Some((owner, mode)) = self.owner else {
+            return f.write_str("nor even look whose it is, for a folder above it is closed");
+        };
+        if owner == user {
+            let rights = match self.wanted {
+                Use::Keep => "rwx",
+                Use::Read | Use::Write => "rw",
+                Use::Consult => "r",
+                Use::Enter => "x",
+            };
+            return write!(
+                f,
+                "it is its own, with mode {mode:04o}; this opens it: chmod u+{rights} {path}"
+            );
+        }
+        write!(f, "it belongs to user {owner}, with mode {mode:04o}")?;
+        match self.wanted {
+            Use::Consult => write!(
+                f,
+                "; let that user read it, as by its group {group} and mode 0640, or keep it where that user may read"
+            ),
+            Use::Enter => f.write_str(
+                "; what is to be read lies in it: keep that where the user may read, or open the folder to it",
+            ),
+            Use::Read | Use::Write | Use::Keep if self.is_ours => write!(
+                f,
+                "; if it should be that user's who was kept from it, root gives it with: chown -h {user}:{group} {path}"
+            ),
+            Use::Read | Use::Write | Use::Keep => write!(
+                f,
+                ", and may be others' too, so leave it theirs: choose another `file` in [SNAPSHOTS], below the state folder \
+                 ({STATE_FOLDER} under the service) or in a folder that was made for the tracker alone"
+            ),
         }
     }
 }
@@ -233,15 +314,30 @@ mod tests {
             path: "/var/lib/x/tokens".into(),
             wanted: Use::Read,
             own: (990, 991),
+            is_ours: true,
             owner,
         };
         let others = denied(Some((0, 0o600))).to_string();
         for part in [
             "user 990",
             "user 0, with mode 0600",
-            "chown 990:991 /var/lib/x/tokens",
+            "chown -h 990:991 /var/lib/x/tokens",
         ] {
             assert!(others.contains(part), "{others}");
+        }
+        let of = |wanted, is_ours| Denied {
+            wanted,
+            is_ours,
+            ..denied(Some((0, 0o600)))
+        };
+        for (denied, word) in [
+            (of(Use::Keep, false), "choose another `file`"),
+            (of(Use::Write, false), "choose another `file`"),
+            (of(Use::Consult, true), "let that user read it"),
+            (of(Use::Enter, true), "what is to be read lies in it"),
+        ] {
+            let text = denied.to_string();
+            assert!(text.contains(word) && !text.contains("chown"), "{text}");
         }
         let own = denied(Some((990, 0o000))).to_string();
         assert!(own.contains("chmod u+rw /var/lib/x/tokens"), "{own}");
@@ -256,6 +352,38 @@ mod tests {
         .unwrap();
         let kept_out = denied_or_unmakable(&file, Use::Write);
         assert_eq!(kept_out.is_none(), geteuid().is_root(), "{kept_out:?}");
+    }
+
+    /// O17: no folder of the system is ever given away, whatever a configuration names.
+    #[test]
+    fn only_what_the_tracker_made_is_its_own() {
+        let nobody = u32::MAX - 1;
+        for path in [
+            "/",
+            "/etc",
+            "/etc/x",
+            "/var",
+            "/var/lib",
+            "/var/lib/x",
+            "/srv",
+            "/etc/cron.d",
+        ] {
+            assert!(!is_ours(Path::new(path), nobody), "{path}");
+        }
+        assert!(is_ours(Path::new(STATE_FOLDER), nobody));
+        let folder = tempfile::tempdir().unwrap();
+        let (inner, link) = (folder.path().join("inner"), folder.path().join("link"));
+        fs::create_dir(&inner).unwrap();
+        std::os::unix::fs::symlink("inner", &link).unwrap();
+        assert!(!is_ours(&inner, nobody), "an empty folder is anybody's");
+        fs::write(inner.join("retracker.sqlite-wal"), "").unwrap();
+        assert!(is_ours(&inner, nobody));
+        assert!(!is_ours(&inner.join("retracker.sqlite-wal"), nobody));
+        let me = geteuid().as_raw();
+        assert!(is_ours(&inner, me) && is_ours(&inner.join("x"), me));
+        assert!(!is_ours(&link, me), "a link leads anywhere");
+        fs::write(inner.join("passwd"), "").unwrap();
+        assert!(!is_ours(&inner, nobody));
     }
 
     /// C1

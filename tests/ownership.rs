@@ -234,6 +234,78 @@ fn links_of_the_service_s_user_lead_root_nowhere() {
     }
 }
 
+/// O17, O14: files of zones that root imports into the service's folder are the service's, and a link there leads root nowhere.
+#[test]
+fn zones_that_root_imports_and_compares_leave_nothing_of_root() {
+    let Some(site) = Site::of_root() else { return };
+    for (name, line) in [("a.csv", "10.0.0.0/8"), ("b.csv", "10.0.0.0/9")] {
+        fs::write(site.at(name), format!("prefix,zone\n{line},city\n")).unwrap();
+        fs::set_permissions(site.at(name), PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let import = |from: &str, to: &str| {
+        site.as_root(
+            ".",
+            &[
+                "zones", "import", from, "--path", "{zone}", "-o", to, "--force",
+            ],
+        )
+    };
+    fs::create_dir(site.at("root")).unwrap();
+    fs::write(site.at("root/file"), "root's").unwrap();
+    symlink(site.at("root/file"), site.at("state/link")).unwrap();
+    let done = import("a.csv", "state/link");
+    let told = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{told}");
+    assert!(told.contains(&format!("acting as user {USER}")), "{told}");
+    assert_eq!(fs::read_to_string(site.at("root/file")).unwrap(), "root's");
+    assert_eq!(below(&site.at("root")).len(), 1);
+    fs::remove_file(site.at("state/link")).unwrap();
+    for (from, to) in [
+        ("a.csv", "state/zones"),
+        ("b.csv", "state/zones.new"),
+        ("b.csv", "state/zones.new"),
+    ] {
+        let done = import(from, to);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+    }
+    // In root's own folder a file stays whose it was.
+    assert!(import("a.csv", "root/zones").status.success());
+    assert_eq!(fs::metadata(site.at("root/zones")).unwrap().uid(), 0);
+    chown(site.at("root/zones"), Some(USER), Some(GROUP)).unwrap();
+    assert!(import("b.csv", "root/zones").status.success());
+    assert_eq!(fs::metadata(site.at("root/zones")).unwrap().uid(), USER);
+
+    old_database(&site.at("old.sqlite"));
+    assert!(
+        site.as_root(".", &["import", "old.sqlite", "--into", "state/db"])
+            .status
+            .success()
+    );
+    let before = below(&site.at("state")).len();
+    let done = site.as_root(
+        ".",
+        &[
+            "zones",
+            "diff",
+            "state/zones",
+            "state/zones.new",
+            "--database",
+            "state/db",
+        ],
+    );
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+    assert!(
+        text(&done.stdout).contains("peers that would move: "),
+        "{}",
+        text(&done.stdout)
+    );
+    let after = below(&site.at("state"));
+    assert!(after.len() >= before);
+    for (path, user, _) in after {
+        assert_eq!(user, USER, "{}", path.display());
+    }
+}
+
 /// O17: files of root in the service's folder are named, with the line that mends it, and no restart is worth while.
 #[test]
 fn the_service_names_the_files_that_are_kept_from_it() {
@@ -255,7 +327,7 @@ fn the_service_names_the_files_that_are_kept_from_it() {
     assert!(unit.unwrap().contains("\nRestartPreventExitStatus=77 78\n"));
     for name in ["retracker.sqlite", "retracker.key", "retracker.sqlite.lock"] {
         let path = site.at("state/snapshots").join(name);
-        let remedy = format!("chown {USER}:{GROUP} {}", path.display());
+        let remedy = format!("chown -h {USER}:{GROUP} {}", path.display());
         assert!(site.log().contains(&remedy), "{remedy}\n{}", site.log());
     }
     // Root, to whom nothing is closed, is told the same of the service.
@@ -271,7 +343,7 @@ fn the_service_names_the_files_that_are_kept_from_it() {
     let mut child = site.start(&arguments);
     assert_eq!(child.wait().unwrap().code(), Some(77), "{}", site.log());
     let folder = site.at("state/snapshots");
-    let remedy = format!("chown -R {USER}:{GROUP} {}\n", folder.display());
+    let remedy = format!("chown -h {USER}:{GROUP} {}\n", folder.display());
     let lines = site.log().matches("the tracker cannot start").count();
     assert!(site.log().contains(&remedy) && lines == 1, "{}", site.log());
 
@@ -303,7 +375,7 @@ fn tokens_that_cannot_be_read_are_told_of() {
     assert!(reply.contains("The tokens could not be read"), "{reply}");
     let log = site.log();
     let path = site.at("state/snapshots/retracker.tokens");
-    let remedy = format!("chown {USER}:{GROUP} {}", path.display());
+    let remedy = format!("chown -h {USER}:{GROUP} {}", path.display());
     // At the start, and for the first who came with one.
     assert_eq!(log.matches(&remedy).count(), 2, "{log}");
     assert_eq!(end(&mut child), 0);
@@ -320,6 +392,76 @@ fn tokens_that_cannot_be_read_are_told_of() {
         "{}",
         text(&done.stderr)
     );
+}
+
+/// O17: a configuration, or an `.env` that the service itself wrote, names a folder of the system: root is never told to give that away.
+#[test]
+fn nobody_is_told_to_give_away_what_is_not_the_tracker_s() {
+    let Some(site) = Site::of_root() else { return };
+    let address = address(6);
+    for file in [
+        "/rt.sqlite",
+        "/etc/rt.sqlite",
+        "/etc/shadow",
+        "/var/lib/db/rt.sqlite",
+    ] {
+        fs::write(
+            site.at("state/.env"),
+            format!("RETRACKER_SNAPSHOTS_FILE={file}\n"),
+        )
+        .unwrap();
+        chown(site.at("state/.env"), Some(USER), Some(GROUP)).unwrap();
+        let mut child = site.start(&["--listen", &address]);
+        assert_eq!(child.wait().unwrap().code(), Some(77), "{}", site.log());
+        let checked = site.as_root("state", &["--check-config"]);
+        assert_eq!(checked.status.code(), Some(78));
+        for told in [site.log(), text(&checked.stderr)] {
+            assert!(told.contains("choose another `file`"), "{file}: {told}");
+            assert!(!told.contains("chown"), "{file}: {told}");
+        }
+    }
+    // A link in a folder of the tracker's is not the tracker's either.
+    fs::write(site.at("state/.env"), "RETRACKER_SNAPSHOTS_FILE=db\n").unwrap();
+    fs::write(site.at("file"), "root's").unwrap();
+    fs::set_permissions(site.at("file"), PermissionsExt::from_mode(0o600)).unwrap();
+    symlink(site.at("file"), site.at("state/db")).unwrap();
+    let checked = site.as_root("state", &["--check-config"]);
+    let told = text(&checked.stderr);
+    assert!(
+        told.contains("choose another `file`") && !told.contains("chown"),
+        "{told}"
+    );
+}
+
+/// O17: root reads what the service may not; the check says so before the service's start does.
+#[test]
+fn the_check_names_what_only_root_can_read() {
+    let Some(site) = Site::of_root() else { return };
+    fs::write(site.at("zones"), "10.0.0.0/8 city\n").unwrap();
+    let zones = site.at("zones");
+    let settings = format!("[TRACKER]\nzones_file = {}\n", zones.display());
+    fs::write(site.at("my.ini"), settings).unwrap();
+    let check = || site.as_root("state", &["--config", "../my.ini", "--check-config"]);
+    let done = check();
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    for name in ["zones", "my.ini", "state/.env"] {
+        fs::write(site.at("state/.env"), "").unwrap();
+        let path = site.at(name);
+        let before = fs::metadata(&path).unwrap().mode();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        let done = check();
+        let told = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(78), "{name}: {told}");
+        let line =
+            format!("{name}: user {USER} may not read it; it belongs to user 0, with mode 0600");
+        assert!(
+            told.contains(&line) && told.contains("let that user read it"),
+            "{told}"
+        );
+        let mut child = site.start(&["--config", "../my.ini"]);
+        assert_eq!(child.wait().unwrap().code(), Some(78), "{}", site.log());
+        fs::set_permissions(&path, PermissionsExt::from_mode(before)).unwrap();
+    }
 }
 
 /// Runs a script as root where /etc and /var/lib are empty and this process's own, if the system lets it.

@@ -73,13 +73,16 @@ pub fn examine(loaded: &Loaded) -> Outlook {
     }));
     let key = connection_key::warning(&config.snapshot);
     outlook.remarks.extend(key.map(|text| (Level::Warn, text)));
+    // Root has read these; the start is the service's.
+    let read = loaded.files_read();
+    let read = read.iter().filter_map(|file| denied(file, Use::Consult));
     let files = config.snapshot.files().into_iter().chain(pages.files);
-    for file in files {
-        let denied = denied_or_unmakable(&file, Use::Write);
+    let kept = files.filter_map(|file| denied_or_unmakable(&file, Use::Write));
+    for denied in read.chain(kept) {
         // Of a closed folder one line is enough.
-        outlook
-            .denied
-            .extend(denied.filter(|denied| !outlook.denied.contains(denied)));
+        if !outlook.denied.contains(&denied) {
+            outlook.denied.push(denied);
+        }
     }
     if let Err(error) = Zones::new(&config.zones, &config.reported.pairs) {
         outlook.faults.push(error.to_string());

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::dialect::Entry;
 use super::key::{FreeKeys, Key, Section};
@@ -117,6 +117,21 @@ impl Sources {
 }
 
 impl Loaded {
+    /// The files that it was read from, as this process can open them.
+    pub fn files_read(&self) -> Vec<PathBuf> {
+        let place = &self.place;
+        let env_file = place.has_env_file.then(|| place.resolve(Path::new(".env")));
+        let zones = self.config.zoning.file.as_deref();
+        let zones = zones.map(|file| place.resolve(file));
+        place
+            .file
+            .iter()
+            .cloned()
+            .chain(env_file)
+            .chain(zones)
+            .collect()
+    }
+
     /// The keys whose values differ from those of `newer` although they are taken at the start only, as `[SECTION] key`.
     pub fn changed_but_fixed(&self, newer: &Loaded) -> Vec<String> {
         let (mut old, mut new) = (self.config.clone(), newer.config.clone());

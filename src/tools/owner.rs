@@ -4,6 +4,7 @@
 //! Making files as root and giving them away afterwards would not do: who owns a directory can put a link in the place of anything in
 //! it at any moment, and root would follow. Once the process is that user, links lead it nowhere that the user could not go itself.
 
+use std::ffi::CString;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -11,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, User, getgrouplist, setgroups, setresgid, setresuid};
 
 use crate::config::{Place, Reason};
 
@@ -72,7 +73,7 @@ pub fn become_owner(file: &Path, place: Option<&Place>) -> anyhow::Result<Acting
     if !Uid::effective().is_root() {
         return Ok(Acting(None));
     }
-    let mut owner = owner_of(file)?;
+    let mut owner = walk(file)?.owner;
     if let Some(place) = place {
         let found = place
             .file
@@ -81,20 +82,43 @@ pub fn become_owner(file: &Path, place: Option<&Place>) -> anyhow::Result<Acting
         let env_file = place.has_env_file.then(|| place.folder.join(".env"));
         for found in found.into_iter().chain(env_file) {
             if owner.is_none() {
-                owner = owner_of(&found)?;
+                owner = walk(&found)?.owner;
             }
         }
     }
-    let Some(owner) = owner else {
-        return Ok(Acting(None));
-    };
+    owner.map_or(Ok(Acting(None)), become_it)
+}
+
+/// The same for a file that is made or replaced: whoever owns the folder counts, for that is where it happens, and in a folder of
+/// root's a file of another user is replaced by one of that user's. Returns the file at the end of all links too; whoever owns one
+/// may turn it round at any moment, so none is to be followed again.
+///
+/// # Errors
+/// As [`become_owner`].
+pub fn become_owner_of_folder(file: &Path) -> anyhow::Result<(Acting, PathBuf)> {
+    let Walk { owner, reached } = walk(file)?;
+    let owner = owner.filter(|owner| owner.path != reached && Uid::effective().is_root());
+    let acting = owner.map_or(Ok(Acting(None)), become_it)?;
+    Ok((acting, reached))
+}
+
+fn become_it(owner: Owner) -> anyhow::Result<Acting> {
     let (user, group) = (Uid::from_raw(owner.user), Gid::from_raw(owner.group));
     // Groups first: without root's rights they could not be given up.
-    setgroups(&[group])
+    setgroups(&groups_of(user, group))
         .and_then(|()| setresgid(group, group, group))
         .and_then(|()| setresuid(user, user, user))
         .with_context(|| format!("{owner}: the system does not let this process become it"))?;
     Ok(Acting(Some(owner)))
+}
+
+/// The groups that a user is in, as the service manager gives them to its process; what that may read decides.
+fn groups_of(user: Uid, group: Gid) -> Vec<Gid> {
+    let known = User::from_uid(user).ok().flatten();
+    let name = known.and_then(|user| CString::new(user.name).ok());
+    let groups = name.and_then(|name| getgrouplist(&name, group).ok());
+    // Without an entry it is in none but its own.
+    groups.unwrap_or_else(|| vec![group])
 }
 
 /// Refuses to make files for a service that has no folder yet: nobody could tell whose they should be.
@@ -112,8 +136,16 @@ pub(super) fn expect_folder(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The user other than root who owns something on the way to `path`, the last thing there included; what is missing has no owner.
-fn owner_of(path: &Path) -> anyhow::Result<Option<Owner>> {
+/// A way through the file system.
+struct Walk {
+    /// The user other than root who owns something on it, the last thing there included; what is missing has no owner.
+    owner: Option<Owner>,
+    /// Where it ends, by way of no link.
+    reached: PathBuf,
+}
+
+/// Goes the way to `path`.
+fn walk(path: &Path) -> anyhow::Result<Walk> {
     let path = std::path::absolute(path)?;
     let mut owner: Option<Owner> = None;
     let mut links = 0;
@@ -127,7 +159,10 @@ fn owner_of(path: &Path) -> anyhow::Result<Option<Owner>> {
         let here = reached.join(&part);
         let about = match fs::symlink_metadata(&here) {
             Ok(about) => about,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                rest.push(part);
+                break;
+            }
             Err(error) => return Err(error).with_context(|| here.display().to_string()),
         };
         match &owner {
@@ -162,7 +197,9 @@ fn owner_of(path: &Path) -> anyhow::Result<Option<Owner>> {
             reached = here;
         }
     }
-    Ok(owner)
+    // What is missing can be no link.
+    reached.extend(rest.into_iter().rev());
+    Ok(Walk { owner, reached })
 }
 
 /// The parts of a path, last first.
@@ -196,7 +233,7 @@ mod tests {
             eprintln!("SKIPPED: only root can give files away");
             return;
         }
-        let user = |name: &str| owner_of(&at(name)).unwrap().map(|owner| owner.user);
+        let user = |name: &str| walk(&at(name)).unwrap().owner.map(|owner| owner.user);
         assert_eq!(user("root/db"), None);
         for name in [
             "state",
@@ -207,15 +244,18 @@ mod tests {
         ] {
             assert_eq!(user(name), Some(65_534), "{name}");
         }
-        let owner = owner_of(&at("state/db")).unwrap().unwrap();
+        let owner = walk(&at("state/db")).unwrap().owner.unwrap();
         assert_eq!((owner.group, owner.path), (65_533, at("state")));
+        let reached = |name: &str| walk(&at(name)).unwrap().reached;
+        assert_eq!(reached("to-state/db"), at("state/db"));
+        assert_eq!(reached("state/link/deep/db"), at("root/deep/db"));
         // Who owns the file in a directory of root's is whom it is for.
         fs::write(at("root/db"), "").unwrap();
         chown(at("root/db"), Some(65_532), None).unwrap();
         assert_eq!(user("root/db"), Some(65_532));
-        let torn = owner_of(&at("state/link/db")).unwrap_err().to_string();
+        let torn = walk(&at("state/link/db")).err().unwrap().to_string();
         assert!(torn.contains("65532") && torn.contains("65534"), "{torn}");
         symlink("loop", at("loop")).unwrap();
-        assert!(owner_of(&at("loop")).is_err());
+        assert!(walk(&at("loop")).is_err());
     }
 }

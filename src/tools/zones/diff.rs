@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ipnet::IpNet;
 
 use super::import::read_file;
 use super::kept::{Kept, THEN};
-use crate::config::{self, Config, ZoneSources};
+use crate::config::{self, Config, Place, ZoneSources};
+use crate::tools::owner::become_owner;
 use crate::tracker::{ZoneRule, Zones};
 
 /// Lines of prefixes, and of ways that peers go, that are shown where not all are asked for.
@@ -42,11 +43,15 @@ pub(super) struct Compared {
 type Paths = BTreeMap<IpNet, String>;
 
 impl Arguments {
-    /// Compares; `config` is the configuration, or why there is none.
+    /// Compares; `loaded` is the configuration with its place, or why there is none. Before the database is read, which makes files
+    /// beside it, the process becomes its owner.
     ///
     /// # Errors
     /// A file that the tracker would not take either.
-    pub(super) fn compare(&self, config: anyhow::Result<Config>) -> anyhow::Result<Compared> {
+    pub(super) fn compare(
+        &self,
+        loaded: anyhow::Result<(Config, Place)>,
+    ) -> anyhow::Result<Compared> {
         let (old_name, old_bytes) = read_file(&self.old)?;
         let (new_name, new_bytes) = read_file(&self.new)?;
         let old = paths(&config::read_zones_file(&old_name, &old_bytes)?);
@@ -60,12 +65,16 @@ impl Arguments {
         let mut out = String::new();
         self.prefixes(&mut out, &old, &new)?;
         // Around them lie the zones of the configuration, which may name zones of the file too.
-        let moved = config.and_then(|config| {
+        let moved = loaded.and_then(|(config, place)| {
             let sources = &config.zoning;
             let zones = |name: &str, bytes| zones(sources, name, bytes);
             let old = zones(&old_name, &old_bytes)?;
             let new = zones(&new_name, &new_bytes).context("a reload would refuse the new file")?;
-            self.moved(&config, &old, &new)
+            let file = self.database.as_deref();
+            let place = file.is_none().then_some(&place);
+            let file = file.unwrap_or(&config.snapshot.file);
+            let acting = become_owner(file, place)?;
+            acting.blame(self.moved(file, &config, &old, &new))
         });
         match moved {
             Ok(moved) => out.push_str(&moved),
@@ -115,8 +124,13 @@ impl Arguments {
     }
 
     /// The peers of the last snapshot that would lie elsewhere.
-    fn moved(&self, config: &Config, old: &Zones, new: &Zones) -> anyhow::Result<String> {
-        let file = self.database.as_deref().unwrap_or(&config.snapshot.file);
+    fn moved(
+        &self,
+        file: &Path,
+        config: &Config,
+        old: &Zones,
+        new: &Zones,
+    ) -> anyhow::Result<String> {
         let kept = Kept::open(file).with_context(|| file.display().to_string())?;
         let kept = kept.with_context(|| format!("{}: no snapshot there", file.display()))?;
         let lifetime = config.tracker.lifetime();
@@ -208,7 +222,8 @@ mod tests {
             all: false,
             database: None,
         };
-        arguments.compare(config).unwrap()
+        let loaded = config.map(|config| (config, Place::default()));
+        arguments.compare(loaded).unwrap()
     }
 
     /// O14

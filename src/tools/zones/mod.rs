@@ -93,7 +93,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             imported.text
         }
         What::Diff(diff) => {
-            let compared = diff.compare(arguments.config())?;
+            let loaded = configuration(arguments.config.clone());
+            let compared = diff.compare(loaded.map(|loaded| (loaded.config, loaded.place)))?;
             if !compared.is_same {
                 code = ExitCode::from(DIFFERENT);
             }

@@ -8,16 +8,19 @@ mod netbox;
 mod table;
 mod template;
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use ipnet::IpNet;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::process::geteuid;
 
 use crate::config;
 use crate::regular_file;
+use crate::tools::owner::become_owner_of_folder;
 use found::Found;
 use template::Template;
 
@@ -122,8 +125,12 @@ impl Arguments {
         let text = match &self.output {
             None => text,
             Some(file) => {
-                let written = write_whole(file, &text, self.force);
-                written.with_context(|| format!("{}: cannot be written", file.display()))?;
+                // What is imported has been read; who calls may do that, whoever the folder belongs to.
+                let (acting, target) = become_owner_of_folder(file)?;
+                let written = write_whole(&target, &text, self.force);
+                let written =
+                    written.with_context(|| format!("{}: cannot be written", file.display()));
+                acting.blame(written)?;
                 String::new()
             }
         };
@@ -209,10 +216,9 @@ pub(super) fn read_file(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
     Ok((name, bytes))
 }
 
-/// Writes a file beside its place and moves it there, so that whoever reads it meets all of it or what was there before.
+/// Writes a file beside its place and moves it there, so that whoever reads it meets all of it or what was there before. Follows no
+/// link: whoever owns the folder could put one there.
 fn write_whole(path: &Path, text: &str, may_replace: bool) -> io::Result<()> {
-    // What a link leads to is replaced, not the link.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let fresh = PathBuf::from(name);
@@ -222,8 +228,14 @@ fn write_whole(path: &Path, text: &str, may_replace: bool) -> io::Result<()> {
             .create_new(true)
             .open(&fresh)?;
         file.write_all(text.as_bytes())?;
-        if let Ok(old) = fs::metadata(&path) {
-            file.set_permissions(old.permissions())?;
+        if let Ok(old) = fs::symlink_metadata(path)
+            && old.is_file()
+        {
+            // Only root may give a file away, and it is root's then where it did not.
+            if geteuid().is_root() {
+                fchown(&file, Some(old.uid()), Some(old.gid()))?;
+            }
+            file.set_permissions(Permissions::from_mode(old.mode() & 0o777))?;
         }
         file.sync_all()?;
         let flags = if may_replace {
@@ -231,7 +243,7 @@ fn write_whole(path: &Path, text: &str, may_replace: bool) -> io::Result<()> {
         } else {
             RenameFlags::NOREPLACE
         };
-        renameat_with(CWD, &fresh, CWD, &path, flags).map_err(io::Error::from)
+        renameat_with(CWD, &fresh, CWD, path, flags).map_err(io::Error::from)
     })();
     if written.is_err() {
         // What is left of it helps nobody; that the disk refused is what is told.
@@ -255,9 +267,14 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "one");
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        write_whole(&link, "three", true).unwrap();
+        // What a link leads to is replaced, not the link; but nobody may turn it round in between.
+        let (_, target) = become_owner_of_folder(&link).unwrap();
+        write_whole(&target, "three", true).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "three");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        write_whole(&link, "four", true).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three");
+        assert!(fs::symlink_metadata(&link).unwrap().is_file());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
