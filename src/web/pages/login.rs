@@ -73,7 +73,10 @@ pub(crate) fn interrupted(
 pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
     let (client, resume) = (Client::of(&state, &request), Resume::of_login(&form));
     let again = |status, notice| again(&state, &request, status, notice, &resume);
-    if let Err(wait) = state.throttle.begin(client, state.clock.elapsed()) {
+    let begun = state
+        .throttle
+        .begin(client, form.text("username"), state.clock.elapsed());
+    if let Err(wait) = begun {
         let (audit, network) = (&state.backend.audit, subscriber(client.ip));
         audit.locked_out(network, state.clock.wall());
         let mut reply = again(StatusCode::TOO_MANY_REQUESTS, "too_many_tries");
@@ -108,7 +111,7 @@ pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
         audit.login_failed(network, name, state.clock.wall());
         return again(StatusCode::OK, "wrong_password");
     };
-    state.throttle.forgive(client);
+    state.throttle.forgive(client, form.text("username"));
     if !begin_session(&request, &account) {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "no session");
     }
