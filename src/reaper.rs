@@ -133,7 +133,10 @@ impl Reaper {
 
     fn tick(&mut self) {
         let now = self.clock.now();
-        self.tracker.judge_blocks(self.clock.wall(), now);
+        let enforced = self.tracker.judge_blocks(self.clock.wall(), now);
+        if let Some(shortage) = enforced.shortage() {
+            log::warn!("{shortage}");
+        }
         let metrics = self.tracker.metrics();
         metrics.set(Gauge::ReaperAlive, now.raw().into());
         let since = now.since(self.swept);

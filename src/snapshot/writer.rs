@@ -57,7 +57,9 @@ impl Writer {
         loop {
             self.beat();
             let (wall, now) = (self.clock.wall(), self.clock.now());
-            self.tracker.judge_blocks(wall, now);
+            if let Some(shortage) = self.tracker.judge_blocks(wall, now).shortage() {
+                log::warn!("{shortage}");
+            }
             if self.stopping.load(Ordering::Acquire) {
                 return self.stop();
             }
@@ -213,10 +215,14 @@ impl Writer {
                 withheld,
                 freed,
                 restored,
+                waiting: _,
             } = enforced;
             log::info!(
                 "blocklist: {withheld} peers are hidden and kept for ten minutes, {restored} have come back, {freed} are freed"
             );
+        }
+        if let Some(shortage) = enforced.shortage() {
+            log::warn!("{shortage}");
         }
         self.count_blocks();
         Ok(())

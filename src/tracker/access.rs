@@ -285,14 +285,26 @@ impl AccessLists {
 
 impl Tracker {
     /// Judges by the wall clock which entries of the blocklist are in force: one that ended while the clock was wrong covers stored
-    /// peers again. Frees whom a block has hidden for ten minutes. Costs next to nothing while nothing changes.
-    pub fn judge_blocks(&self, wall: Wall, now: Seconds) {
+    /// peers again. Frees whom a block has hidden for ten minutes. Costs next to nothing while nothing changes. Returns what that did to
+    /// stored peers.
+    pub fn judge_blocks(&self, wall: Wall, now: Seconds) -> Enforced {
         let before = self.access.revision();
         self.access.expire(wall);
-        if self.access.revision() != before {
-            self.enforce(now);
-        }
+        let enforced = if self.access.revision() == before {
+            Enforced::default()
+        } else {
+            self.enforce(now)
+        };
         with!(self, swarms => swarms.free_withheld(now));
+        enforced
+    }
+
+    /// Puts back who has been waiting for room since a block was lifted (W4).
+    pub(super) fn put_back_waiting(&self, now: Seconds) {
+        let policy = self.policy.load_full();
+        let is_torrent_blocked = |hash: &InfoHash| self.access.admit_torrent(hash).is_err();
+        let is_blocked = |ip| self.access.is_blocked(ip);
+        with!(self, swarms => swarms.put_back_waiting(&self.rules(&policy, now), is_torrent_blocked, is_blocked));
     }
 
     /// Has the stored peers follow the blocklist.

@@ -60,6 +60,21 @@ pub struct Enforced {
     pub freed: u64,
     /// Peers that have come back.
     pub restored: u64,
+    /// Peers that nothing hides any more, but for whom a bound leaves no room: they wait until their ten minutes are over.
+    pub waiting: u64,
+}
+
+impl Enforced {
+    /// What an operator is told when some have not come back.
+    pub fn shortage(&self) -> Option<String> {
+        (self.waiting > 0).then(|| {
+            let waiting = self.waiting;
+            format!(
+                "blocklist: {waiting} peers have not come back: max_peers, max_torrents or max_peers_per_torrent is reached; they come \
+                 with a sweep if there is room before they have been kept for ten minutes"
+            )
+        })
+    }
 }
 
 /// What is in force, swapped as one, so that a swarm never sees zones of one reload and settings of another.
@@ -272,12 +287,15 @@ impl Tracker {
         self.policy.load().zones.warning(zone).map(str::to_owned)
     }
 
-    /// Frees the dead and the torrents without peers, one shard at a time.
+    /// Frees the dead and the torrents without peers, one shard at a time. Who has been waiting for room since a block was lifted then
+    /// comes back.
     pub fn sweep(&self, now: Seconds) -> Swept {
         let policy = self.policy.load_full();
         self.frequent_announcers.sweep(now);
         self.reporters.sweep(now, policy.settings.lifetime());
-        with!(self, swarms => swarms.sweep(&self.rules(&policy, now)))
+        let swept = with!(self, swarms => swarms.sweep(&self.rules(&policy, now)));
+        self.put_back_waiting(now);
+        swept
     }
 
     /// Whether torrents without peers are so many that a sweep is due before its time (S5).

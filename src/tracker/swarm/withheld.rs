@@ -194,6 +194,8 @@ pub(super) struct Withheld<I: StoredId> {
     alternates: Vec<Entry<Alternate>>,
     counts: Vec<Entry<Count>>,
     is_sorted: bool,
+    /// Whether some are kept only until there is room for them.
+    is_waiting: bool,
 }
 
 impl<I: StoredId> Default for Withheld<I> {
@@ -205,6 +207,7 @@ impl<I: StoredId> Default for Withheld<I> {
             alternates: Vec::new(),
             counts: Vec::new(),
             is_sorted: true,
+            is_waiting: false,
         }
     }
 }
@@ -300,6 +303,31 @@ impl<I: StoredId> Withheld<I> {
         self.is_sorted &= before == self.len();
     }
 
+    /// Whether some are kept only until there is room for them.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+
+    /// Keeps whom nothing hides any more but who has no room yet, until the ten minutes are over that they are kept for already.
+    pub(super) fn wait(&mut self, mut crowded_out: Withheld<I>) {
+        if crowded_out.is_empty() {
+            return;
+        }
+        self.v4.append(&mut crowded_out.v4);
+        self.v6.append(&mut crowded_out.v6);
+        self.pairs.append(&mut crowded_out.pairs);
+        self.alternates.append(&mut crowded_out.alternates);
+        self.counts.append(&mut crowded_out.counts);
+        (self.is_sorted, self.is_waiting) = (false, true);
+    }
+
+    /// Adds what belongs to peers of a torrent that have no room.
+    pub(super) fn add_ties(&mut self, withheld: &OfTorrent<'_, I>) {
+        self.pairs.extend_from_slice(withheld.pairs);
+        self.alternates.extend_from_slice(withheld.alternates);
+        self.counts.extend_from_slice(withheld.counts);
+    }
+
     /// Puts every list in order.
     pub(super) fn sort(&mut self) {
         if !self.is_sorted {
@@ -363,8 +391,10 @@ impl<I: StoredId> Withheld<I> {
             alternates: alternates.collect(),
             counts: counts.collect(),
             is_sorted: self.is_sorted,
+            is_waiting: false,
         };
         lifted.sort();
+        self.is_waiting = false;
         self.give_back_memory();
         lifted
     }
@@ -381,6 +411,7 @@ impl<I: StoredId> Withheld<I> {
             alternates: overdue(&mut self.alternates, now),
             counts: overdue(&mut self.counts, now),
             is_sorted: self.is_sorted,
+            is_waiting: false,
         };
         if !overdue.is_empty() {
             self.give_back_memory();
@@ -493,14 +524,16 @@ impl<I: StoredId> Swarm<I> {
         }
     }
 
-    /// Puts v4 peers back that are alive and fit within the bounds and `room`. Returns how many.
+    /// Puts v4 peers back that are alive and fit within the bounds and `room`; the others that are alive are added to `crowded_out`.
+    /// Returns how many came back.
     pub(super) fn take_back_v4(
         &mut self,
         peers: &[WithheldPeer<[u8; 6], I>],
         room: usize,
         rules: &Rules<'_>,
+        crowded_out: &mut Withheld<I>,
     ) -> usize {
-        let peers: Vec<_> = self.within_bounds(peers, room, rules).collect();
+        let peers = self.within_bounds(peers, room, rules, &mut crowded_out.v4);
         let joined = put_back(&mut self.v4, peers, rules);
         self.account_returned(&joined, rules)
     }
@@ -511,8 +544,9 @@ impl<I: StoredId> Swarm<I> {
         peers: &[WithheldPeer<[u8; 18], I>],
         room: usize,
         rules: &Rules<'_>,
+        crowded_out: &mut Withheld<I>,
     ) -> usize {
-        let peers: Vec<_> = self.within_bounds(peers, room, rules).collect();
+        let peers = self.within_bounds(peers, room, rules, &mut crowded_out.v6);
         if peers.is_empty() {
             return 0;
         }
@@ -526,20 +560,23 @@ impl<I: StoredId> Swarm<I> {
         peers: &'a [WithheldPeer<A, I>],
         room: usize,
         rules: &Rules<'_>,
-    ) -> impl Iterator<Item = &'a WithheldPeer<A, I>> + use<'a, A, I> {
+        crowded_out: &mut Vec<WithheldPeer<A, I>>,
+    ) -> Vec<&'a WithheldPeer<A, I>> {
         let room = match rules.settings.max_peers_per_torrent as usize {
             0 => room,
             bound => room.min(bound.saturating_sub(self.len())),
         };
         let (horizon, mut reported) = (rules.horizon(), self.reported);
-        let living = peers.iter().filter(move |entry| {
+        let mut living = peers.iter().filter(move |entry| {
             let state = &entry.what.1.state;
             let is_alive = state.seen().raw() > horizon;
             let fits = !state.is_reported() || reported < MAX_REPORTED;
             reported = reported.saturating_add((is_alive && state.is_reported()).into());
             is_alive && fits
         });
-        living.take(room)
+        let fitting = living.by_ref().take(room).collect();
+        crowded_out.extend(living.copied());
+        fitting
     }
 
     fn account_returned<A: Address>(&mut self, joined: &[Peer<A, I>], rules: &Rules<'_>) -> usize {

@@ -339,6 +339,89 @@ fn what_comes_back_keeps_within_the_bounds() {
     }
 }
 
+/// W4, W11, S5: who has no room is not lost: it comes back when there is some, within its ten minutes.
+#[test]
+fn who_has_no_room_waits_for_it_until_the_ten_minutes_are_over() {
+    let settings = |max_peers, max_torrents, max_peers_per_torrent| Settings {
+        max_peers,
+        max_torrents,
+        max_peers_per_torrent,
+        ..Settings::default()
+    };
+    let other = InfoHash([5; 20]);
+    for (settings, hash, waiting) in [
+        (settings(300, 0, 0), HASH, 100),
+        (settings(300, 0, 0), other, 100),
+        (settings(0, 0, 300), HASH, 100),
+        (settings(0, 1, 0), other, 200),
+    ] {
+        let mut bench = bench(settings);
+        for number in 0..200 {
+            let hidden = leecher(v4(0x0a00_0000 + number), 1);
+            bench.announce(&hidden, at(0));
+        }
+        assert_eq!(bench.block(&[network("10.0.0.0/8")], at(0)).withheld, 200);
+        // A count is kept of the torrent only where somebody completed it.
+        bench.tracker.sweep(at(0));
+        let newcomer = |number: u32| Announce {
+            info_hash: hash,
+            ..leecher(v4(0x0b00_0000 + number), 1)
+        };
+        for number in 0..200 {
+            bench.announce(&newcomer(number), at(0));
+        }
+        let lifted = bench.block(&[], at(0));
+        assert_eq!((lifted.restored, lifted.waiting), (200 - waiting, waiting));
+        assert!(lifted.shortage().is_some());
+        // One of those who wait comes by itself: it is stored once, and saved once.
+        for number in 0..200 {
+            let gone = Announce {
+                event: Event::Stopped,
+                ..newcomer(number)
+            };
+            bench.announce(&gone, at(1));
+        }
+        bench.announce(&leecher(v4(0x0a00_0000 + 199), 1), at(1));
+        let mut saved = bench.tracker.export(&HASH, at(1)).unwrap().peers;
+        saved.sort_unstable_by_key(|peer| peer.ip);
+        saved.dedup_by_key(|peer| peer.ip);
+        assert_eq!(saved.len(), 200);
+        assert_eq!(bench.tracker.export(&HASH, at(1)).unwrap().peers.len(), 200);
+        bench.tracker.sweep(at(2));
+        assert_eq!(bench.tracker.peers(), 200);
+        assert_eq!(bench.tracker.scrape(&HASH, at(2)).incomplete, 200);
+        let saved = bench.tracker.export(&HASH, at(2)).unwrap();
+        assert_eq!(saved.peers.len(), 200);
+    }
+}
+
+/// W4, W11, S5
+#[test]
+fn who_waits_for_room_is_freed_after_ten_minutes() {
+    let mut bench = bench(Settings {
+        max_peers: 10,
+        ..Settings::default()
+    });
+    let blocked = network("10.0.0.0/8");
+    for first in [0x0a00_0000, 0x0b00_0000] {
+        for number in 0..10 {
+            bench.announce(&leecher(v4(first + number), 1), at(0));
+        }
+        bench.block(&[blocked], at(0));
+    }
+    assert_eq!(bench.block(&[], at(1)).waiting, 10);
+    bench.tracker.judge_blocks(Wall(1), at(WITHHELD_SECONDS));
+    for number in 0..10 {
+        let gone = Announce {
+            event: Event::Stopped,
+            ..leecher(v4(0x0b00_0000 + number), 1)
+        };
+        bench.announce(&gone, at(WITHHELD_SECONDS));
+    }
+    bench.tracker.sweep(at(WITHHELD_SECONDS));
+    assert_eq!(bench.tracker.peers(), 0);
+}
+
 /// W4, W11: what is withheld has a bound; the rest is freed as if there were no way back.
 #[test]
 fn no_more_is_withheld_than_the_bound() {

@@ -9,6 +9,7 @@ mod trim;
 mod usage;
 mod withhold;
 
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use dashmap::DashMap;
@@ -17,7 +18,7 @@ use foldhash::fast::RandomState;
 
 use super::Swarm;
 use super::occupancy::{ExportState, Occupancy};
-use super::stored::StoredSwarm;
+use super::stored::{StoredPeer, StoredSwarm};
 use super::upsert::{AnnounceEffect, Rules};
 use super::withheld::{Taken, Withheld};
 use crate::metrics::{AnnounceOutcome, Full};
@@ -390,10 +391,18 @@ impl<I: StoredId> Swarms<I> {
         } else {
             rules.now
         };
+        let downloaded = kept.map_or(0, |(count, _)| count).max(swarm.downloaded);
+        drop(swarm);
+        if !hidden.is_empty() {
+            // Who waits for room may have announced itself meanwhile.
+            let at = |peer: &StoredPeer| (peer.ip, peer.port);
+            let there: HashSet<_> = peers.iter().map(at).collect();
+            hidden.retain(|peer| !there.contains(&at(peer)));
+        }
         peers.append(&mut hidden);
         Some(StoredSwarm {
             info_hash: *hash,
-            downloaded: kept.map_or(0, |(count, _)| count).max(swarm.downloaded),
+            downloaded,
             last_used,
             peers,
         })

@@ -34,17 +34,46 @@ impl<I: StoredId> Swarms<I> {
         self.take_blocked(rules, &is_torrent_blocked, &is_blocked, &mut taken);
         (enforced.withheld, enforced.freed) = (taken.peers, taken.over);
         withheld.add(taken);
-        if !withheld.is_empty() {
-            let lifted = withheld.take_lifted(is_torrent_blocked, is_blocked);
-            let hashes = lifted.info_hashes();
-            let restored = hashes
-                .iter()
-                .map(|hash| self.put_back(hash, &lifted, rules));
-            enforced.restored = restored.sum();
-            // Their records in the database have them all the same; those of a torrent that did not come back have to go.
-            self.mark_changed(&hashes);
-        }
+        let lifted = self.put_back_lifted(&mut withheld, rules, is_torrent_blocked, is_blocked);
+        (enforced.restored, enforced.waiting) = lifted;
         enforced
+    }
+
+    /// Puts back who has been waiting for room, where there is some.
+    pub(crate) fn put_back_waiting(
+        &self,
+        rules: &Rules<'_>,
+        is_torrent_blocked: impl Fn(&InfoHash) -> bool,
+        is_blocked: impl Fn(IpAddr) -> bool,
+    ) {
+        let mut withheld = self.withheld();
+        if withheld.is_waiting() && self.usage.room(rules.settings).0 > 0 {
+            self.put_back_lifted(&mut withheld, rules, is_torrent_blocked, is_blocked);
+        }
+    }
+
+    /// Puts back whom nothing hides any more. Returns how many peers came back, and for how many there was no room.
+    fn put_back_lifted(
+        &self,
+        withheld: &mut Withheld<I>,
+        rules: &Rules<'_>,
+        is_torrent_blocked: impl Fn(&InfoHash) -> bool,
+        is_blocked: impl Fn(IpAddr) -> bool,
+    ) -> (u64, u64) {
+        if withheld.is_empty() {
+            return (0, 0);
+        }
+        let lifted = withheld.take_lifted(is_torrent_blocked, is_blocked);
+        let hashes = lifted.info_hashes();
+        let mut crowded_out = Withheld::default();
+        let restored = hashes.iter();
+        let restored = restored.map(|hash| self.put_back(hash, &lifted, rules, &mut crowded_out));
+        let restored = restored.sum();
+        let waiting = crowded_out.peers() as u64;
+        withheld.wait(crowded_out);
+        // Their records in the database have them all the same; those of a torrent that did not come back have to go.
+        self.mark_changed(&hashes);
+        (restored, waiting)
     }
 
     /// Frees who has been withheld for long enough.
@@ -64,20 +93,27 @@ impl<I: StoredId> Swarms<I> {
         self.remember_freed(absent.copied());
     }
 
-    /// Puts back what was withheld of one torrent, a portion under each lock. Returns how many peers.
-    fn put_back(&self, hash: &InfoHash, lifted: &Withheld<I>, rules: &Rules<'_>) -> u64 {
-        let of_torrent = lifted.of(hash);
+    /// Puts back what was withheld of one torrent, a portion under each lock; for whom there is no room is added to `crowded_out`.
+    /// Returns how many peers came back.
+    fn put_back(
+        &self,
+        hash: &InfoHash,
+        lifted: &Withheld<I>,
+        rules: &Rules<'_>,
+        crowded_out: &mut Withheld<I>,
+    ) -> u64 {
+        let (of_torrent, before) = (lifted.of(hash), crowded_out.peers());
         let mut restored = 0;
         for portion in of_torrent.v4.chunks(PORTION) {
             restored += self.put_in(hash, rules, |swarm, room| {
                 swarm.take_back_counts(&of_torrent);
-                swarm.take_back_v4(portion, room, rules)
+                swarm.take_back_v4(portion, room, rules, crowded_out)
             });
         }
         for portion in of_torrent.v6.chunks(PORTION) {
             restored += self.put_in(hash, rules, |swarm, room| {
                 swarm.take_back_counts(&of_torrent);
-                swarm.take_back_v6(portion, room, rules)
+                swarm.take_back_v6(portion, room, rules, crowded_out)
             });
         }
         self.put_in(hash, rules, |swarm, _| {
@@ -85,6 +121,9 @@ impl<I: StoredId> Swarms<I> {
             swarm.take_back_ties(&of_torrent, rules);
             0
         });
+        if crowded_out.peers() > before {
+            crowded_out.add_ties(&of_torrent);
+        }
         restored
     }
 
