@@ -122,8 +122,7 @@ pub fn obey(arguments: Arguments, examine: &dyn Fn(&Loaded) -> Outlook) -> ExitC
         for warning in &loaded.warnings {
             tell_line(&format!("warning: {warning}"));
         }
-        print(&config::printed(&loaded));
-        return ExitCode::SUCCESS;
+        return program::end(NAME, print(&config::printed(&loaded)));
     }
     // Root may read everything; the question is whether the service may.
     let place = Some(&loaded.place);
@@ -144,8 +143,7 @@ pub fn obey(arguments: Arguments, examine: &dyn Fn(&Loaded) -> Outlook) -> ExitC
     if !outlook.obstacles.is_empty() {
         return ExitCode::from(BAD_CONFIGURATION);
     }
-    print("the configuration can be used\n");
-    ExitCode::SUCCESS
+    program::end(NAME, print("the configuration can be used\n"))
 }
 
 /// Says what is wrong with a configuration, on standard error because no log runs yet.
@@ -218,24 +216,20 @@ impl Tool {
             }
             Tool::HashPassword(arguments) => hash_password::run(&arguments),
             Tool::Token(arguments) => token::run(&arguments),
-            Tool::Sample => {
-                print(&config::sample());
-                Ok(())
-            }
-            Tool::Man { page } => {
-                print(&match page {
-                    Page::Program => manual::daemon(Arguments::command()),
-                    Page::Configuration => manual::configuration(),
-                });
-                Ok(())
-            }
-            Tool::Completions(completions) => {
-                completions.print(Arguments::command());
-                Ok(())
-            }
+            Tool::Sample => print(&config::sample()),
+            Tool::Man { page } => print(&match page {
+                Page::Program => manual::daemon(Arguments::command()),
+                Page::Configuration => manual::configuration(),
+            }),
+            Tool::Completions(completions) => completions.print(Arguments::command()),
         };
         program::end(NAME, done)
     }
+}
+
+/// Says what failed before any log ran.
+pub fn fail(error: anyhow::Error) -> ExitCode {
+    program::end(NAME, Err(error))
 }
 
 fn tell_line(text: &str) {
@@ -243,7 +237,7 @@ fn tell_line(text: &str) {
 }
 
 /// Writes a line to standard error, if anybody has it open.
-pub fn tell(text: &str) {
+fn tell(text: &str) {
     program::tell(NAME, text);
 }
 

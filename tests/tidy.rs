@@ -80,6 +80,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "net",
             "regular_file",
             "shown",
+            "program",
         ],
     ),
     // The laboratory measures trackers, ours from inside too; only its own program imports it.
@@ -101,6 +102,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "net",
             // Whether a file is kept from the tracker is looked at before anything is built.
             "regular_file",
+            "shown",
         ],
     ),
     // What both programs do alike on the command line.

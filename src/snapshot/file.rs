@@ -56,10 +56,7 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
             .map_err(fail)?;
     }
     let beside = beside(path, ".lock");
-    regular_file::refuse_others(&beside).map_err(|source| Error::File {
-        file: beside.clone(),
-        source,
-    })?;
+    refuse_other_lock(path)?;
     let file = OpenOptions::new()
         .create(true)
         .append(true)
@@ -75,6 +72,15 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
         }
     }
     Err(Error::InUse { file: path.into() })
+}
+
+/// Looks whether the lock is a regular file, or not there.
+///
+/// # Errors
+/// It is none.
+pub(super) fn refuse_other_lock(path: &Path) -> Result<(), Error> {
+    let file = beside(path, ".lock");
+    regular_file::refuse_others(&file).map_err(|source| Error::File { file, source })
 }
 
 /// Looks whether the database and its companions are regular files, or not there: SQLite would wait for a FIFO.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::clock::Clock;
+use crate::program;
 use crate::snapshot::{Error, Found, Import, Imported, Moment};
 use crate::tools::configuration;
 use crate::tools::owner::{become_owner, expect_folder};
@@ -46,9 +47,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         _ => "nothing was imported",
     };
     let imported = acting.blame(imported.context(failed))?;
-    // Who closed our output has read enough; the import is done all the same.
-    drop(tell(&into, &imported, &mut io::stdout().lock()));
-    Ok(())
+    let told = program::printed(tell(&into, &imported, &mut io::stdout().lock()));
+    told.context("the import is done, and cannot be told of")
 }
 
 fn tell(into: &Path, imported: &Imported, out: &mut impl Write) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 
 use crate::clock::Clock;
+use crate::program;
 use crate::shown::in_lines;
 use crate::tools::configuration;
 use crate::tools::owner::{become_owner, expect_folder};
@@ -66,12 +67,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     };
     let text = acting.blame(obey(&arguments.deed, &Tokens::new(&folder)))?;
-    let printed = io::stdout().write_all(in_lines(&text).as_bytes());
+    let mut out = io::stdout().lock();
+    let printed = out.write_all(in_lines(&text).as_bytes());
+    let printed = printed.and_then(|()| out.flush());
     if matches!(arguments.deed, Deed::New { .. }) {
         return printed.context("the token cannot be printed; revoke it and make another");
     }
-    // Who closed our output has read enough.
-    Ok(())
+    program::printed(printed)
 }
 
 fn obey(deed: &Deed, tokens: &Tokens) -> anyhow::Result<String> {
