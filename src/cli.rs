@@ -129,8 +129,7 @@ pub fn obey(arguments: Arguments, examine: &dyn Fn(&Loaded) -> Outlook) -> ExitC
         for warning in &loaded.warnings {
             tell_line(&format!("warning: {warning}"));
         }
-        print(&config::printed(&loaded));
-        return ExitCode::SUCCESS;
+        return program::end(NAME, print(&config::printed(&loaded)));
     }
     // Root may read everything; the question is whether the service may.
     let place = Some(&loaded.place);
@@ -151,8 +150,7 @@ pub fn obey(arguments: Arguments, examine: &dyn Fn(&Loaded) -> Outlook) -> ExitC
     if !outlook.obstacles.is_empty() {
         return ExitCode::from(BAD_CONFIGURATION);
     }
-    print("the configuration can be used\n");
-    ExitCode::SUCCESS
+    program::end(NAME, print("the configuration can be used\n"))
 }
 
 /// Says what is wrong with a configuration, on standard error because no log runs yet.
@@ -225,24 +223,20 @@ impl Tool {
             }
             Tool::HashPassword(arguments) => hash_password::run(&arguments),
             Tool::Token(arguments) => token::run(&arguments),
-            Tool::Sample { language } => {
-                print(&config::sample(language));
-                Ok(())
-            }
-            Tool::Man { page, language } => {
-                print(&match page {
-                    Page::Program => manual::daemon(Arguments::command(), language),
-                    Page::Configuration => manual::configuration(language),
-                });
-                Ok(())
-            }
-            Tool::Completions(completions) => {
-                completions.print(Arguments::command());
-                Ok(())
-            }
+            Tool::Sample { language } => print(&config::sample(language)),
+            Tool::Man { page, language } => print(&match page {
+                Page::Program => manual::daemon(Arguments::command(), language),
+                Page::Configuration => manual::configuration(language),
+            }),
+            Tool::Completions(completions) => completions.print(Arguments::command()),
         };
         program::end(NAME, done)
     }
+}
+
+/// Says what failed before any log ran.
+pub fn fail(error: anyhow::Error) -> ExitCode {
+    program::end(NAME, Err(error))
 }
 
 fn tell_line(text: &str) {
@@ -250,7 +244,7 @@ fn tell_line(text: &str) {
 }
 
 /// Writes a line to standard error, if anybody has it open.
-pub fn tell(text: &str) {
+fn tell(text: &str) {
     program::tell(NAME, text);
 }
 

@@ -48,9 +48,5 @@ fn what_the_start_would_say(loaded: &Loaded) -> cli::Outlook {
 }
 
 fn fail(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> ExitCode {
-    cli::tell(&format!(
-        "error: {:#}",
-        anyhow::Error::new(error).context(what)
-    ));
-    ExitCode::FAILURE
+    cli::fail(anyhow::Error::new(error).context(what))
 }

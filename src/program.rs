@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Command;
 
 use crate::shown;
@@ -17,11 +18,14 @@ pub struct Completions {
 
 impl Completions {
     /// Prints it for the program whose command line `command` is.
-    pub fn print(self, mut command: Command) {
+    ///
+    /// # Errors
+    /// As [`print`].
+    pub fn print(self, mut command: Command) -> anyhow::Result<()> {
         let mut text = Vec::new();
         let name = command.get_name().to_owned();
         clap_complete::generate(self.shell, &mut command, name, &mut text);
-        print_bytes(&text);
+        print_bytes(&text)
     }
 }
 
@@ -36,21 +40,36 @@ pub fn end(program: &str, done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(program, &format!("error: {error:#}"));
+            tell(program, &format!("error: {}", shown::with_causes(&error)));
             ExitCode::FAILURE
         }
     }
 }
 
 /// Writes to standard output.
-pub fn print(text: &str) {
-    print_bytes(text.as_bytes());
+///
+/// # Errors
+/// It is full, or fails otherwise; a reader that went away is no fault.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    print_bytes(text.as_bytes())
 }
 
-/// Writes to standard output; a reader that went away is no fault.
-fn print_bytes(bytes: &[u8]) {
+fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    drop(out.write_all(bytes).and_then(|()| out.flush()));
+    printed(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
+/// What came of writing to standard output: who closed it has read enough, but what does not fit is missing.
+///
+/// # Errors
+/// As [`print`].
+pub fn printed(done: io::Result<()>) -> anyhow::Result<()> {
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("standard output cannot be written")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a line of `program` to standard error, if anybody has it open. What files and strangers gave for it steers no terminal.

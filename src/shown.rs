@@ -32,6 +32,20 @@ pub fn in_lines(text: &str) -> String {
     lines.text
 }
 
+/// An error with what led to it, each said once: some errors say themselves what their source says, or whom they are about.
+pub fn with_causes(error: &anyhow::Error) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        match told.last_mut() {
+            Some(last) if last.ends_with(&cause) => {}
+            Some(last) if cause.starts_with(&format!("{last}: ")) => *last = cause,
+            _ => told.push(cause),
+        }
+    }
+    told.join(": ")
+}
+
 /// Escapes on the way, so that nothing is copied twice.
 struct Escaped {
     text: String,
@@ -54,6 +68,16 @@ impl Write for Escaped {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let fifo = anyhow::Error::msg("it is a FIFO");
+        let of_file = fifo.context("db: it is a FIFO").context("db");
+        let told = with_causes(&of_file.context("nothing was imported"));
+        assert_eq!(told, "nothing was imported: db: it is a FIFO");
+        let other = anyhow::Error::msg("b").context("a");
+        assert_eq!(with_causes(&other), "a: b");
+    }
 
     /// R20
     #[test]

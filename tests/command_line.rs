@@ -300,13 +300,65 @@ fn a_reader_that_goes_away_is_no_fault() {
         .write(true)
         .open("/dev/full")
         .unwrap();
-    let also_full = full.try_clone().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
     command
         .arg("sample")
         .current_dir(folder.path())
-        .stdout(full)
-        .stderr(also_full);
+        .stdout(writer)
+        .stderr(full);
     assert_eq!(command.status().unwrap().code(), Some(0));
+}
+
+/// R8: what does not fit is missing, unlike what nobody wants to read.
+#[test]
+fn a_full_output_is_a_failure_of_every_tool() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    place("my.ini", "[ZONES]\ncity = 10.0.0.0/8\n");
+    place("a", "10.0.0.0/8 city\n");
+    place("b", "10.0.0.0/9 city\n");
+    place("t.csv", "prefix,zone\n10.0.0.0/8,city\n");
+    place("retracker.tokens", "");
+    assert!(
+        run(folder.path(), &["token", "--file", "db", "new", "x"], &[])
+            .status
+            .success()
+    );
+    for (arguments, code) in [
+        (&["sample"][..], 1),
+        (&["man"], 1),
+        (&["completions", "bash"], 1),
+        (&["--config", "my.ini", "--print-config"], 1),
+        (&["--config", "my.ini", "--check-config"], 1),
+        (&["zones", "import", "t.csv", "--path", "{zone}"], 1),
+        (&["zones", "--config", "my.ini", "explain", "10.0.0.1"], 1),
+        (&["token", "--file", "db", "list"], 1),
+        (&["zones", "--config", "my.ini", "diff", "a", "b"], 2),
+        (&["zones", "--config", "my.ini", "diff", "a", "a"], 2),
+    ] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let done = Command::new(env!("CARGO_BIN_EXE_retracker"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .unwrap();
+        let told = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}: {told}");
+        assert!(
+            told.contains("standard output cannot be written"),
+            "{arguments:?}: {told}"
+        );
+    }
 }
 
 /// A token is shown once, so nobody is told that all is well when it was not.

@@ -610,6 +610,54 @@ fn the_check_refuses_what_the_start_would_end_with() {
     }
 }
 
+/// O17: so does what can be no database, and each fault is told once; a file of tokens that is none is told of.
+#[test]
+fn the_check_refuses_what_can_be_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let fifo = |name: &str| {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, at(name), mode).unwrap();
+    };
+    let run = |arguments: &[&str], file: &str| {
+        let done = Command::new(env!("CARGO_BIN_EXE_retracker"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_clear()
+            .env("RETRACKER_SNAPSHOTS_FILE", file)
+            .env("RETRACKER_TRACKER_HOST", address(7))
+            .output()
+            .unwrap();
+        (done.status.code(), text(&done.stderr))
+    };
+    let is_told_once = |told: &str, word: &str| {
+        let once = |line: &str| line.matches(word).count() < 2;
+        told.contains(word) && told.lines().all(once)
+    };
+    fs::write(at("file"), "somebody's").unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    fifo("fifo");
+    symlink("file", at("link")).unwrap();
+    for (file, word) in [
+        ("fifo", "it is a FIFO"),
+        ("folder", "it is a folder"),
+        ("file/db", "Not a directory"),
+        ("link", "it is a link to file"),
+    ] {
+        let (code, told) = run(&["--check-config"], file);
+        assert_eq!(code, Some(78), "{file}: {told}");
+        assert!(is_told_once(&told, word), "{file}: {told}");
+        let (code, told) = run(&[], file);
+        assert_eq!(code, Some(1), "{file}: {told}");
+        assert!(is_told_once(&told, word), "{file}: {told}");
+        assert_eq!(fs::read_to_string(at("file")).unwrap(), "somebody's");
+    }
+    fifo("retracker.tokens");
+    let (code, told) = run(&["--check-config"], "db");
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("retracker.tokens: it is a FIFO"), "{told}");
+}
+
 /// O17: the first minute: what was read, where the pages are, how to end it.
 #[test]
 fn a_first_run_says_where_it_is_and_how_to_end_it() {

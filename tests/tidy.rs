@@ -85,6 +85,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "regular_file",
             "shown",
             "audit",
+            "program",
         ],
     ),
     // The laboratory measures trackers, ours from inside too; only its own program imports it.
@@ -107,6 +108,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "audit",
             // Whether a file is kept from the tracker is looked at before anything is built.
             "regular_file",
+            "shown",
         ],
     ),
     // What both programs do alike on the command line.

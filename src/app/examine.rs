@@ -9,9 +9,10 @@ use log::Level;
 
 use super::{connection_key, service};
 use crate::config::Loaded;
-use crate::regular_file::{Denied, Use, denied, denied_or_unmakable};
+use crate::regular_file::{self, Denied, Use, denied, denied_or_unmakable};
+use crate::shown::with_causes;
 use crate::tracker::Zones;
-use crate::{logging, web};
+use crate::{logging, snapshot, web};
 
 /// What the start would say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,9 +67,17 @@ pub fn examine(loaded: &Loaded) -> Outlook {
     let pages = web::examine(&config.web);
     outlook.remarks.extend(pages.remarks);
     outlook.faults.extend(pages.faults);
-    let tokens = pages.tokens.and_then(|file| denied(&file, Use::Read));
-    outlook.remarks.extend(tokens.map(|denied| {
-        let text = format!("the tokens of the API cannot be read, so none is admitted: {denied}");
+    let tokens = pages
+        .tokens
+        .and_then(|file| match denied(&file, Use::Read) {
+            Some(denied) => Some(denied.to_string()),
+            None => {
+                let error = regular_file::refuse_others(&file).err()?;
+                Some(format!("{}: {error}", file.display()))
+            }
+        });
+    outlook.remarks.extend(tokens.map(|why| {
+        let text = format!("the tokens of the API cannot be read, so none is admitted: {why}");
         (Level::Error, text)
     }));
     let key = connection_key::warning(&config.snapshot);
@@ -84,13 +93,16 @@ pub fn examine(loaded: &Loaded) -> Outlook {
             outlook.denied.push(denied);
         }
     }
+    if outlook.denied.is_empty()
+        && let Err(error) = snapshot::examine(&config.snapshot)
+    {
+        outlook.faults.push(error.to_string());
+    }
     if let Err(error) = Zones::new(&config.zones, &config.reported.pairs) {
         outlook.faults.push(error.to_string());
     }
     if let Err(error) = logging::examine(&config.logging) {
-        outlook
-            .faults
-            .push(format!("{:#}", anyhow::Error::new(error)));
+        outlook.faults.push(with_causes(&anyhow::Error::new(error)));
     }
     outlook
 }

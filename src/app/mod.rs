@@ -36,7 +36,7 @@ use crate::snapshot::Moment;
 use crate::supervise::Exit;
 use crate::tracker::Tracker;
 use crate::tracker::report::census::Census;
-use crate::{audit, http, logging, reaper, snapshot, udp, web};
+use crate::{audit, http, logging, reaper, shown, snapshot, udp, web};
 pub use examine::{Outlook, examine};
 use service::Service;
 use signals::Command;
@@ -270,7 +270,7 @@ pub fn serve(
         Ok(Outcome::Stopped) => ExitCode::SUCCESS,
         Ok(Outcome::Failed(_)) => ExitCode::FAILURE,
         Err(error) => {
-            log::error!("{error:#}");
+            log::error!("{}", shown::with_causes(&error));
             ExitCode::FAILURE
         }
     }

@@ -55,14 +55,8 @@ fn main() -> ExitCode {
     let done = match arguments.tool {
         Tool::Bench(arguments) => bench::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),
-        Tool::Man => {
-            program::print(&manual::program(Arguments::command(), PARTS));
-            Ok(())
-        }
-        Tool::Completions(completions) => {
-            completions.print(Arguments::command());
-            Ok(())
-        }
+        Tool::Man => program::print(&manual::program(Arguments::command(), PARTS)),
+        Tool::Completions(completions) => completions.print(Arguments::command()),
     };
     program::end(NAME, done)
 }

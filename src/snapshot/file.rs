@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
+
 use super::Error;
 use crate::clock::Wall;
 use crate::regular_file;
@@ -56,15 +58,12 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
             .map_err(fail)?;
     }
     let beside = beside(path, ".lock");
-    regular_file::refuse_others(&beside).map_err(|source| Error::File {
-        file: beside.clone(),
-        source,
-    })?;
+    refuse_other_lock(path)?;
     let file = OpenOptions::new()
         .create(true)
         .append(true)
         .mode(MODE)
-        .custom_flags(regular_file::without_waiting())
+        .custom_flags(regular_file::without_waiting() | OFlags::NOFOLLOW.bits().cast_signed())
         .open(beside)
         .map_err(fail)?;
     for _ in 0..LOCK_TRIES {
@@ -75,6 +74,23 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
         }
     }
     Err(Error::InUse { file: path.into() })
+}
+
+/// Looks whether the lock is a regular file, or not there. A link is none: who may write the folder would have root make a file
+/// wherever it leads.
+///
+/// # Errors
+/// It is none.
+pub(super) fn refuse_other_lock(path: &Path) -> Result<(), Error> {
+    let file = beside(path, ".lock");
+    let is_link = fs::symlink_metadata(&file).is_ok_and(|about| about.is_symlink());
+    let judged = if is_link {
+        let text = "it is a link; a regular file is expected";
+        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+    } else {
+        regular_file::refuse_others(&file)
+    };
+    judged.map_err(|source| Error::File { file, source })
 }
 
 /// Looks whether the database and its companions are regular files, or not there: SQLite would wait for a FIFO.
@@ -246,5 +262,12 @@ mod tests {
         assert!(refused.to_string().contains("deep/er/a.sqlite"));
         drop(held);
         lock(&path).unwrap();
+        // A link makes no file elsewhere.
+        let (elsewhere, lock_file) = (folder.path().join("elsewhere"), beside(&path, ".lock"));
+        fs::remove_file(&lock_file).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &lock_file).unwrap();
+        let refused = lock(&path).unwrap_err().to_string();
+        assert!(refused.contains("it is a link"), "{refused}");
+        assert!(!elsewhere.exists());
     }
 }

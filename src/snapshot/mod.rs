@@ -208,6 +208,14 @@ pub fn open(settings: &Settings, wall: Wall) -> Result<Opened, Error> {
     })
 }
 
+/// Looks at the files, and makes none: what would stop the start whatever else holds.
+///
+/// # Errors
+/// What stands at the configured path can be no database, or a newer version wrote it.
+pub fn examine(settings: &Settings) -> Result<(), Error> {
+    database::examine(&settings.file)
+}
+
 impl Opened {
     /// Fills the core and sets the gauges. Takes about a microsecond per peer.
     pub fn restore(self, tracker: &Tracker, moment: Moment) -> Restored {

@@ -11,6 +11,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use crate::clock::Seconds;
+use crate::program;
 use crate::shown::{in_lines, on_one_line};
 use crate::snapshot::{APPLICATION, Owner, has_plain_table, open_read_only, read_record};
 use crate::tools::configuration;
@@ -84,9 +85,7 @@ fn show(path: &Path) -> anyhow::Result<()> {
         }
     });
     let view = view.with_context(|| file.to_string())?;
-    // Who closed our output has read enough.
-    drop(view.print(&file.to_string(), size, &mut io::stdout().lock()));
-    Ok(())
+    program::printed(view.print(&file.to_string(), size, &mut io::stdout().lock()))
 }
 
 /// What is printed, whosever database it is.

@@ -8,6 +8,7 @@ use anyhow::Context;
 use super::audited::Caller;
 use crate::audit::Deed;
 use crate::clock::Clock;
+use crate::program;
 use crate::snapshot::{Error, Found, Import, Imported, Moment};
 use crate::tools::configuration;
 use crate::tools::owner::{become_owner, expect_folder};
@@ -57,9 +58,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         imported.blocks
     );
     caller.tell(folder_of(&into), Deed::Import, &what);
-    // Who closed our output has read enough; the import is done all the same.
-    drop(tell(&into, &imported, &mut io::stdout().lock()));
-    Ok(())
+    let told = program::printed(tell(&into, &imported, &mut io::stdout().lock()));
+    told.context("the import is done, and cannot be told of")
 }
 
 /// The folder of the database, where the audit lies too.

@@ -159,7 +159,12 @@ fn walk(path: &Path) -> anyhow::Result<Walk> {
         let here = reached.join(&part);
         let about = match fs::symlink_metadata(&here) {
             Ok(about) => about,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 rest.push(part);
                 break;
             }

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use super::audited::Caller;
 use crate::audit;
 use crate::clock::{Clock, Wall};
+use crate::program;
 use crate::shown::in_lines;
 use crate::tools::configuration;
 use crate::tools::owner::{become_owner, expect_folder};
@@ -85,12 +86,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let done = obey(&arguments.deed, &folder, &caller, Clock::start().wall());
     let text = acting.blame(done)?;
-    let printed = io::stdout().write_all(in_lines(&text).as_bytes());
+    let mut out = io::stdout().lock();
+    let printed = out.write_all(in_lines(&text).as_bytes());
+    let printed = printed.and_then(|()| out.flush());
     if matches!(arguments.deed, Deed::New { .. }) {
         return printed.context("the token cannot be printed; revoke it and make another");
     }
-    // Who closed our output has read enough.
-    Ok(())
+    program::printed(printed)
 }
 
 /// A scope by its name.

@@ -87,6 +87,7 @@ impl Database {
     /// Another process has it, a newer version wrote it, or the system refuses; nothing has been changed then.
     pub(super) fn open(path: &Path, wall: Wall) -> Result<(Database, Found), Error> {
         // Through symbolic links, as SQLite goes: the log lies beside the file, not beside the link.
+        let configured = path;
         let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         file::refuse_others(path)?;
         let lock = file::lock(path)?;
@@ -116,6 +117,7 @@ impl Database {
                 Err(Fault::Unusable(why)) => why,
             },
         };
+        refuse_link(configured, &why)?;
         // The new database is whole, rescued blocks and all, before the old one goes: a kill in between loses neither.
         let blocks = rescue(path);
         let new = make(path, &blocks)?;
@@ -197,6 +199,47 @@ impl Database {
     /// Gives the space of the log back after [`Database::checkpoint`].
     pub(super) fn truncate_log(&self) -> rusqlite::Result<()> {
         checkpoint(&self.connection, "TRUNCATE")
+    }
+}
+
+/// Refuses a link to what is no database of ours: that may be anybody's, and is not to be set aside.
+fn refuse_link(path: &Path, why: &str) -> Result<(), Error> {
+    let Ok(target) = fs::read_link(path) else {
+        return Ok(());
+    };
+    let text = format!(
+        "it is a link to {}, which cannot be used as the database and is left as it is: {why}",
+        target.display()
+    );
+    Err(Error::File {
+        file: path.into(),
+        source: io::Error::new(io::ErrorKind::InvalidInput, text),
+    })
+}
+
+/// Looks at what is there, and changes nothing.
+///
+/// # Errors
+/// What would stop the start and shows without SQLite.
+pub(super) fn examine(path: &Path) -> Result<(), Error> {
+    let configured = path;
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    file::refuse_others(path)?;
+    file::refuse_other_lock(path)?;
+    // What cannot be read now is judged when it is opened.
+    match file::header_numbers(path).ok() {
+        Some(Some(HeaderNumbers {
+            application: APPLICATION,
+            version,
+        })) if version > VERSION => Err(Error::Newer {
+            file: path.clone(),
+            version,
+        }),
+        Some(None) => refuse_link(configured, "it is no SQLite database"),
+        Some(Some(HeaderNumbers { application, .. })) if application != APPLICATION => {
+            refuse_link(configured, "it is the database of another program")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use super::import::read_file;
 use super::kept::{Kept, THEN};
 use crate::config::{self, Config, Place, ZoneSources};
+use crate::shown::with_causes;
 use crate::tools::owner::become_owner;
 use crate::tracker::{ZoneRule, Zones};
 
@@ -78,7 +79,11 @@ impl Arguments {
         });
         match moved {
             Ok(moved) => out.push_str(&moved),
-            Err(error) => writeln!(out, "\npeers that would move: not counted: {error:#}")?,
+            Err(error) => writeln!(
+                out,
+                "\npeers that would move: not counted: {}",
+                with_causes(&error)
+            )?,
         }
         Ok(Compared {
             text: out,

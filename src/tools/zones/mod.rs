@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use anyhow::ensure;
 
 use crate::config::Config;
+use crate::program;
 use crate::shown::in_lines;
 use crate::tools::configuration;
 use crate::tools::owner::become_owner;
@@ -101,10 +102,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             compared.text
         }
     };
-    // Who closed our output has read enough.
-    let mut out = io::stdout().lock();
-    let text = in_lines(&text);
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    program::print(&in_lines(&text))?;
     Ok(code)
 }
 

@@ -1,5 +1,7 @@
 //! Prefixes from NetBox: what its API answers to `/api/ipam/prefixes/`, one page or several, or a bare list of prefixes.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -21,8 +23,32 @@ struct Page<'a> {
 /// How many prefixes the pages of all files hold, and how many there should be.
 #[derive(Debug, Default)]
 pub(super) struct Pages {
-    held: u64,
+    /// Each prefix once, however often its page is handed in.
+    held: HashSet<Identity>,
     count: u64,
+}
+
+/// By what a prefix of NetBox is known again: two may be of one network, in two VRFs.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Identity {
+    Id(u64),
+    /// Of one without a number, all that is said of it.
+    Text(Box<str>),
+}
+
+/// Of an entry, its number.
+#[derive(Deserialize)]
+struct Numbered {
+    id: u64,
+}
+
+impl Identity {
+    fn of(entry: &RawValue) -> Identity {
+        match serde_json::from_str::<Numbered>(entry.get()) {
+            Ok(Numbered { id }) => Identity::Id(id),
+            Err(_) => Identity::Text(entry.get().into()),
+        }
+    }
 }
 
 impl Pages {
@@ -67,10 +93,10 @@ impl Pages {
         let page: Page<'_> = serde_json::from_str(text).context(
             "no answer of NetBox: an object with `results` is expected, or a list of prefixes",
         )?;
-        self.held += page.results.len() as u64;
         self.count = self.count.max(page.count.unwrap_or(0));
         for entry in page.results {
             *number += 1;
+            self.held.insert(Identity::of(entry));
             take(entry, *number, template, found);
         }
         Ok(())
@@ -82,9 +108,9 @@ impl Pages {
     /// NetBox has more prefixes than the pages hold.
     pub(super) fn finish(&self) -> anyhow::Result<()> {
         ensure!(
-            self.held >= self.count,
+            self.held.len() as u64 >= self.count,
             "{} of {} prefixes: the answer has more pages; hand in all of them, or ask for `?limit=0`",
-            self.held,
+            self.held.len(),
             self.count
         );
         Ok(())
@@ -169,6 +195,12 @@ mod tests {
     fn an_answer_that_is_not_whole_is_no_answer() {
         let error = import(&format!(r#"{{"count": 5, "results": [{ONE}]}}"#)).unwrap_err();
         assert!(error.to_string().contains("1 of 5 prefixes"), "{error}");
+        // A page handed in twice stands for no other.
+        for one in [ONE, OTHER] {
+            let page = format!(r#"{{"count": 3, "results": [{one}]}}"#);
+            let error = import(&format!("{page}{page}{page}")).unwrap_err();
+            assert!(error.to_string().contains("1 of 3 prefixes"), "{error}");
+        }
         for text in ["{", "{}", "7", r#"{"results": 7}"#, "{\"results\": [}"] {
             assert!(import(text).is_err(), "{text}");
         }
