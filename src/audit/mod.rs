@@ -29,10 +29,10 @@ use crate::supervise::Exit;
 use failures::Failures;
 use files::Files;
 
-/// Entries that are shown at most.
+/// Deeds of users, tokens and tools that are shown at most.
 pub const MAX_ENTRIES: usize = 1_000;
 
-/// Of these, failed logins at most: what strangers cause.
+/// Entries of failed logins beside them at most: what strangers cause takes no place of theirs.
 const MAX_FAILURES: usize = 250;
 
 /// Entries that wait for the disk at most; of more, the oldest are lost, which the log says.
@@ -162,7 +162,7 @@ impl Audit {
         self.shared.changed.notify_all();
     }
 
-    /// The latest entries, newest first, [`MAX_ENTRIES`] at most. Reads files: for threads that may wait.
+    /// The latest entries, newest first: [`MAX_ENTRIES`] deeds and [`MAX_FAILURES`] failures at most. Reads files: for threads that may wait.
     ///
     /// # Errors
     /// When a file is there and cannot be read.
@@ -271,11 +271,33 @@ fn merged(mut deeds: Vec<Entry>, failures: Vec<Entry>) -> Vec<Entry> {
             last.push(failure);
         }
     }
-    let room = MAX_ENTRIES.saturating_sub(last.len());
-    let mut all = deeds.split_off(deeds.len().saturating_sub(room));
+    let mut all = deeds.split_off(deeds.len().saturating_sub(MAX_ENTRIES));
     // Newest first before sorting, so that of one second the newest stays first.
     all.reverse();
     all.extend(last);
     all.sort_by_key(|entry| std::cmp::Reverse(entry.time));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// W12
+    #[test]
+    fn failures_take_no_place_of_deeds() {
+        let entry = |deed, number: u32| {
+            let from = format!("192.0.2.{number}");
+            Entry::new(deed, Actor::Signal, &from, "", Wall(u64::from(number)))
+        };
+        let deeds = (0..1_200).map(|number| entry(Deed::Reload, number));
+        let failures = (0..400).map(|number| entry(Deed::LoginFailed, number));
+        let all = merged(deeds.collect(), failures.collect());
+        let of = |deed| all.iter().filter(|entry| entry.deed == deed).count();
+        assert_eq!(
+            (of(Deed::Reload), of(Deed::LoginFailed)),
+            (MAX_ENTRIES, MAX_FAILURES)
+        );
+        assert!(all.is_sorted_by_key(|entry| std::cmp::Reverse(entry.time)));
+    }
 }

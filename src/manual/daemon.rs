@@ -80,7 +80,7 @@ pub(super) const PARTS: &[Part] = &[
             Item("2", "A command line that cannot be read."),
             Item(
                 "77",
-                "Files of the tracker that their permissions keep from it; each is named, with the chown that mends it. systemd does not \
+                "Files of the tracker that their permissions keep from it; each is named, with what mends it. systemd does not \
                  start it again.",
             ),
             Item(

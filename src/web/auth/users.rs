@@ -166,6 +166,8 @@ pub(crate) fn warnings(settings: &Settings) -> Vec<String> {
 pub(crate) struct Users {
     first: Known,
     others: Vec<Known>,
+    /// How often they have been changed.
+    changes: u64,
 }
 
 impl Users {
@@ -181,13 +183,30 @@ impl Users {
         });
         let others: Vec<Known> = others.collect::<Result<_, _>>()?;
         let first = Known::new(name, Role::Operator, credentials);
-        Ok(Users { first, others })
+        Ok(Users {
+            first,
+            others,
+            changes: 0,
+        })
     }
 
-    /// The same first user with other others.
+    /// The same first user with other others. Who was here with the same role and password keeps the stamp; who comes gets a new one,
+    /// also who was here once: sessions of that time are over.
     pub(crate) fn with(&self, others: &[User]) -> Result<Users, PasswordError> {
         let first = &self.first;
-        Users::new(&first.account.name, first.credentials.clone(), others)
+        let mut users = Users::new(&first.account.name, first.credentials.clone(), others)?;
+        users.changes = self.changes + 1;
+        for other in &mut users.others {
+            let Account { name, stamp, .. } = &other.account;
+            let mut before = self.others.iter().map(|known| &known.account);
+            let before = before
+                .find(|known| known.name == *name && known.stamp.split('.').next() == Some(stamp));
+            other.account.stamp = match before {
+                Some(known) => known.stamp.clone(),
+                None => format!("{stamp}.{}", users.changes),
+            };
+        }
+        Ok(users)
     }
 
     fn all(&self) -> impl Iterator<Item = &Known> {
@@ -261,6 +280,26 @@ mod tests {
             let admitted = users.admit(name, password).map(|account| account.role);
             assert_eq!(admitted, role, "{name} {password}");
         }
+    }
+
+    /// W13
+    #[test]
+    fn who_was_removed_and_comes_back_has_to_log_in_anew() {
+        let (anna, boris) = (
+            user("anna", Role::Viewer, "anna-wort"),
+            user("boris", Role::Operator, "boris-wort"),
+        );
+        let first = users(&[anna.clone(), boris.clone()]);
+        let stamps = ["anna", "boris"].map(|name| {
+            let account = first.admit(name, &format!("{name}-wort"));
+            account.unwrap().stamp
+        });
+        let without = first.with(std::slice::from_ref(&anna)).unwrap();
+        let back = without.with(&[boris, anna]).unwrap();
+        assert!(back.still("anna", &stamps[0]).is_some());
+        assert!(back.still("boris", &stamps[1]).is_none());
+        let again = back.admit("boris", "boris-wort").unwrap();
+        assert!(back.still("boris", &again.stamp).is_some());
     }
 
     /// W13
