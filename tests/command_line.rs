@@ -361,6 +361,44 @@ fn a_full_output_is_a_failure_of_every_tool() {
     }
 }
 
+/// W13: tools that change the tokens at once, each a process, lose nothing of each other's.
+#[test]
+fn tokens_made_by_many_processes_at_once_are_all_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    std::thread::scope(|scope| {
+        for name in names {
+            let new = ["token", "--file", "db", "new", name];
+            let folder = folder.path();
+            scope.spawn(move || {
+                loop {
+                    let made = run(folder, &new, &[]);
+                    let told = text(&made.stderr);
+                    if made.status.success() {
+                        break;
+                    }
+                    // A loaded machine may let nobody have the lock in time: that is told, and changes nothing.
+                    assert!(told.contains("being changed by another process"), "{told}");
+                }
+            });
+        }
+    });
+    let listed = run(folder.path(), &["token", "--file", "db", "list"], &[]);
+    let listed = text(&listed.stdout);
+    for (number, name) in names.iter().enumerate() {
+        let is_there = |line: &str| line.ends_with(&format!("  {name}"));
+        assert_eq!(
+            listed.lines().filter(|line| is_there(line)).count(),
+            1,
+            "{listed}"
+        );
+        assert!(
+            listed.contains(&format!("   {}  read ", number + 1)),
+            "{listed}"
+        );
+    }
+}
+
 /// A token is shown once, so nobody is told that all is well when it was not.
 #[test]
 fn a_token_that_cannot_be_printed_is_a_failure() {

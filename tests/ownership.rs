@@ -182,6 +182,7 @@ fn what_root_s_tools_make_is_the_service_s() {
     for name in [
         "snapshots",
         "snapshots/retracker.tokens",
+        "snapshots/retracker.tokens-lock",
         "snapshots/retracker.sqlite",
     ] {
         assert!(
@@ -212,6 +213,7 @@ fn links_of_the_service_s_user_lead_root_nowhere() {
         "db.new",
         "retracker.tokens",
         "retracker.tokens-new",
+        "retracker.tokens-lock",
     ] {
         symlink(site.at("root/file"), site.at("state").join(name)).unwrap();
     }
@@ -511,7 +513,10 @@ file = here/db.sqlite' > config/config.ini
     let made = format!("{USER}:{GROUP} 600 /var/lib/retracker/kept/retracker.tokens\n");
     assert!(printed.contains(&made), "{printed}{told}");
     // The working directory's own comes first, and nothing was made for a service without a folder.
-    assert!(printed.ends_with("\nretracker.tokens\n"), "{printed}");
+    assert!(
+        printed.ends_with("\nretracker.tokens\nretracker.tokens-lock\n"),
+        "{printed}"
+    );
     let notice = "retracker: the configuration is the service's, /etc/retracker/config.ini; paths in it count from /var/lib/retracker\n";
     assert!(told.contains(notice), "{told}");
     assert!(told.contains("start the service once"), "{told}");

@@ -158,6 +158,7 @@ impl From<&TokenError> for Refusal {
             TokenError::End => (StatusCode::BAD_REQUEST, "token_bad_end"),
             // As a full blocklist.
             TokenError::TooMany => (StatusCode::CONFLICT, "token_too_many"),
+            TokenError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "token_busy"),
             TokenError::Unreadable(_) => (StatusCode::SERVICE_UNAVAILABLE, "tokens_unreadable"),
             TokenError::File(_) => (StatusCode::SERVICE_UNAVAILABLE, "token_failed"),
         };
@@ -188,6 +189,7 @@ mod tests {
             (Refusal::from(&TokenError::Name), 400),
             (Refusal::from(&TokenError::End), 400),
             (Refusal::from(&TokenError::TooMany), 409),
+            (Refusal::from(&TokenError::Busy), 503),
             (Refusal::from(&file), 503),
             (Refusal::from(&unreadable), 503),
             (Refusal::METHOD, 405),

@@ -1,17 +1,19 @@
 //! Tokens for the API, in a file that only the owner reads: one a line, hashed. The pages and `retracker token` both write
-//! it, so it is read again whenever it has changed.
+//! it, so it is read again whenever it has changed, and changed under a lock that both take.
 //!
 //! A line is `number TAB created TAB hash TAB name`, of a token that may everything for ever, as every token was before there were
 //! scopes; else `scope,end,hash` stands for the hash (end `-` for none), which a program of then passes over, and so refuses.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -22,6 +24,13 @@ use crate::web::view::language::moment;
 
 /// The file's name.
 const FILE: &str = "retracker.tokens";
+/// The file whose lock is held by who changes the tokens. It stays, for removing it would let two processes lock two files of one name.
+const LOCK_FILE: &str = "retracker.tokens-lock";
+/// How a file that is being written is named, before the number of the process.
+const FRESH: &str = "retracker.tokens-new-";
+/// How often the lock is tried, and the pause between: 2 seconds in all.
+const LOCK_TRIES: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Tokens kept at most.
 pub const MAX_TOKENS: usize = 100;
 /// Bytes of the file at most: all tokens with the longest names, ten times over.
@@ -29,7 +38,7 @@ const MAX_BYTES: u64 = 512 << 10;
 /// Characters of a name at most.
 pub const NAME_CHARACTERS: usize = 60;
 
-/// Why a token is not made.
+/// Why a token is not made or revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The name is empty, long or has control characters.
@@ -41,6 +50,9 @@ pub enum TokenError {
     /// There are [`MAX_TOKENS`].
     #[error("there are {MAX_TOKENS} tokens already; revoke one first")]
     TooMany,
+    /// Somebody else holds the lock all the time that it is waited for.
+    #[error("the tokens are being changed by another process; try again")]
+    Busy,
     /// The file is there and cannot be read.
     #[error("{0}")]
     Unreadable(io::Error),
@@ -150,8 +162,8 @@ impl Token {
     }
 }
 
-/// When the file was written and how long it is, to see whether it has changed.
-type Stamp = Option<(SystemTime, u64)>;
+/// Which file it is, when it was written and how long it is, to see whether it has changed.
+type Stamp = Option<(u64, SystemTime, u64)>;
 
 /// All tokens of one state folder.
 #[derive(Debug)]
@@ -200,7 +212,7 @@ impl Tokens {
     fn read(&self) -> io::Result<Vec<Token>> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = match std::fs::metadata(&self.path) {
-            Ok(about) => Some((about.modified()?, about.len())),
+            Ok(about) => Some((about.ino(), about.modified()?, about.len())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
@@ -228,7 +240,8 @@ impl Tokens {
         if new.expires.is_some_and(|end| end <= now) {
             return Err(TokenError::End);
         }
-        let mut tokens = self.list().map_err(TokenError::Unreadable)?;
+        let _lock = self.lock()?;
+        let mut tokens = self.list_anew()?;
         if tokens.len() >= MAX_TOKENS {
             return Err(TokenError::TooMany);
         }
@@ -248,10 +261,16 @@ impl Tokens {
     /// Removes a token; returns it, if there was one.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
+    /// When the file cannot be read or written, or is being changed by another process all the time.
     pub fn revoke(&self, number: u64) -> Result<Option<Token>, TokenError> {
-        let mut tokens = self.list().map_err(TokenError::Unreadable)?;
-        let Some(at) = tokens.iter().position(|token| token.number == number) else {
+        let is_it = |token: &Token| token.number == number;
+        // Where there is none, nothing is made for it either.
+        if !self.list_anew()?.iter().any(is_it) {
+            return Ok(None);
+        }
+        let _lock = self.lock()?;
+        let mut tokens = self.list_anew()?;
+        let Some(at) = tokens.iter().position(is_it) else {
             return Ok(None);
         };
         let revoked = tokens.remove(at);
@@ -278,17 +297,50 @@ impl Tokens {
         Ok(found)
     }
 
+    /// All tokens, read in any case: what is changed is never what was remembered.
+    fn list_anew(&self) -> Result<Vec<Token>, TokenError> {
+        self.forget();
+        self.list().map_err(TokenError::Unreadable)
+    }
+
+    fn forget(&self) {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).0 = None;
+    }
+
+    fn folder(&self) -> &Path {
+        let folder = self.path.parent();
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+        folder.unwrap_or(Path::new("."))
+    }
+
+    /// Takes the lock that everybody holds from before the file is read until the changed one is in its place. It ends with the
+    /// returned file, or with the process, however that ends; threads of one process keep each other out as processes do.
+    fn lock(&self) -> Result<File, TokenError> {
+        let mut make = DirBuilder::new();
+        make.recursive(true).mode(0o750).create(self.folder())?;
+        let path = self.folder().join(LOCK_FILE);
+        let file = open_lock(&path).map_err(|error| {
+            let text = match regular_file::denied(&path, Use::Write) {
+                Some(denied) => denied.to_string(),
+                None => format!("{}: {error}", path.display()),
+            };
+            io::Error::new(error.kind(), text)
+        })?;
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+        }
+        Err(TokenError::Busy)
+    }
+
+    /// Puts a file with these tokens in the place of the other. Only under the lock.
     fn write(&self, tokens: &[Token]) -> io::Result<()> {
-        if let Some(folder) = self.path.parent() {
-            let mut make = DirBuilder::new();
-            make.recursive(true).mode(0o750).create(folder)?;
-        }
-        let fresh = self.path.with_extension("tokens-new");
-        match std::fs::remove_file(&fresh) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = std::fs::OpenOptions::new();
+        self.remove_unfinished()?;
+        let fresh = self.folder().join(format!("{FRESH}{}", std::process::id()));
+        let mut options = OpenOptions::new();
         let mut file = options
             .write(true)
             .create_new(true)
@@ -297,12 +349,48 @@ impl Tokens {
         for token in tokens {
             writeln!(file, "{}", token.line())?;
         }
+        // Two files within the clock's grain would look alike to who reads them from memory.
+        if let Ok(before) = std::fs::metadata(&self.path).and_then(|about| about.modified())
+            && file.metadata()?.modified()? <= before
+            && let Some(later) = before.checked_add(Duration::from_nanos(1))
+        {
+            file.set_modified(later)?;
+        }
         file.sync_all()?;
         std::fs::rename(&fresh, &self.path)?;
-        // Two writes within the clock's grain would look alike.
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).0 = None;
+        self.forget();
         Ok(())
     }
+
+    /// Removes what was left by processes that ended while they wrote: whoever still writes has the lock.
+    fn remove_unfinished(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(self.folder())? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(FRESH) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens the file of the lock, or makes it, for the owner only. No link is followed and no FIFO waited for.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    // A network's file system locks only what is open for writing.
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "it is no regular file",
+    ))
 }
 
 /// Where the tokens of a state folder are.
@@ -371,6 +459,111 @@ mod tests {
         assert_eq!(other.revoke(1).unwrap().unwrap().name, "grafana");
         assert_eq!(other.revoke(1).unwrap(), None);
         assert!(!is_admitted(&tokens, &one) && is_admitted(&tokens, &two));
+    }
+
+    /// Makes one, as often as it takes: a loaded machine may let nobody have the lock in time, which is told and changes nothing.
+    fn create(tokens: &Tokens, name: &str) -> String {
+        loop {
+            match tokens.create(&named(name), Wall(5)) {
+                Err(TokenError::Busy) => {}
+                made => return made.unwrap(),
+            }
+        }
+    }
+
+    /// The number of the token with this name.
+    fn number(tokens: &Tokens, name: &str) -> u64 {
+        let listed = tokens.list().unwrap();
+        listed.iter().find(|t| t.name == name).unwrap().number
+    }
+
+    /// W13: the pages write from several threads, and `retracker token` from another process, which is another `Tokens`.
+    #[test]
+    fn tokens_made_and_revoked_at_once_are_all_there_and_all_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let all = [Tokens::new(folder.path()), Tokens::new(folder.path())];
+        let kept: Vec<(String, String)> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..8_usize)
+                .map(|thread| {
+                    let (tokens, other) = (&all[thread % 2], &all[(thread + 1) % 2]);
+                    scope.spawn(move || {
+                        let mut kept = Vec::new();
+                        for turn in 0..5 {
+                            let stays = format!("{thread} {turn} stays");
+                            kept.push((create(tokens, &stays), stays));
+                            let goes = format!("{thread} {turn} goes");
+                            let secret = create(tokens, &goes);
+                            let number = number(other, &goes);
+                            let revoked = loop {
+                                match other.revoke(number) {
+                                    Err(TokenError::Busy) => {}
+                                    revoked => break revoked.unwrap(),
+                                }
+                            };
+                            assert_eq!(revoked.unwrap().name, goes);
+                            assert!(!is_admitted(other, &secret) && !is_admitted(tokens, &secret));
+                        }
+                        kept
+                    })
+                })
+                .collect();
+            let joined = threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap());
+            joined.collect()
+        });
+        assert_eq!(kept.len(), 40);
+        for (secret, name) in &kept {
+            assert!(is_admitted(&all[0], secret), "{name}");
+        }
+        let listed = all[0].list().unwrap();
+        assert_eq!(listed.len(), 40, "{listed:?}");
+        let mut numbers: Vec<u64> = listed.iter().map(|token| token.number).collect();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 40);
+        let names = std::fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [FILE, LOCK_FILE]);
+    }
+
+    /// W13
+    #[test]
+    fn a_lock_that_is_not_given_is_told_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::new(folder.path());
+        let secret = tokens.create(&named("x"), Wall(5)).unwrap();
+        let held = Tokens::new(folder.path()).lock().unwrap();
+        let made = tokens.create(&named("y"), Wall(5));
+        assert!(matches!(made, Err(TokenError::Busy)));
+        assert!(matches!(tokens.revoke(1), Err(TokenError::Busy)));
+        assert!(is_admitted(&tokens, &secret));
+        assert_eq!(tokens.list().unwrap().len(), 1);
+        drop(held);
+        assert!(tokens.revoke(1).unwrap().is_some());
+    }
+
+    /// W13: what a process that was killed has left is removed, and a link in the place of the lock is not followed.
+    #[test]
+    fn leftovers_are_removed_and_a_link_is_no_lock() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::new(folder.path());
+        let left = folder.path().join(format!("{FRESH}1"));
+        std::fs::write(&left, "7\thalf").unwrap();
+        tokens.create(&named("x"), Wall(5)).unwrap();
+        assert!(!left.exists());
+        let lock = folder.path().join(LOCK_FILE);
+        let mode = std::fs::metadata(&lock).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::remove_file(&lock).unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        std::os::unix::fs::symlink(&elsewhere, &lock).unwrap();
+        let made = tokens.create(&named("y"), Wall(5));
+        assert!(matches!(made, Err(TokenError::File(_))), "{made:?}");
+        assert!(!elsewhere.exists());
+        assert_eq!(tokens.list().unwrap().len(), 1);
     }
 
     #[test]
