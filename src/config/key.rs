@@ -4,6 +4,9 @@ use super::Config;
 use super::problem::Location;
 use super::value::Slot;
 
+/// What stands for a secret.
+pub(super) const HIDDEN: &str = "(hidden)";
+
 /// A section of the configuration file.
 #[derive(Debug)]
 pub struct Section {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use sha2::{Digest, Sha256};
 
 use super::dialect::escape;
-use super::key::{Key, Section};
+use super::key::{HIDDEN, Key, Section};
 use super::language::Language;
 use super::sources::Loaded;
 use super::{Config, keys, russian};
@@ -119,9 +119,6 @@ pub fn digest(loaded: &Loaded) -> u64 {
 
 /// As many bytes of a digest as a floating-point number, which is what a metric is, holds exactly.
 const DIGEST_BYTES: usize = 6;
-
-/// What stands for a secret.
-pub(super) const HIDDEN: &str = "(hidden)";
 
 /// The sample file: every key with its meaning, unit and default.
 pub fn sample(language: Language) -> String {

@@ -6,6 +6,7 @@
 mod command;
 mod configuration;
 mod daemon;
+mod example;
 mod roff;
 mod russian;
 mod words;
@@ -188,7 +189,7 @@ mod tests {
     #[test]
     fn the_example_of_the_configuration_can_be_used() {
         let sources = config::Sources {
-            file: Some(("example".into(), configuration::EXAMPLE.into())),
+            file: Some(("example".into(), example::EXAMPLE.into())),
             ..config::Sources::default()
         };
         let loaded = sources.resolve(&|_| Ok(Vec::new())).unwrap();

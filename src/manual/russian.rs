@@ -3,7 +3,7 @@
 //! Tests hold that no command and no argument is without a text, and that terms and examples are those of the English pages.
 
 use super::Block::{Example, Item, Text};
-use super::{Block, Part, configuration};
+use super::{Block, Part, example};
 
 pub(super) const DAEMON: &[Block] = &[
     Text(
@@ -157,7 +157,7 @@ pub(super) const CONFIGURATION_PARTS: &[Part] = &[
             Text(
                 "Два города, в одном из них два дома; кроме самой машины, администратором считается указанный адрес:",
             ),
-            Example(configuration::EXAMPLE),
+            Example(example::EXAMPLE),
         ],
     ),
     ("СМ. ТАКЖЕ", &[Text("`retracker`(8)")]),
@@ -498,8 +498,14 @@ mod tests {
     #[test]
     fn terms_and_examples_are_those_of_the_english_pages() {
         assert_eq!(terms(DAEMON_PARTS), terms(daemon::PARTS));
-        assert_eq!(terms(CONFIGURATION_PARTS), terms(configuration::PARTS));
+        assert_eq!(
+            terms(CONFIGURATION_PARTS),
+            terms(super::super::configuration::PARTS)
+        );
         assert_eq!(DAEMON.len(), daemon::ABOUT.len());
-        assert_eq!(CONFIGURATION.len(), configuration::ABOUT.len());
+        assert_eq!(
+            CONFIGURATION.len(),
+            super::super::configuration::ABOUT.len()
+        );
     }
 }

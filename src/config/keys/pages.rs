@@ -1,8 +1,7 @@
 //! `[STATS]`, `[USERS]` and `[FLASK]`: the pages and who may see them. The names of the first and the last are those of the original.
 
-use crate::config::key::{FreeKeys, Key, Section, key};
+use crate::config::key::{FreeKeys, HIDDEN, Key, Section, key};
 use crate::config::list::{AnnounceUrlList, HostNames};
-use crate::config::print::HIDDEN;
 use crate::config::value::{Flag, OptionalFile, SecretText, Text, number, seconds};
 use crate::web::User;
 
