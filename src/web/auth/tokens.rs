@@ -3,6 +3,8 @@
 //!
 //! A line is `number TAB created TAB hash TAB name`, of a token that may everything for ever, as every token was before there were
 //! scopes; else `scope,end,hash` stands for the hash (end `-` for none), which a program of then passes over, and so refuses.
+//! The last line is `last TAB number`, the highest number ever given, so that none is given again when its token is revoked: a page
+//! that was opened before would revoke another token than it shows. A program of before that line passes it over.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -28,6 +30,8 @@ const FILE: &str = "retracker.tokens";
 const LOCK_FILE: &str = "retracker.tokens-lock";
 /// How a file that is being written is named, before the number of the process.
 const FRESH: &str = "retracker.tokens-new-";
+/// What the line of the highest number begins with.
+const LAST: &str = "last\t";
 /// How often the lock is tried, and the pause between: 2 seconds in all.
 const LOCK_TRIES: u32 = 200;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
@@ -127,7 +131,7 @@ pub enum Admission {
 /// One token, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Its number.
+    /// Its number, which no other token of the file ever has.
     pub number: u64,
     /// When it was made.
     pub created: Wall,
@@ -165,11 +169,41 @@ impl Token {
 /// Which file it is, when it was written and how long it is, to see whether it has changed.
 type Stamp = Option<(u64, SystemTime, u64)>;
 
+/// What is in the file.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    /// Oldest first.
+    tokens: Vec<Token>,
+    /// The highest number that was ever given; 0 before the first.
+    last: u64,
+}
+
+impl Kept {
+    /// Lines that do not parse are passed over.
+    fn parse(text: &str) -> Kept {
+        let tokens: Vec<Token> = text.lines().filter_map(parse).take(MAX_TOKENS).collect();
+        let told = text.lines().filter_map(|line| line.strip_prefix(LAST));
+        let told = told.filter_map(|number| number.parse().ok());
+        let last = tokens.iter().map(|token| token.number).chain(told).max();
+        Kept {
+            last: last.unwrap_or(0),
+            tokens,
+        }
+    }
+
+    fn write_to(&self, file: &mut File) -> io::Result<()> {
+        for token in &self.tokens {
+            writeln!(file, "{}", token.line())?;
+        }
+        writeln!(file, "{LAST}{}", self.last)
+    }
+}
+
 /// All tokens of one state folder.
 #[derive(Debug)]
 pub struct Tokens {
     path: PathBuf,
-    loaded: Mutex<(Stamp, Vec<Token>)>,
+    loaded: Mutex<(Stamp, Kept)>,
     /// Whether it has been told that the file cannot be read, since it could be last.
     is_told: AtomicBool,
 }
@@ -189,11 +223,15 @@ impl Tokens {
     /// # Errors
     /// When the file is there and cannot be read; the error names it, and whose it is.
     pub fn list(&self) -> io::Result<Vec<Token>> {
-        let tokens = self.read();
-        if tokens.is_ok() {
+        self.kept().map(|kept| kept.tokens)
+    }
+
+    fn kept(&self) -> io::Result<Kept> {
+        let kept = self.read();
+        if kept.is_ok() {
             self.is_told.store(false, Ordering::Relaxed);
         }
-        tokens.map_err(|error| {
+        kept.map_err(|error| {
             let text = match regular_file::denied(&self.path, Use::Read) {
                 Some(denied) => denied.to_string(),
                 None => format!("{}: {error}", self.path.display()),
@@ -209,7 +247,7 @@ impl Tokens {
         }
     }
 
-    fn read(&self) -> io::Result<Vec<Token>> {
+    fn read(&self) -> io::Result<Kept> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = match std::fs::metadata(&self.path) {
             Ok(about) => Some((about.ino(), about.modified()?, about.len())),
@@ -217,12 +255,11 @@ impl Tokens {
             Err(error) => return Err(error),
         };
         if stamp.is_none() {
-            *loaded = (None, Vec::new());
+            *loaded = (None, Kept::default());
         } else if loaded.0 != stamp {
             let text = regular_file::read(&self.path, MAX_BYTES)?;
             let text = String::from_utf8(text).map_err(io::Error::other)?;
-            let tokens = text.lines().filter_map(parse).take(MAX_TOKENS).collect();
-            *loaded = (stamp, tokens);
+            *loaded = (stamp, Kept::parse(&text));
         }
         Ok(loaded.1.clone())
     }
@@ -241,20 +278,23 @@ impl Tokens {
             return Err(TokenError::End);
         }
         let _lock = self.lock()?;
-        let mut tokens = self.list_anew()?;
-        if tokens.len() >= MAX_TOKENS {
+        let mut kept = self.kept_anew()?;
+        if kept.tokens.len() >= MAX_TOKENS {
             return Err(TokenError::TooMany);
         }
         let secret = format!("rt_{}", random_hex::<32>()?);
-        tokens.push(Token {
-            number: tokens.last().map_or(1, |last| last.number + 1),
+        let number = kept.last.checked_add(1);
+        let number = number.ok_or_else(|| io::Error::other("no number is left for a token"))?;
+        kept.last = number;
+        kept.tokens.push(Token {
+            number,
             created: now,
             name: name.to_owned(),
             scope: new.scope,
             expires: new.expires,
             hash: hash(&secret),
         });
-        self.write(&tokens)?;
+        self.write(&kept)?;
         Ok(secret)
     }
 
@@ -265,16 +305,16 @@ impl Tokens {
     pub fn revoke(&self, number: u64) -> Result<Option<Token>, TokenError> {
         let is_it = |token: &Token| token.number == number;
         // Where there is none, nothing is made for it either.
-        if !self.list_anew()?.iter().any(is_it) {
+        if !self.kept_anew()?.tokens.iter().any(is_it) {
             return Ok(None);
         }
         let _lock = self.lock()?;
-        let mut tokens = self.list_anew()?;
-        let Some(at) = tokens.iter().position(is_it) else {
+        let mut kept = self.kept_anew()?;
+        let Some(at) = kept.tokens.iter().position(is_it) else {
             return Ok(None);
         };
-        let revoked = tokens.remove(at);
-        self.write(&tokens)?;
+        let revoked = kept.tokens.remove(at);
+        self.write(&kept)?;
         Ok(Some(revoked))
     }
 
@@ -297,10 +337,10 @@ impl Tokens {
         Ok(found)
     }
 
-    /// All tokens, read in any case: what is changed is never what was remembered.
-    fn list_anew(&self) -> Result<Vec<Token>, TokenError> {
+    /// What is in the file, read in any case: what is changed is never what was remembered.
+    fn kept_anew(&self) -> Result<Kept, TokenError> {
         self.forget();
-        self.list().map_err(TokenError::Unreadable)
+        self.kept().map_err(TokenError::Unreadable)
     }
 
     fn forget(&self) {
@@ -336,8 +376,8 @@ impl Tokens {
         Err(TokenError::Busy)
     }
 
-    /// Puts a file with these tokens in the place of the other. Only under the lock.
-    fn write(&self, tokens: &[Token]) -> io::Result<()> {
+    /// Puts a file with this in the place of the other. Only under the lock.
+    fn write(&self, kept: &Kept) -> io::Result<()> {
         self.remove_unfinished()?;
         let fresh = self.folder().join(format!("{FRESH}{}", std::process::id()));
         let mut options = OpenOptions::new();
@@ -346,9 +386,7 @@ impl Tokens {
             .create_new(true)
             .mode(0o600)
             .open(&fresh)?;
-        for token in tokens {
-            writeln!(file, "{}", token.line())?;
-        }
+        kept.write_to(&mut file)?;
         // Two files within the clock's grain would look alike to who reads them from memory.
         if let Ok(before) = std::fs::metadata(&self.path).and_then(|about| about.modified())
             && file.metadata()?.modified()? <= before
@@ -525,6 +563,31 @@ mod tests {
         let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, [FILE, LOCK_FILE]);
+    }
+
+    /// W13: a page that was opened before shows a token that is gone; its button must not end another.
+    #[test]
+    fn a_number_is_never_given_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::new(folder.path());
+        for name in ["one", "two"] {
+            tokens.create(&named(name), Wall(5)).unwrap();
+        }
+        tokens.revoke(2).unwrap();
+        let again = Tokens::new(folder.path());
+        again.create(&named("three"), Wall(5)).unwrap();
+        assert_eq!(number(&again, "three"), 3);
+        assert_eq!(tokens.revoke(2).unwrap(), None);
+        for number in [1, 3] {
+            assert!(tokens.revoke(number).unwrap().is_some());
+        }
+        again.create(&named("four"), Wall(5)).unwrap();
+        assert_eq!(number(&tokens, "four"), 4);
+        // Written by hand: the highest there is; none is left after it.
+        let path = folder.path().join(FILE);
+        std::fs::write(&path, format!("{LAST}{}\n", u64::MAX)).unwrap();
+        let made = tokens.create(&named("five"), Wall(5));
+        assert!(matches!(made, Err(TokenError::File(_))), "{made:?}");
     }
 
     /// W13
