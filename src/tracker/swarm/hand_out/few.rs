@@ -35,13 +35,13 @@ impl Scopes {
 }
 
 impl<I: StoredId> Swarm<I> {
-    /// Fills a list from v4 peers, where there are no others.
+    /// Fills a list from v4 peers, where there are no others. The limits are left as they were, but for the ids.
     #[inline(never)]
     pub(super) fn hand_out_few_of_v4(
         &self,
-        request: Request<'_>,
+        request: &Request<'_>,
         change: &Change,
-        mut limits: Limits<'_>,
+        limits: &mut Limits<'_>,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
     ) -> (Chosen, Decision) {
@@ -52,12 +52,13 @@ impl<I: StoredId> Swarm<I> {
         let decision = request.decide(change, &count, count.near, want, rng);
         limits.ids.not = request.id_to_leave_out();
         limits.want = minus(want, decision.strangers, "no more than fit on the list");
-        let mut chosen = choose_neighbours(&candidates, &viewpoint, &scope, &limits, rng, list);
+        let mut chosen = choose_neighbours(&candidates, &viewpoint, &scope, limits, rng, list);
         if decision.strangers > 0 {
             limits.want = decision.strangers;
-            let more = strangers::fill(&candidates, &scope, &limits, rng, list);
+            let more = strangers::fill(&candidates, &scope, limits, rng, list);
             chosen = chosen.plus(more);
         }
+        limits.want = want;
         chosen.has_rest = chosen.has_rest && count.all.sum() < want;
         (chosen, decision)
     }

@@ -77,7 +77,7 @@ impl<I: StoredId> Swarm<I> {
         let is_v4_only = self.extra.is_none() && announce.ip.is_ipv4();
         let (mut chosen, decision) = if request.has_few() {
             let (chosen, decision) = if is_v4_only {
-                self.hand_out_few_of_v4(request, change, limits, rng, list)
+                self.hand_out_few_of_v4(&request, change, &mut limits, rng, list)
             } else {
                 let request = self.with_other(request);
                 self.hand_out_few(request, change, limits, rng, list)
