@@ -20,7 +20,7 @@ impl Completions {
     /// Prints it for the program whose command line `command` is.
     ///
     /// # Errors
-    /// As [`print`].
+    /// As [`print()`].
     pub fn print(self, mut command: Command) -> anyhow::Result<()> {
         let mut text = Vec::new();
         let name = command.get_name().to_owned();
@@ -62,7 +62,7 @@ fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
 /// What came of writing to standard output: who closed it has read enough, but what does not fit is missing.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn printed(done: io::Result<()>) -> anyhow::Result<()> {
     match done {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

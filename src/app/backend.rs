@@ -57,7 +57,11 @@ pub(super) fn of_pages(
     let (put, get) = (mailboxes(), mailboxes());
     web::Backend {
         block: Box::new(move |new: web::NewBlock| {
-            let made = block.block(new.target, &new.reason, new.expires);
+            let made = if new.may_change {
+                block.block(new.target, &new.reason, new.expires)
+            } else {
+                block.block_anew(new.target, &new.reason, new.expires)
+            };
             made.map_err(backend_error)
         }),
         unblock: Box::new(move |number| unblock.unblock(number).map_err(backend_error)),
@@ -81,6 +85,7 @@ fn backend_error(refused: Refused) -> BackendError {
     match refused {
         Refused::ListFull => BackendError::BlocklistFull,
         Refused::TooLong => BackendError::TooLong,
+        Refused::Known => BackendError::Known,
         Refused::Busy => BackendError::Busy,
         Refused::Silent => BackendError::Silent,
         Refused::Closed => BackendError::Closed,

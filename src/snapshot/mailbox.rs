@@ -47,6 +47,9 @@ pub enum Refused {
     /// A reason or a saved state is longer than may be kept.
     #[error("too long")]
     TooLong,
+    /// The target is blocked with another reason or end, which nobody said is to be changed.
+    #[error("it is blocked already, with another reason or end")]
+    Known,
 }
 
 /// What one snapshot did.
@@ -75,6 +78,7 @@ pub(super) enum Message {
         target: Target,
         reason: String,
         expires: Option<Wall>,
+        may_change: bool,
         reply: Reply<Block>,
     },
     Unblock {
@@ -132,6 +136,29 @@ impl Mailbox {
         reason: &str,
         expires: Option<Wall>,
     ) -> Result<Block, Refused> {
+        self.put_block(target, reason, expires, true)
+    }
+
+    /// As [`Mailbox::block`], where a target that is blocked already keeps its reason and end.
+    ///
+    /// # Errors
+    /// [`Refused::Known`] where these are others, and as [`Mailbox::block`].
+    pub fn block_anew(
+        &self,
+        target: Target,
+        reason: &str,
+        expires: Option<Wall>,
+    ) -> Result<Block, Refused> {
+        self.put_block(target, reason, expires, false)
+    }
+
+    fn put_block(
+        &self,
+        target: Target,
+        reason: &str,
+        expires: Option<Wall>,
+        may_change: bool,
+    ) -> Result<Block, Refused> {
         if reason.chars().nth(MAX_REASON).is_some() {
             return Err(Refused::TooLong);
         }
@@ -140,6 +167,7 @@ impl Mailbox {
             target,
             reason,
             expires,
+            may_change,
             reply,
         })
     }

@@ -162,6 +162,7 @@ impl Writer {
                 target,
                 reason,
                 expires,
+                may_change,
                 reply,
             } => {
                 let block = Block {
@@ -171,7 +172,7 @@ impl Writer {
                     created: self.clock.wall(),
                     expires,
                 };
-                answer(&reply, self.block(database, block));
+                answer(&reply, self.block(database, block, may_change));
             }
             Message::Unblock { number, reply } => {
                 let removed = self.judge(database, database.remove_block(number));
@@ -188,7 +189,20 @@ impl Writer {
         }
     }
 
-    fn block(&mut self, database: &Database, mut block: Block) -> Result<Block, Refused> {
+    fn block(
+        &mut self,
+        database: &Database,
+        mut block: Block,
+        may_change: bool,
+    ) -> Result<Block, Refused> {
+        // Judged here, where edits come one after another: of two who block the same at once, the second changes nothing unasked.
+        let in_force = self.tracker.access().blocks();
+        let mut same = in_force.iter().filter(|known| known.target == block.target);
+        let is_other =
+            |known: &Block| (&known.reason, known.expires) != (&block.reason, block.expires);
+        if !may_change && same.any(is_other) {
+            return Err(Refused::Known);
+        }
         // A target that is on the list gets the new reason and end and takes no more room.
         let kept = self.tracker.access().kept_blocks();
         let is_new = kept.iter().all(|kept| kept.target != block.target);

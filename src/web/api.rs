@@ -167,11 +167,12 @@ pub(super) async fn block(
         hours.as_deref().unwrap_or_default(),
     ];
     let block = wanted(fields, state.clock.wall()).map(Vec::into_iter);
-    let block = match block.map(|mut blocks| blocks.next()) {
+    let mut block = match block.map(|mut blocks| blocks.next()) {
         Ok(Some(block)) => block,
         Ok(None) => return error(StatusCode::BAD_REQUEST, "block_nothing"),
         Err(mistake) => return error(StatusCode::BAD_REQUEST, mistake.name()),
     };
+    block.may_change = body.force;
     if !body.force {
         let asker = Client::of(&state, &request).ip;
         match Question::before(std::slice::from_ref(&block), asker, &state).await {

@@ -21,6 +21,8 @@ pub struct NewBlock {
     pub reason: String,
     /// When it ends; `None` for never.
     pub expires: Option<Wall>,
+    /// Whether an entry of the same target may get this reason and end.
+    pub may_change: bool,
 }
 
 /// One value of the configuration as the about page shows it.
@@ -57,6 +59,9 @@ pub enum BackendError {
     /// A reason or a blob is longer than may be kept.
     #[error("too long")]
     TooLong,
+    /// The target is blocked with another reason or end, and nobody said that they are to be changed.
+    #[error("it is blocked already, with another reason or end")]
+    Known,
     /// Too much waits to be done already; nothing was done.
     #[error("the database is busy")]
     Busy,

@@ -142,6 +142,7 @@ impl From<BackendError> for Refusal {
             // whoever asks can make some on the list (RFC 9110, 15.5.10).
             BackendError::BlocklistFull => (StatusCode::CONFLICT, "refused_list_full"),
             BackendError::TooLong => (StatusCode::BAD_REQUEST, "block_bad_reason"),
+            BackendError::Known => (StatusCode::CONFLICT, "refused_known"),
             BackendError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "refused_busy"),
             BackendError::Silent => (StatusCode::SERVICE_UNAVAILABLE, "refused_silent"),
             BackendError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "refused_closed"),
@@ -182,6 +183,7 @@ mod tests {
             (JobError::Panicked.into(), 500),
             (BackendError::BlocklistFull.into(), 409),
             (BackendError::TooLong.into(), 400),
+            (BackendError::Known.into(), 409),
             (BackendError::Busy.into(), 503),
             (BackendError::Silent.into(), 503),
             (BackendError::Closed.into(), 503),

@@ -38,6 +38,29 @@ fn a_block_is_in_force_when_the_call_returns_also_on_stored_peers() {
     assert_eq!(node.gauge(Gauge::BlocklistEntries), 1);
 }
 
+/// W11: of two who block the same at once, the second changes nothing unless it was said that it may.
+#[test]
+fn an_entry_gets_another_reason_or_end_only_where_that_is_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(&on_demand(&file_in(&folder))).unwrap();
+    let target = network("10.0.0.0/24");
+    let first = node.mailbox.block_anew(target, "first", None).unwrap();
+    let refused = node.mailbox.block_anew(target, "second", None);
+    assert_eq!(refused, Err(Refused::Known));
+    let again = node.mailbox.block_anew(target, "first", None).unwrap();
+    assert_eq!(again.reason, first.reason);
+    let reasons = |node: &Node| {
+        let blocks = node.tracker.access().blocks();
+        blocks
+            .iter()
+            .map(|block| block.reason.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(&node), ["first"]);
+    node.mailbox.block(target, "second", None).unwrap();
+    assert_eq!(reasons(&node), ["second"]);
+}
+
 /// W4: kept in SQLite before the page says so: no snapshot, no stop.
 #[test]
 fn a_block_is_in_the_database_when_the_call_returns() {

@@ -152,6 +152,7 @@ pub(crate) fn wanted(
         target,
         reason: reason.to_owned(),
         expires,
+        may_change: false,
     };
     Ok(targets.into_iter().map(block).collect())
 }
@@ -244,11 +245,13 @@ fn asked(
 pub(crate) async fn add(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
     let fields = ["ip", "info_hash", "reason", "hours"].map(|name| form.text(name).to_owned());
     let [ip, hash, reason, hours] = &fields;
-    let blocks = match wanted([ip, hash, reason, hours], state.clock.wall()) {
+    let mut blocks = match wanted([ip, hash, reason, hours], state.clock.wall()) {
         Ok(blocks) => blocks,
         Err(mistake) => return refused(&state, &request, mistake.into(), &fields),
     };
-    if form.text("confirm") != confirmation(&fields).trim() {
+    if form.text("confirm") == confirmation(&fields).trim() {
+        blocks.iter_mut().for_each(|block| block.may_change = true);
+    } else {
         let asker = Client::of(&state, &request).ip;
         match Question::before(&blocks, asker, &state).await {
             Ok(None) => {}
