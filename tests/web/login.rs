@@ -36,7 +36,7 @@ fn a_wrong_password_shows_the_form_again_with_the_notice_of_the_original() {
     for (username, password) in [("admin", "wrong"), ("nobody", PASSWORD), ("", "")] {
         let reply = visitor.log_in(username, password);
         assert_eq!(reply.status, 200);
-        assert!(reply.body.contains("Неверный логин или пароль"));
+        assert!(reply.body.contains("Неверное имя пользователя или пароль"));
     }
     assert_eq!(visitor.get("/stat").header("location"), "/login");
 }
