@@ -63,6 +63,19 @@ pub fn without_waiting() -> i32 {
     (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()
 }
 
+/// Flags with which opening follows no link either.
+pub fn without_following() -> i32 {
+    without_waiting() | OFlags::NOFOLLOW.bits().cast_signed()
+}
+
+/// The folder that a file lies in: the working directory where only a name is given.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// What a process wants to do with a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {

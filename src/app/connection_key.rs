@@ -9,10 +9,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
 use crate::clock::Clock;
-use crate::invariant::present;
+use crate::regular_file::{folder_of, without_following};
 use crate::snapshot::{Restored, Settings};
 use crate::udp::connection_id::{ConnectionIds, Key};
 
@@ -32,7 +30,7 @@ pub(super) fn ids(
 ) -> Result<ConnectionIds, getrandom::Error> {
     let now = clock.now();
     let (elapsed, goes_on) = restored.elapsed(now);
-    let folder = folder(settings);
+    let folder = folder_of(&settings.file);
     // Why there is none that can be used has been said: see `warning`.
     let kept = read(&folder.join(FILE)).ok();
     if let Some(key) = kept.filter(|_| goes_on) {
@@ -50,7 +48,7 @@ pub(super) fn ids(
 
 /// What the operator is told of a key that is there and cannot be used.
 pub(super) fn warning(settings: &Settings) -> Option<String> {
-    let path = folder(settings).join(FILE);
+    let path = folder_of(&settings.file).join(FILE);
     match read(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Some(format!(
             "{}: {error}; UDP clients of before connect anew",
@@ -60,23 +58,11 @@ pub(super) fn warning(settings: &Settings) -> Option<String> {
     }
 }
 
-fn folder(settings: &Settings) -> &Path {
-    match settings.file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
 /// Reads the key. A link, a FIFO or a device is not followed nor waited for.
 fn read(path: &Path) -> io::Result<Key> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let flags = present(
-        i32::try_from(flags.bits()).ok(),
-        "the flags of open are an int",
-    );
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags(flags.unwrap_or_default())
+        .custom_flags(without_following())
         .open(path)?;
     let unusable = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
     let found = file.metadata()?;

@@ -12,8 +12,6 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-
 use super::{Actor, Entry, MAX_ENTRIES, MAX_FAILURES};
 use crate::regular_file;
 
@@ -173,13 +171,12 @@ fn append(path: &Path, entries: &[Entry], most_bytes: u64) -> io::Result<u64> {
 
 /// Opens the file, or makes it, readable by the owner only. No link is followed and no FIFO waited for.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new()
         .read(true)
         .append(true)
         .create(true)
         .mode(0o600)
-        .custom_flags(flags.bits().cast_signed())
+        .custom_flags(regular_file::without_following())
         .open(path)?;
     let about = file.metadata()?;
     if !about.is_file() {
@@ -189,13 +186,8 @@ fn open(path: &Path) -> io::Result<File> {
         ));
     }
     // What root makes on the command line would lock the tracker out.
-    if let Some(folder) = path.parent().filter(|_| about.len() == 0) {
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
-        };
-        let owner = fs::metadata(folder)?;
+    if about.len() == 0 {
+        let owner = fs::metadata(regular_file::folder_of(path))?;
         if rustix::process::geteuid().is_root() && owner.uid() != about.uid() {
             std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
         }

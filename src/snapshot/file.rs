@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::OFlags;
-
 use super::Error;
 use crate::clock::Wall;
 use crate::regular_file;
@@ -63,7 +61,7 @@ pub(super) fn lock(path: &Path) -> Result<File, Error> {
         .create(true)
         .append(true)
         .mode(MODE)
-        .custom_flags(regular_file::without_waiting() | OFlags::NOFOLLOW.bits().cast_signed())
+        .custom_flags(regular_file::without_following())
         .open(beside)
         .map_err(fail)?;
     for _ in 0..LOCK_TRIES {
@@ -119,10 +117,7 @@ pub(super) fn publish(new: &Path, path: &Path) -> io::Result<()> {
     fs::set_permissions(new, PermissionsExt::from_mode(MODE))?;
     File::open(new)?.sync_all()?;
     fs::rename(new, path)?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(regular_file::folder_of(path))?.sync_all()
 }
 
 /// Removes what a creation that was cut short left of `new`: it was never a database.

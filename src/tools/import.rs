@@ -9,6 +9,7 @@ use super::audited::Caller;
 use crate::audit::Deed;
 use crate::clock::Clock;
 use crate::program;
+use crate::regular_file::folder_of;
 use crate::snapshot::{Error, Found, Import, Imported, Moment};
 use crate::tools::configuration;
 use crate::tools::owner::{become_owner, expect_folder};
@@ -57,17 +58,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         imported.swarms,
         imported.blocks
     );
+    // The audit lies beside the database.
     caller.tell(folder_of(&into), Deed::Import, &what);
     let told = program::printed(tell(&into, &imported, &mut io::stdout().lock()));
     told.context("the import is done, and cannot be told of")
-}
-
-/// The folder of the database, where the audit lies too.
-fn folder_of(database: &Path) -> &Path {
-    match database.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 fn tell(into: &Path, imported: &Imported, out: &mut impl Write) -> io::Result<()> {

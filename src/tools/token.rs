@@ -9,6 +9,7 @@ use super::audited::Caller;
 use crate::audit;
 use crate::clock::{Clock, Wall};
 use crate::program;
+use crate::regular_file::folder_of;
 use crate::shown::in_lines;
 use crate::tools::configuration;
 use crate::tools::owner::{become_owner, expect_folder};
@@ -68,13 +69,7 @@ enum Deed {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let caller = Caller::new();
     let (folder, acting) = match &arguments.file {
-        Some(file) => {
-            let folder = match file.parent() {
-                Some(folder) if !folder.as_os_str().is_empty() => folder,
-                _ => Path::new("."),
-            };
-            (folder.to_owned(), become_owner(file, None)?)
-        }
+        Some(file) => (folder_of(file).to_owned(), become_owner(file, None)?),
         None => {
             let loaded = configuration(arguments.config.clone())?;
             if let Deed::New { .. } = arguments.deed {

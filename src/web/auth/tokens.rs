@@ -15,13 +15,12 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::secrets::random_hex;
 use crate::clock::Wall;
-use crate::regular_file::{self, Use};
+use crate::regular_file::{self, Use, folder_of};
 use crate::web::view::language::moment;
 
 /// The file's name.
@@ -347,18 +346,14 @@ impl Tokens {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).0 = None;
     }
 
-    fn folder(&self) -> &Path {
-        let folder = self.path.parent();
-        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
-        folder.unwrap_or(Path::new("."))
-    }
-
     /// Takes the lock that everybody holds from before the file is read until the changed one is in its place. It ends with the
     /// returned file, or with the process, however that ends; threads of one process keep each other out as processes do.
     fn lock(&self) -> Result<File, TokenError> {
         let mut make = DirBuilder::new();
-        make.recursive(true).mode(0o750).create(self.folder())?;
-        let path = self.folder().join(LOCK_FILE);
+        make.recursive(true)
+            .mode(0o750)
+            .create(folder_of(&self.path))?;
+        let path = folder_of(&self.path).join(LOCK_FILE);
         let file = open_lock(&path).map_err(|error| {
             let text = match regular_file::denied(&path, Use::Write) {
                 Some(denied) => denied.to_string(),
@@ -379,7 +374,7 @@ impl Tokens {
     /// Puts a file with this in the place of the other. Only under the lock.
     fn write(&self, kept: &Kept) -> io::Result<()> {
         self.remove_unfinished()?;
-        let fresh = self.folder().join(format!("{FRESH}{}", std::process::id()));
+        let fresh = folder_of(&self.path).join(format!("{FRESH}{}", std::process::id()));
         let mut options = OpenOptions::new();
         let mut file = options
             .write(true)
@@ -402,7 +397,7 @@ impl Tokens {
 
     /// Removes what was left by processes that ended while they wrote: whoever still writes has the lock.
     fn remove_unfinished(&self) -> io::Result<()> {
-        for entry in std::fs::read_dir(self.folder())? {
+        for entry in std::fs::read_dir(folder_of(&self.path))? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(FRESH) {
                 std::fs::remove_file(entry.path())?;
@@ -414,13 +409,12 @@ impl Tokens {
 
 /// Opens the file of the lock, or makes it, for the owner only. No link is followed and no FIFO waited for.
 fn open_lock(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     // A network's file system locks only what is open for writing.
     let file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
-        .custom_flags(flags.bits().cast_signed())
+        .custom_flags(regular_file::without_following())
         .open(path)?;
     if file.metadata()?.is_file() {
         return Ok(file);
