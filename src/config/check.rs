@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Config;
 use super::problem::Location;
 use super::problem::{Locations, named};
+use crate::net::client_address::Mode;
 use crate::net::{AddressPair, is_wide};
 
 /// What a tracker asks its clients to wait is rarely shorter than this, in seconds; most of them come no sooner anyway.
@@ -53,6 +54,15 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
         let most = tracker.max_num_want;
         warnings.push(format!(
             "{location} is above max_numwant: {most} peers are handed out"
+        ));
+    }
+    let is_direct = config.address_rules.mode == Mode::Direct;
+    if config.http.proxy_protocol && (is_direct || config.address_rules.trusted_proxies.is_empty())
+    {
+        let location = location("HTTP", "proxy_protocol");
+        warnings.push(format!(
+            "{location} is on and no proxy is believed (mode = proxy, trusted_proxies): every connection that begins with a PROXY header \
+             is refused"
         ));
     }
     ignored(config, locations, warnings);

@@ -4,8 +4,8 @@
 //! - [`codec`] reads request heads and queries and writes replies: bytes in, values out, and back.
 //! - `handler` answers one request, `pipeline` a buffer of them; neither knows a socket.
 //! - `socketless` is a connection without one, for tests and fuzzing.
-//! - `worker` is the loop on the sockets: `accept` on its listeners, `advance` on its connections, with `timers` (time limits) and
-//!   `permits` (bounds on connections). `listen` opens the sockets.
+//! - `worker` is the loop on the sockets: `accept` on its listeners, `advance` on its connections, `proxied` on what proxies
+//!   say before them, with `timers` (time limits) and `permits` (bounds on connections). `listen` opens the sockets.
 //! - `actix` mounts the same answers on actix-web, for requests that came another way.
 
 mod actix;

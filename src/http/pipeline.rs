@@ -256,7 +256,8 @@ fn answer(
     reply::finish(out, &begun);
 }
 
-const CLOSING: Frame = Frame {
+/// The frame of a reply after which nothing more is taken.
+pub(super) const CLOSING: Frame = Frame {
     closes: true,
     tells_keep_alive: false,
     is_head_only: false,

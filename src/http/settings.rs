@@ -16,6 +16,9 @@ pub struct Settings {
     pub free_bind: bool,
     /// Threads that answer (`workers`). Default 0: one per core.
     pub workers: usize,
+    /// Whether trusted proxies begin their connections with a header of the PROXY protocol, version 1 or 2, and nobody else may
+    /// (`proxy_protocol`). Connections that are there at a reload stay as they are. Default no.
+    pub proxy_protocol: bool,
     /// Whose address a request counts for, and who is an admin.
     pub address_rules: ClientAddressRules,
     /// What clients may say of their own addresses.
@@ -55,6 +58,7 @@ impl Default for Settings {
             ],
             free_bind: false,
             workers: 0,
+            proxy_protocol: false,
             address_rules: ClientAddressRules::default(),
             reported: Rules::default(),
             compact_default: true,

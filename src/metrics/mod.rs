@@ -89,6 +89,8 @@ labelled! {
         BadRequest = "bad_request",
         /// Head or query longer than the limit.
         TooLong = "too_long",
+        /// A header of the PROXY protocol that is malformed, or whose sender is not believed.
+        ProxyHeader = "proxy_header",
         /// Another method than GET or HEAD on a tracker path.
         Method = "method",
         /// An unknown path.

@@ -84,6 +84,10 @@ impl std::fmt::Display for ClientAddress {
     }
 }
 
+/// Stands for the other end of a connection whose proxy names no client: nobody's address, which is never believed and never an
+/// admin's.
+pub const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 /// What is known of who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
@@ -239,7 +243,19 @@ impl ClientAddressRules {
 
     /// Whether the headers of a request from this socket address are to be believed.
     pub fn believes(&self, socket: IpAddr) -> bool {
-        self.mode == Mode::Proxy && self.trusted_proxies.covers(socket.to_canonical())
+        let socket = socket.to_canonical();
+        self.mode == Mode::Proxy && socket != NOBODY.ip() && self.trusted_proxies.covers(socket)
+    }
+
+    /// What stands for the other end of a connection that a believed proxy says to be the client's at `named`: that address,
+    /// canonical, which may be another proxy's; [`NOBODY`] where it is of no use. The loopback of whoever says it is not ours.
+    pub fn peer_named(&self, named: SocketAddr) -> SocketAddr {
+        let ip = named.ip().to_canonical();
+        if is_reachable(ip) && !ip.is_loopback() {
+            SocketAddr::new(ip, named.port())
+        } else {
+            NOBODY
+        }
     }
 
     /// Finds out who asks. Where X-Forwarded-For is there, it is walked, and X-Real-IP, which may be the client's own, says
@@ -292,7 +308,7 @@ impl ClientAddressRules {
     /// brings everybody's.
     pub fn is_admin_socket(&self, socket: IpAddr) -> bool {
         let socket = socket.to_canonical();
-        self.admin_networks.covers(socket) && !self.believes(socket)
+        socket != NOBODY.ip() && self.admin_networks.covers(socket) && !self.believes(socket)
     }
 
     /// Tells, once in the log and from then on by a gauge, that a proxy stands before the tracker without being believed:

@@ -1,7 +1,7 @@
 //! `[HTTP]`.
 
 use crate::config::key::{Key, Section, key};
-use crate::config::value::{number, seconds};
+use crate::config::value::{Flag, number, seconds};
 
 pub(super) const SECTION: Section = Section {
     name: "HTTP",
@@ -56,5 +56,12 @@ const KEYS: &[Key] = &[
                 0..=u32::MAX,
             ))
         },
+    ),
+    key(
+        "proxy_protocol",
+        "Whether trusted proxies begin their connections with a header of the PROXY protocol (v1 or v2), as haproxy's send-proxy does; \
+         wants mode = proxy. A trusted proxy's connection without one is of an unknown client; such a header from anybody else is \
+         refused.",
+        |c| Box::new(Flag(&mut c.http.proxy_protocol)),
     ),
 ];

@@ -250,6 +250,14 @@ fn odd_combinations_are_told_with_their_place() {
     assert!(told[0].starts_with("c.ini:2: [TRACKER] peer_expire_factor is below 2"));
     assert!(told[1].contains("numwant is above max_numwant: 200"));
     assert!(told[2].contains("(172.16.0.0/12, 192.168.0.0/16)"));
+    let told = warnings("[HTTP]\nproxy_protocol = yes");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("c.ini:2: [HTTP] proxy_protocol is on and no proxy is believed"));
+    assert!(
+        !warnings("[TRACKER]\nmode = proxy\n[HTTP]\nproxy_protocol = yes")
+            .iter()
+            .any(|told| told.contains("proxy_protocol"))
+    );
 }
 
 /// W11

@@ -131,6 +131,7 @@ impl Worker {
     fn welcome(&mut self, socket: OwnedFd, peer: SocketAddr) {
         let deadline = self.tick.after(self.live.settings.request_timeout);
         let mut connection = Connection::new(socket, peer, deadline);
+        connection.expects_proxy_header = self.live.settings.proxy_protocol;
         match self.read(&mut connection) {
             Disposition::Stays => self.settle(connection),
             Disposition::Gone => {}

@@ -27,7 +27,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 const DRAIN_BYTES: usize = 256 * 1024;
 
 /// Why the input has room for what is read and kept.
-const FITS: &str = "the input is as long as the longest reading";
+pub(super) const FITS: &str = "the input is as long as the longest reading";
 
 /// How far the last bytes have brought a connection.
 #[derive(Clone, Copy)]
@@ -99,7 +99,10 @@ impl Worker {
         debug_assert!(!room.is_empty(), "{FITS}, with room for more");
         match rustix::net::recv(&connection.socket, room, RecvFlags::empty()) {
             Ok((0, _)) => Disposition::Gone,
-            Ok((read, _)) => self.exchange(connection, kept + read),
+            Ok((read, _)) if connection.expects_proxy_header => {
+                self.take_proxy_header(connection, kept + read)
+            }
+            Ok((read, _)) => self.exchange(connection, 0, kept + read),
             Err(Errno::AGAIN | Errno::INTR) => Disposition::Stays,
             Err(_) => Disposition::Gone,
         }
@@ -114,9 +117,13 @@ impl Worker {
         kept
     }
 
-    /// Answers the requests among the first `filled` bytes of the input.
-    fn exchange(&mut self, connection: &mut Connection, filled: usize) -> Disposition {
-        let mut from = 0;
+    /// Answers the requests among the bytes of the input that begin at `from` and end at `filled`.
+    pub(super) fn exchange(
+        &mut self,
+        connection: &mut Connection,
+        mut from: usize,
+        filled: usize,
+    ) -> Disposition {
         loop {
             self.out.clear();
             let live = &self.live;
@@ -167,7 +174,7 @@ impl Worker {
     }
 
     /// Keeps the bytes that are left for later.
-    fn keep(&self, connection: &mut Connection, from: usize, filled: usize) {
+    pub(super) fn keep(&self, connection: &mut Connection, from: usize, filled: usize) {
         let left = present(self.input.get(from..filled), FITS).unwrap_or_default();
         if left.is_empty() {
             connection.pending = Vec::new();
@@ -188,15 +195,7 @@ impl Worker {
         match next {
             Next::Close => Disposition::Gone,
             Next::HandOver => Disposition::HandOver,
-            Next::Drain => {
-                connection.state = State::Draining(DRAIN_BYTES);
-                connection.pending = Vec::new();
-                connection.deadline = self.tick.after(DRAIN_TIME);
-                match rustix::net::shutdown(&connection.socket, Shutdown::Write) {
-                    Ok(()) => Disposition::Stays,
-                    Err(_) => Disposition::Gone,
-                }
-            }
+            Next::Drain => self.begin_to_drain(connection),
             Next::Read | Next::Flush => {
                 if !connection.pending.is_empty() {
                     connection.deadline = self.request_deadline(connection, progress);
@@ -207,6 +206,17 @@ impl Worker {
                 }
                 Disposition::Stays
             }
+        }
+    }
+
+    /// Ends a connection whose replies are sent as soon as the client has seen them.
+    pub(super) fn begin_to_drain(&self, connection: &mut Connection) -> Disposition {
+        connection.state = State::Draining(DRAIN_BYTES);
+        connection.pending = Vec::new();
+        connection.deadline = self.tick.after(DRAIN_TIME);
+        match rustix::net::shutdown(&connection.socket, Shutdown::Write) {
+            Ok(()) => Disposition::Stays,
+            Err(_) => Disposition::Gone,
         }
     }
 
@@ -246,7 +256,7 @@ impl Worker {
         }
         let kept = self.recall(connection);
         connection.state = State::Reading;
-        self.exchange(connection, kept)
+        self.exchange(connection, 0, kept)
     }
 
     /// Reads and forgets, so that the client sees why it was refused.
@@ -340,7 +350,7 @@ pub(super) fn flags(state: State) -> epoll::EventFlags {
 }
 
 /// Sends as much as there is room for.
-fn send(socket: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
+pub(super) fn send(socket: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
     if bytes.is_empty() {
         return Ok(0);
     }

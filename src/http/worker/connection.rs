@@ -26,7 +26,10 @@ pub(super) enum State {
 pub(super) struct Connection {
     /// Shared with its permit, so that whoever is given the permit can shut it down.
     pub socket: Arc<OwnedFd>,
+    /// The other end of the socket, or what a proxy's header names in its place ([`super::proxied`]).
     pub peer: SocketAddr,
+    /// Whether the first bytes may be a proxy's header.
+    pub expects_proxy_header: bool,
     pub state: State,
     /// Bytes of requests that could not be answered yet; empty most of the time.
     pub pending: Vec<u8>,
@@ -47,6 +50,7 @@ impl Connection {
         Connection {
             socket: Arc::new(socket),
             peer,
+            expects_proxy_header: false,
             state: State::Reading,
             pending: Vec::new(),
             unsent: Vec::new(),

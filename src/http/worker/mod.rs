@@ -8,6 +8,7 @@ pub(super) mod accept;
 mod advance;
 mod connection;
 pub(super) mod permits;
+mod proxied;
 mod timers;
 
 use std::os::fd::OwnedFd;
@@ -18,6 +19,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
+use super::codec::proxy_protocol::MAX_LENGTH;
 use super::handler::Handler;
 use super::{LiveSettings, Shared};
 use crate::clock::{Clock, Seconds};
@@ -177,9 +179,9 @@ impl Worker {
         if !Arc::ptr_eq(latest, &self.live) {
             self.live = Arc::clone(latest);
         }
-        // Room for a head of the longest kind behind what is left of an earlier reading; which may be from before a reload, so
+        // Room for a head of the longest kind, or a proxy's header, behind what is left of an earlier reading; which may be from before a reload, so
         // there is never less than there was.
-        let room = self.live.settings.head_limit() * 2;
+        let room = self.live.settings.head_limit().max(MAX_LENGTH) * 2;
         if self.input.len() < room {
             self.input.resize(room, 0);
         }
