@@ -16,6 +16,7 @@ mod limits;
 mod operation;
 mod origins;
 mod pipelines;
+mod rates;
 mod recorded;
 mod restarts;
 mod scrapes;
