@@ -209,3 +209,35 @@ fn the_first_scrape_after_a_restart_tells_the_peers_that_were_restored() {
     }
     service.stop();
 }
+
+/// O8: limits come into force by SIGHUP, and a ban outlives them and the process.
+#[test]
+fn a_ban_outlives_a_reload_that_changes_the_limits_and_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let configure = |limits: &str| {
+        // Else this machine were exempt.
+        let admins = "[TRACKER]\nadmin_networks = 192.0.2.0/24\n[UDP]\nenabled = no\n";
+        fs::write(folder.join("config.ini"), format!("{admins}{limits}")).unwrap();
+    };
+    let announce =
+        "/announce?info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=-XX0001-000000000001&port=1&left=1";
+    configure("");
+    let service = Service::start(folder);
+    let is_served = |service: &Service| service.get(announce).contains("8:interval");
+    let is_banned = |service: &Service| service.get(announce).contains("banned for a time");
+    (0..20).for_each(|_| assert!(is_served(&service)));
+    configure("[LIMITS]\nrequests = 1/h 5\nban_after = 4\n");
+    assert!(service.reload(folder).success());
+    wait(|| !is_served(&service));
+    wait(|| is_banned(&service));
+    configure("[LIMITS]\nrequests = off\n");
+    assert!(service.reload(folder).success());
+    let log = || fs::read_to_string(folder.join("log")).unwrap();
+    wait(|| log().matches("the configuration is reloaded").count() == 2);
+    assert!(is_banned(&service));
+    service.stop();
+    let service = Service::start(folder);
+    assert!(is_banned(&service));
+    service.stop();
+}

@@ -20,8 +20,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("shown", &[]),
     // Who did what: told by the pages, the composition root and the tools.
     ("audit", &["clock", "supervise", "regular_file", "shown"]),
-    // Addresses, and whose they are: arithmetic that the core needs as much as who meets clients.
-    ("net", &["metrics"]),
+    // Addresses, and whose they are: arithmetic that the core needs as much as who meets clients. Bans end at a time.
+    ("net", &["metrics", "clock"]),
     ("tracker", &["metrics", "clock", "net"]),
     // The five in the middle: never one another, never config.
     ("http", &["tracker", "metrics", "clock", "supervise", "net"]),

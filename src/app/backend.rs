@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 
 use arc_swap::ArcSwap;
 
+use super::bans::Keeper;
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::Loaded;
@@ -43,6 +44,10 @@ pub(super) fn listening(http: &[SocketAddr], udp: &[SocketAddr]) -> web::Listeni
 }
 
 /// What the pages may ask of the other parts.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "as many as there are parts that they ask"
+)]
 pub(super) fn of_pages(
     mailbox: &Mailbox,
     census: Arc<ArcSwap<Census>>,
@@ -51,10 +56,12 @@ pub(super) fn of_pages(
     listening: web::Listening,
     routes: http::Routes,
     audit: Audit,
+    bans: &Arc<Keeper>,
 ) -> web::Backend {
     let mailboxes = || mailbox.clone();
     let (block, unblock, save) = (mailboxes(), mailboxes(), mailboxes());
     let (put, get) = (mailboxes(), mailboxes());
+    let lifting = Arc::clone(bans);
     web::Backend {
         block: Box::new(move |new: web::NewBlock| {
             let made = if new.may_change {
@@ -78,6 +85,8 @@ pub(super) fn of_pages(
         listening,
         routes: vec![Arc::new(move |service| routes.mount(service))],
         audit,
+        limits: Arc::clone(bans.limits()),
+        lift: Box::new(move |number| lifting.lift(number).map_err(backend_error)),
     }
 }
 
@@ -142,15 +151,18 @@ pub(super) fn keep_statistics(tracker: &Tracker, mailbox: &Mailbox) {
     }
 }
 
-/// Keeps the zones' counters once in a while, on the thread that counts the census.
+/// Keeps the zones' counters once in a while, and bans that have changed, on the thread that counts the census.
 pub(super) fn statistics_keeper(
     tracker: &Arc<Tracker>,
     mailbox: &Mailbox,
+    bans: &Arc<Keeper>,
     clock: Clock,
 ) -> reaper::Counted {
     let (tracker, mailbox) = (Arc::clone(tracker), mailbox.clone());
+    let bans = Arc::clone(bans);
     let mut kept = clock.now();
     Box::new(move |census| {
+        bans.tend();
         if census.at.since(kept) >= STATISTICS_PERIOD {
             kept = census.at;
             keep_statistics(&tracker, &mailbox);

@@ -2,6 +2,7 @@
 //! in order. The only place that knows all parts.
 //!
 //! - `connection_key.rs` keeps what UDP clients are known by over a restart.
+//! - `bans.rs` keeps bans over a restart.
 //! - `backend.rs` ties the parts to each other by closures.
 //! - `examine.rs` says what is to be said of a configuration before anything is built.
 //! - `places.rs` says where the tracker can be reached, in addresses that one can use.
@@ -10,6 +11,7 @@
 //! - `signals.rs` catches what an operator sends.
 
 mod backend;
+mod bans;
 mod connection_key;
 mod examine;
 mod places;
@@ -67,6 +69,7 @@ pub struct App {
     addresses: Vec<SocketAddr>,
     udp_addresses: Vec<SocketAddr>,
     address_rules: Arc<ArcSwap<ClientAddressRules>>,
+    bans: Arc<bans::Keeper>,
     /// What is in force, for a reload to compare with and for the about page.
     loaded: Arc<ArcSwap<Loaded>>,
 }
@@ -86,6 +89,10 @@ impl App {
     ///
     /// # Errors
     /// When an address is taken, the database is another process's or a newer version's, or a part cannot start.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one part after another, in the one order that is right"
+    )]
     pub fn build(loaded: Loaded, inherited: service::InheritedSockets) -> anyhow::Result<App> {
         let config = loaded.config.clone();
         let clock = Clock::start();
@@ -103,10 +110,13 @@ impl App {
         if udp.threads() > 0 {
             udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);
         }
+        let origin = bans::origin(&restored, clock);
         let (mailbox, snapshots) = restored.start(Arc::clone(&tracker), clock, ends_in.clone())?;
         backend::restore_zone_statistics(&tracker, &mailbox);
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
-        let counted = backend::statistics_keeper(&tracker, &mailbox, clock);
+        let bans = Arc::new(bans::Keeper::new(&config, &mailbox, clock, origin));
+        udp.limit(Arc::clone(bans.limits()));
+        let counted = backend::statistics_keeper(&tracker, &mailbox, &bans, clock);
         let periods = reload::reaper_settings(&config);
         let reaper = reaper::start(
             periods,
@@ -128,6 +138,7 @@ impl App {
             backend::listening(&addresses, &udp_addresses),
             http.routes(&tracker, clock),
             audit.audit(),
+            &bans,
         );
         let web = web::start(
             config.web.clone(),
@@ -139,6 +150,7 @@ impl App {
         )
         .context("the pages cannot start")?;
         let http = http.reporting(backend::reports(&web));
+        let http = http.limited(Arc::clone(bans.limits()));
         let http = http.start(&tracker, clock, Some(pages), &ends_in)?;
         let udp = udp.start(&tracker, clock, first_worker, &ends_in)?;
         Ok(App {
@@ -155,6 +167,7 @@ impl App {
             addresses,
             udp_addresses,
             address_rules,
+            bans,
             loaded,
         })
     }
@@ -225,6 +238,7 @@ impl App {
         self.udp.stop();
         self.reaper.stop();
         backend::keep_statistics(&self.tracker, &self.mailbox);
+        self.bans.tend();
         self.mailbox.stop();
         drop(self.snapshots.join());
         let mut ended = self.ends.try_iter();

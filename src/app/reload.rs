@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::App;
+use super::{App, bans};
 use crate::audit::{Actor, Deed, Entry};
 use crate::clock::{Clock, Seconds};
 use crate::config::{Config, Loaded, Loader};
@@ -107,6 +107,9 @@ impl App {
             return false;
         }
         self.tracker.configure(config.tracker.clone());
+        let exempt = bans::exempt(&config.address_rules);
+        let limits = self.bans.limits();
+        limits.configure(config.limits.clone(), exempt);
         self.http.configure(config.http.clone());
         self.udp.configure(&config.udp);
         self.address_rules

@@ -43,6 +43,8 @@ pub enum Deed {
     Block,
     /// An entry left the blocklist.
     Unblock,
+    /// A ban was ended before its time.
+    BanLifted,
     /// A token was made.
     TokenMade,
     /// A token was used for the first time.
@@ -79,6 +81,7 @@ impl Deed {
             Deed::LockedOut => "was locked out of the login",
             Deed::Block => "blocked",
             Deed::Unblock => "unblocked",
+            Deed::BanLifted => "lifted the ban of",
             Deed::TokenMade => "made the token",
             Deed::TokenUsed => "was used for the first time",
             Deed::TokenRevoked => "revoked the token",

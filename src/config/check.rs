@@ -75,6 +75,7 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
             "{location} has no effect while ignore_reported_ip is on: nobody's inner address is learned"
         ));
     }
+    limits(config, locations, warnings);
     reported(config, locations, warnings);
     one_top_zone(config, warnings);
     if config.logging.log_file.is_none() && !config.logging.console_output {
@@ -110,6 +111,26 @@ fn ignored(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
         warnings.push(format!(
             "{location} refuses whole networks of providers ({networks}): shorter than /16, or /32 of IPv6"
         ));
+    }
+}
+
+/// A network that may ask for less than each source in it.
+fn limits(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
+    let limits = &config.limits;
+    for (prefix_key, key, levels) in [
+        ("connections_per_prefix", "connections", limits.connections),
+        ("requests_per_prefix", "requests", limits.requests),
+        ("datagrams_per_prefix", "datagrams", limits.datagrams),
+    ] {
+        let (Some(source), Some(prefix)) = (levels.source, levels.prefix) else {
+            continue;
+        };
+        if prefix.per_hour() < source.per_hour() || prefix.burst() < source.burst() {
+            let location = named(locations, "LIMITS", prefix_key);
+            warnings.push(format!(
+                "{location} allows a whole network less than {key} allows each source in it, so one of them can use up all of it"
+            ));
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub use sources::{Loaded, Override, Sources};
 pub use zones::{ZoneSources, read_zones_file, zone_path};
 
 use crate::net::client_address::ClientAddressRules;
-use crate::net::{Networks, reported_address};
+use crate::net::{Networks, limits, reported_address};
 use crate::tracker::{ClientRule, ZoneRule};
 use crate::{http, logging, regular_file, snapshot, tracker, udp, web};
 
@@ -66,6 +66,8 @@ pub struct Config {
     pub udp: udp::Settings,
     /// The port of UDP, where it is another than that of HTTP (`[UDP] port`).
     pub udp_port: Option<NonZeroU16>,
+    /// How much one source may ask for; of HTTP, UDP and the pages.
+    pub limits: limits::Settings,
     /// The pages.
     pub web: web::Settings,
     /// Who else may log in (`[USERS]`), and where that was said; the pages get them.
@@ -95,6 +97,7 @@ impl Default for Config {
             http: http::Settings::default(),
             udp: udp::Settings::default(),
             udp_port: None,
+            limits: limits::Settings::default(),
             web: web::Settings::default(),
             users: Vec::new(),
             zoning: ZoneSources::default(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::net::limits::Rate;
 use crate::web::Secret;
 
 /// One field of the configuration.
@@ -198,6 +199,31 @@ impl<T: FromStr + Display> Slot for Optional<'_, T> {
     }
 }
 
+/// A rate and how many at once, or no limit.
+pub(super) struct OptionalRate<'a>(pub &'a mut Option<Rate>);
+
+impl Slot for OptionalRate<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let is_off = ["off", "no", "0"]
+            .iter()
+            .any(|off| text.eq_ignore_ascii_case(off));
+        *self.0 = if is_off {
+            None
+        } else {
+            Some(text.parse().map_err(|error| format!("{error}, or off"))?)
+        };
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        self.0.map_or_else(|| "off".into(), |rate| rate.to_string())
+    }
+
+    fn expects(&self) -> String {
+        "a rate and how many at once, as 5/s 100, 30/min 60 or 100/h 50, or off".into()
+    }
+}
+
 /// A text that is never shown, or nothing. What [`Slot::write`] gives is for comparing and for hiding.
 pub(super) struct SecretText<'a>(pub &'a mut Option<Secret>);
 
@@ -354,6 +380,29 @@ mod tests {
         assert_eq!(
             fault,
             "expected one of INFO, DEBUG, WARNING, ERROR, TRACE, OFF"
+        );
+    }
+
+    /// O8
+    #[test]
+    fn a_limit_is_a_rate_or_off() {
+        let mut rate = None;
+        OptionalRate(&mut rate).read("5/s 100").unwrap();
+        assert_eq!(OptionalRate(&mut rate).write(), "5/s 100");
+        for (text, expected) in [
+            ("5", "as 5/s 100; the unit is s, min or h, or off"),
+            ("0/s 5", "the rate is 1 to 10000"),
+            ("1/h 1000", "more than a day to fill"),
+            ("", "as 5/s 100"),
+        ] {
+            let fault = OptionalRate(&mut rate).read(text).unwrap_err();
+            assert!(fault.contains(expected), "{text}: {fault}");
+        }
+        assert!(rate.is_some(), "a bad value changes nothing");
+        OptionalRate(&mut rate).read("Off").unwrap();
+        assert_eq!(
+            (rate, OptionalRate(&mut rate).write()),
+            (None, "off".into())
         );
     }
 

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Probe;
 use super::codec::query::{Fault, Parameters};
@@ -14,6 +15,7 @@ use crate::metrics::{Action, Failure, Family, Metrics, Transport, WorkerCounters
 use crate::net::client_address;
 use crate::net::client_address::{ClientAddressRules, Forwarding, ProxyChain};
 use crate::net::hosts::Browser;
+use crate::net::limits::{Gate, Kind, Limits, Reason, Refused as Limited};
 use crate::net::reported_address::Reports;
 use crate::tracker::{AnnounceContext, InfoHash, ListOptions, PeerList, Refusal, Tracker};
 
@@ -137,6 +139,11 @@ impl<'a> Client<'a> {
         address_rules.is_admin(&self.found)
     }
 
+    /// The address that its request counts for, where it is known.
+    pub(super) const fn known_ip(&self) -> Option<IpAddr> {
+        self.found.address.known()
+    }
+
     /// The proxies that its request came through.
     fn proxies<'b>(&'b self, address_rules: &'b ClientAddressRules) -> ProxyChain<'b> {
         address_rules.proxy_chain(self.socket, self.forwarding.as_ref())
@@ -171,6 +178,8 @@ pub(super) struct Handler {
     list: PeerList,
     hashes: Vec<InfoHash>,
     untimed: u32,
+    /// Nothing where limits have been looked at before, or are nobody's matter.
+    gate: Option<Gate>,
 }
 
 impl Handler {
@@ -184,7 +193,61 @@ impl Handler {
             list: PeerList::default(),
             hashes: Vec::new(),
             untimed: 0,
+            gate: None,
         }
+    }
+
+    /// The same, refusing who asks for too much.
+    pub(super) fn limited(self, limits: &Arc<Limits>) -> Handler {
+        Handler {
+            gate: Some(limits.gate()),
+            ..self
+        }
+    }
+
+    /// Tells the limits the time since the start of the clock, once for all that happened together.
+    pub(super) fn set_limit_time(&mut self, now: Duration) {
+        if let Some(gate) = &mut self.gate {
+            gate.set_now(now);
+        }
+    }
+
+    /// Counts a connection that was accepted from this socket address.
+    ///
+    /// # Errors
+    /// When it is not to be served.
+    pub(super) fn admit_connection(&mut self, socket: IpAddr) -> Result<(), Limited> {
+        self.admit(Kind::Connections, socket.to_canonical())
+    }
+
+    /// Counts a request of this address, of the tracker or a page.
+    ///
+    /// # Errors
+    /// When it is not to be served.
+    pub(super) fn admit_request(&mut self, ip: IpAddr) -> Result<(), Limited> {
+        self.admit(Kind::Requests, ip)
+    }
+
+    fn admit(&mut self, kind: Kind, ip: IpAddr) -> Result<(), Limited> {
+        let Some(gate) = &mut self.gate else {
+            return Ok(());
+        };
+        gate.admit(kind, ip).inspect_err(|limited| {
+            let failure = match (limited.reason, kind) {
+                (Reason::Banned, _) => Failure::Banned,
+                (Reason::Rate, Kind::Connections) => Failure::ConnectionRate,
+                (Reason::Rate, _) => Failure::RequestRate,
+            };
+            counters(self.tracker.metrics(), self.worker).failed(Transport::Http, failure);
+        })
+    }
+
+    /// Writes the body for a client of the tracker that is not served, behind what is in `out`.
+    pub(super) fn turn_away(&self, limited: Limited, out: &mut Vec<u8>) {
+        let tracker = self.tracker.settings();
+        let min_interval = tracker.min_interval(tracker.announce_interval);
+        let retry = Retry::Minutes(limited.minutes());
+        reply::failure(out, limited.text(), min_interval, retry);
     }
 
     /// Seeds the random numbers, so that what is drawn can be repeated.

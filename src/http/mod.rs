@@ -32,6 +32,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use crate::clock::Clock;
 use crate::metrics::Gauge;
 use crate::net::handover;
+use crate::net::limits::Limits;
 use crate::supervise;
 use crate::supervise::Exit;
 use crate::tracker::Tracker;
@@ -104,6 +105,7 @@ pub struct Bound {
     listeners: Vec<Listeners>,
     workers: usize,
     reports: Option<ProbeResponder>,
+    limits: Arc<Limits>,
 }
 
 impl std::fmt::Debug for Bound {
@@ -150,6 +152,7 @@ pub fn bind(settings: &Settings, inherited: Vec<TcpListener>) -> io::Result<Boun
         listeners,
         workers,
         reports: None,
+        limits: Arc::default(),
     })
 }
 
@@ -179,6 +182,12 @@ impl Bound {
             reports: Some(reports),
             ..self
         }
+    }
+
+    /// Refuses who asks for too much, or is banned. Without it nobody is refused for that.
+    #[must_use]
+    pub fn limited(self, limits: Arc<Limits>) -> Bound {
+        Bound { limits, ..self }
     }
 
     /// Starts the workers. Requests that are not for the tracker go to `pages`; without them they are not found.
@@ -217,6 +226,7 @@ impl Bound {
             let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
             running.wakes.push(wake.try_clone()?);
             let handler = Handler::new(Arc::clone(tracker), clock, Some(index));
+            let handler = handler.limited(&self.limits);
             let worker = Worker::new(Arc::clone(&shared), clock, handler, opened_at, wake)?;
             let thread =
                 supervise::start(&format!("http-{index}"), ends.clone(), move || worker.run())?;

@@ -15,6 +15,7 @@ use crate::invariant::present;
 use crate::metrics::{Failure, Transport, WorkerCounters};
 use crate::net::client_address::{ClientAddressRules, Forwarding};
 use crate::net::handover::Source;
+use crate::net::limits::Refused as Limited;
 
 /// What a connection needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,8 +253,31 @@ fn answer(
         settings: pipeline.settings,
         now: pipeline.now,
     };
-    handler.answer(&request, out);
+    match client.known_ip().map(|ip| handler.admit_request(ip)) {
+        Some(Err(limited)) => handler.turn_away(limited, out),
+        Some(Ok(())) | None => handler.answer(&request, out),
+    }
     reply::finish(out, &begun);
+}
+
+/// Answers the first request of a connection that is not to be served; nothing when it is none that could be.
+#[cold]
+pub(super) fn turn_away(handler: &Handler, limited: Limited, read: &[u8], out: &mut Vec<u8>) {
+    let Parsed::Complete(head) = head::parse(read) else {
+        return;
+    };
+    let frame = Frame {
+        is_head_only: head.method == Method::Head,
+        ..CLOSING
+    };
+    let endpoint = endpoint(head.path, head.query);
+    if endpoint.is_some_and(Endpoint::is_trackers) {
+        let begun = reply::begin(out, "200 OK", frame);
+        handler.turn_away(limited, out);
+        reply::finish(out, &begun);
+    } else {
+        reply::too_many(out, limited.text(), limited.seconds, frame);
+    }
 }
 
 /// The frame of a reply after which nothing more is taken.

@@ -99,6 +99,12 @@ labelled! {
         TimedOut = "timed_out",
         /// Too many connections, in all or from one address.
         Connections = "connections",
+        /// More connections of a source, or of the network around it, than `[LIMITS]` allows.
+        ConnectionRate = "connection_rate",
+        /// More requests or datagrams than `[LIMITS]` allows.
+        RequestRate = "request_rate",
+        /// Of a source that is banned for a time.
+        Banned = "banned",
         /// No info hash.
         MissingInfoHash = "missing_info_hash",
         /// An info hash of a wrong length or encoding.

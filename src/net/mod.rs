@@ -4,6 +4,7 @@
 //! - [`client_address`] decides whose address a request counts for, [`reported_address`] what clients may say of their own.
 //! - [`subscriber()`] says what counts as one subscriber, [`reach`] who can reach an address.
 //! - [`AddressPair`] is an inside and an outside of the same hosts, [`Networks`] a set of networks.
+//! - [`limits`] says who has asked for too much, and who is refused everything for a time because of it.
 //! - [`hosts`] knows the tracker's own names, and pages of other sites.
 //! - [`handover`] is the channel for connections that one listener accepts and another server serves, bounded by whose they are.
 
@@ -11,6 +12,7 @@ pub(crate) mod address_pair;
 pub mod client_address;
 pub mod handover;
 pub mod hosts;
+pub mod limits;
 mod networks;
 mod reach;
 pub mod reported_address;

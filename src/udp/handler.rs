@@ -7,6 +7,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 
@@ -15,6 +16,7 @@ use super::packet;
 use super::packet::{Action, AnnounceRequest, Head, Reply};
 use crate::metrics::{Action as Counted, Failure, Family, Transport, WorkerCounters};
 use crate::net::is_reachable;
+use crate::net::limits::{Gate, Kind, Limits, Reason};
 use crate::net::reported_address::{Reports, Rules};
 use crate::tracker::{AnnounceContext, InfoHash, PeerList, Refusal, Tracker};
 
@@ -31,6 +33,7 @@ pub struct Handler {
     ids: ConnectionIds,
     reported: Cache<Arc<ArcSwap<Rules>>, Arc<Rules>>,
     peers: PeerList,
+    gate: Gate,
 }
 
 impl Handler {
@@ -45,7 +48,22 @@ impl Handler {
             ids,
             reported: Cache::new(reported),
             peers: PeerList::default(),
+            gate: Arc::new(Limits::default()).gate(),
         }
+    }
+
+    /// The same, dropping what comes from sources that send too much.
+    #[must_use]
+    pub fn limited(self, limits: &Arc<Limits>) -> Handler {
+        Handler {
+            gate: limits.gate(),
+            ..self
+        }
+    }
+
+    /// Tells the limits the time since the start of the clock, once for all that came together.
+    pub fn set_limit_time(&mut self, now: Duration) {
+        self.gate.set_now(now);
     }
 
     /// Answers one datagram: the length of the reply that is in `out`, or `None` when nothing is to be sent. `out` shall have
@@ -85,10 +103,18 @@ impl Handler {
             return drop_as(Failure::InvalidAddress, context.counters);
         }
         if head.is_connect() {
+            self.admit(Kind::UnprovedDatagrams, ip, context.counters)?;
             count(Counted::Connect, ip, context.counters);
             return Reply::connected(out, head.transaction, self.ids.issue(ip, context.now));
         }
-        if !self.ids.verify(head.connection_id, ip, context.now) {
+        let is_proved = self.ids.verify(head.connection_id, ip, context.now);
+        let kind = if is_proved {
+            Kind::Datagrams
+        } else {
+            Kind::UnprovedDatagrams
+        };
+        self.admit(kind, ip, context.counters)?;
+        if !is_proved {
             context
                 .counters
                 .failed(Transport::Udp, Failure::ConnectionId);
@@ -108,6 +134,21 @@ impl Handler {
             context.counters.failed(Transport::Udp, fault.failure());
             Reply::refused(out, head.transaction, fault)
         })
+    }
+
+    /// Counts a datagram; nothing when its source is not to be answered.
+    #[inline]
+    fn admit(&mut self, kind: Kind, ip: IpAddr, counters: &WorkerCounters) -> Option<()> {
+        let refused = self.gate.admit(kind, ip).err();
+        let Some(refused) = refused else {
+            return Some(());
+        };
+        let failure = match refused.reason {
+            Reason::Banned => Failure::Banned,
+            Reason::Rate => Failure::RequestRate,
+        };
+        counters.failed(Transport::Udp, failure);
+        None
     }
 
     fn announce(

@@ -21,6 +21,7 @@ use std::thread::{JoinHandle, available_parallelism};
 use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
+use crate::net::limits::Limits;
 use crate::net::reported_address::Rules;
 use crate::supervise;
 use crate::tracker::Tracker;
@@ -90,6 +91,7 @@ pub fn bind(settings: &Settings, inherited: Vec<UdpSocket>) -> io::Result<Bound>
         addresses: Vec::new(),
         reported: Arc::new(ArcSwap::from_pointee(settings.reported.clone())),
         ids: None,
+        limits: Arc::default(),
     };
     if !settings.is_enabled {
         return Ok(bound);
@@ -118,9 +120,15 @@ pub struct Bound {
     addresses: Vec<SocketAddr>,
     reported: Arc<ArcSwap<Rules>>,
     ids: Option<ConnectionIds>,
+    limits: Arc<Limits>,
 }
 
 impl Bound {
+    /// Drops what comes from sources that send too much, or are banned.
+    pub fn limit(&mut self, limits: Arc<Limits>) {
+        self.limits = limits;
+    }
+
     /// Goes on with `ids` of a process before this. Without them ids are made under a key of their own.
     pub fn resume(&mut self, ids: ConnectionIds) {
         self.ids = Some(ids);
@@ -165,9 +173,10 @@ impl Bound {
             reported: self.reported,
         };
         for (index, opened) in self.sockets.into_iter().enumerate() {
+            let handler = Handler::new(Arc::clone(tracker), ids, Arc::clone(&running.reported));
             let worker = Worker {
                 opened,
-                handler: Handler::new(Arc::clone(tracker), ids, Arc::clone(&running.reported)),
+                handler: handler.limited(&self.limits),
                 metrics: Arc::clone(tracker.metrics()),
                 index: first_worker + index,
                 clock,

@@ -23,7 +23,7 @@ use nix::sys::socket::{
 use super::handler::Handler;
 use super::sender::{BATCH, Outgoing, Sender, Source};
 use super::socket::Opened;
-use crate::clock::Clock;
+use crate::clock::{Clock, Seconds};
 use crate::invariant::present;
 use crate::metrics::{Failure, Metrics, Transport, WorkerCounters};
 use crate::tracker::AnnounceContext;
@@ -82,8 +82,10 @@ impl Worker {
             match recvmmsg(fd, &mut headers, slots, MsgFlags::MSG_WAITFORONE, None) {
                 Ok(received) => {
                     faults = 0;
+                    let now = self.clock.elapsed();
+                    self.handler.set_limit_time(now);
                     let mut context = AnnounceContext {
-                        now: self.clock.now(),
+                        now: Seconds::at(now),
                         rng: &mut rng,
                         counters,
                     };

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 
 use crate::audit::Audit;
 use crate::clock::Wall;
 use crate::net::client_address::ClientAddressRules;
+use crate::net::limits::Limits;
 use crate::tracker::report::census::Census;
 use crate::tracker::{Block, Target};
 
@@ -109,6 +111,10 @@ pub struct Backend {
     pub routes: Vec<Routes>,
     /// Who did what.
     pub audit: Audit,
+    /// How much one source may ask for, and who is banned.
+    pub limits: Arc<Limits>,
+    /// Ends the ban of this number; who was banned. It is over on the disk too when this returns.
+    pub lift: Call<u64, Option<IpNet>>,
 }
 
 impl std::fmt::Debug for Backend {

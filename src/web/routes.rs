@@ -16,7 +16,8 @@ use super::auth::tokens::Scope;
 use super::auth::users::Role;
 use super::monitor::{health, prometheus};
 use super::pages::{
-    about, audit, blocklist, clients, frequent_announcers, login, overview, peers, torrents, zones,
+    about, audit, bans, blocklist, clients, frequent_announcers, login, overview, peers, torrents,
+    zones,
 };
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
@@ -43,7 +44,7 @@ const API: AccessClass = AccessClass::Api {
     read: Scope::Read,
     send: Scope::Admin,
 };
-/// Those that change the blocklist.
+/// Those that change the blocklist, or lift bans.
 const API_BLOCK: AccessClass = AccessClass::Api {
     read: Scope::Read,
     send: Scope::Block,
@@ -129,6 +130,7 @@ fn pages() -> Vec<Row> {
         row("/zones", PAGE, [get(zones::zones)]),
         row("/clients", PAGE, [get(clients::clients)]),
         row("/callers", PAGE, [get(frequent_announcers::callers)]),
+        row("/callers/lift/{number}", PAGE, [post(bans::remove)]),
         row(
             "/blocklist",
             PAGE,
@@ -172,6 +174,8 @@ fn programs() -> Vec<Row> {
             API_BLOCK,
             [delete(api::unblock)],
         ),
+        row("/api/v1/bans", API, [get(bans::list)]),
+        row("/api/v1/bans/{number}", API_BLOCK, [delete(bans::delete)]),
         row("/api/v1/audit", API_ADMIN, [get(api::audit)]),
         row("/api/v1/snapshot", API, [post(api::snapshot)]),
         row("/api/v1/metrics", API, [get(prometheus::metrics)]),
@@ -263,7 +267,11 @@ mod tests {
     /// W13
     #[test]
     fn what_a_token_needs_more_than_reading_for_is_this_and_nothing_else() {
-        let blocks = ["/api/v1/blocklist", "/api/v1/blocklist/{number}"];
+        let blocks = [
+            "/api/v1/blocklist",
+            "/api/v1/blocklist/{number}",
+            "/api/v1/bans/{number}",
+        ];
         let sends = |access| matches!(access, AccessClass::Api { send, .. } if send < Scope::Admin);
         assert_eq!(paths(sends), blocks);
         let is_hidden =

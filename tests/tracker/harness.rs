@@ -13,6 +13,7 @@ use retracker::http;
 use retracker::http::Running;
 use retracker::metrics::{Failure, Gauge, Metrics};
 use retracker::net::handover;
+use retracker::net::limits::Limits;
 use retracker::supervise::Exit;
 use retracker::tracker;
 use retracker::tracker::Tracker;
@@ -52,12 +53,7 @@ pub(crate) fn start() -> Server {
 pub(crate) fn start_with(change: impl FnOnce(&mut http::Settings)) -> Server {
     let mut settings = settings();
     change(&mut settings);
-    // All clients of a test may share one address.
-    let core = tracker::Settings {
-        max_ports_per_address: 0,
-        ..tracker::Settings::default()
-    };
-    start_all(&settings, core, None)
+    start_all(&settings, unbounded(), None)
 }
 
 /// Whose counters come first.
@@ -65,16 +61,49 @@ pub(crate) const HTTP_WORKERS: usize = 2;
 /// What a test may start beside: two threads for each family.
 pub(crate) const UDP_WORKERS: usize = 4;
 
-/// Starts a tracker with everything given.
+/// Starts a tracker that refuses who asks for too much.
+pub(crate) fn start_limited(
+    change: impl FnOnce(&mut http::Settings),
+    limits: &Arc<Limits>,
+) -> Server {
+    let mut settings = settings();
+    change(&mut settings);
+    start_whole(&settings, unbounded(), None, Arc::clone(limits))
+}
+
+/// The same with pages.
+pub(crate) fn start_pages_limited(pages: handover::Sender, limits: &Arc<Limits>) -> Server {
+    start_whole(&settings(), unbounded(), Some(pages), Arc::clone(limits))
+}
+
+/// All clients of a test may share one address.
+fn unbounded() -> tracker::Settings {
+    tracker::Settings {
+        max_ports_per_address: 0,
+        ..tracker::Settings::default()
+    }
+}
+
+/// Starts a tracker with everything given but limits.
 pub(crate) fn start_all(
     settings: &http::Settings,
     core: tracker::Settings,
     pages: Option<handover::Sender>,
 ) -> Server {
+    start_whole(settings, core, pages, Arc::default())
+}
+
+fn start_whole(
+    settings: &http::Settings,
+    core: tracker::Settings,
+    pages: Option<handover::Sender>,
+    limits: Arc<Limits>,
+) -> Server {
     let metrics = Arc::new(Metrics::new(HTTP_WORKERS + UDP_WORKERS));
     let core = Arc::new(Tracker::new(core, metrics));
     let (ends_sender, ends) = channel();
     let bound = http::bind(settings, Vec::new()).unwrap();
+    let bound = bound.limited(limits);
     let running = bound
         .start(&core, Clock::start(), pages, &ends_sender)
         .unwrap();

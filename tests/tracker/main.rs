@@ -17,6 +17,7 @@ mod operation;
 mod origins;
 mod pipelines;
 mod proxied;
+mod rates;
 mod recorded;
 mod restarts;
 mod scrapes;

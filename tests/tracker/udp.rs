@@ -2,10 +2,12 @@
 //! in `udp::handler`.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use retracker::clock::{Clock, Seconds, Wall};
 use retracker::metrics::Failure;
+use retracker::net::limits::Limits;
 use retracker::tracker::{Block, InfoHash, Target};
 use retracker::udp;
 use retracker::udp::Running;
@@ -13,21 +15,25 @@ use retracker::udp::Running;
 use crate::harness::{self, HASH_BYTES, PATIENCE, Server, peers};
 
 /// Both protocols on one core.
-struct Both {
-    http: Server,
-    udp: Running,
+pub(crate) struct Both {
+    pub(crate) http: Server,
+    pub(crate) udp: Running,
     v4: SocketAddr,
     v6: SocketAddr,
 }
 
 fn start() -> Both {
-    let http = harness::start();
+    Both::limited(&Arc::default())
+}
+
+fn start_beside(http: Server, limits: &Arc<Limits>) -> Both {
     let settings = udp::Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()],
         workers: 2,
         ..udp::Settings::default()
     };
-    let bound = udp::bind(&settings, Vec::new()).unwrap();
+    let mut bound = udp::bind(&settings, Vec::new()).unwrap();
+    bound.limit(Arc::clone(limits));
     let (v4, v6) = (bound.addresses()[0], bound.addresses()[1]);
     // The threads report their ends to nobody: they end when they are told to.
     let udp = bound
@@ -42,7 +48,12 @@ fn start() -> Both {
 }
 
 impl Both {
-    fn client(&self, ip: &str) -> Client {
+    /// Refuses who asks for too much.
+    pub(crate) fn limited(limits: &Arc<Limits>) -> Both {
+        start_beside(harness::start_limited(|_| {}, limits), limits)
+    }
+
+    pub(crate) fn client(&self, ip: &str) -> Client {
         let ip: IpAddr = ip.parse().unwrap();
         let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket
@@ -51,7 +62,7 @@ impl Both {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut client = Client {
             socket,
-            id: 0x0417_2710_1980,
+            id: CONNECT,
         };
         let connected = client.ask(0, &[]);
         client.id = u64::from_be_bytes(connected[8..].try_into().unwrap());
@@ -59,20 +70,29 @@ impl Both {
     }
 }
 
-struct Client {
+pub(crate) struct Client {
     socket: UdpSocket,
     id: u64,
 }
 
+/// What stands for an id in a connect.
+const CONNECT: u64 = 0x0417_2710_1980;
 const STARTED: u32 = 2;
 const STOPPED: u32 = 3;
 
 impl Client {
-    fn send(&self, action: u32, body: &[u8]) {
+    pub(crate) fn send(&self, action: u32, body: &[u8]) {
         let mut packet = self.id.to_be_bytes().to_vec();
         packet.extend(action.to_be_bytes());
         packet.extend(*b"tran");
         packet.extend(body);
+        self.socket.send(&packet).unwrap();
+    }
+
+    /// Sends another connect.
+    pub(crate) fn connect(&self) {
+        let mut packet = CONNECT.to_be_bytes().to_vec();
+        packet.extend(*b"\0\0\0\0tran");
         self.socket.send(&packet).unwrap();
     }
 
@@ -89,7 +109,14 @@ impl Client {
     }
 
     /// Announces [`HASH_BYTES`]: its reply, from the interval on.
-    fn announce(&self, port: u16, left: u64, event: u32) -> Vec<u8> {
+    pub(crate) fn announce(&self, port: u16, left: u64, event: u32) -> Vec<u8> {
+        let reply = self.ask(1, &Client::announce_body(port, left, event));
+        assert_eq!(reply[..4], 1_u32.to_be_bytes(), "{}", reply.escape_ascii());
+        reply[8..].to_vec()
+    }
+
+    /// What an announce has behind its head.
+    pub(crate) fn announce_body(port: u16, left: u64, event: u32) -> Vec<u8> {
         let mut body = HASH_BYTES.to_vec();
         body.extend(format!("-XX0001-0000000{port:05}").bytes());
         body.extend([0; 8]);
@@ -99,9 +126,7 @@ impl Client {
         body.extend([0; 8]);
         body.extend((-1_i32).to_be_bytes());
         body.extend(port.to_be_bytes());
-        let reply = self.ask(1, &body);
-        assert_eq!(reply[..4], 1_u32.to_be_bytes(), "{}", reply.escape_ascii());
-        reply[8..].to_vec()
+        body
     }
 
     /// Scrapes the hash of most tests so many times in one datagram.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use retracker::metrics::{Action, Family, Gauge, Transport};
 use retracker::net::client_address::ClientAddressRules;
 use retracker::net::hosts::Hosts;
-use retracker::web::BackendError;
+use retracker::web::{BackendError, Scope};
 
 use crate::harness::{Site, Visitor, exchange, parse, start};
 
@@ -72,6 +72,36 @@ fn figures_and_torrents_are_told() {
             .status,
         404
     );
+}
+
+/// O8, W9
+#[test]
+fn bans_are_told_and_lifted_with_a_token_that_may_block() {
+    let site = start();
+    site.ban("192.0.2.66/32", 7);
+    let mut reader = site.program(Scope::Read, None);
+    let bans = reader.get("/api/v1/bans").json();
+    let ban = &bans["bans"][0];
+    assert_eq!(
+        (&ban["number"], &ban["ip"], &ban["too_many"]),
+        (&7.into(), &"192.0.2.66".into(), &"requests".into())
+    );
+    let lasts = ban["expires"].as_u64().unwrap() - ban["created"].as_u64().unwrap();
+    assert_eq!(lasts, 3_600);
+    assert_eq!(reader.send("DELETE", "/api/v1/bans/7", "").status, 403);
+    let mut blocker = site.program(Scope::Block, None);
+    site.refuse(BackendError::Disk);
+    assert_eq!(blocker.send("DELETE", "/api/v1/bans/7", "").status, 503);
+    *site.refuses.lock().unwrap() = None;
+    assert_eq!(blocker.send("DELETE", "/api/v1/bans/7", "").status, 204);
+    for number in ["7", "x", "-1"] {
+        let path = format!("/api/v1/bans/{number}");
+        assert_eq!(blocker.send("DELETE", &path, "").status, 404, "{number}");
+    }
+    let stranger = site.visitor().get("/api/v1/bans");
+    assert_eq!(stranger.status, 401);
+    let metrics = site.visitor().get("/metrics").body;
+    assert!(metrics.contains("retracker_bans 0\n"));
 }
 
 /// W4, W9

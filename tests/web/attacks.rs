@@ -2,7 +2,7 @@
 
 use crate::harness::{Site, start};
 
-const PROTECTED: [&str; 29] = [
+const PROTECTED: [&str; 32] = [
     "/stat",
     "/torrents",
     "/torrents/0000000000000000000000000000000000000000",
@@ -10,6 +10,7 @@ const PROTECTED: [&str; 29] = [
     "/zones",
     "/clients",
     "/callers",
+    "/callers/lift/1",
     "/blocklist",
     "/blocklist/unblock/1",
     "/audit",
@@ -27,6 +28,8 @@ const PROTECTED: [&str; 29] = [
     "/api/v1/torrents",
     "/api/v1/blocklist",
     "/api/v1/blocklist/1",
+    "/api/v1/bans",
+    "/api/v1/bans/1",
     "/api/v1/snapshot",
     "/api/v1/audit",
     "/api/v1/torrents/0000000000000000000000000000000000000000",

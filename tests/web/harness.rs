@@ -17,6 +17,7 @@ use retracker::metrics::{Gauge, Metrics};
 use retracker::net::client_address::ClientAddressRules;
 use retracker::net::handover;
 use retracker::net::handover::{Handover, Source};
+use retracker::net::limits::{Ban, Kind, Limits};
 use retracker::tracker::report::census::Census;
 use retracker::tracker::{
     Announce, AnnounceContext, Block, Event, InfoHash, ListOptions, PeerId, PeerList, Tracker,
@@ -45,6 +46,7 @@ pub(crate) struct Site {
     pub(crate) audit: Audit,
     /// The thread that writes it.
     pub(crate) auditing: Option<audit::Running>,
+    pub(crate) limits: Arc<Limits>,
     /// The HTTP tracker before it, if it is not the plain listener that hands over.
     _front: Option<http::Running>,
 }
@@ -85,6 +87,7 @@ pub(crate) fn start_behind_http(
             ..http::Settings::default()
         };
         let bound = http::bind(&settings, Vec::new()).unwrap();
+        let bound = bound.limited(Arc::clone(&site.limits));
         let (ends, _) = std::sync::mpsc::channel();
         let front = bound.start(&site.tracker, site.clock, Some(pages), &ends);
         let front = front.unwrap();
@@ -120,6 +123,7 @@ fn start_behind(
     let window = settings.login_window;
     let auditing = audit::start(folder.path(), window, clock, ends.clone()).unwrap();
     let told = auditing.audit();
+    let limits = Arc::new(Limits::default());
     let backend = backend(
         &tracker,
         clock,
@@ -129,6 +133,7 @@ fn start_behind(
         &refuses,
         told.clone(),
     );
+    let backend = limited(backend, &limits, &refuses);
     let (pages, connections) = handover::channel(settings.handover_limits());
     let core = Arc::clone(&tracker);
     let running = retracker::web::start(settings, core, clock, backend, connections, ends);
@@ -144,6 +149,7 @@ fn start_behind(
         running: Some(running.unwrap()),
         audit: told,
         auditing: Some(auditing),
+        limits,
         _front: None,
     };
     listener(pages, &mut site);
@@ -211,6 +217,21 @@ fn backend(
         },
         routes: Vec::new(),
         audit,
+        limits: Arc::default(),
+        lift: Box::new(|_| Ok(None)),
+    }
+}
+
+/// The same with these limits, whose bans can be lifted.
+fn limited(backend: Backend, limits: &Arc<Limits>, refuses: &Refuses) -> Backend {
+    let (lifting, refuses) = (Arc::clone(limits), Arc::clone(refuses));
+    Backend {
+        limits: Arc::clone(limits),
+        lift: Box::new(move |number| {
+            refuses.lock().unwrap().map_or(Ok(()), Err)?;
+            Ok(lifting.lift(number).map(|ban| ban.network))
+        }),
+        ..backend
     }
 }
 
@@ -318,6 +339,18 @@ impl Site {
     /// The backend refuses everything from here on.
     pub(crate) fn refuse(&self, error: BackendError) {
         *self.refuses.lock().unwrap() = Some(error);
+    }
+
+    /// Bans a source for an hour.
+    pub(crate) fn ban(&self, network: &str, number: u64) {
+        let now = self.clock.now();
+        self.limits.restore([Ban {
+            number,
+            network: network.parse().unwrap(),
+            kind: Kind::Requests,
+            since: now,
+            until: now.plus(3_600),
+        }]);
     }
 
     pub(crate) fn token(&self) -> String {

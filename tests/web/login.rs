@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use retracker::net::client_address::{ClientAddressRules, Mode};
+use retracker::net::limits;
 use retracker::web::Secret;
 
 use crate::harness::{PASSWORD, start, start_with};
@@ -158,6 +159,48 @@ fn the_sixth_wrong_password_from_one_address_waits_and_others_do_not() {
     let wait: u64 = reply.header("retry-after").parse().unwrap();
     assert!((1..=900).contains(&wait));
     assert_eq!(site.operator().get("/stat").status, 200);
+}
+
+/// O8: right or wrong, so many tries and no more; and who goes on is banned, if anybody is.
+#[test]
+fn tries_to_log_in_are_limited_and_lead_to_a_ban() {
+    let site = start();
+    site.limits.configure(
+        limits::Settings {
+            logins: "1/h 10".parse().ok(),
+            ban_after: 3,
+            ..limits::Settings::off()
+        },
+        std::iter::once("127.0.0.9/32".parse().unwrap()).collect(),
+    );
+    let mut visitor = site.visitor();
+    visitor.from = "127.0.0.66".into();
+    for _ in 0..10 {
+        assert_eq!(visitor.log_in("admin", PASSWORD).status, 302);
+        visitor.cookies.clear();
+    }
+    let reply = visitor.log_in("admin", PASSWORD);
+    assert_eq!(reply.status, 429);
+    let wait: u64 = reply.header("retry-after").parse().unwrap();
+    assert!((3_500..=3_600).contains(&wait));
+    for _ in 0..3 {
+        visitor.log_in("admin", PASSWORD);
+    }
+    let bans = site.limits.bans(site.clock.now());
+    assert_eq!((bans.len(), bans[0].kind), (1, limits::Kind::Logins));
+    // Of another address, where the throttle on wrong passwords refuses: that counts as well.
+    let mut guesser = site.visitor();
+    guesser.from = "127.0.0.67".into();
+    for _ in 0..9 {
+        guesser.log_in("admin", "guess");
+    }
+    assert_eq!(site.limits.bans(site.clock.now()).len(), 2);
+    let mut exempt = site.visitor();
+    exempt.from = "127.0.0.9".into();
+    for _ in 0..15 {
+        assert_eq!(exempt.log_in("admin", PASSWORD).status, 302);
+        exempt.cookies.clear();
+    }
 }
 
 /// R6

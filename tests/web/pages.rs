@@ -638,6 +638,61 @@ fn clients_and_callers_are_listed() {
     assert!(callers.contains("href=\"/blocklist?ip=192.0.2.9\""));
 }
 
+/// O8
+#[test]
+fn bans_are_shown_and_lifted_by_operators() {
+    let site = start();
+    let mut operator = site.operator();
+    assert!(operator.get("/callers").body.contains("Nobody is banned."));
+    site.ban("192.0.2.66/32", 1);
+    site.ban("2001:db8:0:7::/64", 2);
+    let callers = operator.get("/callers").body;
+    assert!(callers.contains("192.0.2.66") && callers.contains("2001:db8:0:7::/64"));
+    assert!(callers.contains("<td data-label=\"Too many\">requests</td>"));
+    site.refuse(BackendError::Disk);
+    assert_eq!(
+        operator.submit("/callers", "/callers/lift/1", &[]).status,
+        503
+    );
+    *site.refuses.lock().unwrap() = None;
+    let lifted = operator.submit("/callers", "/callers/lift/1", &[]);
+    assert_eq!(
+        (lifted.status, lifted.header("location")),
+        (302, "/callers?done=lift")
+    );
+    let callers = operator.get("/callers?done=lift").body;
+    assert!(callers.contains("The ban is lifted.") && !callers.contains("192.0.2.66"));
+    assert_eq!(operator.post("/callers/lift/2", &[]).status, 403);
+    // One that is over by itself is as good as lifted.
+    assert_eq!(
+        operator.submit("/callers", "/callers/lift/1", &[]).status,
+        302
+    );
+    assert_eq!(
+        operator.submit("/callers", "/callers/lift/x", &[]).status,
+        404
+    );
+    assert_eq!(site.limits.bans(site.clock.now()).len(), 1);
+    let audit = operator.get("/audit").body;
+    assert!(audit.contains("lifted the ban") && audit.contains("192.0.2.66"));
+}
+
+/// O8: a page has room for some of them.
+#[test]
+fn very_many_bans_are_counted_and_in_the_file() {
+    let site = start();
+    for number in 1..=600_u32 {
+        let ip = std::net::Ipv4Addr::from_bits(0xc000_0200 + number);
+        site.ban(&format!("{ip}/32"), number.into());
+    }
+    let mut operator = site.operator();
+    let callers = operator.get("/callers").body;
+    assert_eq!(callers.matches("/callers/lift/").count(), 500);
+    assert!(callers.contains("Further bans are in the CSV and in the API: 100."));
+    let csv = operator.get("/callers?format=csv&table=bans").body;
+    assert_eq!(csv.lines().count(), 601);
+}
+
 #[test]
 fn tokens_are_made_shown_once_and_revoked() {
     let site = start();

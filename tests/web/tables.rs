@@ -203,7 +203,7 @@ const SOUTH: &str = "10.2.0.1,6881,{hash},qBittorrent,4.5.2,town/south,seeder,20
 const REASON: &str = "=HYPERLINK(\"x\"), спам";
 
 /// Every table, how its first line begins, and how one of the others does.
-const TABLES: [(&str, &str, &str); 17] = [
+const TABLES: [(&str, &str, &str); 18] = [
     (
         "/stat?table=torrents",
         "info_hash,peers,seeders,leechers,downloaded",
@@ -238,6 +238,11 @@ const TABLES: [(&str, &str, &str); 17] = [
     ),
     ("/callers?", "network,early,age_seconds", ""),
     (
+        "/callers?table=bans",
+        "number,ip,too_many,created,expires",
+        "1,192.0.2.66,requests,20",
+    ),
+    (
         "/blocklist?",
         "number,ip,info_hash,reason,created,expires",
         "1,192.0.2.77,,\"'=HYPERLINK(\"\"x\"\"), спам\",20",
@@ -266,6 +271,7 @@ fn every_table_is_there_as_csv_for_those_who_may_see_it() {
         302
     );
     site.token();
+    site.ban("192.0.2.66/32", 1);
     let of_torrent = |text: &str| text.replace("{hash}", &"07".repeat(20));
     for (path, head, row) in TABLES {
         let path = &of_torrent(&format!("{path}&format=csv"));

@@ -64,6 +64,7 @@ fn a_viewer_sees_the_pages_and_changes_nothing() {
     for path in [
         "/blocklist",
         "/blocklist/unblock/1",
+        "/callers/lift/1",
         "/about/save",
         "/about/tokens",
         "/about/tokens/1/revoke",

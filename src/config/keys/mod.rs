@@ -1,6 +1,7 @@
 //! The table of keys. A new key is a row here, and nothing else but the field of its component's settings.
 
 mod http;
+mod limits;
 mod logging;
 mod pages;
 mod snapshots;
@@ -15,6 +16,7 @@ pub const SECTIONS: &[Section] = &[
     tracker::SECTION,
     http::SECTION,
     udp::SECTION,
+    limits::SECTION,
     zones::ZONES,
     zones::WARNINGS,
     snapshots::SECTION,

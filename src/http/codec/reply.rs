@@ -127,6 +127,18 @@ pub(crate) fn busy(out: &mut Vec<u8>, is_head_only: bool) {
     finish(out, &begun);
 }
 
+/// Writes the reply to a client that asks for too much: what the matter is, and after how many seconds to come again.
+pub(crate) fn too_many(out: &mut Vec<u8>, why: &str, seconds: u32, frame: Frame) {
+    let mut digits = [0; DECIMAL_DIGITS];
+    let mut fields = b"text/plain\r\nRetry-After: ".to_vec();
+    fields.extend_from_slice(decimal_digits(seconds, &mut digits));
+    fields.extend_from_slice(b"\r\n");
+    let begun = begin_with(out, "429 Too Many Requests", &fields, frame);
+    out.extend_from_slice(why.as_bytes());
+    out.push(b'\n');
+    finish(out, &begun);
+}
+
 /// Writes the body of an announce reply.
 pub fn announce(
     out: &mut Vec<u8>,

@@ -129,6 +129,9 @@ impl Worker {
 
     /// Serves a connection that was just accepted. Its request is mostly there already, and then it may never be held.
     fn welcome(&mut self, socket: OwnedFd, peer: SocketAddr) {
+        if let Err(limited) = self.handler.admit_connection(peer.ip()) {
+            return self.turn_away(&socket, limited);
+        }
         let deadline = self.tick.after(self.live.settings.request_timeout);
         let mut connection = Connection::new(socket, peer, deadline);
         connection.expects_proxy_header = self.live.settings.proxy_protocol;

@@ -1,6 +1,6 @@
 //! The life of a connection between two events: bytes are read, requests answered, replies sent, deadlines set.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +13,12 @@ use super::permits::{Bounds, ConnectionPermit, Purpose};
 use super::timers::Tick;
 use super::{Token, Worker};
 use crate::http::codec::{head, reply};
-use crate::http::pipeline::{Next, PipelineContext, serve, source};
+use crate::http::pipeline::{Next, PipelineContext, serve, source, turn_away};
 use crate::http::{LiveSettings, Shared};
 use crate::invariant::present;
 use crate::metrics::{Failure, Transport};
 use crate::net::handover::Handover;
+use crate::net::limits::Refused as Limited;
 
 /// A request that begins when the connection has been silent for almost the time allowed has this much left at least.
 const IDLE_LEEWAY: Duration = Duration::from_secs(5);
@@ -283,17 +284,21 @@ impl Worker {
         if connection.hold.is_none() {
             may_hold(&self.shared, &self.live, &mut connection, Purpose::Work);
         }
-        let counters = self.handler.counters();
         let Some(hold) = connection.hold.take() else {
+            let counters = self.handler.counters();
             counters.failed(Transport::Http, Failure::Connections);
             return;
         };
         let peer = connection.peer;
         let Ok((stream, read)) = connection.into_stream() else {
+            let counters = self.handler.counters();
             counters.failed(Transport::Http, Failure::Socket);
             return;
         };
         let source = source(&self.live.settings.address_rules, peer.ip(), &read);
+        if let Err(limited) = self.handler.admit_request(source.ip) {
+            return self.turn_away_read(&stream, limited, &read);
+        }
         let handover = Handover {
             stream,
             read,
@@ -301,8 +306,31 @@ impl Worker {
             hold: Box::new(hold),
         };
         if let Err(handover) = pages.send(handover, source) {
+            let counters = self.handler.counters();
             counters.failed(Transport::Http, Failure::Connections);
             refuse(&handover);
+        }
+    }
+}
+
+impl Worker {
+    /// Tells a client that was just accepted that it is not served, if it has asked already, and ends the connection.
+    #[cold]
+    pub(super) fn turn_away(&mut self, socket: &OwnedFd, limited: Limited) {
+        let mut input = std::mem::take(&mut self.input);
+        let read = rustix::net::recv(socket, input.as_mut_slice(), RecvFlags::empty());
+        let read = read.map_or(0, |(read, _)| read);
+        self.turn_away_read(socket, limited, input.get(..read).unwrap_or_default());
+        self.input = input;
+    }
+
+    /// Tells a client that has asked this that it is not served.
+    #[cold]
+    fn turn_away_read(&mut self, socket: impl AsFd, limited: Limited, read: &[u8]) {
+        self.out.clear();
+        turn_away(&self.handler, limited, read, &mut self.out);
+        if send(&socket, &self.out).is_ok() {
+            let _ = rustix::net::shutdown(&socket, Shutdown::Write);
         }
     }
 }

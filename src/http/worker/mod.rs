@@ -175,6 +175,7 @@ impl Worker {
     fn look_around(&mut self) {
         let elapsed = self.clock.elapsed();
         self.now = Seconds::at(elapsed);
+        self.handler.set_limit_time(elapsed);
         let latest = self.latest.load();
         if !Arc::ptr_eq(latest, &self.live) {
             self.live = Arc::clone(latest);

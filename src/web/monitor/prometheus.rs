@@ -269,6 +269,12 @@ fn swarms(lines: &mut Lines, state: &State, census: &Census) {
     let help = "Entries in the blocklist.";
     let entries = gauge(Gauge::BlocklistEntries);
     lines.single("blocklist_entries", "gauge", help, entries);
+    let limits = &state.backend.limits;
+    let help = "Sources that are banned for a time.";
+    let bans = limits.bans(state.clock.now()).len();
+    lines.single("bans", "gauge", help, bans);
+    let help = "Bans made since the start.";
+    lines.single("bans_total", "counter", help, limits.bans_made());
     let help = "How long the last sweep took.";
     let seconds = millis(gauge(Gauge::SweepMillis));
     lines.single("sweep_duration_seconds", "gauge", help, seconds);

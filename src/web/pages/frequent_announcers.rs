@@ -1,9 +1,10 @@
-//! `/callers`: who announces more often than it was told to (W10).
+//! `/callers`: who announces more often than it was told to (W10), and who is banned for asking too much (O8).
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
+use super::bans;
 use crate::web::State;
 use crate::web::view::csv_table;
 use crate::web::view::csv_table::Csv;
@@ -30,13 +31,22 @@ pub(crate) async fn callers(state: Data<State>, request: HttpRequest) -> HttpRes
             age_seconds: now.since(caller.last_seen),
         })
         .collect();
-    if csv_table::wanted(&page.params, &["callers"]).is_some() {
+    let named = csv_table::wanted(&page.params, &["callers", "bans"]);
+    if named == Some("bans") {
+        return bans::table(&state).reply("bans");
+    }
+    if named.is_some() {
         let mut csv = Csv::new(&["network", "early", "age_seconds"]);
         for row in &rows {
             csv.row(&[&row.network, &row.early, &row.age_seconds]);
         }
         return csv.reply("callers");
     }
+    let (bans, more_bans) = bans::shown(&state);
+    let is_lifted = page.params.text("done") == Some("lift");
+    page.insert("notice", &is_lifted.then_some("ban_lift_done"));
+    page.insert("bans", &bans);
+    page.insert("more_bans", &more_bans);
     page.insert("rows", &rows);
     page.insert("counted", &census.wall.0);
     page.render("callers.html")

@@ -1,12 +1,15 @@
 //! `/login` and `/logout`: the original's paths and fields, with a throttle on guessing.
 
 use actix_session::SessionExt;
+use std::time::Duration;
+
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::audit::Deed;
+use crate::net::limits::Kind;
 use crate::net::subscriber;
 use crate::web::State;
 use crate::web::auth::caller::audit_of;
@@ -73,9 +76,15 @@ pub(crate) fn interrupted(
 pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
     let (client, resume) = (Client::of(&state, &request), Resume::of_login(&form));
     let again = |status, notice| again(&state, &request, status, notice, &resume);
-    let begun = state
-        .throttle
-        .begin(client, form.text("username"), state.clock.elapsed());
+    let now = state.clock.elapsed();
+    let limits = &state.backend.limits;
+    let begun = match limits.admit(Kind::Logins, client.ip, now) {
+        Err(refused) => Err(Duration::from_secs(refused.seconds.into())),
+        Ok(()) => {
+            let begun = state.throttle.begin(client, form.text("username"), now);
+            begun.inspect_err(|_| limits.note_refusal(Kind::Logins, client.ip, now))
+        }
+    };
     if let Err(wait) = begun {
         let (audit, network) = (&state.backend.audit, subscriber(client.ip));
         audit.locked_out(network, state.clock.wall());

@@ -2,6 +2,7 @@
 
 pub(super) mod about;
 pub(super) mod audit;
+pub(super) mod bans;
 pub(super) mod block_effects;
 pub(super) mod blocklist;
 pub(super) mod clients;

@@ -1,0 +1,323 @@
+//! Who is refused everything for a time. Bounded in number, looked up by every request while there are any, changed seldom.
+//!
+//! A byte for each of 65,536 parts of all sources counts the bans in it, so that who is not banned mostly costs one look. The bans themselves
+//! lie in lists that are replaced whole: a look-up waits for nobody.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+
+use super::Kind;
+use crate::clock::Seconds;
+
+/// Lists, and bans in one of them at most. At a bound the one that ends soonest goes.
+const LISTS: usize = 64;
+const LIST_LENGTH: usize = 256;
+
+/// Most bans at one time.
+pub const MAX_BANS: usize = LISTS * LIST_LENGTH;
+
+/// Parts of all sources that are counted.
+const PARTS: usize = 1 << 16;
+
+/// One banned source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// A number of its own, by which it is lifted.
+    pub number: u64,
+    /// Who: a v4 address, or a /64 of v6.
+    pub network: IpNet,
+    /// What there was too much of.
+    pub kind: Kind,
+    /// Since when.
+    pub since: Seconds,
+    /// Until when.
+    pub until: Seconds,
+}
+
+/// All bans.
+#[derive(Debug)]
+pub(super) struct Bans {
+    /// How many there are, ended ones included until a sweep.
+    count: AtomicUsize,
+    parts: Box<[AtomicU8]>,
+    /// Each in the order of its networks.
+    lists: Box<[ArcSwap<Vec<Ban>>]>,
+    /// Raised with each change.
+    version: AtomicU64,
+    made: AtomicU64,
+    /// The last number given; locked by whoever changes anything.
+    numbers: Mutex<u64>,
+}
+
+impl Default for Bans {
+    fn default() -> Bans {
+        Bans {
+            count: AtomicUsize::new(0),
+            parts: (0..PARTS).map(|_| AtomicU8::new(0)).collect(),
+            lists: (0..LISTS).map(|_| ArcSwap::default()).collect(),
+            version: AtomicU64::new(0),
+            made: AtomicU64::new(0),
+            numbers: Mutex::new(0),
+        }
+    }
+}
+
+impl Bans {
+    pub(super) fn is_empty(&self) -> bool {
+        self.count.load(Relaxed) == 0
+    }
+
+    /// When the ban of the source with this hash ends, if it is banned.
+    #[inline]
+    pub(super) fn end(&self, source: IpAddr, hash: u64, now: Seconds) -> Option<Seconds> {
+        if self.part(hash)?.load(Relaxed) == 0 {
+            return None;
+        }
+        let list = self.list(hash)?.load();
+        let found = place(&list, source).ok().and_then(|at| list.get(at))?;
+        Some(found.until).filter(|until| *until > now)
+    }
+
+    /// Bans a source, or lets its ban last longer. Whether it is banned by this: nothing is done while somebody else changes the list, and
+    /// the source is met again.
+    pub(super) fn add(&self, hash: u64, ban: Ban) -> bool {
+        let Ok(mut numbers) = self.numbers.try_lock() else {
+            return false;
+        };
+        *numbers = numbers.saturating_add(1);
+        let number = *numbers;
+        self.put(hash, Ban { number, ..ban }, numbers);
+        self.made.fetch_add(1, Relaxed);
+        true
+    }
+
+    /// Puts a ban of before back.
+    pub(super) fn restore(&self, hash: u64, ban: Ban) {
+        let mut numbers = self.lock();
+        *numbers = ban.number.max(*numbers);
+        self.put(hash, ban, numbers);
+    }
+
+    fn put(&self, hash: u64, ban: Ban, _changing: MutexGuard<'_, u64>) {
+        let Some(list) = self.list(hash) else {
+            return;
+        };
+        let mut bans = Vec::clone(&list.load());
+        match place(&bans, ban.network.addr()) {
+            Ok(at) => {
+                if let Some(known) = bans.get_mut(at) {
+                    *known = ban;
+                }
+            }
+            Err(at) => {
+                bans.insert(at, ban);
+                if bans.len() > LIST_LENGTH {
+                    let soonest = bans.iter().enumerate().min_by_key(|(_, ban)| ban.until);
+                    let soonest = soonest.map_or(at, |(at, _)| at);
+                    bans.remove(soonest);
+                }
+            }
+        }
+        self.replace(list, bans);
+        // Counted once more than it is there, never less: the sweep counts anew.
+        if let Some(part) = self.part(hash) {
+            part.store(part.load(Relaxed).saturating_add(1), Relaxed);
+        }
+    }
+
+    /// Ends the ban of this number; who was banned, if there was one.
+    pub(super) fn lift(&self, number: u64) -> Option<Ban> {
+        let _changing = self.lock();
+        for list in &self.lists {
+            let bans = list.load_full();
+            let Some(lifted) = bans.iter().find(|ban| ban.number == number).copied() else {
+                continue;
+            };
+            let kept = bans.iter().filter(|ban| ban.number != number).copied();
+            self.replace(list, kept.collect());
+            return Some(lifted);
+        }
+        None
+    }
+
+    /// Forgets those that have ended, and counts the parts anew.
+    pub(super) fn sweep(&self, now: Seconds, hash_of: impl Fn(IpAddr) -> u64) {
+        let _changing = self.lock();
+        if self.is_empty() {
+            return;
+        }
+        let mut parts = vec![0_u8; PARTS];
+        for list in &self.lists {
+            let bans = list.load_full();
+            if bans.iter().any(|ban| ban.until <= now) {
+                let kept = bans.iter().filter(|ban| ban.until > now).copied();
+                self.replace(list, kept.collect());
+            }
+            for ban in list.load().iter() {
+                if let Some(part) = parts.get_mut(part_of(hash_of(ban.network.addr()))) {
+                    *part = part.saturating_add(1);
+                }
+            }
+        }
+        for (part, counted) in self.parts.iter().zip(parts) {
+            part.store(counted, Relaxed);
+        }
+    }
+
+    /// Those in force, newest first.
+    pub(super) fn all(&self, now: Seconds) -> Vec<Ban> {
+        let mut all: Vec<Ban> = Vec::new();
+        for list in &self.lists {
+            let bans = list.load_full();
+            all.extend(bans.iter().filter(|ban| ban.until > now));
+        }
+        all.sort_unstable_by_key(|ban| std::cmp::Reverse(ban.number));
+        all
+    }
+
+    /// Changes with every change of the bans.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Relaxed)
+    }
+
+    /// Bans made since the start.
+    pub(super) fn made(&self) -> u64 {
+        self.made.load(Relaxed)
+    }
+
+    fn replace(&self, list: &ArcSwap<Vec<Ban>>, bans: Vec<Ban>) {
+        let (before, after) = (list.load().len(), bans.len());
+        list.store(bans.into());
+        let count = self.count.load(Relaxed) + after;
+        self.count.store(count.saturating_sub(before), Relaxed);
+        self.version.fetch_add(1, Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn part(&self, hash: u64) -> Option<&AtomicU8> {
+        self.parts.get(part_of(hash))
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the lowest bits")]
+    fn list(&self, hash: u64) -> Option<&ArcSwap<Vec<Ban>>> {
+        self.lists.get(hash as usize % LISTS)
+    }
+}
+
+#[inline]
+const fn part_of(hash: u64) -> usize {
+    (hash >> 48) as usize
+}
+
+/// Where the source is in a list, or would be.
+fn place(bans: &[Ban], source: IpAddr) -> Result<usize, usize> {
+    bans.binary_search_by_key(&source, |ban| ban.network.addr())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::subscriber::network;
+    use std::net::Ipv4Addr;
+
+    fn at(seconds: u32) -> Seconds {
+        Seconds::START.plus(seconds)
+    }
+
+    fn ip(number: u32) -> IpAddr {
+        Ipv4Addr::from_bits(0x0b00_0000 + number).into()
+    }
+
+    fn hash(ip: IpAddr) -> u64 {
+        let IpAddr::V4(ip) = ip else {
+            return 0;
+        };
+        u64::from(ip.to_bits()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn ban(ip: IpAddr, until: u32) -> Ban {
+        Ban {
+            number: 0,
+            network: network(ip),
+            kind: Kind::Requests,
+            since: Seconds::START,
+            until: at(until),
+        }
+    }
+
+    /// O8
+    #[test]
+    fn a_ban_holds_for_its_source_until_its_end() {
+        let bans = Bans::default();
+        assert!(bans.is_empty());
+        assert!(bans.add(hash(ip(1)), ban(ip(1), 10)));
+        assert!(bans.add(hash(ip(2)), ban(ip(2), 20)));
+        let end = |number, now| bans.end(ip(number), hash(ip(number)), at(now));
+        assert_eq!(end(1, 9), Some(at(10)));
+        assert_eq!((end(1, 10), end(3, 0)), (None, None));
+        // Another source of the same hash is another source.
+        assert_eq!(bans.end(ip(3), hash(ip(2)), at(0)), None);
+        let version = bans.version();
+        bans.sweep(at(10), hash);
+        assert!(bans.version() > version);
+        assert_eq!(bans.all(at(10)).len(), 1);
+        assert_eq!(end(2, 10), Some(at(20)));
+        assert_eq!(bans.lift(1), None);
+        assert_eq!(bans.lift(2).unwrap().network, network(ip(2)));
+        assert_eq!(end(2, 10), None);
+        assert!(bans.is_empty());
+        assert_eq!(bans.made(), 2);
+    }
+
+    /// O8
+    #[test]
+    fn a_source_that_is_banned_again_has_one_ban() {
+        let bans = Bans::default();
+        bans.add(hash(ip(1)), ban(ip(1), 10));
+        bans.add(hash(ip(1)), ban(ip(1), 30));
+        let all = bans.all(at(0));
+        assert_eq!((all.len(), all[0].until, all[0].number), (1, at(30), 2));
+    }
+
+    /// O8
+    #[test]
+    fn bans_are_bounded_and_those_that_end_last_stay() {
+        let bans = Bans::default();
+        for number in 0..40_000 {
+            bans.add(hash(ip(number)), ban(ip(number), 100 + number));
+        }
+        let all = bans.all(at(0));
+        assert!(all.len() <= MAX_BANS && all.len() > MAX_BANS / 2);
+        assert_eq!(all.len(), bans.count.load(Relaxed));
+        assert!(bans.end(ip(39_999), hash(ip(39_999)), at(0)).is_some());
+        assert_eq!(bans.end(ip(0), hash(ip(0)), at(0)), None);
+        bans.sweep(at(40_100), hash);
+        assert!(bans.is_empty());
+        let parts = bans.parts.iter().map(|part| part.load(Relaxed));
+        assert!(parts.into_iter().all(|part| part == 0) || bans.is_empty());
+    }
+
+    /// O8
+    #[test]
+    fn a_restored_ban_keeps_its_number_and_new_ones_get_others() {
+        let bans = Bans::default();
+        let old = Ban {
+            number: 7,
+            ..ban(ip(1), 10)
+        };
+        bans.restore(hash(ip(1)), old);
+        bans.add(hash(ip(2)), ban(ip(2), 10));
+        let numbers: Vec<u64> = bans.all(at(0)).iter().map(|ban| ban.number).collect();
+        assert_eq!(numbers, [8, 7]);
+        assert_eq!(bans.made(), 1);
+    }
+}

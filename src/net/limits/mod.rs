@@ -1,0 +1,537 @@
+//! How much one source may ask for, and who is refused everything for a time because of repeated excess (O8).
+//!
+//! A source is a v4 address or a /64 of v6; the network around it, a /24 or a /48, has a bucket of its own. Nothing here depends on how
+//! many sources there are: buckets are in [tables](table) of a fixed size, bans have a bound. All is decided here, without a lock that
+//! waits; whoever meets clients asks through a [`Gate`] of its own and answers in its protocol.
+//!
+//! Only what a source has sent for sure leads to a ban: no datagram whose address may be forged, and nothing of its neighbours.
+
+mod bans;
+mod rate;
+mod table;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Cache};
+use foldhash::quality::RandomState;
+use std::hash::BuildHasher;
+
+use super::Networks;
+use super::subscriber::{SUBSCRIBER_V4_BITS, SUBSCRIBER_V6_BITS, network, prefix, subscriber};
+use crate::clock::Seconds;
+use bans::Bans;
+pub use bans::{Ban, MAX_BANS};
+pub use rate::{Rate, RateError};
+use table::Table;
+
+/// Buckets of a table, as a power of two: of sources, of the networks around them, and where few are expected.
+const SOURCE_BITS: u32 = 17;
+const PREFIX_BITS: u32 = 16;
+const FEW_BITS: u32 = 14;
+
+/// The networks around a source.
+const PREFIX_V4_BITS: u32 = 24;
+const PREFIX_V6_BITS: u32 = 48;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Connections accepted.
+    Connections,
+    /// HTTP requests.
+    Requests,
+    /// Datagrams of a source that has shown a connection id, and so has proved its address.
+    Datagrams,
+    /// Datagrams whose source may be forged. They have buckets of their own, of the same rates, so that nobody uses up a victim's.
+    UnprovedDatagrams,
+    /// Tries to log in.
+    Logins,
+}
+
+impl Kind {
+    /// Every value.
+    pub const ALL: [Kind; 5] = [
+        Kind::Connections,
+        Kind::Requests,
+        Kind::Datagrams,
+        Kind::UnprovedDatagrams,
+        Kind::Logins,
+    ];
+
+    /// Its name for people and programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Connections => "connections",
+            Kind::Requests => "requests",
+            Kind::Datagrams => "datagrams",
+            Kind::UnprovedDatagrams => "unproved_datagrams",
+            Kind::Logins => "logins",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn of_name(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    const fn is_proof(self) -> bool {
+        match self {
+            Kind::Connections | Kind::Requests | Kind::Datagrams | Kind::Logins => true,
+            Kind::UnprovedDatagrams => false,
+        }
+    }
+}
+
+/// The rates of one kind; `None` for no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Levels {
+    /// For one source: a v4 address or a /64.
+    pub source: Option<Rate>,
+    /// For the network around it: a /24 or a /48.
+    pub prefix: Option<Rate>,
+}
+
+/// What is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Connections accepted (`connections`, `connections_per_prefix`). Default any number.
+    pub connections: Levels,
+    /// HTTP requests (`requests`, `requests_per_prefix`). Default any number.
+    pub requests: Levels,
+    /// UDP datagrams (`datagrams`, `datagrams_per_prefix`). Default any number.
+    pub datagrams: Levels,
+    /// Tries to log in from one source (`logins`). Default 30 a minute, 60 at once.
+    pub logins: Option<Rate>,
+    /// So many refusals within `ban_window` lead to a ban (`ban_after`). Default 0: nobody is banned.
+    pub ban_after: u32,
+    /// How long a refusal counts (`ban_window`). Default 10 minutes; taken as at least 1 s and at most a day.
+    pub ban_window: Duration,
+    /// How long a ban lasts (`ban_time`). Default an hour.
+    pub ban_time: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            connections: Levels::default(),
+            requests: Levels::default(),
+            datagrams: Levels::default(),
+            logins: "30/min 60".parse().ok(),
+            ban_after: 0,
+            ban_window: Duration::from_secs(600),
+            ban_time: Duration::from_hours(1),
+        }
+    }
+}
+
+impl Settings {
+    /// Everything for everybody.
+    pub fn off() -> Settings {
+        Settings {
+            logins: None,
+            ..Settings::default()
+        }
+    }
+
+    const fn levels(&self, kind: Kind) -> Levels {
+        match kind {
+            Kind::Connections => self.connections,
+            Kind::Requests => self.requests,
+            Kind::Datagrams | Kind::UnprovedDatagrams => self.datagrams,
+            Kind::Logins => Levels {
+                source: self.logins,
+                prefix: None,
+            },
+        }
+    }
+}
+
+/// Why a source is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It, or the network around it, has used up what it may.
+    Rate,
+    /// It is banned.
+    Banned,
+}
+
+/// A refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub reason: Reason,
+    /// After how many seconds it is worth coming again; at least 1.
+    pub seconds: u32,
+}
+
+impl Refused {
+    /// The fixed text for clients.
+    pub const fn text(self) -> &'static str {
+        match self.reason {
+            Reason::Rate => "too many requests",
+            Reason::Banned => "banned for a time because of too many requests",
+        }
+    }
+
+    /// The wait in minutes, as BEP 31 has it.
+    pub const fn minutes(self) -> u32 {
+        self.seconds.div_ceil(60)
+    }
+}
+
+/// The buckets of one kind.
+#[derive(Debug, Default)]
+struct Buckets {
+    source: Option<Arc<Table>>,
+    prefix: Option<Arc<Table>>,
+}
+
+/// What is in force, replaced whole by a reload. Buckets whose rate stays are taken over.
+#[derive(Debug, Default)]
+struct InForce {
+    settings: Settings,
+    /// Who is neither refused nor banned.
+    exempt: Networks,
+    connections: Buckets,
+    requests: Buckets,
+    datagrams: Buckets,
+    unproved: Buckets,
+    logins: Buckets,
+    /// What each source has been refused; one bucket for all kinds.
+    refusals: Option<Arc<Table>>,
+}
+
+impl InForce {
+    fn new(settings: Settings, exempt: Networks, old: &InForce) -> InForce {
+        let buckets = |kind: Kind| {
+            let (levels, before) = (settings.levels(kind), old.settings.levels(kind));
+            let known = old.buckets(kind);
+            let source_bits = if kind == Kind::Logins {
+                FEW_BITS
+            } else {
+                SOURCE_BITS
+            };
+            Buckets {
+                source: table(
+                    levels.source,
+                    before.source,
+                    known.source.as_ref(),
+                    source_bits,
+                ),
+                prefix: table(
+                    levels.prefix,
+                    before.prefix,
+                    known.prefix.as_ref(),
+                    PREFIX_BITS,
+                ),
+            }
+        };
+        let is_same = (settings.ban_after, settings.ban_window)
+            == (old.settings.ban_after, old.settings.ban_window);
+        let refusals = match (settings.ban_after, &old.refusals) {
+            (0, _) => None,
+            (_, Some(known)) if is_same => Some(Arc::clone(known)),
+            (most, _) => {
+                let spread = Rate::within(most, settings.ban_window);
+                Some(Arc::new(Table::new(spread, PREFIX_BITS)))
+            }
+        };
+        InForce {
+            connections: buckets(Kind::Connections),
+            requests: buckets(Kind::Requests),
+            datagrams: buckets(Kind::Datagrams),
+            unproved: buckets(Kind::UnprovedDatagrams),
+            logins: buckets(Kind::Logins),
+            refusals,
+            exempt,
+            settings,
+        }
+    }
+
+    #[inline]
+    const fn buckets(&self, kind: Kind) -> &Buckets {
+        match kind {
+            Kind::Connections => &self.connections,
+            Kind::Requests => &self.requests,
+            Kind::Datagrams => &self.datagrams,
+            Kind::UnprovedDatagrams => &self.unproved,
+            Kind::Logins => &self.logins,
+        }
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        let kinds = Kind::ALL.into_iter().map(|kind| self.buckets(kind));
+        let levels = kinds.flat_map(|buckets| [&buckets.source, &buckets.prefix]);
+        levels.chain([&self.refusals]).flatten()
+    }
+
+    /// Whether announces and scrapes have to be looked at.
+    fn limits_trackers(&self) -> bool {
+        [Kind::Connections, Kind::Requests, Kind::Datagrams]
+            .into_iter()
+            .any(|kind| self.settings.levels(kind) != Levels::default())
+    }
+}
+
+fn table(
+    rate: Option<Rate>,
+    before: Option<Rate>,
+    known: Option<&Arc<Table>>,
+    bits: u32,
+) -> Option<Arc<Table>> {
+    let rate = rate?;
+    let known = known.filter(|_| before == Some(rate));
+    Some(known.map_or_else(|| Arc::new(Table::new(rate.spread(), bits)), Arc::clone))
+}
+
+/// The limits and bans of the process, shared by all who meet clients.
+#[derive(Debug, Default)]
+pub struct Limits {
+    /// Whether the trackers have to ask: there is a limit for them, or a ban.
+    is_on: AtomicBool,
+    in_force: Arc<ArcSwap<InForce>>,
+    bans: Bans,
+    hasher: RandomState,
+}
+
+impl Limits {
+    /// Limits as `settings` have them, for everybody but `exempt`.
+    pub fn new(settings: Settings, exempt: Networks) -> Limits {
+        let limits = Limits::default();
+        limits.configure(settings, exempt);
+        limits
+    }
+
+    /// Puts other settings in force. Bans stay, and so do the buckets of rates that stay.
+    pub fn configure(&self, settings: Settings, exempt: Networks) {
+        let old = self.in_force.load_full();
+        let in_force = InForce::new(settings, exempt, &old);
+        self.in_force.store(Arc::new(in_force));
+        self.look_whether_on();
+    }
+
+    /// A gate for one thread.
+    pub fn gate(self: &Arc<Self>) -> Gate {
+        Gate {
+            in_force: Cache::new(Arc::clone(&self.in_force)),
+            limits: Arc::clone(self),
+            now: Duration::ZERO,
+        }
+    }
+
+    /// Counts one of `kind` of the canonical address `ip` at a time since the start of the clock. For those who ask seldom; a
+    /// worker has a [`Gate`].
+    ///
+    /// # Errors
+    /// When it is not to be served.
+    pub fn admit(&self, kind: Kind, ip: IpAddr, now: Duration) -> Result<(), Refused> {
+        self.decide(&self.in_force.load(), kind, ip, now)
+    }
+
+    /// Notes that a source was refused by somebody else's rule, which may lead to a ban as well.
+    pub fn note_refusal(&self, kind: Kind, ip: IpAddr, now: Duration) {
+        let in_force = self.in_force.load();
+        if !ip.is_unspecified() && !in_force.exempt.covers(ip) {
+            self.charge(&in_force, kind, ip, self.source_hash(ip), now);
+        }
+    }
+
+    fn decide(
+        &self,
+        in_force: &InForce,
+        kind: Kind,
+        ip: IpAddr,
+        now: Duration,
+    ) -> Result<(), Refused> {
+        // All whose address is unknown are nobody in particular.
+        if ip.is_unspecified() {
+            return Ok(());
+        }
+        let hash = self.source_hash(ip);
+        if !self.bans.is_empty() {
+            self.admit_unbanned(in_force, ip, hash, now)?;
+        }
+        let buckets = in_force.buckets(kind);
+        if let Some(table) = &buckets.source
+            && let Err(seconds) = table.take(hash, now)
+        {
+            return self.refuse(in_force, kind, ip, hash, seconds, now);
+        }
+        if let Some(table) = &buckets.prefix
+            && let Err(seconds) = table.take(self.prefix_hash(ip), now)
+            && !in_force.exempt.covers(ip)
+        {
+            // Nobody is banned for his neighbours.
+            return Err(Refused {
+                reason: Reason::Rate,
+                seconds,
+            });
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn admit_unbanned(
+        &self,
+        in_force: &InForce,
+        ip: IpAddr,
+        hash: u64,
+        now: Duration,
+    ) -> Result<(), Refused> {
+        let now = Seconds::at(now);
+        match self.bans.end(subscriber(ip), hash, now) {
+            // Who was made exempt meanwhile is.
+            Some(end) if !in_force.exempt.covers(ip) => Err(Refused {
+                reason: Reason::Banned,
+                seconds: end.since(now).max(1),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What becomes of a source that has used up what it may.
+    #[cold]
+    fn refuse(
+        &self,
+        in_force: &InForce,
+        kind: Kind,
+        ip: IpAddr,
+        hash: u64,
+        seconds: u32,
+        now: Duration,
+    ) -> Result<(), Refused> {
+        if in_force.exempt.covers(ip) {
+            return Ok(());
+        }
+        self.charge(in_force, kind, ip, hash, now);
+        Err(Refused {
+            reason: Reason::Rate,
+            seconds,
+        })
+    }
+
+    /// Counts a refusal; bans a source that has had too many.
+    #[cold]
+    fn charge(&self, in_force: &InForce, kind: Kind, ip: IpAddr, hash: u64, now: Duration) {
+        let Some(refusals) = in_force.refusals.as_ref().filter(|_| kind.is_proof()) else {
+            return;
+        };
+        if refusals.take(hash, now).is_ok() {
+            return;
+        }
+        let since = Seconds::at(now);
+        let time = u32::try_from(in_force.settings.ban_time.as_secs()).unwrap_or(u32::MAX);
+        let ban = Ban {
+            number: 0,
+            network: network(ip),
+            kind,
+            since,
+            until: since.plus(time.max(1)),
+        };
+        if self.bans.add(hash, ban) {
+            // It begins anew after the ban.
+            refusals.forget(hash);
+            self.is_on.store(true, Relaxed);
+            log::debug!("{} is banned: too many {}", ban.network, kind.name());
+        }
+    }
+
+    fn look_whether_on(&self) {
+        let is_on = self.in_force.load().limits_trackers() || !self.bans.is_empty();
+        self.is_on.store(is_on, Relaxed);
+    }
+
+    /// Forgets bans that have ended and buckets that are full. To be called every minute or so.
+    pub fn sweep(&self, now: Duration) {
+        self.bans.sweep(Seconds::at(now), |ip| self.source_hash(ip));
+        for table in self.in_force.load().tables() {
+            table.sweep(now);
+        }
+        self.look_whether_on();
+    }
+
+    /// The bans in force, newest first.
+    pub fn bans(&self, now: Seconds) -> Vec<Ban> {
+        self.bans.all(now)
+    }
+
+    /// Bans made since the start.
+    pub fn bans_made(&self) -> u64 {
+        self.bans.made()
+    }
+
+    /// Another number after every change of the bans.
+    pub fn bans_version(&self) -> u64 {
+        self.bans.version()
+    }
+
+    /// Ends the ban of this number, and lets its source begin anew; the ban, if there was one.
+    pub fn lift(&self, number: u64) -> Option<Ban> {
+        let lifted = self.bans.lift(number)?;
+        if let Some(refusals) = &self.in_force.load().refusals {
+            refusals.forget(self.source_hash(lifted.network.addr()));
+        }
+        Some(lifted)
+    }
+
+    /// Puts bans of before back; those of no source are passed over, and those beyond the bound.
+    pub fn restore(&self, bans: impl IntoIterator<Item = Ban>) {
+        for ban in bans.into_iter().take(MAX_BANS) {
+            let ip = ban.network.addr();
+            if network(ip) == ban.network {
+                self.bans.restore(self.source_hash(ip), ban);
+            }
+        }
+        self.look_whether_on();
+    }
+
+    #[inline]
+    fn source_hash(&self, ip: IpAddr) -> u64 {
+        self.hash(ip, SUBSCRIBER_V4_BITS, SUBSCRIBER_V6_BITS)
+    }
+
+    #[inline]
+    fn prefix_hash(&self, ip: IpAddr) -> u64 {
+        self.hash(ip, PREFIX_V4_BITS, PREFIX_V6_BITS)
+    }
+
+    #[inline]
+    fn hash(&self, ip: IpAddr, v4_bits: u32, v6_bits: u32) -> u64 {
+        let bits = if ip.is_ipv4() { v4_bits } else { v6_bits };
+        self.hasher.hash_one(prefix(ip, bits))
+    }
+}
+
+/// The limits as one thread asks them: it need not look for what is in force, and reads the clock once for many requests.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    limits: Arc<Limits>,
+    in_force: Cache<Arc<ArcSwap<InForce>>, Arc<InForce>>,
+    now: Duration,
+}
+
+impl Gate {
+    /// Tells the time since the start of the clock, once for all that came together.
+    #[inline]
+    pub fn set_now(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    /// Counts one of `kind` of the canonical address `ip`. Costs next to nothing while there is neither a limit nor a ban.
+    ///
+    /// # Errors
+    /// When it is not to be served.
+    #[inline]
+    pub fn admit(&mut self, kind: Kind, ip: IpAddr) -> Result<(), Refused> {
+        if !self.limits.is_on.load(Relaxed) {
+            return Ok(());
+        }
+        self.limits.decide(self.in_force.load(), kind, ip, self.now)
+    }
+}
+
+#[cfg(test)]
+mod tests;
