@@ -54,7 +54,7 @@ pub(super) fn of_pages(
 ) -> web::Backend {
     let mailboxes = || mailbox.clone();
     let (block, unblock, save) = (mailboxes(), mailboxes(), mailboxes());
-    let (put, get) = (mailboxes(), mailboxes());
+    let (put, get, make, revoke) = (mailboxes(), mailboxes(), mailboxes(), mailboxes());
     web::Backend {
         block: Box::new(move |new: web::NewBlock| {
             let made = if new.may_change {
@@ -65,6 +65,8 @@ pub(super) fn of_pages(
             made.map_err(backend_error)
         }),
         unblock: Box::new(move |number| unblock.unblock(number).map_err(backend_error)),
+        make_keys: Box::new(move |keys| make.make_keys(keys).map_err(backend_error)),
+        revoke_keys: Box::new(move |numbers| revoke.revoke_keys(numbers).map_err(backend_error)),
         save: Box::new(move |()| save.save().map(drop).map_err(backend_error)),
         put: Box::new(move |name, data| {
             if let Err(refused) = put.put_saved_state(name, data) {
@@ -84,6 +86,7 @@ pub(super) fn of_pages(
 fn backend_error(refused: Refused) -> BackendError {
     match refused {
         Refused::ListFull => BackendError::BlocklistFull,
+        Refused::KeysFull => BackendError::KeysFull,
         Refused::TooLong => BackendError::TooLong,
         Refused::Known => BackendError::Known,
         Refused::Busy => BackendError::Busy,

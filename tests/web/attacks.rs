@@ -2,7 +2,7 @@
 
 use crate::harness::{Site, start};
 
-const PROTECTED: [&str; 29] = [
+const PROTECTED: [&str; 35] = [
     "/stat",
     "/torrents",
     "/torrents/0000000000000000000000000000000000000000",
@@ -12,6 +12,8 @@ const PROTECTED: [&str; 29] = [
     "/callers",
     "/blocklist",
     "/blocklist/unblock/1",
+    "/keys",
+    "/keys/1/revoke",
     "/audit",
     "/about",
     "/about/save",
@@ -28,6 +30,10 @@ const PROTECTED: [&str; 29] = [
     "/api/v1/blocklist",
     "/api/v1/blocklist/1",
     "/api/v1/snapshot",
+    "/api/v1/keys",
+    "/api/v1/keys/export",
+    "/api/v1/keys/revoke",
+    "/api/v1/keys/1",
     "/api/v1/audit",
     "/api/v1/torrents/0000000000000000000000000000000000000000",
     "/api/v1/metrics",
