@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::App;
+use super::key_file::FoundKeys;
 use crate::audit::{Actor, Deed, Entry};
 use crate::clock::{Clock, Seconds};
 use crate::config::{Config, Loaded, Loader};
@@ -101,12 +102,24 @@ impl App {
         for key in old.changed_but_fixed(&loaded) {
             log::warn!("{key} is changed by a restart only");
         }
+        let keys = match FoundKeys::of(config) {
+            Ok(keys) => keys,
+            Err(lines) => {
+                for line in &lines {
+                    log::error!("the configuration is refused, the old one stays: {line}");
+                }
+                let first = lines.into_iter().next().unwrap_or_default();
+                self.tell_reload(Deed::ReloadRefused, &first);
+                return false;
+            }
+        };
         if let Err(error) = fill(&self.tracker, config, Some(&old.config), self.clock) {
             log::error!("the configuration is refused, the old one stays: {error}");
             self.tell_reload(Deed::ReloadRefused, &error.to_string());
             return false;
         }
         self.tracker.configure(config.tracker.clone());
+        self.key_file.replace(keys, &self.mailbox);
         self.http.configure(config.http.clone());
         self.udp.configure(&config.udp);
         self.address_rules

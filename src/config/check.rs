@@ -6,6 +6,7 @@ use super::Config;
 use super::problem::Location;
 use super::problem::{Locations, named};
 use crate::net::{AddressPair, is_wide};
+use crate::tracker::KeyMode;
 
 /// What a tracker asks its clients to wait is rarely shorter than this, in seconds; most of them come no sooner anyway.
 const SHORT_INTERVAL: u32 = 60;
@@ -63,6 +64,12 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
         let location = location("TRACKER", "address_pairs");
         warnings.push(format!(
             "{location} has no effect while ignore_reported_ip is on: nobody's inner address is learned"
+        ));
+    }
+    if config.keys_file.is_some() && tracker.keys == KeyMode::Off {
+        let location = location("TRACKER", "keys_file");
+        warnings.push(format!(
+            "{location} has no effect while keys is off: everybody is served"
         ));
     }
     reported(config, locations, warnings);
