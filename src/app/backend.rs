@@ -60,7 +60,7 @@ pub(super) fn of_pages(
 ) -> web::Backend {
     let mailboxes = || mailbox.clone();
     let (block, unblock, save) = (mailboxes(), mailboxes(), mailboxes());
-    let (put, get) = (mailboxes(), mailboxes());
+    let (put, get, make, revoke) = (mailboxes(), mailboxes(), mailboxes(), mailboxes());
     let lifting = Arc::clone(bans);
     web::Backend {
         block: Box::new(move |new: web::NewBlock| {
@@ -72,6 +72,8 @@ pub(super) fn of_pages(
             made.map_err(backend_error)
         }),
         unblock: Box::new(move |number| unblock.unblock(number).map_err(backend_error)),
+        make_keys: Box::new(move |keys| make.make_keys(keys).map_err(backend_error)),
+        revoke_keys: Box::new(move |numbers| revoke.revoke_keys(numbers).map_err(backend_error)),
         save: Box::new(move |()| save.save().map(drop).map_err(backend_error)),
         put: Box::new(move |name, data| {
             if let Err(refused) = put.put_saved_state(name, data) {
@@ -93,6 +95,7 @@ pub(super) fn of_pages(
 fn backend_error(refused: Refused) -> BackendError {
     match refused {
         Refused::ListFull => BackendError::BlocklistFull,
+        Refused::KeysFull => BackendError::KeysFull,
         Refused::TooLong => BackendError::TooLong,
         Refused::Known => BackendError::Known,
         Refused::Busy => BackendError::Busy,

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use log::Level;
 
+use super::key_file::FoundKeys;
 use super::{connection_key, service};
 use crate::config::Loaded;
 use crate::regular_file::{self, Denied, Use, denied, denied_or_unmakable};
@@ -100,6 +101,11 @@ pub fn examine(loaded: &Loaded) -> Outlook {
     }
     if let Err(error) = Zones::new(&config.zones, &config.reported.pairs) {
         outlook.faults.push(error.to_string());
+    }
+    if outlook.denied.is_empty()
+        && let Err(lines) = FoundKeys::of(config)
+    {
+        outlook.faults.extend(lines);
     }
     if let Err(error) = logging::examine(&config.logging) {
         outlook.faults.push(with_causes(&anyhow::Error::new(error)));

@@ -5,6 +5,7 @@
 //! - `bans.rs` keeps bans over a restart.
 //! - `backend.rs` ties the parts to each other by closures.
 //! - `examine.rs` says what is to be said of a configuration before anything is built.
+//! - `key_file.rs` puts the file of keys in force, and again when it changes.
 //! - `places.rs` says where the tracker can be reached, in addresses that one can use.
 //! - `reload.rs` puts a new configuration in force.
 //! - `service.rs` speaks to the service manager: sockets handed over, readiness, watchdog.
@@ -14,6 +15,7 @@ mod backend;
 mod bans;
 mod connection_key;
 mod examine;
+mod key_file;
 mod places;
 mod reload;
 mod service;
@@ -40,6 +42,7 @@ use crate::tracker::Tracker;
 use crate::tracker::report::census::Census;
 use crate::{audit, http, logging, reaper, shown, snapshot, udp, web};
 pub use examine::{Outlook, examine};
+use key_file::KeyFile;
 use service::Service;
 use signals::Command;
 pub use signals::Signals;
@@ -65,6 +68,7 @@ pub struct App {
     reaper: reaper::Running,
     mailbox: snapshot::Mailbox,
     snapshots: JoinHandle<()>,
+    key_file: KeyFile,
     ends: Receiver<Exit>,
     addresses: Vec<SocketAddr>,
     udp_addresses: Vec<SocketAddr>,
@@ -101,10 +105,7 @@ impl App {
         let http = http::bind(&config.http, inherited.tcp).context("HTTP cannot listen")?;
         let mut udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
         let first_worker = http.workers();
-        let metrics = Arc::new(Metrics::new(first_worker + udp.threads()));
-        let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
-        reload::fill(&tracker, &config, None, clock)?;
-        reload::report(tracker.metrics(), &loaded, clock);
+        let tracker = core(&loaded, first_worker + udp.threads(), clock)?;
         let database = snapshot::open(&config.snapshot, clock.wall())?;
         let restored = database.restore(&tracker, Moment::of(&clock));
         if udp.threads() > 0 {
@@ -112,6 +113,7 @@ impl App {
         }
         let origin = bans::origin(&restored, clock);
         let (mailbox, snapshots) = restored.start(Arc::clone(&tracker), clock, ends_in.clone())?;
+        let key_file = KeyFile::start(&config, &mailbox)?;
         backend::restore_zone_statistics(&tracker, &mailbox);
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
         let bans = Arc::new(bans::Keeper::new(&config, &mailbox, clock, origin));
@@ -163,6 +165,7 @@ impl App {
             reaper,
             mailbox,
             snapshots,
+            key_file,
             ends,
             addresses,
             udp_addresses,
@@ -211,6 +214,7 @@ impl App {
                     Command::Stop => return Outcome::Stopped,
                 }
             }
+            self.key_file.look(self.clock.now(), &self.mailbox);
             if self.is_alive() {
                 service.alive(self.clock.elapsed(), || self.status());
             }
@@ -244,6 +248,15 @@ impl App {
         let mut ended = self.ends.try_iter();
         ended.find_map(|end| end.fault.filter(|_| end.part == "snapshot"))
     }
+}
+
+/// The core, filled with what the configuration says; `workers` threads count for themselves.
+fn core(loaded: &Loaded, workers: usize, clock: Clock) -> anyhow::Result<Arc<Tracker>> {
+    let (config, metrics) = (&loaded.config, Arc::new(Metrics::new(workers)));
+    let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
+    reload::fill(&tracker, config, None, clock)?;
+    reload::report(tracker.metrics(), loaded, clock);
+    Ok(tracker)
 }
 
 /// Runs the tracker as the command line asks: 0 after an orderly stop, 1 when something failed.

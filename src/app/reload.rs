@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::key_file::FoundKeys;
 use super::{App, bans};
 use crate::audit::{Actor, Deed, Entry};
 use crate::clock::{Clock, Seconds};
@@ -101,6 +102,17 @@ impl App {
         for key in old.changed_but_fixed(&loaded) {
             log::warn!("{key} is changed by a restart only");
         }
+        let keys = match FoundKeys::of(config) {
+            Ok(keys) => keys,
+            Err(lines) => {
+                for line in &lines {
+                    log::error!("the configuration is refused, the old one stays: {line}");
+                }
+                let first = lines.into_iter().next().unwrap_or_default();
+                self.tell_reload(Deed::ReloadRefused, &first);
+                return false;
+            }
+        };
         if let Err(error) = fill(&self.tracker, config, Some(&old.config), self.clock) {
             log::error!("the configuration is refused, the old one stays: {error}");
             self.tell_reload(Deed::ReloadRefused, &error.to_string());
@@ -110,6 +122,7 @@ impl App {
         let exempt = bans::exempt(&config.address_rules);
         let limits = self.bans.limits();
         limits.configure(config.limits.clone(), exempt);
+        self.key_file.replace(keys, &self.mailbox);
         self.http.configure(config.http.clone());
         self.udp.configure(&config.udp);
         self.address_rules

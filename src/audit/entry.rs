@@ -51,6 +51,10 @@ pub enum Deed {
     TokenUsed,
     /// A token was revoked.
     TokenRevoked,
+    /// Keys of announce addresses were made.
+    KeysMade,
+    /// Keys of announce addresses were revoked.
+    KeysRevoked,
     /// A configuration came into force.
     Reload,
     /// A configuration was refused; the old one stays.
@@ -85,6 +89,8 @@ impl Deed {
             Deed::TokenMade => "made the token",
             Deed::TokenUsed => "was used for the first time",
             Deed::TokenRevoked => "revoked the token",
+            Deed::KeysMade => "made the keys",
+            Deed::KeysRevoked => "revoked the keys",
             Deed::Reload => "reloaded the configuration",
             Deed::ReloadRefused => "brought a configuration that was refused:",
             Deed::Import => "imported",

@@ -7,6 +7,7 @@ use super::problem::Location;
 use super::problem::{Locations, named};
 use crate::net::client_address::Mode;
 use crate::net::{AddressPair, is_wide};
+use crate::tracker::KeyMode;
 
 /// What a tracker asks its clients to wait is rarely shorter than this, in seconds; most of them come no sooner anyway.
 const SHORT_INTERVAL: u32 = 60;
@@ -76,6 +77,12 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
         ));
     }
     limits(config, locations, warnings);
+    if config.keys_file.is_some() && tracker.keys == KeyMode::Off {
+        let location = location("TRACKER", "keys_file");
+        warnings.push(format!(
+            "{location} has no effect while keys is off: everybody is served"
+        ));
+    }
     reported(config, locations, warnings);
     one_top_zone(config, warnings);
     if config.logging.log_file.is_none() && !config.logging.console_output {

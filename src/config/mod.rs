@@ -52,6 +52,8 @@ pub struct Config {
     pub ignore_ip: Networks,
     /// Which clients are refused (`deny_clients`, `allow_clients`). Default none.
     pub clients: Vec<ClientRule>,
+    /// A file with keys of announce addresses (`keys_file`). Default none.
+    pub keys_file: Option<PathBuf>,
     /// Time between sweeps (`peer_cleanup_period`). Default 10 minutes.
     pub cleanup_period: Duration,
     /// How the client's address is found, and who is an admin; of HTTP and the pages.
@@ -90,6 +92,7 @@ impl Default for Config {
             tracker: tracker::Settings::default(),
             ignore_ip: Networks::default(),
             clients: Vec::new(),
+            keys_file: None,
             cleanup_period: Duration::from_secs(600),
             address_rules: ClientAddressRules::default(),
             reported: reported_address::Rules::default(),
@@ -139,7 +142,11 @@ impl Config {
     /// Makes relative paths count from the place's folder.
     fn settle_in(&mut self, place: &Place) {
         let paths = [&mut self.snapshot.file, &mut self.web.state_folder];
-        let optional = [&mut self.logging.log_file, &mut self.web.templates];
+        let optional = [
+            &mut self.logging.log_file,
+            &mut self.web.templates,
+            &mut self.keys_file,
+        ];
         let optional = optional.into_iter().flatten();
         for path in paths.into_iter().chain(optional) {
             *path = place.resolve(path);

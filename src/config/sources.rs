@@ -129,6 +129,7 @@ impl Loaded {
             .cloned()
             .chain(env_file)
             .chain(zones)
+            .chain(self.config.keys_file.clone())
             .collect()
     }
 

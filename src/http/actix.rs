@@ -42,14 +42,17 @@ impl Routes {
 
     /// Mounts the tracker's paths (P1) before all others; whether a path is one, the handler decides, here as on the lean loop.
     pub fn mount(&self, service: &mut ServiceConfig) {
-        let is_ours = fn_guard(|context| endpoint_of(&context.head().uri).is_some());
+        let own = self.clone();
+        let is_ours = fn_guard(move |context| own.endpoint_of(&context.head().uri).is_some());
         let paths = web::resource("/{path:.*}").guard(is_ours);
         service.service(paths.app_data(Data::new(self.clone())).to(respond));
     }
-}
 
-fn endpoint_of(uri: &Uri) -> Option<Endpoint> {
-    endpoint(uri.path().as_bytes(), query_of(uri)).filter(|endpoint| endpoint.is_trackers())
+    fn endpoint_of(&self, uri: &Uri) -> Option<Endpoint> {
+        let keys = self.tracker.keys();
+        let endpoint = endpoint(uri.path().as_bytes(), query_of(uri), keys);
+        endpoint.filter(|endpoint| endpoint.is_trackers())
+    }
 }
 
 /// No query is an empty one.
@@ -67,7 +70,7 @@ async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
             .content_type("text/plain")
             .body("method not allowed\n");
     }
-    let Some(endpoint) = endpoint_of(request.uri()) else {
+    let Some(endpoint) = routes.endpoint_of(request.uri()) else {
         return HttpResponse::NotFound().finish();
     };
     let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -91,6 +94,7 @@ async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
     let mut body = Vec::new();
     let asked = handler::Request {
         endpoint,
+        path: request.uri().path().as_bytes(),
         query,
         client: &client,
         settings: &live.settings,

@@ -17,7 +17,10 @@ use crate::net::client_address::{ClientAddressRules, Forwarding, ProxyChain};
 use crate::net::hosts::Browser;
 use crate::net::limits::{Gate, Kind, Limits, Reason, Refused as Limited};
 use crate::net::reported_address::Reports;
-use crate::tracker::{AnnounceContext, InfoHash, ListOptions, PeerList, Refusal, Tracker};
+use crate::tracker::{
+    AnnounceContext, InfoHash, KeyDigest, KeyUser, Keys, ListOptions, PeerList, Refusal, Tracker,
+    name_before_key,
+};
 
 /// One in so many requests is timed: looking at the clock costs as much as parsing a query.
 const TIMED_SHARE: u32 = 16;
@@ -46,14 +49,14 @@ impl Endpoint {
 /// What a path and query ask the tracker for; `None` when they are none of its business (P1). The path counts as it is
 /// decoded, for the pages' router decodes it as well.
 #[inline]
-pub(super) fn endpoint(path: &[u8], query: &[u8]) -> Option<Endpoint> {
+pub(super) fn endpoint(path: &[u8], query: &[u8], keys: &Keys) -> Option<Endpoint> {
     match path {
         b"/announce" => Some(Endpoint::Announce),
-        _ => less_common_endpoint(path, query),
+        _ => less_common_endpoint(path, query, keys),
     }
 }
 
-fn less_common_endpoint(path: &[u8], query: &[u8]) -> Option<Endpoint> {
+fn less_common_endpoint(path: &[u8], query: &[u8], keys: &Keys) -> Option<Endpoint> {
     if !path.starts_with(b"/") {
         return None;
     }
@@ -70,6 +73,13 @@ fn less_common_endpoint(path: &[u8], query: &[u8]) -> Option<Endpoint> {
         Some(Endpoint::Announce)
     } else if is_last(b"scrape") || is_last(b"scrape.php") || path == b"/scr" {
         Some(Endpoint::Scrape)
+    } else if let Some(name) = name_before_key(path).filter(|_| !keys.are_off()) {
+        let is_announce = name.starts_with(b"announce");
+        Some(if is_announce {
+            Endpoint::Announce
+        } else {
+            Endpoint::Scrape
+        })
     } else {
         match path {
             b"/status" => Some(Endpoint::Status),
@@ -154,6 +164,8 @@ impl<'a> Client<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     pub endpoint: Endpoint,
+    /// As it came. It may hold a key, so it is shown nowhere.
+    pub path: &'a [u8],
     pub query: &'a [u8],
     pub client: &'a Client<'a>,
     /// The settings in force.
@@ -250,6 +262,21 @@ impl Handler {
         reply::failure(out, limited.text(), min_interval, retry);
     }
 
+    /// The keys of announce addresses, which decide what is a path of the tracker.
+    pub(super) fn keys(&self) -> &Keys {
+        self.tracker.keys()
+    }
+
+    /// The key in the path of a request, where keys mean something.
+    #[inline]
+    fn key(&self, path: &[u8]) -> Result<Option<KeyDigest>, Refusal> {
+        let keys = self.tracker.keys();
+        if keys.are_off() {
+            return Ok(None);
+        }
+        keys.in_path(&percent::decode_path(path))
+    }
+
     /// Seeds the random numbers, so that what is drawn can be repeated.
     pub(super) fn seed(&mut self, seed: u64) {
         self.rng.seed(seed);
@@ -331,6 +358,7 @@ impl Handler {
             out.extend_from_slice(b"OK");
             return Ok(Action::Page);
         }
+        let key = self.key(request.path)?;
         let is_compact = parameters.is_compact().unwrap_or(settings.compact_default);
         let options = ListOptions {
             with_ids: !is_compact && !parameters.spares_peer_ids(),
@@ -352,9 +380,17 @@ impl Handler {
             .tracker
             .resolve_addresses(reports, rules, transport, &context)?;
         let announce = parameters.announce(&required, &addresses, options);
-        let replied = self
-            .tracker
-            .announce(&announce, &mut context, &mut self.list)?;
+        let replied = match key {
+            None => self
+                .tracker
+                .announce(&announce, &mut context, &mut self.list)?,
+            Some(digest) => {
+                let uploaded = query::uploaded(query);
+                let user = KeyUser { digest, uploaded };
+                self.tracker
+                    .announce_by_key(&announce, &user, &mut context, &mut self.list)?
+            }
+        };
         let form = AnnounceFormat {
             is_compact,
             wants_v6: client_ip.is_ipv6(),
@@ -375,6 +411,9 @@ impl Handler {
             ..
         } = *request;
         let client_ip = client.client_ip()?;
+        if let Some(key) = self.key(request.path)? {
+            self.tracker.keys().admit(&key)?;
+        }
         query::scrape(query, settings.max_scrape, &mut self.hashes)?;
         self.tracker.access().admit(client_ip)?;
         let tracker = &self.tracker;
@@ -422,12 +461,23 @@ impl Refused {
     const fn retry(self) -> Retry {
         match self {
             Refused::Query(_) => Retry::Unsaid,
-            Refused::CrossSite | Refused::Core(Refusal::AddressIgnored | Refusal::ClientDenied) => {
-                Retry::Never
-            }
-            Refused::Address | Refused::Core(Refusal::AddressBlocked | Refusal::TorrentBlocked) => {
-                Retry::Minutes(60)
-            }
+            Refused::CrossSite
+            | Refused::Core(
+                Refusal::AddressIgnored
+                | Refusal::ClientDenied
+                | Refusal::KeyMissing
+                | Refusal::KeyUnknown
+                | Refusal::KeyEnded
+                | Refusal::KeyRevoked,
+            ) => Retry::Never,
+            Refused::Address
+            | Refused::Core(
+                Refusal::AddressBlocked
+                | Refusal::TorrentBlocked
+                | Refusal::KeyAddresses
+                | Refusal::KeyTorrents
+                | Refusal::KeysFull,
+            ) => Retry::Minutes(60),
         }
     }
 
@@ -445,6 +495,44 @@ impl Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tracker::{KeyMode, Settings as TrackerSettings};
+
+    fn tracker(keys: KeyMode) -> Tracker {
+        let settings = TrackerSettings {
+            keys,
+            ..TrackerSettings::default()
+        };
+        Tracker::new(settings, Arc::new(Metrics::new(0)))
+    }
+
+    /// What a path asks for where keys mean nothing.
+    fn of(path: &str, query: &[u8]) -> Option<Endpoint> {
+        endpoint(path.as_bytes(), query, tracker(KeyMode::Off).keys())
+    }
+
+    /// O16, P1: what stands behind the name is a key only where there are any.
+    #[test]
+    fn a_key_behind_the_name_is_the_trackers_where_keys_are() {
+        let key = "0123456789abcdef0123456789abcdef";
+        let accepting = tracker(KeyMode::Accepted);
+        for (path, endpoint_there) in [
+            (format!("/announce/{key}"), Some(Endpoint::Announce)),
+            (format!("/announce/{key}/"), Some(Endpoint::Announce)),
+            (format!("/announce%2F{key}"), Some(Endpoint::Announce)),
+            (
+                format!("/announce/{key}{key}{key}"),
+                Some(Endpoint::Announce),
+            ),
+            (format!("/bt/scrape/{key}"), Some(Endpoint::Scrape)),
+            ("/announce/short".to_owned(), None),
+            (format!("/stat/{key}"), None),
+            (format!("/{key}"), None),
+        ] {
+            let there = endpoint(path.as_bytes(), b"", accepting.keys());
+            assert_eq!(there, endpoint_there, "{path}");
+            assert_eq!(of(&path, b""), None, "{path}");
+        }
+    }
 
     /// P1
     #[test]
@@ -464,11 +552,7 @@ mod tests {
             "/bt%2Fannounce",
             "/%zz/announc%65%2F",
         ] {
-            assert_eq!(
-                endpoint(path.as_bytes(), b""),
-                Some(Endpoint::Announce),
-                "{path}"
-            );
+            assert_eq!(of(path, b""), Some(Endpoint::Announce), "{path}");
         }
         for path in [
             "/scrape",
@@ -478,16 +562,12 @@ mod tests {
             "/passkey/scrape.php/",
             "/%73crape",
         ] {
-            assert_eq!(
-                endpoint(path.as_bytes(), b""),
-                Some(Endpoint::Scrape),
-                "{path}"
-            );
+            assert_eq!(of(path, b""), Some(Endpoint::Scrape), "{path}");
         }
-        assert_eq!(endpoint(b"/", b"info_hash=x"), Some(Endpoint::Announce));
+        assert_eq!(of("/", b"info_hash=x"), Some(Endpoint::Announce));
         let health = Endpoint::Probe(Probe::Health);
         for path in ["/health", "/health/", "/%68ealth"] {
-            assert_eq!(endpoint(path.as_bytes(), b""), Some(health), "{path}");
+            assert_eq!(of(path, b""), Some(health), "{path}");
         }
         for path in [
             "/",
@@ -506,7 +586,7 @@ mod tests {
             "/stat",
             "/annannounce",
         ] {
-            assert_eq!(endpoint(path.as_bytes(), b"x=info_hash"), None, "{path}");
+            assert_eq!(of(path, b"x=info_hash"), None, "{path}");
         }
     }
 }

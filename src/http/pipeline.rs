@@ -141,7 +141,7 @@ fn respond(
     stays: impl FnOnce() -> bool,
     out: &mut Vec<u8>,
 ) -> Next {
-    let endpoint = endpoint(head.path, head.query);
+    let endpoint = endpoint(head.path, head.query, handler.keys());
     let is_trackers = endpoint.is_some_and(Endpoint::is_trackers);
     if is_trackers && head.method == Method::Other {
         handler.counters().failed(Transport::Http, Failure::Method);
@@ -248,6 +248,7 @@ fn answer(
     let begun = reply::begin(out, "200 OK", frame);
     let request = Request {
         endpoint,
+        path: head.path,
         query: head.query,
         client: &client,
         settings: pipeline.settings,

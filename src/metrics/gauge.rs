@@ -43,6 +43,8 @@ labelled! {
         Restored = "restored",
         /// Entries in the blocklist.
         BlocklistEntries = "blocklist_entries",
+        /// Keys of announce addresses, as of the last snapshot or change.
+        Keys = "keys",
         /// Panics that were caught.
         Panics = "panics",
         /// Reloads that put a configuration in force.

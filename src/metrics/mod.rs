@@ -131,6 +131,20 @@ labelled! {
         TorrentBlocked = "torrent_blocked",
         /// Rules for client ids.
         ClientDenied = "client_denied",
+        /// No key in the announce address, where one is needed.
+        KeyMissing = "key_missing",
+        /// A key that there is not.
+        KeyUnknown = "key_unknown",
+        /// A key that has ended.
+        KeyEnded = "key_ended",
+        /// A key that was revoked.
+        KeyRevoked = "key_revoked",
+        /// A key that is used from as many addresses as it may be.
+        KeyAddresses = "key_addresses",
+        /// A key that is used for as many torrents as it may be.
+        KeyTorrents = "key_torrents",
+        /// As many clients with keys as can be accounted for.
+        KeysFull = "keys_full",
         /// A datagram with a wrong or stale connection id.
         ConnectionId = "connection_id",
         /// A datagram that is too short or of an unknown action.

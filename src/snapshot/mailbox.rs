@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use super::writer::keys::KeyMessage;
 use crate::clock::Wall;
-use crate::tracker::{Block, Target};
+use crate::tracker::{Block, NewKey, Target};
 
 /// How many messages may wait; more are refused, so that a disk that hangs does not fill the memory.
 const LENGTH: usize = 256;
@@ -44,6 +45,9 @@ pub enum Refused {
     /// The blocklist has all the entries it may have.
     #[error("the blocklist is full")]
     ListFull,
+    /// There are as many keys as there may be.
+    #[error("there are too many keys")]
+    KeysFull,
     /// A reason or a saved state is longer than may be kept.
     #[error("too long")]
     TooLong,
@@ -65,6 +69,17 @@ pub struct Saved {
     pub millis: u64,
     /// Bytes of the database with its log afterwards.
     pub bytes: u64,
+}
+
+/// What has become of a file of keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileKeys {
+    /// Keys in it.
+    pub keys: usize,
+    /// Those that are new or have changed.
+    pub put: usize,
+    /// Keys that were in it before.
+    pub revoked: usize,
 }
 
 /// Where an answer goes.
@@ -94,6 +109,7 @@ pub(super) enum Message {
         name: String,
         reply: Reply<Option<Vec<u8>>>,
     },
+    Keys(KeyMessage),
     /// Look at the stop flag.
     Wake,
 }
@@ -199,6 +215,32 @@ impl Mailbox {
     pub fn saved_state(&self, name: &str) -> Result<Option<Vec<u8>>, Refused> {
         let name = name.to_owned();
         self.ask(|reply| Message::SavedState { name, reply })
+    }
+
+    /// Makes keys; one that is there already gets the new label, end and limits, and is in force again. They are on the disk and in
+    /// force when this returns their numbers, in the same order.
+    ///
+    /// # Errors
+    /// [`Refused::KeysFull`], or see [`Refused`].
+    pub fn make_keys(&self, keys: Vec<NewKey>) -> Result<Vec<i64>, Refused> {
+        self.ask(|reply| KeyMessage::Make { keys, reply }.into())
+    }
+
+    /// Revokes keys by their numbers; returns the numbers of those that were in force. The peers of their clients are gone when this
+    /// returns. What was done with a revoked key is kept for 30 days.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn revoke_keys(&self, numbers: Vec<i64>) -> Result<Vec<i64>, Refused> {
+        self.ask(|reply| KeyMessage::Revoke { numbers, reply }.into())
+    }
+
+    /// Puts the keys of `keys_file` in the place of those that stood there before: who stands there no more is revoked.
+    ///
+    /// # Errors
+    /// [`Refused::KeysFull`], or see [`Refused`].
+    pub fn set_keys_of_file(&self, keys: Vec<NewKey>) -> Result<FileKeys, Refused> {
+        self.ask(|reply| KeyMessage::SetOfFile { keys, reply }.into())
     }
 
     /// Tells the thread to do what still waits, take the last snapshot and end. Returns at once; the end is waited for on the

@@ -1,11 +1,11 @@
-//! Snapshots: the swarms, the blocklist and the history of the graphs in one SQLite database, kept by one thread.
+//! Snapshots: the swarms, the blocklist, the keys and the history of the graphs in one SQLite database, kept by one thread.
 //!
 //! The thread is an actor: it owns the connection, and others reach it through a [`Mailbox`]. It asks the core for what changed,
 //! copies one swarm at a time and writes the copies; no announce ever waits for the disk.
 //!
 //! - `writer.rs` is the thread, `mailbox.rs` what it can be asked, `restore.rs` the way back at the start; `import.rs` takes over
 //!   an original's database, which `original.rs` reads.
-//! - `database/` knows SQL, `guard.rs` what a file may cost, `record.rs` bincode, `file.rs` files, `timeline.rs` clocks.
+//! - `database/` knows SQL, `guard.rs` what files may cost, `record.rs` bincode, `key_sessions.rs` sessions, `file.rs` files, `timeline.rs` time.
 //!
 //! What stops the start: another process has the database, a newer version wrote it, or what stands at the configured path cannot
 //! be a database at all. What does not: damage (set aside under another name, never deleted) and a disk that is full, read-only or
@@ -15,6 +15,7 @@ mod database;
 mod file;
 mod guard;
 mod import;
+mod key_sessions;
 mod mailbox;
 mod original;
 mod record;
@@ -35,7 +36,9 @@ use rusqlite::ErrorCode;
 pub use database::{APPLICATION, Found};
 pub use guard::{Owner, has_plain_table, open_read_only};
 pub use import::{Import, Imported};
-pub use mailbox::{MAX_BLOCKS, MAX_REASON, MAX_SAVED_STATE_BYTES, Mailbox, Refused, Saved};
+pub use mailbox::{
+    FileKeys, MAX_BLOCKS, MAX_REASON, MAX_SAVED_STATE_BYTES, Mailbox, Refused, Saved,
+};
 pub use original::BadRow;
 pub use record::{RecordError, read as read_record, write as write_record};
 pub use restore::Summary;
@@ -259,6 +262,7 @@ impl Opened {
             summary.blocks
         );
         metrics.set(Gauge::BlocklistEntries, summary.blocks);
+        metrics.set(Gauge::Keys, tracker.keys().len() as u64);
         metrics.set(Gauge::SnapshotBytes, file::size(&self.settings.file));
         metrics.set(Gauge::DatabasePeers, summary.peers);
         metrics.set(Gauge::Restored, if is_whole { 1 } else { 2 });

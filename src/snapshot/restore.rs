@@ -11,10 +11,10 @@ use std::thread;
 use rusqlite::Connection;
 
 use super::database::tables::{self, SwarmRow};
-use super::record;
 use super::timeline::{Moment, Timeline};
+use super::{database, key_sessions, record};
 use crate::clock::Seconds;
-use crate::tracker::{InfoHash, StoredSwarm, Tracker};
+use crate::tracker::{InfoHash, KeyUse, StoredSwarm, Tracker};
 
 /// Rows that go from the reader to a decoder at once.
 const BATCH: usize = 256;
@@ -68,6 +68,7 @@ pub(super) fn restore(
 ) -> rusqlite::Result<Summary> {
     let blocks = tables::blocks(connection)?;
     tracker.block(blocks, moment.wall, moment.now);
+    restore_keys(connection, tracker, timeline, moment)?;
     let tally = Tally::default();
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let (batches, waiting) = sync_channel::<Vec<SwarmRow>>(QUEUE);
@@ -116,6 +117,33 @@ pub(super) fn restore(
         blocks: tracker.access().blocks().len() as u64,
         is_whole: read.is_ok(),
     })
+}
+
+/// Puts the keys back with their use. Sessions that cannot be read are left out: their clients' next announces are new bases.
+fn restore_keys(
+    connection: &Connection,
+    tracker: &Tracker,
+    timeline: &Timeline,
+    moment: Moment,
+) -> rusqlite::Result<()> {
+    let keys = tracker.keys();
+    keys.set_wall(moment.wall);
+    for row in database::keys::keys(connection)? {
+        let number = row.record.number;
+        let saved = timeline.seconds(row.saved, moment.now);
+        let sessions = key_sessions::read(&row.sessions, saved).unwrap_or_else(|| {
+            log::error!("restoring: the sessions of key {number} are damaged");
+            Vec::new()
+        });
+        keys.put(row.record);
+        let usage = KeyUse {
+            number,
+            totals: row.totals,
+            sessions,
+        };
+        keys.restore(usage, moment.now);
+    }
+    Ok(())
 }
 
 /// Stores what waits, until there is no more.

@@ -1,7 +1,9 @@
-//! The snapshot thread: takes a snapshot every interval, obeys the mailbox, gives signs of life.
+//! The snapshot thread: takes a snapshot every interval, obeys the mailbox, gives signs of life. `writer/keys.rs` keeps the keys.
 //!
 //! A snapshot is one transaction. Only when an edit of the blocklist arrives meanwhile, what is written so far is committed
 //! first, so that an operator never waits for the rest; the snapshot counts as finished at its end all the same.
+
+pub(super) mod keys;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +29,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// One error line in this time, however often a disk fails.
 const COMPLAINT_SECONDS: u32 = 60;
 
-/// How long an ended block stays in the database, by the wall clock and by the database's own time: neither a clock that jumped
+/// How long an ended block or key stays in the database, by the wall clock and by the database's own time: neither a clock that jumped
 /// ahead nor one that was wrong at the start erases the list.
 const KEEP_ENDED_SECONDS: u64 = 30 * 86_400;
 
@@ -119,6 +121,7 @@ impl Writer {
                     Message::Unblock { reply, .. } => answer(&reply, Err(Refused::Failed)),
                     Message::PutSavedState { reply, .. } => answer(&reply, Err(Refused::Failed)),
                     Message::SavedState { reply, .. } => answer(&reply, Err(Refused::Failed)),
+                    Message::Keys(message) => message.fail(),
                     Message::Wake => {}
                 }
             }
@@ -150,6 +153,8 @@ impl Writer {
             let kept = database.put_block(block);
             kept.map_err(|source| failed(&database, source))?;
         }
+        let kept = self.restore_keys(&database);
+        kept.map_err(|source| failed(&database, source))?;
         Ok(database)
     }
 
@@ -186,6 +191,7 @@ impl Writer {
             Message::SavedState { name, reply } => {
                 answer(&reply, self.judge(database, database.saved_state(&name)));
             }
+            Message::Keys(message) => self.edit_keys(database, message),
         }
     }
 
@@ -331,10 +337,12 @@ impl Writer {
         hashes.sort_unstable();
         hashes.dedup();
         let mut written = Vec::with_capacity(hashes.len());
-        let outcome = self.write_swarms(database, &hashes, &mut written, &mut gone);
+        let mut used = Vec::new();
+        let outcome = self.write_swarms(database, &hashes, &mut written, &mut gone, &mut used);
         if outcome.is_err() {
             database.rollback();
             self.tracker.mark_changed(&written, &gone);
+            self.tracker.keys().mark_changed(&used);
         }
         let saved = outcome.map_err(|source| failed(database, source))?;
         self.beat();
@@ -356,6 +364,7 @@ impl Writer {
         hashes: &[InfoHash],
         written: &mut Vec<InfoHash>,
         gone: &mut Vec<InfoHash>,
+        used: &mut Vec<i64>,
     ) -> rusqlite::Result<Saved> {
         let mut saved = Saved::default();
         let mut record = Vec::new();
@@ -387,15 +396,19 @@ impl Writer {
             self.beat();
             self.look_up(database)?;
         }
+        self.write_use(database, used)?;
         let moment = Moment::of(&self.clock);
         let sure = moment.wall.0.min(self.timeline.stamp(moment.now));
-        database.forget_blocks(Wall(sure.saturating_sub(KEEP_ENDED_SECONDS)))?;
+        let long_ago = Wall(sure.saturating_sub(KEEP_ENDED_SECONDS));
+        database.forget_blocks(long_ago)?;
+        database.forget_keys(long_ago)?;
         database.finish(Finished {
             stamp: self.timeline.stamp(moment.now),
             wall: moment.wall,
             boot: moment.boot,
         })?;
         database.commit()?;
+        self.forget_keys(long_ago);
         Ok(saved)
     }
 

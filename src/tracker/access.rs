@@ -288,6 +288,7 @@ impl Tracker {
     /// peers again. Frees whom a block has hidden for ten minutes. Costs next to nothing while nothing changes. Returns what that did to
     /// stored peers.
     pub fn judge_blocks(&self, wall: Wall, now: Seconds) -> Enforced {
+        self.keys.set_wall(wall);
         let before = self.access.revision();
         self.access.expire(wall);
         let enforced = if self.access.revision() == before {

@@ -155,6 +155,27 @@ pub enum Refusal {
     /// The rules for client ids deny it.
     #[error("client not allowed")]
     ClientDenied,
+    /// There is no key in the announce address, and one is needed (O16).
+    #[error("this tracker needs an announce address with a key")]
+    KeyMissing,
+    /// What stands in the place of a key is none.
+    #[error("unknown key in the announce address")]
+    KeyUnknown,
+    /// The key has ended.
+    #[error("the key of this announce address has ended")]
+    KeyEnded,
+    /// The key was revoked.
+    #[error("the key of this announce address was revoked")]
+    KeyRevoked,
+    /// The key is used from as many addresses as it may be.
+    #[error("too many addresses at once with this key")]
+    KeyAddresses,
+    /// The key is used for as many torrents as it may be.
+    #[error("too many torrents at once with this key")]
+    KeyTorrents,
+    /// The tracker accounts for as many clients with keys as it can.
+    #[error("too many clients with keys at once")]
+    KeysFull,
 }
 
 impl Refusal {
@@ -166,6 +187,13 @@ impl Refusal {
             Refusal::AddressBlocked => Failure::AddressBlocked,
             Refusal::TorrentBlocked => Failure::TorrentBlocked,
             Refusal::ClientDenied => Failure::ClientDenied,
+            Refusal::KeyMissing => Failure::KeyMissing,
+            Refusal::KeyUnknown => Failure::KeyUnknown,
+            Refusal::KeyEnded => Failure::KeyEnded,
+            Refusal::KeyRevoked => Failure::KeyRevoked,
+            Refusal::KeyAddresses => Failure::KeyAddresses,
+            Refusal::KeyTorrents => Failure::KeyTorrents,
+            Refusal::KeysFull => Failure::KeysFull,
         }
     }
 }

@@ -7,6 +7,7 @@ mod abuse;
 mod access;
 mod announce;
 mod id;
+mod keys;
 mod peer_addresses;
 mod peers;
 pub mod report;
@@ -24,6 +25,11 @@ pub use announce::{
     Announce, AnnounceContext, AnnounceReply, Event, ListOptions, PeerList, Refusal, ScrapeReply,
 };
 pub use id::{ClientKey, InfoHash, PeerId};
+pub use keys::{
+    KeyDigest, KeyLimits, KeyMode, KeyRecord, KeyReport, KeySession, KeyTotals, KeyUse, KeyUser,
+    Keys, MAX_ADDRESSES, MAX_KEY_BYTES, MAX_KEYS, MAX_LABEL, MAX_SESSIONS, MIN_KEY_BYTES, NewKey,
+    Traffic, name_before_key,
+};
 pub use peer_addresses::PeerAddresses;
 pub use settings::{Selection, Settings};
 pub use swarm::stored::{Restored, StoredPeer, StoredSwarm};
@@ -33,6 +39,7 @@ pub use zones::{MAX_DEPTH, ZoneId, ZoneRule, Zones, ZonesError};
 use abuse::address_counts::AddressCounts;
 use abuse::frequent_announcers::FrequentAnnouncers;
 use abuse::reporters::Reporters;
+use keys::{KeyRules, Pass};
 use peers::owner::IdDigest;
 use swarm::dual_stack::recent_clients::RecentClients;
 use swarm::map::Swarms;
@@ -89,6 +96,13 @@ struct Policy {
     revision: u16,
 }
 
+/// By what an announce was let in.
+#[derive(Clone, Copy, Debug)]
+struct Admitted {
+    revision: access::Revision,
+    pass: Option<Pass>,
+}
+
 /// The swarms, with whole peer ids or with digests of them.
 #[derive(Debug)]
 enum AllSwarms {
@@ -113,6 +127,7 @@ use with;
 pub struct Tracker {
     policy: ArcSwap<Policy>,
     access: AccessLists,
+    keys: Keys,
     metrics: Arc<Metrics>,
     address_counts: AddressCounts,
     clients: RecentClients,
@@ -129,6 +144,7 @@ impl Tracker {
         } else {
             AllSwarms::WithoutId(Swarms::new())
         };
+        let policy_keys = settings.keys;
         let zones = Arc::new(Zones::default());
         let zone_statistics = Arc::new(ZoneStatistics::new(&zones, metrics.workers()));
         let policy = Policy {
@@ -141,6 +157,7 @@ impl Tracker {
         Tracker {
             policy: ArcSwap::from_pointee(policy),
             access: AccessLists::default(),
+            keys: Keys::new(policy_keys),
             metrics,
             address_counts: AddressCounts::new(),
             clients: RecentClients::new(),
@@ -171,6 +188,7 @@ impl Tracker {
     pub fn configure(&self, settings: Settings) {
         let old = self.policy.load();
         let (zones, zone_statistics) = (Arc::clone(&old.zones), Arc::clone(&old.zone_statistics));
+        self.keys.configure(settings.keys);
         let settings = Arc::new(settings);
         self.policy.store(Arc::new(Policy {
             lifetime: settings.lifetime(),
@@ -208,6 +226,11 @@ impl Tracker {
         &self.access
     }
 
+    /// The keys of announce addresses.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// The counters and gauges.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
@@ -224,15 +247,44 @@ impl Tracker {
         context: &mut AnnounceContext<'_>,
         list: &mut PeerList,
     ) -> Result<AnnounceReply, Refusal> {
+        self.announce_with(announce, None, context, list)
+    }
+
+    /// The same of an announce that came with a key (O16): lets it in if the key is in force and within its limits, and accounts for it.
+    ///
+    /// # Errors
+    /// The refusal that the client is to read; nothing has changed then.
+    pub fn announce_by_key(
+        &self,
+        announce: &Announce,
+        user: &KeyUser,
+        context: &mut AnnounceContext<'_>,
+        list: &mut PeerList,
+    ) -> Result<AnnounceReply, Refusal> {
+        self.announce_with(announce, Some(user), context, list)
+    }
+
+    #[inline]
+    fn announce_with(
+        &self,
+        announce: &Announce,
+        user: Option<&KeyUser>,
+        context: &mut AnnounceContext<'_>,
+        list: &mut PeerList,
+    ) -> Result<AnnounceReply, Refusal> {
         list.clear();
         let revision = self.access.revision();
         self.access.admit_announce(announce, revision)?;
-        let admit = || self.access.admit_still(announce, revision);
         let policy = self.policy.load();
+        let pass = match user {
+            Some(user) => Some(self.enter(user, announce, &policy, context.now)?),
+            None => None,
+        };
+        let admitted = Admitted { revision, pass };
         let settings = &policy.settings;
         let rules = self.rules(&policy, context.now);
         let mut effect = AnnounceEffect::nothing();
-        with!(self, swarms => swarms.announce(announce, &rules, &admit, context.rng, list, &mut effect))?;
+        self.meet(announce, &admitted, &rules, context.rng, list, &mut effect)?;
         context
             .counters
             .announced(announce.event.into(), effect.outcome, list.len());
@@ -273,6 +325,75 @@ impl Tracker {
         })
     }
 
+    /// Hands an admitted announce to the swarms, which ask for it again should anything have changed meanwhile.
+    #[inline]
+    fn meet(
+        &self,
+        announce: &Announce,
+        admitted: &Admitted,
+        rules: &Rules<'_>,
+        rng: &mut fastrand::Rng,
+        list: &mut PeerList,
+        effect: &mut AnnounceEffect,
+    ) -> Result<(), Refusal> {
+        let admit = || {
+            self.access.admit_still(announce, admitted.revision)?;
+            let pass = admitted.pass.as_ref();
+            pass.map_or(Ok(()), |pass| self.keys.admit_still(pass))
+        };
+        with!(self, swarms => swarms.announce(announce, rules, &admit, rng, list, effect))
+    }
+
+    #[inline(never)]
+    fn enter(
+        &self,
+        user: &KeyUser,
+        announce: &Announce,
+        policy: &Policy,
+        now: Seconds,
+    ) -> Result<Pass, Refusal> {
+        let rules = KeyRules {
+            now,
+            lifetime: policy.lifetime,
+            line_mib: policy.settings.line_mib,
+        };
+        self.keys.enter(user, announce, rules)
+    }
+
+    /// Ends a key; the peers that its clients have stored are gone from all replies when this returns. A peer that has not announced
+    /// since its session was forgotten expires.
+    pub fn revoke_key(&self, number: i64, wall: Wall, now: Seconds) {
+        let sessions = self.keys.revoke(number, wall);
+        self.remove_peers_of(&sessions, now);
+    }
+
+    /// Removes the peers of sessions that are over, as if they had stopped.
+    fn remove_peers_of(&self, sessions: &[KeySession], now: Seconds) {
+        let policy = self.policy.load_full();
+        let rules = self.rules(&policy, now);
+        let (mut rng, mut list) = (fastrand::Rng::with_seed(0), PeerList::default());
+        // Whom the lists refuse meanwhile they remove themselves.
+        let admitted = Admitted {
+            revision: self.access.revision(),
+            pass: None,
+        };
+        for session in sessions {
+            for (ip, port) in session.places() {
+                let announce = session.stopped_at(ip, port);
+                let mut effect = AnnounceEffect::nothing();
+                let met = self.meet(
+                    &announce,
+                    &admitted,
+                    &rules,
+                    &mut rng,
+                    &mut list,
+                    &mut effect,
+                );
+                debug_assert!(met.is_ok() || admitted.revision != self.access.revision());
+            }
+        }
+    }
+
     /// Answers for one torrent of a scrape; zeros for an unknown or a blocked one. The caller asks [`AccessLists::admit`] first.
     pub fn scrape(&self, hash: &InfoHash, now: Seconds) -> ScrapeReply {
         if self.access.admit_torrent(hash).is_err() {
@@ -295,6 +416,8 @@ impl Tracker {
         self.reporters.sweep(now, policy.settings.lifetime());
         let swept = with!(self, swarms => swarms.sweep(&self.rules(&policy, now)));
         self.put_back_waiting(now);
+        let over = self.keys.sweep(now, policy.lifetime);
+        self.remove_peers_of(&over, now);
         swept
     }
 

@@ -1,5 +1,6 @@
 //! What the core can be told, with units and defaults. Bounds of 0 mean no bound.
 
+use super::keys::KeyMode;
 use crate::invariant::present;
 
 /// By which rule a list is composed where there are zones (S7, S15). Without zones they do the same.
@@ -58,6 +59,8 @@ pub struct Settings {
     pub keep_downloaded: u32,
     /// Whether peer ids are kept (`keep_peer_ids`). Default yes. Taken at the start only.
     pub keep_peer_ids: bool,
+    /// Whether announces need keys (`keys`). Default [`KeyMode::Off`].
+    pub keys: KeyMode,
 }
 
 impl Default for Settings {
@@ -83,6 +86,7 @@ impl Default for Settings {
             max_ports_per_address: 50,
             keep_downloaded: 30 * 86_400,
             keep_peer_ids: true,
+            keys: KeyMode::Off,
         }
     }
 }

@@ -6,6 +6,7 @@ mod choice;
 mod crowds;
 mod dual_stack;
 mod few;
+mod keys;
 mod lists;
 mod model;
 mod owners;

@@ -18,7 +18,7 @@ use crate::metrics::{Action as Counted, Failure, Family, Transport, WorkerCounte
 use crate::net::is_reachable;
 use crate::net::limits::{Gate, Kind, Limits, Reason};
 use crate::net::reported_address::{Reports, Rules};
-use crate::tracker::{AnnounceContext, InfoHash, PeerList, Refusal, Tracker};
+use crate::tracker::{AnnounceContext, InfoHash, KeyDigest, KeyUser, PeerList, Refusal, Tracker};
 
 /// Clients that know this text (BiglyBT, anacrolix/torrent) connect anew at once; its spelling and its closing zero are those
 /// that the first trackers sent.
@@ -160,6 +160,7 @@ impl Handler {
         out: &mut [u8],
     ) -> Result<Option<usize>, Fault> {
         let announced = AnnounceRequest::read(body).ok_or(Fault::ShortAnnounce)?;
+        let key = self.key(body)?;
         let reports = Reports {
             source: ip,
             addresses: announced.reported(ip).map(Some).into_iter(),
@@ -170,7 +171,15 @@ impl Handler {
             .tracker
             .resolve_addresses(reports, rules, Transport::Udp, context)?;
         let announce = announced.announce(&addresses, ip);
-        let answer = self.tracker.announce(&announce, context, &mut self.peers)?;
+        let answer = match key {
+            None => self.tracker.announce(&announce, context, &mut self.peers)?,
+            Some(digest) => {
+                let uploaded = announced.uploaded();
+                let user = KeyUser { digest, uploaded };
+                self.tracker
+                    .announce_by_key(&announce, &user, context, &mut self.peers)?
+            }
+        };
         count(Counted::Announce, ip, context.counters);
         Ok(Reply::announced(
             out,
@@ -179,6 +188,18 @@ impl Handler {
             &self.peers,
             ip,
         ))
+    }
+
+    /// The key in the options of an announce, where keys mean something.
+    #[inline]
+    fn key(&self, body: &[u8]) -> Result<Option<KeyDigest>, Fault> {
+        let keys = self.tracker.keys();
+        if keys.are_off() {
+            return Ok(None);
+        }
+        let mut path = [0; packet::MAX_PATH];
+        let path = packet::url_path(body, &mut path).map_err(|_| Fault::BadOptions)?;
+        Ok(keys.in_path(path)?)
     }
 
     fn scrape(
@@ -195,6 +216,10 @@ impl Handler {
         }
         if hashes.len() > packet::MAX_SCRAPED {
             return Err(Fault::TooManyInfoHashes);
+        }
+        if !self.tracker.keys().are_off() {
+            // A scrape has no place for a key.
+            self.tracker.keys().in_path(b"")?;
         }
         self.tracker.access().admit(ip)?;
         count(Counted::Scrape, ip, context.counters);
@@ -221,6 +246,8 @@ enum Fault {
     UnknownAction,
     #[error("announce too short")]
     ShortAnnounce,
+    #[error("malformed options")]
+    BadOptions,
     #[error("no info hash")]
     MissingInfoHash,
     #[error("invalid info hash")]
@@ -234,7 +261,7 @@ enum Fault {
 impl Fault {
     fn failure(self) -> Failure {
         match self {
-            Fault::UnknownAction | Fault::ShortAnnounce => Failure::Malformed,
+            Fault::UnknownAction | Fault::ShortAnnounce | Fault::BadOptions => Failure::Malformed,
             Fault::MissingInfoHash => Failure::MissingInfoHash,
             Fault::InvalidInfoHash => Failure::InvalidInfoHash,
             Fault::TooManyInfoHashes => Failure::TooManyInfoHashes,

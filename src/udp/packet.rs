@@ -1,8 +1,8 @@
 //! The datagrams of BEP 15: reading requests, writing replies. All numbers are big-endian; offsets are fixed, so every
 //! read is a length check and nothing more.
 //!
-//! What follows the 98 bytes of an announce (BEP 41 options, or padding: aria2 sends two zero bytes) changes no answer and is
-//! not walked.
+//! What follows the 98 bytes of an announce (BEP 41 options, or padding: aria2 sends two zero bytes) is walked only where keys of
+//! announce addresses mean something, which stand there.
 
 use std::fmt::{self, Display, Write};
 use std::net::IpAddr;
@@ -139,6 +139,11 @@ impl<'a> AnnounceRequest<'a> {
             .unwrap_or([0; SIZE])
     }
 
+    /// Bytes that the client says it has uploaded in this session.
+    pub fn uploaded(&self) -> u64 {
+        u64::from_be_bytes(self.field::<72, 8>())
+    }
+
     /// The address that a client at `source` reports, if it does: zero means the source. A v6 client cannot announce itself as a v4 one,
     /// since the peers of a reply are of the source's family.
     pub fn reported(&self, source: IpAddr) -> Option<IpAddr> {
@@ -169,6 +174,53 @@ impl<'a> AnnounceRequest<'a> {
         }
     }
 }
+
+/// Bytes of a path at most that are put together: a key, a name and folders before them. What is longer has no key.
+pub const MAX_PATH: usize = 255;
+
+/// Options that do not end where the datagram does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadOptions;
+
+/// The path and query of the address that a client announces to (BEP 41, `URLData`), put together into `out`, as far as there is room;
+/// empty when there is none. `body` is what follows the head of an announce.
+///
+/// | type | what follows |
+/// |---|---|
+/// | 0 | nothing: the end of the options |
+/// | 1 | nothing |
+/// | 2 | a byte of length, and so much of the path |
+/// | other | a byte of length, and so much that is passed over |
+///
+/// # Errors
+/// An option is cut short.
+pub fn url_path<'a>(body: &[u8], out: &'a mut [u8; MAX_PATH]) -> Result<&'a [u8], BadOptions> {
+    let mut options = body.get(ANNOUNCE_BODY..).unwrap_or_default();
+    let mut length = 0;
+    while let [kind, rest @ ..] = options {
+        options = match kind {
+            0 => break,
+            1 => rest,
+            kind => {
+                let (size, rest) = rest.split_first().ok_or(BadOptions)?;
+                let (data, rest) = rest
+                    .split_at_checked(usize::from(*size))
+                    .ok_or(BadOptions)?;
+                if *kind == URL_DATA {
+                    let room = out.get_mut(length..).unwrap_or_default();
+                    let taken = data.len().min(room.len());
+                    room.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
+                    length += taken;
+                }
+                rest
+            }
+        };
+    }
+    Ok(out.get(..length).unwrap_or_default())
+}
+
+/// The type of an option with a part of the address.
+const URL_DATA: u8 = 2;
 
 /// BEP 15 numbers the first three; libtorrent sends 4 for the `paused` of BEP 21.
 fn event_of(number: u32) -> Event {
@@ -346,6 +398,16 @@ mod tests {
             prop_assert_eq!(read.reported([0; 16].into()), None);
         }
 
+        /// O16
+        #[test]
+        fn any_options_give_a_path_or_are_bad(options in proptest::collection::vec(0_u8..6, 0..400)) {
+            let body = [&[0; ANNOUNCE_BODY][..], &options].concat();
+            let mut out = [0; MAX_PATH];
+            if let Ok(path) = url_path(&body, &mut out) {
+                prop_assert!(path.len() <= options.len());
+            }
+        }
+
         #[test]
         fn any_bytes_give_a_request_or_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let split = Head::split(&bytes);
@@ -366,6 +428,29 @@ mod tests {
                 prop_assert_eq!(&out[8..8 + text.len()], text.as_bytes());
             }
         }
+    }
+
+    /// O16, BEP 41
+    #[test]
+    fn the_path_of_the_address_is_put_together_from_its_options() {
+        let path = |options: &[u8]| {
+            let body = [&[0; ANNOUNCE_BODY][..], options].concat();
+            let mut out = [0; MAX_PATH];
+            url_path(&body, &mut out).map(<[u8]>::to_vec)
+        };
+        assert_eq!(path(b""), Ok(Vec::new()));
+        assert_eq!(path(b"\0\0"), Ok(Vec::new()));
+        assert_eq!(
+            path(b"\x02\x02/a\x01\x02\x02/b\0\x02\x01c"),
+            Ok(b"/a/b".to_vec())
+        );
+        assert_eq!(path(b"\x07\x03abc\x02\x02/a"), Ok(b"/a".to_vec()));
+        assert_eq!(path(b"\x02\0\x02\x01/"), Ok(b"/".to_vec()));
+        for cut in [&b"\x02"[..], b"\x02\x05/a", b"\x09", b"\x01\x01\x03\xff"] {
+            assert_eq!(path(cut), Err(BadOptions));
+        }
+        let long = [&[2, 255][..], &[b'a'; 255], &[2, 255], &[b'b'; 255]].concat();
+        assert_eq!(path(&long), Ok(vec![b'a'; 255]));
     }
 
     /// P15

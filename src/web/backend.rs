@@ -12,7 +12,7 @@ use crate::clock::Wall;
 use crate::net::client_address::ClientAddressRules;
 use crate::net::limits::Limits;
 use crate::tracker::report::census::Census;
-use crate::tracker::{Block, Target};
+use crate::tracker::{Block, NewKey, Target};
 
 /// An entry that the blocklist is to get.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,9 @@ pub enum BackendError {
     /// The blocklist has all the entries it may have.
     #[error("the blocklist is full")]
     BlocklistFull,
+    /// There are as many keys as there may be.
+    #[error("there are too many keys")]
+    KeysFull,
     /// A reason or a blob is longer than may be kept.
     #[error("too long")]
     TooLong,
@@ -93,6 +96,10 @@ pub struct Backend {
     pub block: Call<NewBlock, Block>,
     /// Takes the entry of this number out; whether there was one.
     pub unblock: Call<i64, bool>,
+    /// Makes keys of announce addresses, in force and on disk before this returns their numbers, in the same order.
+    pub make_keys: Call<Vec<NewKey>, Vec<i64>>,
+    /// Revokes the keys of these numbers; the numbers of those that were in force.
+    pub revoke_keys: Call<Vec<i64>, Vec<i64>>,
     /// Makes a snapshot.
     pub save: Call<(), ()>,
     /// Keeps a named blob in the snapshot database. Does not wait.

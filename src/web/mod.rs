@@ -11,6 +11,7 @@ mod backend;
 mod client;
 mod examine;
 mod jobs;
+mod key_api;
 mod monitor;
 mod pages;
 mod refusal;

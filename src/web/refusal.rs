@@ -141,6 +141,7 @@ impl From<BackendError> for Refusal {
             // Not 507, which as a 5xx is retried by programs and counted as an outage: the bound is ours, the disk has room, and
             // whoever asks can make some on the list (RFC 9110, 15.5.10).
             BackendError::BlocklistFull => (StatusCode::CONFLICT, "refused_list_full"),
+            BackendError::KeysFull => (StatusCode::CONFLICT, "keys_full"),
             BackendError::TooLong => (StatusCode::BAD_REQUEST, "block_bad_reason"),
             BackendError::Known => (StatusCode::CONFLICT, "refused_known"),
             BackendError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "refused_busy"),
@@ -182,6 +183,7 @@ mod tests {
             (JobError::Busy.into(), 503),
             (JobError::Panicked.into(), 500),
             (BackendError::BlocklistFull.into(), 409),
+            (BackendError::KeysFull.into(), 409),
             (BackendError::TooLong.into(), 400),
             (BackendError::Known.into(), 409),
             (BackendError::Busy.into(), 503),

@@ -16,13 +16,13 @@ use super::auth::tokens::Scope;
 use super::auth::users::Role;
 use super::monitor::{health, prometheus};
 use super::pages::{
-    about, audit, bans, blocklist, clients, frequent_announcers, login, overview, peers, torrents,
-    zones,
+    about, audit, bans, blocklist, clients, frequent_announcers, keys, login, overview, peers,
+    torrents, zones,
 };
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
 use super::view::{assets, page};
-use super::{State, api};
+use super::{State, api, key_api};
 
 /// Pages that everybody who has logged in may see, and only operators send something to.
 const PAGE: AccessClass = AccessClass::Page {
@@ -141,6 +141,8 @@ fn pages() -> Vec<Row> {
             PAGE,
             [post(blocklist::remove)],
         ),
+        row("/keys", OPERATORS, [get(keys::list), post(keys::make_keys)]),
+        row("/keys/{number}/revoke", OPERATORS, [post(keys::revoke_key)]),
         row("/audit", OPERATORS, [get(audit::audit)]),
         row("/about", PAGE, [get(about::about)]),
         row("/about/save", PAGE, [post(about::save)]),
@@ -176,6 +178,18 @@ fn programs() -> Vec<Row> {
         ),
         row("/api/v1/bans", API, [get(bans::list)]),
         row("/api/v1/bans/{number}", API_BLOCK, [delete(bans::delete)]),
+        row(
+            "/api/v1/keys",
+            API_ADMIN,
+            [get(key_api::list), post(key_api::create)],
+        ),
+        row("/api/v1/keys/export", API_ADMIN, [get(key_api::export)]),
+        row("/api/v1/keys/revoke", API_ADMIN, [post(key_api::end_many)]),
+        row(
+            "/api/v1/keys/{number}",
+            API_ADMIN,
+            [get(key_api::one), delete(key_api::end)],
+        ),
         row("/api/v1/audit", API_ADMIN, [get(api::audit)]),
         row("/api/v1/snapshot", API, [post(api::snapshot)]),
         row("/api/v1/metrics", API, [get(prometheus::metrics)]),
@@ -261,7 +275,8 @@ mod tests {
         assert_eq!(paths(sends), ["/logout"]);
         let is_hidden =
             |access| matches!(access, AccessClass::Page { read, .. } if read > Role::Viewer);
-        assert_eq!(paths(is_hidden), ["/audit"]);
+        let hidden = ["/keys", "/keys/{number}/revoke", "/audit"];
+        assert_eq!(paths(is_hidden), hidden);
     }
 
     /// W13
@@ -276,7 +291,14 @@ mod tests {
         assert_eq!(paths(sends), blocks);
         let is_hidden =
             |access| matches!(access, AccessClass::Api { read, .. } if read > Scope::Read);
-        assert_eq!(paths(is_hidden), ["/api/v1/audit"]);
+        let hidden = [
+            "/api/v1/keys",
+            "/api/v1/keys/export",
+            "/api/v1/keys/revoke",
+            "/api/v1/keys/{number}",
+            "/api/v1/audit",
+        ];
+        assert_eq!(paths(is_hidden), hidden);
     }
 
     /// R6: the walk through all spellings knows every path that is protected.

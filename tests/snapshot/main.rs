@@ -15,6 +15,7 @@ mod disk;
 mod harness;
 mod hostile;
 mod imports;
+mod keys;
 mod kills;
 mod restarts;
 mod versions;

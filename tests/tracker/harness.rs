@@ -339,6 +339,11 @@ impl Reply {
         std::str::from_utf8(&self.body).unwrap()
     }
 
+    /// The body as text, whatever is in it.
+    pub(crate) fn text_lossy(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     /// The body, decoded; canonical bencode under status 200 and the right type, or the test fails.
     pub(crate) fn value(&self) -> Value {
         assert_eq!(

@@ -12,6 +12,7 @@ mod addresses;
 mod announces;
 mod connections;
 mod harness;
+mod keys;
 mod limits;
 mod operation;
 mod origins;

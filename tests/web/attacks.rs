@@ -2,7 +2,7 @@
 
 use crate::harness::{Site, start};
 
-const PROTECTED: [&str; 32] = [
+const PROTECTED: [&str; 38] = [
     "/stat",
     "/torrents",
     "/torrents/0000000000000000000000000000000000000000",
@@ -13,6 +13,8 @@ const PROTECTED: [&str; 32] = [
     "/callers/lift/1",
     "/blocklist",
     "/blocklist/unblock/1",
+    "/keys",
+    "/keys/1/revoke",
     "/audit",
     "/about",
     "/about/save",
@@ -31,6 +33,10 @@ const PROTECTED: [&str; 32] = [
     "/api/v1/bans",
     "/api/v1/bans/1",
     "/api/v1/snapshot",
+    "/api/v1/keys",
+    "/api/v1/keys/export",
+    "/api/v1/keys/revoke",
+    "/api/v1/keys/1",
     "/api/v1/audit",
     "/api/v1/torrents/0000000000000000000000000000000000000000",
     "/api/v1/metrics",

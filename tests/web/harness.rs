@@ -20,7 +20,8 @@ use retracker::net::handover::{Handover, Source};
 use retracker::net::limits::{Ban, Kind, Limits};
 use retracker::tracker::report::census::Census;
 use retracker::tracker::{
-    Announce, AnnounceContext, Block, Event, InfoHash, ListOptions, PeerId, PeerList, Tracker,
+    Announce, AnnounceContext, Block, Event, InfoHash, KeyRecord, ListOptions, NewKey, PeerId,
+    PeerList, Tracker,
 };
 use retracker::web::{
     Backend, BackendError, ConfigurationRow, Listening, NewBlock, NewToken, Running, Scope, Secret,
@@ -170,6 +171,8 @@ fn backend(
         move || refuses.lock().unwrap().map_or(Ok(()), Err)
     };
     let (may_block, may_unblock, may_save) = (may(), may(), may());
+    let (may_make, may_revoke) = (may(), may());
+    let (making, revoking) = (Arc::clone(tracker), Arc::clone(tracker));
     let (blocking, unblocking) = (Arc::clone(tracker), Arc::clone(tracker));
     let (put, get) = (Arc::clone(blobs), Arc::clone(blobs));
     Backend {
@@ -195,6 +198,10 @@ fn backend(
             let is_gone = blocks.len() < before;
             unblocking.block(blocks, clock.wall(), clock.now());
             Ok(is_gone)
+        }),
+        make_keys: Box::new(move |new| may_make().map(|()| make_keys(&making, clock, new))),
+        revoke_keys: Box::new(move |numbers| {
+            may_revoke().map(|()| revoke_keys(&revoking, clock, numbers))
         }),
         save: Box::new(move |()| may_save()),
         put: Box::new(move |name, bytes| {
@@ -233,6 +240,33 @@ fn limited(backend: Backend, limits: &Arc<Limits>, refuses: &Refuses) -> Backend
         }),
         ..backend
     }
+}
+
+fn make_keys(tracker: &Tracker, clock: Clock, new: Vec<NewKey>) -> Vec<i64> {
+    let make = |key| {
+        let number = i64::try_from(tracker.keys().len()).unwrap() + 1;
+        tracker.keys().put(KeyRecord {
+            number,
+            key,
+            is_from_file: false,
+            created: clock.wall(),
+            revoked: None,
+        });
+        number
+    };
+    new.into_iter().map(make).collect()
+}
+
+fn revoke_keys(tracker: &Tracker, clock: Clock, mut numbers: Vec<i64>) -> Vec<i64> {
+    let is_in_force = |number: &i64| {
+        let key = tracker.keys().one(*number);
+        key.is_some_and(|key| key.record.revoked.is_none())
+    };
+    numbers.retain(is_in_force);
+    for number in &numbers {
+        tracker.revoke_key(*number, clock.wall(), clock.now());
+    }
+    numbers
 }
 
 /// Accepts connections as the tracker's listener does: reads the first bytes, then hands over.

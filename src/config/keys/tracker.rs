@@ -5,7 +5,7 @@ use crate::config::list::{ClientList, ListenAddressList, NetworkList, PairList};
 use crate::config::value::{Flag, OptionalFile, Text, choice, number, seconds};
 use crate::config::zones::PathList;
 use crate::net::client_address::Mode;
-use crate::tracker::Selection;
+use crate::tracker::{KeyMode, Selection};
 
 const DAY: u32 = 86_400;
 
@@ -13,6 +13,12 @@ const MODES: &[(&str, Mode)] = &[
     ("direct", Mode::Direct),
     ("proxy", Mode::Proxy),
     ("none", Mode::Direct),
+];
+
+const KEY_MODES: &[(&str, KeyMode)] = &[
+    ("off", KeyMode::Off),
+    ("accepted", KeyMode::Accepted),
+    ("required", KeyMode::Required),
 ];
 
 const SELECTIONS: &[(&str, Selection)] = &[("few", Selection::Few), ("shares", Selection::Shares)];
@@ -202,6 +208,18 @@ const KEYS: &[Key] = &[
             let rules = &mut c.clients;
             Box::new(ClientList { rules, is_allowed: true })
         },
+    ),
+    key(
+        "keys",
+        "Keys in announce addresses, as /KEY/announce, for communities whose members have one each. off: they mean nothing. accepted: what \
+         is done with a key is accounted for, and who has none is served all the same. required: who has none is refused.",
+        |c| Box::new(choice(&mut c.tracker.keys, KEY_MODES)),
+    ),
+    key(
+        "keys_file",
+        "A file with keys, a line each: `KEY until=2027-01-31 addresses=3 torrents=100 a label`; all but the key may be left out. It is \
+         read again when it changes, and a key that stands there no more is revoked. Nothing: keys are made on the page and by the API.",
+        |c| Box::new(OptionalFile(&mut c.keys_file)),
     ),
     key("peer_cleanup_period", "Seconds between sweeps that free the memory of expired peers.", |c| {
         Box::new(seconds(&mut c.cleanup_period, 1..=u64::from(DAY)))

@@ -245,6 +245,14 @@ fn push_info_hash(value: &[u8], max: usize, hashes: &mut Vec<InfoHash>) -> Resul
     Ok(())
 }
 
+/// Bytes that a client says it has uploaded in this session: only those who are accounted for are asked. Nothing, or no number, is
+/// nothing said.
+pub fn uploaded(query: &[u8]) -> u64 {
+    let mut pairs = Pairs(strip_question_marks(query));
+    let said = pairs.find(|(name, value)| *name == b"uploaded" && !value.is_empty());
+    said.and_then(|(_, value)| number(value)).unwrap_or(0)
+}
+
 /// Whether a query asks for a torrent at all; decides whether `/` is an announce (P1).
 pub fn names_info_hash(query: &[u8]) -> bool {
     Pairs(strip_question_marks(query)).any(|(name, _)| {

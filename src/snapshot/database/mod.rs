@@ -2,6 +2,7 @@
 //!
 //! WAL with `synchronous=FULL`: a commit is on the disk when it returns; only this thread waits for that.
 
+pub(super) mod keys;
 pub(super) mod tables;
 
 use std::fs::{self, File};
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use keys::KeyRow;
 
 use super::file::HeaderNumbers;
 use super::{Error, file, guard};
@@ -23,12 +26,12 @@ pub const APPLICATION: u32 = 0x7265_7472;
 
 /// What takes a database from version `index + 1` to the next, each in a transaction of its own. It leaves the very statements of
 /// `schema.sql` in the schema.
-const MIGRATIONS: &[&str] = &[];
+const MIGRATIONS: &[&str] = &[include_str!("keys.sql")];
 
 /// `PRAGMA user_version` that is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-const SCHEMA: &str = include_str!("schema.sql");
+const SCHEMA: &str = concat!(include_str!("schema.sql"), include_str!("keys.sql"));
 
 /// Above this size the check at the start leaves out that indexes agree with tables: that would take seconds.
 const FULL_CHECK_BYTES: u64 = 256 << 20;
@@ -98,7 +101,7 @@ impl Database {
         let why = match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if !file::has_orphans(path) {
-                    let new = make(path, &[])?;
+                    let new = make(path, &[], &[])?;
                     return Ok((Database::publish(&new, path, lock)?, Found::Created));
                 }
                 "its log is there without it".to_owned()
@@ -119,11 +122,17 @@ impl Database {
         };
         refuse_link(configured, &why)?;
         // The new database is whole, rescued blocks and all, before the old one goes: a kill in between loses neither.
-        let blocks = rescue(path);
-        let new = make(path, &blocks)?;
+        let (blocks, keys) = rescue(path);
+        let new = make(path, &blocks, &keys)?;
         let to = file::keep(path, wall).map_err(fail)?;
         let database = Database::publish(&new, path, lock)?;
         let rescued = blocks.len();
+        if !keys.is_empty() {
+            log::info!(
+                "{} keys of announce addresses are rescued from it",
+                keys.len()
+            );
+        }
         Ok((database, Found::SetAside { to, why, rescued }))
     }
 
@@ -243,8 +252,8 @@ pub(super) fn examine(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Makes a database with these blocks beside `path`, and returns its name.
-fn make(path: &Path, blocks: &[Block]) -> Result<PathBuf, Error> {
+/// Makes a database with these blocks and keys beside `path`, and returns its name.
+fn make(path: &Path, blocks: &[Block], keys: &[KeyRow]) -> Result<PathBuf, Error> {
     let new = file::beside(path, ".new");
     file::clear(&new).map_err(|source| Error::File {
         file: new.clone(),
@@ -259,6 +268,10 @@ fn make(path: &Path, blocks: &[Block]) -> Result<PathBuf, Error> {
         for block in blocks {
             tables::put_block(&connection, block)?;
         }
+        for key in keys {
+            keys::restore_key(&connection, &key.record)?;
+            keys::restore_use(&connection, key)?;
+        }
         connection.execute_batch("COMMIT")?;
         connection.close().map_err(|(_, source)| source)
     };
@@ -268,8 +281,8 @@ fn make(path: &Path, blocks: &[Block]) -> Result<PathBuf, Error> {
     }
 }
 
-/// What can be read of the blocklist of a database that cannot be used.
-fn rescue(path: &Path) -> Vec<Block> {
+/// What can be read of the blocklist and the keys of a database that cannot be used.
+fn rescue(path: &Path) -> (Vec<Block>, Vec<KeyRow>) {
     let open = || -> rusqlite::Result<Connection> {
         let mut old = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         guard::harden(&old, guard::MAX_FOREIGN_BYTES)?;
@@ -277,7 +290,7 @@ fn rescue(path: &Path) -> Vec<Block> {
         Ok(old)
     };
     let Ok(old) = open() else {
-        return Vec::new();
+        return (Vec::new(), Vec::new());
     };
     // Lets SQLite read what is left of a file that was cut.
     let lenient = old
@@ -286,7 +299,7 @@ fn rescue(path: &Path) -> Vec<Block> {
     if let Err(error) = lenient {
         log::debug!("rescuing the blocklist: {error}");
     }
-    tables::readable_blocks(&old)
+    (tables::readable_blocks(&old), keys::readable_keys(&old))
 }
 
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
@@ -298,7 +311,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     guard::harden(&connection, guard::MAX_VALUE_BYTES)?;
     connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(16);
+    connection.set_prepared_statement_cache_capacity(32);
     // Checkpoints are ours to time: one after each snapshot, never in the middle of a blocklist edit.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; \
@@ -351,6 +364,7 @@ fn inspect(path: &Path) -> Result<Connection, Fault> {
     }
     migrate(&connection, version, MIGRATIONS).map_err(judge)?;
     tables::prepare_all(&connection).map_err(judge)?;
+    keys::prepare_all(&connection).map_err(judge)?;
     guard::unlimit_time(&mut connection).map_err(judge)?;
     Ok(connection)
 }

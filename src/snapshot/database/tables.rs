@@ -50,12 +50,12 @@ pub(crate) struct SwarmRow {
 
 /// SQLite's integers are signed; ours that go there are times and counts. One near the end of either comes from a file that was
 /// read, and saturates.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// A negative number was not written by us, and counts as the least.
-fn unsigned(number: i64) -> u64 {
+pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 

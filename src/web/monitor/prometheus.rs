@@ -275,6 +275,11 @@ fn swarms(lines: &mut Lines, state: &State, census: &Census) {
     lines.single("bans", "gauge", help, bans);
     let help = "Bans made since the start.";
     lines.single("bans_total", "counter", help, limits.bans_made());
+    let help = "Keys of announce addresses, those that ended or were revoked in the last 30 days included.";
+    lines.single("keys", "gauge", help, gauge(Gauge::Keys));
+    let help = "Clients with keys, once for each of their torrents.";
+    let sessions = state.tracker.keys().sessions();
+    lines.single("key_sessions", "gauge", help, sessions);
     let help = "How long the last sweep took.";
     let seconds = millis(gauge(Gauge::SweepMillis));
     lines.single("sweep_duration_seconds", "gauge", help, seconds);

@@ -88,6 +88,7 @@ impl<'a> Page<'a> {
         context.insert("page", name);
         context.insert("version", env!("CARGO_PKG_VERSION"));
         context.insert("refresh", &state.settings.refresh.as_secs());
+        context.insert("has_keys", &!state.tracker.keys().are_off());
         let languages =
             Language::ALL.map(|one| (one.code(), params.link(path, &[("lang", one.code())])));
         context.insert("languages", &languages);

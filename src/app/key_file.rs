@@ -1,0 +1,93 @@
+//! The file of keys (`keys_file`, O16): put in force at the start, on SIGHUP and when it changes. One that is bad is refused whole, and
+//! the keys that are in force stay.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Seconds;
+use crate::config::Config;
+use crate::lists::keys::read;
+use crate::lists::watched::WatchedFiles;
+use crate::snapshot::Mailbox;
+use crate::tracker::NewKey;
+
+/// The file that is in force, watched.
+#[derive(Debug)]
+pub(super) struct KeyFile {
+    watched: Mutex<WatchedFiles>,
+}
+
+/// What a file holds, watched from before it was read.
+pub(super) struct FoundKeys {
+    watched: WatchedFiles,
+    keys: Vec<NewKey>,
+}
+
+impl FoundKeys {
+    /// Reads the file of this configuration; where there is none, there are no keys.
+    ///
+    /// # Errors
+    /// What is wrong, a line each.
+    pub(super) fn of(config: &Config) -> Result<FoundKeys, Vec<String>> {
+        let watched = WatchedFiles::new(config.keys_file.clone());
+        let keys = match &config.keys_file {
+            None => Vec::new(),
+            Some(file) => read(file).map_err(|refused| refused.lines().collect::<Vec<_>>())?,
+        };
+        Ok(FoundKeys { watched, keys })
+    }
+}
+
+impl KeyFile {
+    /// Puts the file of this configuration in force.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn start(config: &Config, mailbox: &Mailbox) -> anyhow::Result<KeyFile> {
+        let found = FoundKeys::of(config).map_err(|lines| anyhow::anyhow!(lines.join("; ")))?;
+        put_in_force(found.keys, mailbox);
+        Ok(KeyFile {
+            watched: Mutex::new(found.watched),
+        })
+    }
+
+    /// Puts another file in force.
+    pub(super) fn replace(&self, found: FoundKeys, mailbox: &Mailbox) {
+        *self.watched() = found.watched;
+        put_in_force(found.keys, mailbox);
+    }
+
+    fn watched(&self) -> MutexGuard<'_, WatchedFiles> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the file again if it has changed, and puts it in force. Waits for the disk then.
+    pub(super) fn look(&self, now: Seconds, mailbox: &Mailbox) {
+        let changed = self.watched().changed(now);
+        let Some(file) = changed.first() else {
+            return;
+        };
+        match read(file) {
+            Ok(keys) => put_in_force(keys, mailbox),
+            Err(refused) => {
+                for line in refused.lines() {
+                    log::error!("the keys in force stay: {line}");
+                }
+            }
+        }
+    }
+}
+
+/// Puts the keys of the file in the place of those that stood there before, on the disk and in force. When the disk refuses, the log
+/// says so and the keys in force stay.
+fn put_in_force(keys: Vec<NewKey>, mailbox: &Mailbox) {
+    match mailbox.set_keys_of_file(keys) {
+        Ok(done) if done.put > 0 || done.revoked > 0 => log::info!(
+            "keys_file: {} keys, {} new or changed, {} revoked",
+            done.keys,
+            done.put,
+            done.revoked
+        ),
+        Ok(_) => {}
+        Err(refused) => log::error!("the keys of keys_file are not put in force: {refused}"),
+    }
+}
