@@ -567,7 +567,7 @@ impl Entry {
     ) {
         let lines = self.sessions.lines();
         let now = presence.now;
-        let meter = self.meter.get_or_insert_with(|| Meter::empty(now));
+        let meter = self.meter.get_or_insert_with(|| Meter::new(now, line_mib));
         meter.fill(now, presence.lifetime, lines, line_mib);
         let Some((base, seen)) = last else {
             return;
