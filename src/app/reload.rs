@@ -119,7 +119,7 @@ impl App {
             return false;
         }
         self.tracker.configure(config.tracker.clone());
-        self.key_file.replace(keys, &self.mailbox);
+        self.key_file.replace(keys, config, &self.mailbox);
         self.http.configure(config.http.clone());
         self.udp.configure(&config.udp);
         self.address_rules
