@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use retracker::clock::Seconds;
+use retracker::clock::{Seconds, Wall};
 use retracker::metrics::Metrics;
 use retracker::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Settings, Tracker,
-    ZoneRule, Zones,
+    Announce, AnnounceContext, Event, InfoHash, KeyDigest, KeyLimits, KeyRecord, ListOptions,
+    NewKey, PeerId, PeerList, Settings, Tracker, ZoneRule, Zones,
 };
 
 const NOW: Seconds = Seconds::START;
@@ -239,6 +239,44 @@ fn zones(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What a key costs an announce: its digest, and the look-up among 100,000 (O16).
+fn keys(criterion: &mut Criterion) {
+    let tracker = tracker();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let texts: Vec<String> = (0..100_000)
+        .map(|_| format!("{:032x}", rng.u128(..)))
+        .collect();
+    for (number, text) in (1..).zip(&texts) {
+        tracker.keys().put(KeyRecord {
+            number,
+            key: NewKey {
+                digest: KeyDigest::of(text.as_bytes()).unwrap(),
+                label: format!("user {number}"),
+                expires: None,
+                limits: KeyLimits::default(),
+            },
+            is_from_file: false,
+            created: Wall(1),
+            revoked: None,
+        });
+    }
+    let mut group = criterion.benchmark_group("key");
+    let mut next = texts.iter().cycle();
+    group.bench_function("digest", |bencher| {
+        bencher.iter(|| KeyDigest::of(black_box(next.next().unwrap().as_bytes())));
+    });
+    // In no order of theirs: digests are random.
+    let digests: Vec<KeyDigest> = texts
+        .iter()
+        .map(|text| KeyDigest::of(text.as_bytes()).unwrap())
+        .collect();
+    let mut next = digests.iter().cycle();
+    group.bench_function("look-up among 100,000", |bencher| {
+        bencher.iter(|| tracker.keys().admit(black_box(next.next().unwrap())));
+    });
+    group.finish();
+}
+
 fn sweep(criterion: &mut Criterion) {
     let tracker = tracker();
     (0..100_000).for_each(|torrent| fill(&tracker, torrent, 10));
@@ -248,7 +286,7 @@ fn sweep(criterion: &mut Criterion) {
         bench.iter(|| tracker.sweep(NOW.plus(1)));
     });
     group.bench_function("census of 1 M peers", |bench| {
-        bench.iter(|| tracker.census(NOW.plus(1), retracker::clock::Wall(0)));
+        bench.iter(|| tracker.census(NOW.plus(1), Wall(0)));
     });
     group.finish();
 }
@@ -256,6 +294,6 @@ fn sweep(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_secs(1));
-    targets = announces, threads, zones, sweep
+    targets = announces, threads, zones, keys, sweep
 }
 criterion_main!(benches);

@@ -1,4 +1,4 @@
-//! What a peer costs in memory, counted at the allocator: swarms of several sizes, with peer ids and without, v4 and v6.
+//! What a peer and a key cost in memory, counted at the allocator: swarms of several sizes, with peer ids and without, v4 and v6.
 //! Prints a table and fails over the bounds that are promised.
 
 #![expect(
@@ -12,10 +12,11 @@ use std::alloc::System;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use retracker::clock::Seconds;
+use retracker::clock::{Seconds, Wall};
 use retracker::metrics::Metrics;
 use retracker::tracker::{
-    Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Settings, Tracker,
+    Announce, AnnounceContext, Event, InfoHash, KeyDigest, KeyLimits, KeyMode, KeyRecord, KeyUser,
+    ListOptions, NewKey, PeerId, PeerList, Settings, Tracker,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -80,6 +81,75 @@ fn bytes_per_torrent(torrents: u32, peers: u32, is_v4: bool, keep_peer_ids: bool
     bytes as f64 / f64::from(torrents)
 }
 
+/// Bytes that 100,000 keys take, each with so many sessions; per key.
+fn bytes_per_key(sessions: u8) -> f64 {
+    let settings = Settings {
+        keys: KeyMode::Required,
+        max_torrents: 0,
+        ..Settings::default()
+    };
+    let tracker = Tracker::new(settings, Arc::new(Metrics::new(1)));
+    let mut list = PeerList::default();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let digests: Vec<KeyDigest> = (0..KEYS)
+        .map(|_| KeyDigest::from_bytes(std::array::from_fn(|_| rng.u8(..))))
+        .collect();
+    // The swarms are there: what grows is the keys.
+    let announce = |torrent: u8| Announce {
+        info_hash: InfoHash([torrent; 20]),
+        peer_id: PeerId([7; 20]),
+        key: None,
+        ip: [10, 0, 0, 1].into(),
+        inner_ip: None,
+        is_reported: false,
+        port: 0,
+        is_seeder: false,
+        downloaded: 0,
+        event: Event::None,
+        num_want: Some(0),
+        options: ListOptions::default(),
+    };
+    let region = Region::new(ALLOCATOR);
+    for (number, digest) in (1..).zip(&digests) {
+        tracker.keys().put(KeyRecord {
+            number,
+            key: NewKey {
+                digest: *digest,
+                label: format!("user {number}"),
+                expires: None,
+                limits: KeyLimits::default(),
+            },
+            is_from_file: false,
+            created: Wall(1),
+            revoked: None,
+        });
+    }
+    for torrent in 0..sessions {
+        for digest in &digests {
+            let user = KeyUser {
+                digest: *digest,
+                uploaded: 0,
+            };
+            let mut context = AnnounceContext {
+                now: Seconds::START,
+                rng: &mut rng,
+                counters: tracker.metrics().counters(0),
+            };
+            tracker
+                .announce_by_key(&announce(torrent), &user, &mut context, &mut list)
+                .unwrap();
+        }
+    }
+    let stats = region.change();
+    let bytes = stats
+        .bytes_allocated
+        .saturating_sub(stats.bytes_deallocated);
+    drop(tracker);
+    bytes as f64 / f64::from(KEYS)
+}
+
+const KEYS: u32 = 100_000;
+
 fn main() {
     println!("torrents  peers each  family  ids  bytes/torrent  bytes/peer  promised");
     let cases = [
@@ -102,6 +172,12 @@ fn main() {
             if ids { "yes" } else { "no" },
         );
         is_kept &= per_peer <= promised;
+    }
+    println!("keys     sessions each  bytes/key  promised");
+    for (sessions, promised) in [(0, 400.0), (1, 800.0), (10, 1_800.0)] {
+        let per_key = bytes_per_key(sessions);
+        println!("{KEYS:>7}  {sessions:>13}  {per_key:>9.1}  {promised:>8}");
+        is_kept &= per_key <= promised;
     }
     assert!(is_kept, "a promise is broken");
 }

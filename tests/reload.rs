@@ -182,6 +182,55 @@ fn a_reload_that_is_refused_fails_and_metrics_tell_how_reloads_ended() {
     service.stop();
 }
 
+/// O16: what stands in `keys_file` is in force at the start and when it changes; what is bad in it is said, and changes nothing.
+#[test]
+fn the_file_of_keys_is_followed_while_the_tracker_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (anna, boris) = ("a".repeat(32), "b".repeat(32));
+    let keys = |text: &str| fs::write(folder.join("keys"), text).unwrap();
+    let text = format!(
+        "[TRACKER]\nkeys = required\nkeys_file = {}\n[UDP]\nenabled = no\n",
+        folder.join("keys").display()
+    );
+    fs::write(folder.join("config.ini"), text).unwrap();
+    keys(&format!("{anna}\nshort\n"));
+    let start = unit_lines("ExecReload").first().unwrap().clone();
+    let checked = command(&start, folder, 0).output().unwrap();
+    let told = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(!checked.status.success() && told.contains("keys:2: a key has"));
+    assert!(!told.contains(&anna));
+
+    keys(&format!("{anna} anna\n"));
+    let service = Service::start(folder);
+    let has = |key: &str| {
+        let path = format!("/{key}/scrape?info_hash=aaaaaaaaaaaaaaaaaaaa");
+        service.get(&path).contains("5:files")
+    };
+    assert!(has(&anna) && !has(&boris));
+    keys(&format!("{boris} boris\n"));
+    wait(|| has(&boris));
+    assert!(!has(&anna));
+    let log = || fs::read_to_string(folder.join("log")).unwrap();
+    // One that is bad and one that is empty revoke nobody.
+    keys("short\n");
+    wait(|| log().contains("the keys in force stay"));
+    keys("");
+    wait(|| log().contains("has no key, so nobody is revoked by it"));
+    assert!(has(&boris));
+    assert!(!log().contains(&anna) && !log().contains(&boris));
+    assert!(service.reload(folder).success());
+    wait(|| service.metric("retracker_config_reloads_total{result=\"done\"}") == 1);
+    assert!(has(&boris));
+    // Without the file nobody is its key's.
+    let text = "[TRACKER]\nkeys = required\n[UDP]\nenabled = no\n";
+    fs::write(folder.join("config.ini"), text).unwrap();
+    assert!(service.reload(folder).success());
+    wait(|| service.metric("retracker_config_reloads_total{result=\"done\"}") == 2);
+    assert!(!has(&boris));
+    service.stop();
+}
+
 /// O15: nobody is told of no peers because nobody has counted yet.
 #[test]
 fn the_first_scrape_after_a_restart_tells_the_peers_that_were_restored() {

@@ -1,6 +1,7 @@
 //! The file of keys (`keys_file`, O16): put in force at the start, on SIGHUP and when it changes. One that is bad is refused whole, and
 //! the keys that are in force stay.
 
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Seconds;
@@ -44,16 +45,16 @@ impl KeyFile {
     /// What is wrong with it.
     pub(super) fn start(config: &Config, mailbox: &Mailbox) -> anyhow::Result<KeyFile> {
         let found = FoundKeys::of(config).map_err(|lines| anyhow::anyhow!(lines.join("; ")))?;
-        put_in_force(found.keys, mailbox);
+        put_in_force(found.keys, config.keys_file.as_deref(), mailbox);
         Ok(KeyFile {
             watched: Mutex::new(found.watched),
         })
     }
 
-    /// Puts another file in force.
-    pub(super) fn replace(&self, found: FoundKeys, mailbox: &Mailbox) {
+    /// Puts another file in force: that of this configuration.
+    pub(super) fn replace(&self, found: FoundKeys, config: &Config, mailbox: &Mailbox) {
         *self.watched() = found.watched;
-        put_in_force(found.keys, mailbox);
+        put_in_force(found.keys, config.keys_file.as_deref(), mailbox);
     }
 
     fn watched(&self) -> MutexGuard<'_, WatchedFiles> {
@@ -67,7 +68,7 @@ impl KeyFile {
             return;
         };
         match read(file) {
-            Ok(keys) => put_in_force(keys, mailbox),
+            Ok(keys) => put_in_force(keys, Some(file), mailbox),
             Err(refused) => {
                 for line in refused.lines() {
                     log::error!("the keys in force stay: {line}");
@@ -78,8 +79,15 @@ impl KeyFile {
 }
 
 /// Puts the keys of the file in the place of those that stood there before, on the disk and in force. When the disk refuses, the log
-/// says so and the keys in force stay.
-fn put_in_force(keys: Vec<NewKey>, mailbox: &Mailbox) {
+/// says so and the keys in force stay. A file without any is more likely a failed export than the end of a community: it revokes nobody.
+fn put_in_force(keys: Vec<NewKey>, file: Option<&Path>, mailbox: &Mailbox) {
+    if let Some(file) = file.filter(|_| keys.is_empty()) {
+        let file = file.display();
+        log::warn!(
+            "{file} has no key, so nobody is revoked by it: without keys_file all of its keys are"
+        );
+        return;
+    }
     match mailbox.set_keys_of_file(keys) {
         Ok(done) if done.put > 0 || done.revoked > 0 => log::info!(
             "keys_file: {} keys, {} new or changed, {} revoked",

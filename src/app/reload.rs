@@ -122,7 +122,7 @@ impl App {
         let exempt = bans::exempt(&config.address_rules);
         let limits = self.bans.limits();
         limits.configure(config.limits.clone(), exempt);
-        self.key_file.replace(keys, &self.mailbox);
+        self.key_file.replace(keys, config, &self.mailbox);
         self.http.configure(config.http.clone());
         self.udp.configure(&config.udp);
         self.address_rules

@@ -128,7 +128,7 @@ fn restore_keys(
 ) -> rusqlite::Result<()> {
     let keys = tracker.keys();
     keys.set_wall(moment.wall);
-    for row in database::keys::keys(connection)? {
+    database::keys::each_key(connection, |row| {
         let number = row.record.number;
         let saved = timeline.seconds(row.saved, moment.now);
         let sessions = key_sessions::read(&row.sessions, saved).unwrap_or_else(|| {
@@ -142,8 +142,7 @@ fn restore_keys(
             sessions,
         };
         keys.restore(usage, moment.now);
-    }
-    Ok(())
+    })
 }
 
 /// Stores what waits, until there is no more.

@@ -136,27 +136,29 @@ fn put_use(
     Ok(())
 }
 
-/// All keys; entries that cannot be understood are logged and passed over. None of a database of before there were any, which is read
-/// where it cannot be written.
+/// Hands every key to `each`; entries that cannot be understood are logged and passed over. None of a database of before there were any,
+/// which is read where it cannot be written.
 ///
 /// # Errors
 /// The table cannot be read.
-pub(crate) fn keys(connection: &Connection) -> rusqlite::Result<Vec<KeyRow>> {
-    let mut found = Vec::new();
+pub(crate) fn each_key(
+    connection: &Connection,
+    mut each: impl FnMut(KeyRow),
+) -> rusqlite::Result<()> {
     if !has_keys(connection)? {
-        return Ok(found);
+        return Ok(());
     }
     let mut statement = connection.prepare_cached(KEYS)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         match key_row(row) {
-            Ok(row) => found.push(row),
+            Ok(row) => each(row),
             Err(error) => {
                 log::error!("keys: an entry cannot be understood and is not in force: {error}");
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 fn has_keys(connection: &Connection) -> rusqlite::Result<bool> {

@@ -140,15 +140,13 @@ impl Writer {
         database: &Database,
         keys: Vec<NewKey>,
     ) -> Result<FileKeys, Refused> {
-        let records = self.tracker.keys().records();
-        let of_file = |record: &&KeyRecord| record.is_from_file && record.revoked.is_none();
+        let of_file = |record: &KeyRecord| record.is_from_file && record.revoked.is_none();
         let wanted: HashSet<KeyDigest> = keys.iter().map(|key| key.digest).collect();
-        let gone = records.iter().filter(of_file);
-        let gone = gone.filter(|record| !wanted.contains(&record.key.digest));
-        let gone: Vec<i64> = gone.map(|record| record.number).collect();
+        let is_gone = |record: &KeyRecord| of_file(record) && !wanted.contains(&record.key.digest);
+        let gone = self.tracker.keys().numbers(is_gone);
         let is_same = |key: &NewKey| {
             let known = self.tracker.keys().find(&key.digest);
-            known.is_some_and(|known| of_file(&&known) && known.key == *key)
+            known.is_some_and(|known| of_file(&known) && known.key == *key)
         };
         let changed: Vec<NewKey> = keys.into_iter().filter(|key| !is_same(key)).collect();
         let revoked = self.revoke_keys(database, gone)?.len();

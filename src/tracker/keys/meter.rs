@@ -39,8 +39,12 @@ impl Traffic {
     }
 }
 
-/// What a line carries in so many seconds, in bytes.
+/// What a line carries in so many seconds, in bytes; and in one more, for both ends were cut to whole seconds.
 pub(super) fn capacity(line_mib: u32, seconds: u32) -> u64 {
+    bytes(line_mib, seconds.saturating_add(1))
+}
+
+fn bytes(line_mib: u32, seconds: u32) -> u64 {
     let mib = u64::from(line_mib).saturating_mul(seconds.into());
     mib.saturating_mul(1 << 20)
 }
@@ -54,11 +58,12 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Of a key that is met for the first time.
-    pub(super) const fn empty(now: Seconds) -> Meter {
+    /// Of a key that is met for the first time: the second that is cut off is all that it has.
+    pub(super) fn new(now: Seconds, line_mib: u32) -> Meter {
+        let second = bytes(line_mib, 1);
         let room = Traffic {
-            uploaded: 0,
-            downloaded: 0,
+            uploaded: second,
+            downloaded: second,
         };
         Meter { room, at: now }
     }
@@ -75,7 +80,7 @@ impl Meter {
     /// Lets so many lines fill it up to `now`, for `lifetime` seconds at most: nothing that is counted was longer under way.
     pub(super) fn fill(&mut self, now: Seconds, lifetime: u32, lines: u32, line_mib: u32) {
         let rate = line_mib.saturating_mul(lines.max(1));
-        let gained = capacity(rate, now.since(self.at));
+        let gained = bytes(rate, now.since(self.at));
         let most = capacity(rate, lifetime);
         let same = |bytes| Traffic {
             uploaded: bytes,
@@ -115,9 +120,9 @@ mod tests {
             up(new).growth_since(up(base), most).uploaded
         };
         assert_eq!(growth(0, GIB, 1_800), GIB);
-        assert_eq!(growth(0, 1 << 63, 1_800), (125 * 1_800) << 20);
+        assert_eq!(growth(0, 1 << 63, 1_800), (125 * 1_801) << 20);
         assert_eq!(growth(GIB, 5, 1_800), 0);
-        assert_eq!(growth(0, u64::MAX, 0), 0);
+        assert_eq!(growth(0, u64::MAX, 0), 125 << 20);
         assert_eq!(capacity(u32::MAX, u32::MAX), u64::MAX);
     }
 
@@ -125,18 +130,19 @@ mod tests {
     #[test]
     fn many_torrents_count_for_no_more_than_the_line() {
         let at = |seconds| Seconds::START.plus(seconds);
-        let mut meter = Meter::empty(at(0));
+        let mut meter = Meter::new(at(0), 1);
         meter.fill(at(0), 3_600, 1, 1);
+        assert_eq!(meter.take(up(GIB)).uploaded, 1 << 20);
         assert_eq!(meter.take(up(GIB)).uploaded, 0);
         meter.fill(at(100), 3_600, 1, 1);
         assert_eq!(meter.take(up(60 << 20)).uploaded, 60 << 20);
         assert_eq!(meter.take(up(60 << 20)).uploaded, 40 << 20);
         // However long it was away, it is filled for a lifetime only; two addresses are two lines.
         meter.fill(at(1_000_000), 3_600, 2, 1);
-        assert_eq!(meter.take(up(u64::MAX)).uploaded, 7_200 << 20);
+        assert_eq!(meter.take(up(u64::MAX)).uploaded, (2 * 3_601) << 20);
         let mut restored = Meter::full(at(5));
         restored.fill(at(5), 10, 1, 1);
-        assert_eq!(restored.take(up(GIB)).uploaded, 10 << 20);
+        assert_eq!(restored.take(up(GIB)).uploaded, 11 << 20);
     }
 
     proptest! {
@@ -146,7 +152,7 @@ mod tests {
             reports in proptest::collection::vec((0_u32..4_000, any::<u64>(), any::<u64>()), 1..50), line in 1_u32..2_000,
         ) {
             let (mut now, mut base, mut counted) = (Seconds::START, Traffic::default(), Traffic::default());
-            let mut meter = Meter::empty(now);
+            let mut meter = Meter::new(now, line);
             for (later, uploaded, downloaded) in reports {
                 now = now.plus(later);
                 let new = Traffic { uploaded, downloaded };

@@ -478,6 +478,17 @@ impl Keys {
         digests.into_iter().filter_map(record).collect()
     }
 
+    /// The numbers of the keys that `keep` keeps, in no order; one shard at a time.
+    pub fn numbers(&self, keep: impl Fn(&KeyRecord) -> bool) -> Vec<i64> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = shard.values().filter(|entry| keep(&entry.record));
+            found.extend(kept.map(|entry| entry.record.number));
+        }
+        found
+    }
+
     /// What is kept of the key with this digest.
     pub fn find(&self, digest: &KeyDigest) -> Option<KeyRecord> {
         let shard = self.shard(digest)?;
@@ -567,7 +578,7 @@ impl Entry {
     ) {
         let lines = self.sessions.lines();
         let now = presence.now;
-        let meter = self.meter.get_or_insert_with(|| Meter::empty(now));
+        let meter = self.meter.get_or_insert_with(|| Meter::new(now, line_mib));
         meter.fill(now, presence.lifetime, lines, line_mib);
         let Some((base, seen)) = last else {
             return;
@@ -600,6 +611,13 @@ mod tests {
     use super::*;
     use crate::tracker::announce::ListOptions;
     use crate::tracker::id::{InfoHash, PeerId};
+
+    /// O16: what docs/OPERATIONS.md says of memory.
+    #[test]
+    fn a_key_and_a_session_are_as_large_as_they_are_said_to_be() {
+        assert!(size_of::<Entry>() <= 240, "{}", size_of::<Entry>());
+        assert_eq!(size_of::<KeySession>(), 88);
+    }
 
     /// O16: the bound of all sessions is in nobody's way who has one.
     #[test]

@@ -248,10 +248,7 @@ impl Sessions {
         );
         session.move_to(presence.ip, presence.port);
         let before = (session.reported, session.seen);
-        // Within a second nothing can be judged: it counts with the next.
-        if presence.now != session.seen {
-            (session.reported, session.seen) = (presence.reported, presence.now);
-        }
+        (session.reported, session.seen) = (presence.reported, presence.now);
         if from != Some(own) {
             self.add_address(own);
             if let Some(from) = from {

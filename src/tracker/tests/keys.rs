@@ -150,14 +150,14 @@ fn what_is_counted_is_what_grew_since_the_last_announce() {
     assert_eq!(send(1_800, 0, 0), (0, 0));
     assert_eq!(send(3_600, 50 * MIB, 7), (50 * MIB, 7));
     assert_eq!(send(5_400, 80 * MIB, 7), (80 * MIB, 7));
-    // Within the same second nothing can be judged; it counts with the next.
-    assert_eq!(send(5_400, 90 * MIB, 7), (80 * MIB, 7));
-    assert_eq!(send(5_401, 90 * MIB, 7), (90 * MIB, 7));
+    // Both within one second.
+    assert_eq!(send(5_400, 90 * MIB, 7), (90 * MIB, 7));
     // Restarted.
     assert_eq!(send(7_200, 5 * MIB, 0), (90 * MIB, 7));
     assert_eq!(send(9_000, 6 * MIB, 0), (91 * MIB, 7));
     let line = u64::from(Settings::default().line_mib) * MIB;
-    assert_eq!(send(9_010, u64::MAX, 0), (91 * MIB + 10 * line, 7));
+    // Ten seconds, and the one that is cut off.
+    assert_eq!(send(9_010, u64::MAX, 0), (91 * MIB + 11 * line, 7));
 }
 
 /// O16: several clients with one key each have their own base, and over both families a client is one.
@@ -352,7 +352,7 @@ proptest! {
             bench.with_key(&announce, uploaded, now).unwrap();
         }
         let line = u64::from(Settings::default().line_mib) * MIB;
-        let most = 2 * line * u64::from(now.since(at(0)));
+        let most = 2 * line * u64::from(now.since(at(0)) + 1);
         let (uploaded, downloaded) = bench.counted();
         prop_assert!(uploaded <= most && downloaded <= most);
     }

@@ -16,7 +16,7 @@ const origin = new URL(url).origin;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 // A tracker that has a page for subscribers.
 const subscribers = process.env.SUBSCRIBERS;
-const pages = ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/callers", "/blocklist", "/audit", "/about", "/logout"];
+const pages = ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/callers", "/blocklist", "/keys", "/audit", "/about", "/logout"];
 
 let passed = 0;
 let failed = 0;
@@ -441,7 +441,7 @@ async function tablesAsFiles() {
 async function rolesAndAudit() {
   const viewer = await visitor();
   await logIn(viewer, "viewer");
-  for (const path of pages.filter((path) => !["/audit", "/logout"].includes(path))) {
+  for (const path of pages.filter((path) => !["/keys", "/audit", "/logout"].includes(path))) {
     await viewer.goto(`${origin}${path}`);
     check(`a viewer has no form to send on ${path}`, await viewer.locator("form[method=post]").count() === 0);
     check(`a viewer is led to no audit by ${path}`, await viewer.locator("a[href='/audit']").count() === 0);
