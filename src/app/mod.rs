@@ -20,7 +20,7 @@ mod signals;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
-use crate::config::{Loaded, Loader};
+use crate::config::{Config, Loaded, Loader};
 use crate::metrics::Metrics;
 use crate::net::client_address::ClientAddressRules;
 use crate::net::handover;
@@ -98,12 +98,7 @@ impl App {
         let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
         reload::fill(&tracker, &config, None, clock)?;
         reload::report(tracker.metrics(), &loaded, clock);
-        let database = snapshot::open(&config.snapshot, clock.wall())?;
-        let restored = database.restore(&tracker, Moment::of(&clock));
-        if udp.threads() > 0 {
-            udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);
-        }
-        let (mailbox, snapshots) = restored.start(Arc::clone(&tracker), clock, ends_in.clone())?;
+        let (mailbox, snapshots) = restore(&config, &tracker, &mut udp, clock, &ends_in)?;
         backend::restore_zone_statistics(&tracker, &mailbox);
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
         let counted = backend::statistics_keeper(&tracker, &mailbox, clock);
@@ -230,6 +225,23 @@ impl App {
         let mut ended = self.ends.try_iter();
         ended.find_map(|end| end.fault.filter(|_| end.part == "snapshot"))
     }
+}
+
+/// Fills the core from the database and starts the thread that keeps it.
+fn restore(
+    config: &Config,
+    tracker: &Arc<Tracker>,
+    udp: &mut udp::Bound,
+    clock: Clock,
+    ends: &Sender<Exit>,
+) -> anyhow::Result<(snapshot::Mailbox, JoinHandle<()>)> {
+    let database = snapshot::open(&config.snapshot, clock.wall())?;
+    let restored = database.restore(tracker, Moment::of(&clock));
+    if udp.threads() > 0 {
+        udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);
+    }
+    let links = snapshot::Links::default();
+    Ok(restored.start(Arc::clone(tracker), clock, links, ends.clone())?)
 }
 
 /// Runs the tracker as the command line asks: 0 after an orderly stop, 1 when something failed.

@@ -17,4 +17,5 @@ mod hostile;
 mod imports;
 mod kills;
 mod restarts;
+mod sharing;
 mod versions;

@@ -22,13 +22,13 @@ use crate::tracker::Block;
 pub const APPLICATION: u32 = 0x7265_7472;
 
 /// What takes a database from version `index + 1` to the next, each in a transaction of its own. It leaves the very statements of
-/// `schema.sql` in the schema.
-const MIGRATIONS: &[&str] = &[];
+/// [`SCHEMA`] in the schema.
+const MIGRATIONS: &[&str] = &[include_str!("schema_2.sql")];
 
 /// `PRAGMA user_version` that is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-const SCHEMA: &str = include_str!("schema.sql");
+const SCHEMA: &str = concat!(include_str!("schema.sql"), include_str!("schema_2.sql"));
 
 /// Above this size the check at the start leaves out that indexes agree with tables: that would take seconds.
 const FULL_CHECK_BYTES: u64 = 256 << 20;
@@ -254,7 +254,7 @@ fn make(path: &Path, blocks: &[Block]) -> Result<PathBuf, Error> {
         let connection = Connection::open(&new)?;
         connection.execute_batch(&format!(
             "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; \
-             PRAGMA journal_mode = WAL; BEGIN; {SCHEMA};"
+             PRAGMA journal_mode = WAL; BEGIN; {SCHEMA}"
         ))?;
         for block in blocks {
             tables::put_block(&connection, block)?;
@@ -298,7 +298,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     guard::harden(&connection, guard::MAX_VALUE_BYTES)?;
     connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(16);
+    connection.set_prepared_statement_cache_capacity(32);
     // Checkpoints are ours to time: one after each snapshot, never in the middle of a blocklist edit.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; \
@@ -423,7 +423,7 @@ fn migrate(connection: &Connection, from: u32, migrations: &[&str]) -> rusqlite:
         if version >= from {
             let next = version + 1;
             connection.execute_batch(&format!(
-                "BEGIN IMMEDIATE; {migration}; PRAGMA user_version = {next}; COMMIT;"
+                "BEGIN IMMEDIATE; {migration}\n; PRAGMA user_version = {next}; COMMIT;"
             ))?;
         }
     }

@@ -468,7 +468,9 @@ pub(super) mod tests {
         tracker.restore(swarm, clock.now());
         tracker.mark_all_changed();
         let (ends, _reports) = channel();
-        let (mailbox, thread) = restored.start(Arc::new(tracker), clock, ends).unwrap();
+        let (mailbox, thread) = restored
+            .start(Arc::new(tracker), clock, snapshot::Links::default(), ends)
+            .unwrap();
         let blocked = Target::Network("10.9.0.0/16".parse().unwrap());
         mailbox.block(blocked, "noise", None).unwrap();
         mailbox.stop();
