@@ -137,6 +137,7 @@ impl Running<'_> {
         }
         let age = self.moment.wall.0.saturating_sub(old.updated.0);
         let peer = StoredPeer {
+            origin: None,
             ip: old.ip,
             inner_ip: None,
             port: old.port,

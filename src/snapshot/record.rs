@@ -136,6 +136,7 @@ impl Decode<()> for Row {
         };
         Ok(Row {
             peer: StoredPeer {
+                origin: None,
                 ip,
                 inner_ip,
                 port,
@@ -250,6 +251,7 @@ mod tests {
                 (is_seeder, is_paused, is_reported, has_completed),
                 (port, mib, age),
             )| StoredPeer {
+                origin: None,
                 ip: ip.to_canonical(),
                 inner_ip: inner.map(|ip| ip.to_canonical()),
                 port,
@@ -303,6 +305,7 @@ mod tests {
     #[test]
     fn a_v4_peer_takes_no_more_than_36_bytes() {
         let peer = StoredPeer {
+            origin: None,
             ip: [192, 0, 2, 1].into(),
             inner_ip: None,
             port: 6881,

@@ -148,6 +148,7 @@ fn decode(
         let count = peers.len();
         let restored = tracker.restore(
             StoredSwarm {
+                downloaded_elsewhere: Vec::new(),
                 info_hash: hash,
                 downloaded: row.downloaded,
                 last_used: timeline.seconds(row.last_used, now),

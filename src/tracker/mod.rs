@@ -12,6 +12,7 @@ mod peers;
 pub mod report;
 mod select;
 mod settings;
+pub mod sites;
 mod swarm;
 mod zones;
 
@@ -26,6 +27,9 @@ pub use announce::{
 pub use id::{ClientKey, InfoHash, PeerId};
 pub use peer_addresses::PeerAddresses;
 pub use settings::{Selection, Settings};
+pub use sites::{
+    MAX_ORIGINS, Merged, Origin, PeerDelta, SwarmDelta, SwarmsDigest, Touched, TouchedBatch,
+};
 pub use swarm::stored::{Restored, StoredPeer, StoredSwarm};
 pub use zones::statistics::{HOURS_KEPT, ZoneStatisticsRow};
 pub use zones::{MAX_DEPTH, ZoneId, ZoneRule, Zones, ZonesError};

@@ -123,6 +123,7 @@ impl Kept {
         // What claims to be of the future is fresh, as at a restore.
         let since = u32::try_from(self.finished.saturating_sub(saved)).unwrap_or(0);
         Ok(StoredSwarm {
+            downloaded_elsewhere: Vec::new(),
             info_hash: InfoHash(row.get(0)?),
             downloaded: row.get(1)?,
             last_used: THEN,

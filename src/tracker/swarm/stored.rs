@@ -15,6 +15,7 @@ use crate::tracker::peers::owner::StoredId;
 use crate::tracker::peers::peer::Peer;
 use crate::tracker::peers::{Peers, Role};
 use crate::tracker::report::census::Roles;
+use crate::tracker::sites::Origin;
 use crate::tracker::zones::Zones;
 use crate::tracker::{AllSwarms, Tracker, with};
 
@@ -41,6 +42,8 @@ pub struct StoredPeer {
     pub downloaded_mib: u32,
     /// When it last announced.
     pub last_seen: Seconds,
+    /// Which other tracker it announces to; `None` for this one.
+    pub origin: Option<Origin>,
 }
 
 /// One torrent with its peers.
@@ -48,8 +51,10 @@ pub struct StoredPeer {
 pub struct StoredSwarm {
     /// The torrent's info hash, of 20 bytes (BEP 3).
     pub info_hash: InfoHash,
-    /// Peers that ever completed it.
+    /// Peers that ever completed it, as far as this tracker counted them.
     pub downloaded: u32,
+    /// What other trackers counted.
+    pub downloaded_elsewhere: Vec<(Origin, u32)>,
     /// When it last had a peer; matters only while `peers` is empty.
     pub last_used: Seconds,
     /// Its living peers, in no particular order.
@@ -66,6 +71,7 @@ impl StoredPeer {
         let state = &peer.state;
         let address = SocketAddr::new(peer.ip(), peer.packed_key.address().port());
         StoredPeer {
+            origin: None,
             ip: address.ip(),
             inner_ip: if state.has_alternate() {
                 alternate(address)
@@ -243,6 +249,7 @@ impl Tracker {
         let has_withheld = (!blocked.is_empty() || is_torrent_blocked) && {
             let blocked = StoredSwarm {
                 peers: blocked,
+                downloaded_elsewhere: swarm.downloaded_elsewhere.clone(),
                 ..swarm
             };
             with!(self, swarms => swarms.withhold_stored(&blocked, is_torrent_blocked, &rules))

@@ -374,6 +374,7 @@ impl<I: StoredId> Swarms<I> {
         let Some(mut swarm) = self.map.get_mut(hash) else {
             let (downloaded, last_used) = kept?;
             return Some(StoredSwarm {
+                downloaded_elsewhere: Vec::new(),
                 info_hash: *hash,
                 downloaded,
                 last_used: if hidden.is_empty() {
@@ -401,6 +402,7 @@ impl<I: StoredId> Swarms<I> {
         }
         peers.append(&mut hidden);
         Some(StoredSwarm {
+            downloaded_elsewhere: Vec::new(),
             info_hash: *hash,
             downloaded,
             last_used,

@@ -1,0 +1,1 @@
+//! How many peers are known from each origin.
