@@ -39,7 +39,7 @@ pub use guard::{Owner, has_plain_table, open_read_only};
 pub use import::{Import, Imported};
 pub use mailbox::{MAX_BLOCKS, MAX_REASON, MAX_SAVED_STATE_BYTES, Mailbox, Refused, Saved};
 pub use original::BadRow;
-pub use record::{RecordError, read as read_record, write as write_record};
+pub use record::{Record, RecordError, read as read_record, write as write_record};
 pub use restore::Summary;
 pub use timeline::Moment;
 

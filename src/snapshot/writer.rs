@@ -324,7 +324,7 @@ impl Writer {
                     continue;
                 };
                 written.push(*hash);
-                record::write(&swarm.peers, now, &mut record);
+                record::write(&swarm.peers, &swarm.downloaded_elsewhere, now, &mut record);
                 let row = SwarmRow {
                     info_hash: *hash,
                     downloaded: swarm.downloaded,

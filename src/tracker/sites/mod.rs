@@ -4,7 +4,10 @@
 //! A peer is the tracker's own that it last announced to. Only an announce makes news; what is merged never does, so nothing goes in
 //! circles.
 
-#![expect(dead_code, reason = "the bodies that need it come with the next commits")]
+#![expect(
+    dead_code,
+    reason = "the bodies that need it come with the next commits"
+)]
 
 mod digest;
 pub(super) mod leaves;
