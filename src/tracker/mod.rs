@@ -16,7 +16,7 @@ pub mod sites;
 mod swarm;
 mod zones;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
@@ -38,6 +38,9 @@ use abuse::address_counts::AddressCounts;
 use abuse::frequent_announcers::FrequentAnnouncers;
 use abuse::reporters::Reporters;
 use peers::owner::IdDigest;
+use sites::leaves::Leaves;
+use sites::origins::Origins;
+use sites::outbox::Outbox;
 use swarm::dual_stack::recent_clients::RecentClients;
 use swarm::map::Swarms;
 use swarm::upsert::{AnnounceEffect, Rules};
@@ -122,6 +125,12 @@ pub struct Tracker {
     clients: RecentClients,
     frequent_announcers: FrequentAnnouncers,
     reporters: Reporters,
+    /// How many peers announce to which other tracker.
+    origins: Origins,
+    /// Who has left, so that older news of them are known to be old.
+    leaves: Leaves,
+    /// What announces note for other trackers; nothing while there are none.
+    outbox: OnceLock<Outbox>,
     swarms: AllSwarms,
 }
 
@@ -150,6 +159,9 @@ impl Tracker {
             clients: RecentClients::new(),
             frequent_announcers: FrequentAnnouncers::default(),
             reporters: Reporters::default(),
+            origins: Origins::default(),
+            leaves: Leaves::default(),
+            outbox: OnceLock::new(),
             swarms,
         }
     }
@@ -161,6 +173,7 @@ impl Tracker {
             revision: policy.revision,
             address_counts: &self.address_counts,
             clients: &self.clients,
+            origins: &self.origins,
             lifetime: policy.lifetime,
             now,
         }
@@ -237,6 +250,9 @@ impl Tracker {
         let rules = self.rules(&policy, context.now);
         let mut effect = AnnounceEffect::nothing();
         with!(self, swarms => swarms.announce(announce, &rules, &admit, context.rng, list, &mut effect))?;
+        if let Some(outbox) = self.outbox.get() {
+            self.note(outbox, announce, &effect, settings, context);
+        }
         context
             .counters
             .announced(announce.event.into(), effect.outcome, list.len());

@@ -70,7 +70,7 @@ impl Tracker {
         let horizon = self.rules(&policy, now).horizon();
         let mut digest = SwarmsDigest::default();
         with!(self, swarms => swarms.for_each(|hash, swarm| {
-            digest.add(hash, swarm.downloaded, swarm.export(horizon).into_iter());
+            digest.add(hash, swarm.downloaded_everywhere(), swarm.export(horizon).into_iter());
         }));
         digest
     }

@@ -71,7 +71,6 @@ impl StoredPeer {
         let state = &peer.state;
         let address = SocketAddr::new(peer.ip(), peer.packed_key.address().port());
         StoredPeer {
-            origin: None,
             ip: address.ip(),
             inner_ip: if state.has_alternate() {
                 alternate(address)
@@ -87,6 +86,7 @@ impl StoredPeer {
             has_completed: state.has_completed(),
             downloaded_mib: state.downloaded_mib(),
             last_seen: state.seen(),
+            origin: state.origin(),
         }
     }
 
@@ -103,6 +103,7 @@ impl StoredPeer {
         new.state.set_completed(self.has_completed);
         new.state.set_downloaded_mib(self.downloaded_mib);
         new.state.set_has_alternate(self.inner_ip.is_some());
+        new.state.set_origin(self.origin);
         let role = if self.is_seeder || self.is_paused {
             Role::Seeder
         } else {
@@ -159,15 +160,14 @@ impl<I: StoredId> Swarm<I> {
         });
     }
 
-    /// Makes a swarm of peers that are alive and within the bounds.
+    /// Makes a swarm of what was stored, of whose peers those are taken that are alive and within the bounds.
     pub(super) fn restore(
         peers: &[StoredPeer],
-        downloaded: u32,
-        last_used: Seconds,
+        stored: &StoredSwarm,
         rules: &Rules<'_>,
     ) -> Swarm<I> {
         let mut swarm = Swarm::new(rules);
-        swarm.downloaded = downloaded;
+        swarm.downloaded = stored.downloaded;
         swarm.export = ExportState::Same;
         swarm.v4 = Peers::rebuild(peers.iter().filter_map(|peer| peer.packed(rules.zones)));
         let alternates = peers
@@ -182,8 +182,9 @@ impl<I: StoredId> Swarm<I> {
                 ..Extra::default()
             }));
         }
+        swarm.count_elsewhere(&stored.downloaded_elsewhere);
         swarm.oldest = if swarm.len() == 0 {
-            last_used.raw()
+            stored.last_used.raw()
         } else {
             swarm.oldest_of_all()
         };
@@ -193,6 +194,9 @@ impl<I: StoredId> Swarm<I> {
             // A database may have more with a reported address than are taken today.
             reported = reported.saturating_add(peer.is_reported.into());
             rules.address_counts.add(peer.ip);
+            if let Some(origin) = peer.origin {
+                rules.origins.add(origin);
+            }
         });
         (swarm.paused, swarm.reported) = (paused, reported);
         swarm
