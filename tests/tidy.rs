@@ -52,6 +52,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("reaper", &["tracker", "metrics", "clock", "supervise"]),
+    ("sites", &["tracker", "metrics", "clock", "supervise"]),
     ("logging", &["clock", "regular_file", "shown"]),
     // Of the components, config takes the settings only; it starts nothing.
     (
@@ -62,6 +63,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "web",
             "snapshot",
             "reaper",
+            "sites",
             "logging",
             "tracker",
             "net",
@@ -75,6 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "config",
             "snapshot",
+            "sites",
             "web",
             "logging",
             "tracker",
@@ -99,6 +102,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "udp",
             "web",
             "snapshot",
+            "sites",
             "reaper",
             "tracker",
             "metrics",

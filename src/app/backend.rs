@@ -50,6 +50,7 @@ pub(super) fn of_pages(
     loaded: Arc<ArcSwap<Loaded>>,
     listening: web::Listening,
     routes: http::Routes,
+    sites: Option<web::Sites>,
     audit: Audit,
 ) -> web::Backend {
     let mailboxes = || mailbox.clone();
@@ -77,6 +78,7 @@ pub(super) fn of_pages(
         configuration: Box::new(move || rows(&loaded.load())),
         listening,
         routes: vec![Arc::new(move |service| routes.mount(service))],
+        sites,
         audit,
     }
 }

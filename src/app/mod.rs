@@ -16,6 +16,7 @@ mod places;
 mod reload;
 mod service;
 mod signals;
+mod sites;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -61,6 +62,8 @@ pub struct App {
     web: web::Running,
     audit: audit::Running,
     reaper: reaper::Running,
+    /// The other sites; `None`: this tracker is alone.
+    sites: Option<crate::sites::Running>,
     mailbox: snapshot::Mailbox,
     snapshots: JoinHandle<()>,
     ends: Receiver<Exit>,
@@ -98,7 +101,11 @@ impl App {
         let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
         reload::fill(&tracker, &config, None, clock)?;
         reload::report(tracker.metrics(), &loaded, clock);
-        let (mailbox, snapshots) = restore(&config, &tracker, &mut udp, clock, &ends_in)?;
+        let Restored {
+            mailbox,
+            snapshots,
+            sites,
+        } = restore(&config, &tracker, &mut udp, clock, &ends_in)?;
         backend::restore_zone_statistics(&tracker, &mailbox);
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
         let counted = backend::statistics_keeper(&tracker, &mailbox, clock);
@@ -122,6 +129,7 @@ impl App {
             Arc::clone(&loaded),
             backend::listening(&addresses, &udp_addresses),
             http.routes(&tracker, clock),
+            sites.as_ref().map(sites::of_pages),
             audit.audit(),
         );
         let web = web::start(
@@ -144,6 +152,7 @@ impl App {
             web,
             audit,
             reaper,
+            sites,
             mailbox,
             snapshots,
             ends,
@@ -218,6 +227,10 @@ impl App {
         self.web.stop();
         self.audit.stop();
         self.udp.stop();
+        // Nobody announces any more: the others are told the last of it, and how far they were read is kept with the swarms.
+        if let Some(sites) = self.sites {
+            sites.stop();
+        }
         self.reaper.stop();
         backend::keep_statistics(&self.tracker, &self.mailbox);
         self.mailbox.stop();
@@ -227,21 +240,36 @@ impl App {
     }
 }
 
-/// Fills the core from the database and starts the thread that keeps it.
+/// What there is once the core is filled.
+struct Restored {
+    mailbox: snapshot::Mailbox,
+    snapshots: JoinHandle<()>,
+    sites: Option<crate::sites::Running>,
+}
+
+/// Fills the core from the database and by what other sites have told meanwhile, and starts the threads that go on with both.
 fn restore(
     config: &Config,
     tracker: &Arc<Tracker>,
     udp: &mut udp::Bound,
     clock: Clock,
     ends: &Sender<Exit>,
-) -> anyhow::Result<(snapshot::Mailbox, JoinHandle<()>)> {
+) -> anyhow::Result<Restored> {
     let database = snapshot::open(&config.snapshot, clock.wall())?;
     let restored = database.restore(tracker, Moment::of(&clock));
     if udp.threads() > 0 {
         udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);
     }
-    let links = snapshot::Links::default();
-    Ok(restored.start(Arc::clone(tracker), clock, links, ends.clone())?)
+    let slot = sites::Slot::default();
+    let (kept, links) = (sites::kept(&restored), sites::links(config, &slot));
+    let (mailbox, snapshots) = restored.start(Arc::clone(tracker), clock, links, ends.clone())?;
+    let ties = (&mailbox, &slot);
+    let sites = sites::start(config, kept.as_deref(), tracker, ties, clock, ends)?;
+    Ok(Restored {
+        mailbox,
+        snapshots,
+        sites,
+    })
 }
 
 /// Runs the tracker as the command line asks: 0 after an orderly stop, 1 when something failed.

@@ -11,6 +11,7 @@ use crate::clock::Wall;
 use crate::net::client_address::ClientAddressRules;
 use crate::tracker::report::census::Census;
 use crate::tracker::{Block, Target};
+use crate::web::sites::Sites;
 
 /// An entry that the blocklist is to get.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +108,8 @@ pub struct Backend {
     pub listening: Listening,
     /// Routes of other components.
     pub routes: Vec<Routes>,
+    /// The other sites, where there are any.
+    pub sites: Option<Sites>,
     /// Who did what.
     pub audit: Audit,
 }

@@ -16,7 +16,8 @@ use super::auth::tokens::Scope;
 use super::auth::users::Role;
 use super::monitor::{health, prometheus};
 use super::pages::{
-    about, audit, blocklist, clients, frequent_announcers, login, overview, peers, torrents, zones,
+    about, audit, blocklist, clients, frequent_announcers, login, overview, peers, sites, torrents,
+    zones,
 };
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
@@ -139,6 +140,9 @@ fn pages() -> Vec<Row> {
             PAGE,
             [post(blocklist::remove)],
         ),
+        row("/sites", PAGE, [get(sites::sites)]),
+        row("/sites/resend", PAGE, [post(sites::resend)]),
+        row("/sites/forget", PAGE, [post(sites::forget)]),
         row("/audit", OPERATORS, [get(audit::audit)]),
         row("/about", PAGE, [get(about::about)]),
         row("/about/save", PAGE, [post(about::save)]),
@@ -172,6 +176,10 @@ fn programs() -> Vec<Row> {
             API_BLOCK,
             [delete(api::unblock)],
         ),
+        row("/api/v1/sites", API, [get(api::sites)]),
+        row("/api/v1/sites/digest", API, [get(api::digest)]),
+        row("/api/v1/sites/resend", API, [post(api::resend)]),
+        row("/api/v1/sites/forget", API, [post(api::forget)]),
         row("/api/v1/audit", API_ADMIN, [get(api::audit)]),
         row("/api/v1/snapshot", API, [post(api::snapshot)]),
         row("/api/v1/metrics", API, [get(prometheus::metrics)]),

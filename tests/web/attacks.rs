@@ -2,7 +2,7 @@
 
 use crate::harness::{Site, start};
 
-const PROTECTED: [&str; 29] = [
+const PROTECTED: [&str; 36] = [
     "/stat",
     "/torrents",
     "/torrents/0000000000000000000000000000000000000000",
@@ -12,6 +12,9 @@ const PROTECTED: [&str; 29] = [
     "/callers",
     "/blocklist",
     "/blocklist/unblock/1",
+    "/sites",
+    "/sites/resend",
+    "/sites/forget",
     "/audit",
     "/about",
     "/about/save",
@@ -28,6 +31,10 @@ const PROTECTED: [&str; 29] = [
     "/api/v1/blocklist",
     "/api/v1/blocklist/1",
     "/api/v1/snapshot",
+    "/api/v1/sites",
+    "/api/v1/sites/digest",
+    "/api/v1/sites/resend",
+    "/api/v1/sites/forget",
     "/api/v1/audit",
     "/api/v1/torrents/0000000000000000000000000000000000000000",
     "/api/v1/metrics",

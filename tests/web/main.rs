@@ -17,5 +17,6 @@ mod harness;
 mod login;
 mod pages;
 mod serving;
+mod sites;
 mod tables;
 mod users;

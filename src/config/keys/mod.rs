@@ -3,6 +3,7 @@
 mod http;
 mod logging;
 mod pages;
+mod sites;
 mod snapshots;
 mod tracker;
 mod udp;
@@ -18,6 +19,7 @@ pub const SECTIONS: &[Section] = &[
     zones::ZONES,
     zones::WARNINGS,
     snapshots::SECTION,
+    sites::SECTION,
     pages::STATS,
     pages::USERS,
     pages::FLASK,
