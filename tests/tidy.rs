@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Addresses, and whose they are: arithmetic that the core needs as much as who meets clients.
     ("net", &["metrics"]),
     ("tracker", &["metrics", "clock", "net"]),
-    // The five in the middle: never one another, never config.
+    // The six in the middle: never one another, never config.
     ("http", &["tracker", "metrics", "clock", "supervise", "net"]),
     ("udp", &["tracker", "metrics", "clock", "supervise", "net"]),
     (
@@ -51,6 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "shown",
         ],
     ),
+    ("sites", &["tracker", "metrics", "clock", "supervise"]),
     ("reaper", &["tracker", "metrics", "clock", "supervise"]),
     ("sites", &["tracker", "metrics", "clock", "supervise"]),
     ("logging", &["clock", "regular_file", "shown"]),
@@ -139,6 +140,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ),
     ("maxminddb::", &["tools/zones/import/mmdb.rs"]),
     ("tera::", &["web/view/"]),
+    ("rustls::", &["sites/engine/"]),
     ("ini::", &["config/"]),
     ("flexi_logger::", &["logging/"]),
     ("env_logger::", &["program.rs"]),
