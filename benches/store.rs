@@ -144,7 +144,10 @@ fn start(tracker: &Arc<Tracker>, clock: Clock, file: &Path) -> Mailbox {
     let opened = snapshot::open(&settings(file), moment.wall).unwrap();
     let (ends, _) = channel();
     let restored = opened.restore(tracker, moment);
-    restored.start(Arc::clone(tracker), clock, ends).unwrap().0
+    restored
+        .start(Arc::clone(tracker), clock, snapshot::Links::default(), ends)
+        .unwrap()
+        .0
 }
 
 impl Load {

@@ -12,7 +12,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{Loaded, Loader, Override};
 use crate::program::{self, Completions, print};
-use crate::tools::{check, database_view, hash_password, import, owner, token, zones};
+use crate::tools::{check, database_view, hash_password, import, owner, sites, token, zones};
 use crate::{config, manual, shown};
 
 /// The exit code of a configuration that cannot be used: `EX_CONFIG`.
@@ -72,6 +72,8 @@ enum Tool {
     HashPassword(hash_password::Arguments),
     /// Makes, lists and revokes the tokens of the API.
     Token(token::Arguments),
+    /// Tries the engines that several trackers speak over, and asks the running tracker how the others are.
+    Sites(sites::Arguments),
     /// Prints the sample configuration: every key with its meaning, bounds and default.
     Sample {
         /// The language of its comments.
@@ -223,6 +225,7 @@ impl Tool {
             }
             Tool::HashPassword(arguments) => hash_password::run(&arguments),
             Tool::Token(arguments) => token::run(&arguments),
+            Tool::Sites(arguments) => sites::run(&arguments),
             Tool::Sample { language } => print(&config::sample(language)),
             Tool::Man { page, language } => print(&match page {
                 Page::Program => manual::daemon(Arguments::command(), language),

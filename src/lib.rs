@@ -11,6 +11,7 @@
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
 //! - [`http`] is the HTTP tracker, [`udp`] the UDP tracker.
 //! - [`snapshot`] keeps what the core knows in a SQLite database, and brings it back after a restart.
+//! - [`sites`] tells other trackers what this one hears, and merges what they tell.
 //! - [`reaper`] sweeps the dead and counts the census.
 //! - [`web`] is the pages, the API, and the endpoints for monitoring.
 //! - [`config`] reads the configuration, [`logging`] writes the log, [`cli`] reads the command line.
@@ -37,6 +38,7 @@ pub mod program;
 pub mod reaper;
 pub mod regular_file;
 pub mod shown;
+pub mod sites;
 pub mod snapshot;
 pub mod supervise;
 pub mod tools;

@@ -199,6 +199,7 @@ mod tests {
 
     fn peer(last_seen: Seconds) -> StoredPeer {
         StoredPeer {
+            origin: None,
             ip: "192.0.2.1".parse().unwrap(),
             inner_ip: None,
             port: 1,
@@ -224,6 +225,7 @@ mod tests {
         let peers = vec![peer(clock.now())];
         let last_used = clock.now();
         let swarm = StoredSwarm {
+            downloaded_elsewhere: Vec::new(),
             info_hash,
             downloaded: 3,
             last_used,

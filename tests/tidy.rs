@@ -25,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tracker", &["metrics", "clock", "net"]),
     // What stands in files beside the configuration, read into what the core looks at.
     ("lists", &["tracker", "net", "clock", "regular_file"]),
-    // The five in the middle: never one another, never config.
+    // The six in the middle: never one another, never config.
     ("http", &["tracker", "metrics", "clock", "supervise", "net"]),
     ("udp", &["tracker", "metrics", "clock", "supervise", "net"]),
     (
@@ -53,7 +53,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "shown",
         ],
     ),
+    ("sites", &["tracker", "metrics", "clock", "supervise"]),
     ("reaper", &["tracker", "metrics", "clock", "supervise"]),
+    ("sites", &["tracker", "metrics", "clock", "supervise"]),
     ("logging", &["clock", "regular_file", "shown"]),
     // Of the components, config takes the settings only; it starts nothing.
     (
@@ -64,6 +66,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "web",
             "snapshot",
             "reaper",
+            "sites",
             "logging",
             "tracker",
             "net",
@@ -77,6 +80,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "config",
             "snapshot",
+            "sites",
             "web",
             "logging",
             "tracker",
@@ -102,6 +106,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "udp",
             "web",
             "snapshot",
+            "sites",
             "reaper",
             "tracker",
             "metrics",
@@ -139,6 +144,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("proxy_header::", &["http/codec/proxy_protocol.rs"]),
     ("maxminddb::", &["tools/zones/import/mmdb.rs"]),
     ("tera::", &["web/view/"]),
+    ("rustls::", &["sites/engine/"]),
     ("ini::", &["config/"]),
     ("flexi_logger::", &["logging/"]),
     ("env_logger::", &["program.rs"]),

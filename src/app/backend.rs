@@ -55,6 +55,7 @@ pub(super) fn of_pages(
     loaded: Arc<ArcSwap<Loaded>>,
     listening: web::Listening,
     routes: http::Routes,
+    sites: Option<web::Sites>,
     audit: Audit,
     bans: &Arc<Keeper>,
 ) -> web::Backend {
@@ -86,6 +87,7 @@ pub(super) fn of_pages(
         configuration: Box::new(move || rows(&loaded.load())),
         listening,
         routes: vec![Arc::new(move |service| routes.mount(service))],
+        sites,
         audit,
         limits: Arc::clone(bans.limits()),
         lift: Box::new(move |number| lifting.lift(number).map_err(backend_error)),

@@ -20,19 +20,20 @@ mod places;
 mod reload;
 mod service;
 mod signals;
+mod sites;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
 
-use crate::clock::Clock;
-use crate::config::{Loaded, Loader};
+use crate::clock::{Clock, Seconds};
+use crate::config::{Config, Loaded, Loader};
 use crate::metrics::Metrics;
 use crate::net::client_address::ClientAddressRules;
 use crate::net::handover;
@@ -66,6 +67,8 @@ pub struct App {
     web: web::Running,
     audit: audit::Running,
     reaper: reaper::Running,
+    /// The other sites; `None`: this tracker is alone.
+    sites: Option<crate::sites::Running>,
     mailbox: snapshot::Mailbox,
     snapshots: JoinHandle<()>,
     key_file: KeyFile,
@@ -106,13 +109,12 @@ impl App {
         let mut udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
         let first_worker = http.workers();
         let tracker = core(&loaded, first_worker + udp.threads(), clock)?;
-        let database = snapshot::open(&config.snapshot, clock.wall())?;
-        let restored = database.restore(&tracker, Moment::of(&clock));
-        if udp.threads() > 0 {
-            udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);
-        }
-        let origin = bans::origin(&restored, clock);
-        let (mailbox, snapshots) = restored.start(Arc::clone(&tracker), clock, ends_in.clone())?;
+        let Restored {
+            mailbox,
+            snapshots,
+            sites,
+            origin,
+        } = restore(&config, &tracker, &mut udp, clock, &ends_in)?;
         let key_file = KeyFile::start(&config, &mailbox)?;
         backend::restore_zone_statistics(&tracker, &mailbox);
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
@@ -139,6 +141,7 @@ impl App {
             Arc::clone(&loaded),
             backend::listening(&addresses, &udp_addresses),
             http.routes(&tracker, clock),
+            sites.as_ref().map(sites::of_pages),
             audit.audit(),
             &bans,
         );
@@ -163,6 +166,7 @@ impl App {
             web,
             audit,
             reaper,
+            sites,
             mailbox,
             snapshots,
             key_file,
@@ -240,6 +244,10 @@ impl App {
         self.web.stop();
         self.audit.stop();
         self.udp.stop();
+        // Nobody announces any more: the others are told the last of it, and how far they were read is kept with the swarms.
+        if let Some(sites) = self.sites {
+            sites.stop();
+        }
         self.reaper.stop();
         backend::keep_statistics(&self.tracker, &self.mailbox);
         self.bans.tend();
@@ -257,6 +265,42 @@ fn core(loaded: &Loaded, workers: usize, clock: Clock) -> anyhow::Result<Arc<Tra
     reload::fill(&tracker, config, None, clock)?;
     reload::report(tracker.metrics(), loaded, clock);
     Ok(tracker)
+}
+
+/// What there is once the core is filled.
+struct Restored {
+    mailbox: snapshot::Mailbox,
+    snapshots: JoinHandle<()>,
+    sites: Option<crate::sites::Running>,
+    /// See [`bans::origin`].
+    origin: (Seconds, u64),
+}
+
+/// Fills the core from the database and by what other sites have told meanwhile, and starts the threads that go on with both.
+fn restore(
+    config: &Config,
+    tracker: &Arc<Tracker>,
+    udp: &mut udp::Bound,
+    clock: Clock,
+    ends: &Sender<Exit>,
+) -> anyhow::Result<Restored> {
+    let database = snapshot::open(&config.snapshot, clock.wall())?;
+    let restored = database.restore(tracker, Moment::of(&clock));
+    if udp.threads() > 0 {
+        udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);
+    }
+    let origin = bans::origin(&restored, clock);
+    let slot = sites::Slot::default();
+    let (kept, links) = (sites::kept(&restored), sites::links(config, &slot));
+    let (mailbox, snapshots) = restored.start(Arc::clone(tracker), clock, links, ends.clone())?;
+    let ties = (&mailbox, &slot);
+    let sites = sites::start(config, kept.as_deref(), tracker, ties, clock, ends)?;
+    Ok(Restored {
+        mailbox,
+        snapshots,
+        sites,
+        origin,
+    })
 }
 
 /// Runs the tracker as the command line asks: 0 after an orderly stop, 1 when something failed.

@@ -153,6 +153,7 @@ mod tests {
     fn a_reload_that_refuses_many_peers_is_told() {
         let tracker = Tracker::new(Settings::default(), Arc::new(Metrics::new(1)));
         let peer = |number: u8| StoredPeer {
+            origin: None,
             ip: [192, 0, 2, number].into(),
             inner_ip: None,
             port: 1,
@@ -165,6 +166,7 @@ mod tests {
             last_seen: Seconds::START,
         };
         let swarm = StoredSwarm {
+            downloaded_elsewhere: Vec::new(),
             info_hash: InfoHash([1; 20]),
             downloaded: 0,
             last_used: Seconds::START,

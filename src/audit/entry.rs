@@ -61,6 +61,10 @@ pub enum Deed {
     ReloadRefused,
     /// The database of a Flask retracker was imported.
     Import,
+    /// Everything is told to the other trackers again.
+    SitesResend,
+    /// What was known from one other tracker only was dropped.
+    SiteForgotten,
 }
 
 /// As the file and the API have it.
@@ -94,6 +98,8 @@ impl Deed {
             Deed::Reload => "reloaded the configuration",
             Deed::ReloadRefused => "brought a configuration that was refused:",
             Deed::Import => "imported",
+            Deed::SitesResend => "had everything told to the other trackers again",
+            Deed::SiteForgotten => "forgot the tracker",
         }
     }
 }

@@ -85,6 +85,7 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
     }
     reported(config, locations, warnings);
     one_top_zone(config, warnings);
+    config.site_sources.check(locations, warnings);
     if config.logging.log_file.is_none() && !config.logging.console_output {
         let location = location("LOGGING", "console_output");
         warnings.push(format!(

@@ -11,7 +11,7 @@ use crate::tracker::ClientRule;
 use crate::web::AnnounceUrl;
 
 /// The entries of a list.
-fn entries(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn entries(text: &str) -> impl Iterator<Item = &str> {
     text.split([' ', '\t', ','])
         .filter(|entry| !entry.is_empty())
 }

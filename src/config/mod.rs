@@ -14,6 +14,7 @@ mod place;
 mod print;
 mod problem;
 mod russian;
+mod sites;
 mod sources;
 mod value;
 mod zones;
@@ -31,13 +32,14 @@ pub use list::{ListenAddress, network};
 pub use place::{Place, Reason};
 pub use print::{Row, about, digest, example, meaning, printed, rows, sample};
 pub use problem::{Location, Problem, Problems};
+pub use sites::{EngineUser, SiteSources};
 pub use sources::{Loaded, Override, Sources};
 pub use zones::{ZoneSources, read_zones_file, zone_path};
 
 use crate::net::client_address::ClientAddressRules;
 use crate::net::{Networks, limits, reported_address};
 use crate::tracker::{ClientRule, ZoneRule};
-use crate::{http, logging, regular_file, snapshot, tracker, udp, web};
+use crate::{http, logging, regular_file, sites as other_sites, snapshot, tracker, udp, web};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -78,6 +80,10 @@ pub struct Config {
     pub zoning: ZoneSources,
     /// The zones.
     pub zones: Vec<ZoneRule>,
+    /// What is said of other sites; [`Config::sites`] is what comes of it.
+    pub site_sources: SiteSources,
+    /// The other sites; `None`: this tracker is alone.
+    pub sites: Option<other_sites::Settings>,
     /// The snapshots.
     pub snapshot: snapshot::Settings,
     /// The log.
@@ -105,6 +111,8 @@ impl Default for Config {
             users: Vec::new(),
             zoning: ZoneSources::default(),
             zones: Vec::new(),
+            site_sources: SiteSources::default(),
+            sites: None,
             snapshot: snapshot::Settings::default(),
             logging: logging::Settings::default(),
         }
@@ -147,7 +155,8 @@ impl Config {
             &mut self.web.templates,
             &mut self.keys_file,
         ];
-        let optional = optional.into_iter().flatten();
+        let sites = self.sites.as_mut().and_then(|sites| sites.ca_file.as_mut());
+        let optional = optional.into_iter().flatten().chain(sites);
         for path in paths.into_iter().chain(optional) {
             *path = place.resolve(path);
         }

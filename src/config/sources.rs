@@ -101,6 +101,7 @@ impl Sources {
         }
         reading.zones(read_file);
         reading.users();
+        reading.sites(read_file);
         if reading.problems.is_empty() {
             reading.config.settle();
             check::check(&reading.config, &reading.locations, &mut reading.warnings);
@@ -123,6 +124,8 @@ impl Loaded {
         let env_file = place.has_env_file.then(|| place.resolve(Path::new(".env")));
         let zones = self.config.zoning.file.as_deref();
         let zones = zones.map(|file| place.resolve(file));
+        let sites = self.config.site_sources.files();
+        let sites = sites.map(|file| place.resolve(file));
         place
             .file
             .iter()
@@ -130,6 +133,7 @@ impl Loaded {
             .chain(env_file)
             .chain(zones)
             .chain(self.config.keys_file.clone())
+            .chain(sites)
             .collect()
     }
 
@@ -238,6 +242,12 @@ impl Reading {
         }
         let location = |key| named(&self.locations, "TRACKER", key);
         self.config.zones = zoning.rules(location, &mut self.problems);
+    }
+
+    /// Makes the settings of other sites, with the password out of its file.
+    fn sites(&mut self, read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>) {
+        let sources = &self.config.site_sources;
+        self.config.sites = sources.settings(read_file, &self.locations, &mut self.problems);
     }
 
     /// Checks the users against one another and against the one of `[STATS]`.

@@ -137,6 +137,7 @@ impl Running<'_> {
         }
         let age = self.moment.wall.0.saturating_sub(old.updated.0);
         let peer = StoredPeer {
+            origin: None,
             ip: old.ip,
             inner_ip: None,
             port: old.port,
@@ -177,7 +178,8 @@ impl Running<'_> {
         let known = there
             .and_then(|row| record::read(&row.record, self.timeline.seconds(row.saved, now)).ok());
         // A torrent that is new, or whose row is damaged, has no peers there.
-        let peers = join(known.unwrap_or_default(), read);
+        let known = known.unwrap_or_default();
+        let peers = join(known.peers, read);
         let seeders = peers.iter().filter(|peer| peer.is_seeder).count();
         let last_used = peers.iter().map(|peer| peer.last_seen).max();
         let mut row = SwarmRow {
@@ -187,7 +189,7 @@ impl Running<'_> {
             saved: self.timeline.stamp(now),
             record: Vec::new(),
         };
-        record::write(&peers, now, &mut row.record);
+        record::write(&peers, &known.downloaded_elsewhere, now, &mut row.record);
         self.database.put_swarm(&row, peers.len(), seeders)
     }
 

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
+use super::edits::{BlockEdit, EditQueue};
 use super::writer::keys::KeyMessage;
 use crate::clock::Wall;
 use crate::tracker::{Block, NewKey, Target};
@@ -118,18 +121,29 @@ pub(super) enum Message {
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     messages: SyncSender<Message>,
-    stopping: Arc<AtomicBool>,
+    shared: Arc<Shared>,
 }
 
-/// Makes a mailbox: the handle, and for the thread the messages and the stop flag.
-pub(super) fn mailbox() -> (Mailbox, Receiver<Message>, Arc<AtomicBool>) {
+/// What the handles and the thread share besides messages.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Whether the thread is to end.
+    pub stopping: AtomicBool,
+    /// Edits of the blocklist from elsewhere that the thread has not made yet.
+    pub edits: EditQueue,
+    /// The last edit of every target, as of the last time that the list changed.
+    pub known_edits: ArcSwap<Vec<BlockEdit>>,
+}
+
+/// Makes a mailbox: the handle, and for the thread the messages and what it shares with the handles.
+pub(super) fn mailbox() -> (Mailbox, Receiver<Message>, Arc<Shared>) {
     let (messages, received) = sync_channel(LENGTH);
-    let stopping = Arc::new(AtomicBool::new(false));
+    let shared = Arc::new(Shared::default());
     let mailbox = Mailbox {
         messages,
-        stopping: Arc::clone(&stopping),
+        shared: Arc::clone(&shared),
     };
-    (mailbox, received, stopping)
+    (mailbox, received, shared)
 }
 
 impl Mailbox {
@@ -196,6 +210,24 @@ impl Mailbox {
         self.ask(|reply| Message::Unblock { number, reply })
     }
 
+    /// Takes in an edit of the blocklist that was made on another tracker. Never waits: the thread makes it within a second, unless it
+    /// knows a later one, and tries again for as long as the disk refuses.
+    ///
+    /// # Errors
+    /// [`Refused::Busy`] when too many wait, [`Refused::TooLong`] for one that nobody can have made.
+    pub fn edit_from_elsewhere(&self, edit: BlockEdit) -> Result<(), Refused> {
+        if self.shared.edits.push(edit)? {
+            // Where the mailbox is full, the thread looks soon anyway.
+            drop(self.messages.try_send(Message::Wake));
+        }
+        Ok(())
+    }
+
+    /// The last edit of every target that is on the list, or was within 30 days; from memory.
+    pub fn known_edits(&self) -> Arc<Vec<BlockEdit>> {
+        self.shared.known_edits.load_full()
+    }
+
     /// Keeps a blob under a name for another part (samples of the graphs, savings), over what was there.
     ///
     /// # Errors
@@ -246,7 +278,7 @@ impl Mailbox {
     /// Tells the thread to do what still waits, take the last snapshot and end. Returns at once; the end is waited for on the
     /// thread's handle.
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+        self.shared.stopping.store(true, Ordering::Release);
         // A full mailbox is as good a reason to look at the flag.
         drop(self.messages.try_send(Message::Wake));
     }

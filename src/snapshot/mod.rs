@@ -12,6 +12,7 @@
 //! failing (the tracker serves from memory, says so, and tries again at every interval).
 
 mod database;
+mod edits;
 mod file;
 mod guard;
 mod import;
@@ -34,13 +35,14 @@ use std::time::Duration;
 use rusqlite::ErrorCode;
 
 pub use database::{APPLICATION, Found};
+pub use edits::{BlockChange, BlockEdit};
 pub use guard::{Owner, has_plain_table, open_read_only};
 pub use import::{Import, Imported};
 pub use mailbox::{
     FileKeys, MAX_BLOCKS, MAX_REASON, MAX_SAVED_STATE_BYTES, Mailbox, Refused, Saved,
 };
 pub use original::BadRow;
-pub use record::{RecordError, read as read_record, write as write_record};
+pub use record::{Record, RecordError, read as read_record, write as write_record};
 pub use restore::Summary;
 pub use timeline::Moment;
 
@@ -274,6 +276,23 @@ impl Opened {
     }
 }
 
+/// Gives what is to be kept, or `None` to leave what is kept already.
+pub type StateSource = Box<dyn Fn() -> Option<Vec<u8>> + Send>;
+
+/// Told of an edit of the blocklist.
+pub type EditListener = Box<dyn Fn(&BlockEdit) + Send>;
+
+/// What ties the thread to parts that it does not know.
+#[derive(Default)]
+pub struct Links {
+    /// What is kept under a name with every snapshot: asked before the first swarm is looked at, and on the disk in the transaction that
+    /// finishes the snapshot. At most [`MAX_SAVED_STATE_BYTES`] each.
+    pub states: Vec<(&'static str, StateSource)>,
+    /// Told of every edit of the blocklist that is made here, once it is on the disk and in force; must not wait. Without it nobody
+    /// else has the list.
+    pub edited: Option<EditListener>,
+}
+
 /// A filled core, and the database that goes with it.
 pub struct Restored {
     opened: Opened,
@@ -301,6 +320,17 @@ impl Restored {
         }
     }
 
+    /// The blob that was kept under a name; `None` as well when it cannot be read, which is logged.
+    pub fn saved_state(&self, name: &str) -> Option<Vec<u8>> {
+        let connection = match &self.opened.source {
+            Source::Database(database, _) => &database.connection,
+            Source::Disk(_, readable) => readable.as_ref()?,
+        };
+        let kept = database::tables::saved_state(connection, name);
+        kept.inspect_err(|error| log::error!("{name} of the last run cannot be read: {error}"))
+            .unwrap_or_default()
+    }
+
     /// Starts the thread.
     ///
     /// # Errors
@@ -309,12 +339,13 @@ impl Restored {
         self,
         tracker: Arc<Tracker>,
         clock: Clock,
+        links: Links,
         ends: Sender<Exit>,
     ) -> io::Result<(Mailbox, JoinHandle<()>)> {
         if !self.timeline.goes_on() {
             self.begin_time(Moment::of(&clock));
         }
-        let (mailbox, received, stopping) = mailbox::mailbox();
+        let (mailbox, received, shared) = mailbox::mailbox();
         let writer = Writer {
             file: self.opened.settings.file,
             interval: self.opened.settings.interval,
@@ -326,10 +357,12 @@ impl Restored {
             clock,
             timeline: self.timeline,
             mailbox: received,
-            stopping,
+            shared,
+            links,
             waiting: Vec::new(),
             complained: None,
         };
+        writer.note_edits_at_start();
         let thread = supervise::start("snapshot", ends, move || writer.run())?;
         Ok((mailbox, thread))
     }

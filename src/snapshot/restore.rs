@@ -168,17 +168,18 @@ fn decode(
     let (mut stale, mut stored) = (Vec::new(), 0);
     for row in batch {
         let hash = row.info_hash;
-        let Ok(peers) = record::read(&row.record, timeline.seconds(row.saved, now)) else {
+        let Ok(record) = record::read(&row.record, timeline.seconds(row.saved, now)) else {
             tally.damaged.fetch_add(1, Relaxed);
             continue;
         };
-        let count = peers.len();
+        let count = record.peers.len();
         let restored = tracker.restore(
             StoredSwarm {
+                downloaded_elsewhere: record.downloaded_elsewhere,
                 info_hash: hash,
                 downloaded: row.downloaded,
                 last_used: timeline.seconds(row.last_used, now),
-                peers,
+                peers: record.peers,
             },
             now,
         );

@@ -3,22 +3,23 @@
 //! A snapshot is one transaction. Only when an edit of the blocklist arrives meanwhile, what is written so far is committed
 //! first, so that an operator never waits for the rest; the snapshot counts as finished at its end all the same.
 
+mod blocklist;
 pub(super) mod keys;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::database::Database;
-use super::database::tables::{self, SwarmRow};
-use super::mailbox::{MAX_BLOCKS, Message, Refused, Reply, Saved};
+use super::database::tables::SwarmRow;
+use super::mailbox::{MAX_BLOCKS, MAX_SAVED_STATE_BYTES, Message, Refused, Reply, Saved, Shared};
 use super::timeline::{Finished, Moment, Timeline};
-use super::{Error, file, record};
+use super::{Error, Links, file, record};
 use crate::clock::{Clock, Seconds, Wall};
 use crate::metrics::Gauge;
-use crate::tracker::{Block, Enforced, InfoHash, Tracker};
+use crate::tracker::{Block, InfoHash, Tracker};
 
 /// Swarms written between two signs of life and two looks into the mailbox.
 const BATCH: usize = 256;
@@ -29,8 +30,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// One error line in this time, however often a disk fails.
 const COMPLAINT_SECONDS: u32 = 60;
 
-/// How long an ended block or key stays in the database, by the wall clock and by the database's own time: neither a clock that jumped
-/// ahead nor one that was wrong at the start erases the list.
+/// How long an ended block or key, and the lift of a block, stay in the database, by the wall clock and by the database's own time:
+/// neither a clock that jumped ahead nor one that was wrong at the start erases the list.
 const KEEP_ENDED_SECONDS: u64 = 30 * 86_400;
 
 /// Everything the thread has to itself.
@@ -43,7 +44,8 @@ pub(super) struct Writer {
     pub clock: Clock,
     pub timeline: Timeline,
     pub mailbox: Receiver<Message>,
-    pub stopping: Arc<AtomicBool>,
+    pub shared: Arc<Shared>,
+    pub links: Links,
     /// Who waits for the next snapshot.
     pub waiting: Vec<Reply<Saved>>,
     pub complained: Option<Seconds>,
@@ -62,7 +64,7 @@ impl Writer {
             if let Some(shortage) = self.tracker.judge_blocks(wall, now).shortage() {
                 log::warn!("{shortage}");
             }
-            if self.stopping.load(Ordering::Acquire) {
+            if self.shared.stopping.load(Ordering::Acquire) {
                 return self.stop();
             }
             let until_due = due.saturating_sub(self.clock.elapsed());
@@ -76,6 +78,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.stop(),
             }
+            self.take_in_edits();
             let is_due = !self.interval.is_zero() && self.clock.elapsed() >= due;
             if is_due || !self.waiting.is_empty() {
                 self.save();
@@ -88,6 +91,7 @@ impl Writer {
         while let Ok(message) = self.mailbox.try_recv() {
             self.obey(message);
         }
+        self.take_in_edits();
         let saved = self.save();
         // Closing puts what is in the log into the database and removes the log.
         drop(self.database);
@@ -153,7 +157,9 @@ impl Writer {
             let kept = database.put_block(block);
             kept.map_err(|source| failed(&database, source))?;
         }
-        let kept = self.restore_keys(&database);
+        let kept = self
+            .restore_keys(&database)
+            .and_then(|()| self.put_known_edits(&database));
         kept.map_err(|source| failed(&database, source))?;
         Ok(database)
     }
@@ -180,8 +186,7 @@ impl Writer {
                 answer(&reply, self.block(database, block, may_change));
             }
             Message::Unblock { number, reply } => {
-                let removed = self.judge(database, database.remove_block(number));
-                let removed = removed.and_then(|removed| self.enforce(database).map(|()| removed));
+                let removed = self.unblock(database, number);
                 answer(&reply, removed);
             }
             Message::PutSavedState { name, data, reply } => {
@@ -193,64 +198,6 @@ impl Writer {
             }
             Message::Keys(message) => self.edit_keys(database, message),
         }
-    }
-
-    fn block(
-        &mut self,
-        database: &Database,
-        mut block: Block,
-        may_change: bool,
-    ) -> Result<Block, Refused> {
-        // Judged here, where edits come one after another: of two who block the same at once, the second changes nothing unasked.
-        let in_force = self.tracker.access().blocks();
-        let mut same = in_force.iter().filter(|known| known.target == block.target);
-        let is_other =
-            |known: &Block| (&known.reason, known.expires) != (&block.reason, block.expires);
-        if !may_change && same.any(is_other) {
-            return Err(Refused::Known);
-        }
-        // A target that is on the list gets the new reason and end and takes no more room.
-        let kept = self.tracker.access().kept_blocks();
-        let is_new = kept.iter().all(|kept| kept.target != block.target);
-        if is_new && self.judge(database, database.count_blocks())? >= MAX_BLOCKS {
-            // Entries that have ended make room before anybody is refused.
-            let ended = database.forget_blocks(self.clock.wall());
-            self.judge(database, ended)?;
-            if self.judge(database, database.count_blocks())? >= MAX_BLOCKS {
-                return Err(Refused::ListFull);
-            }
-        }
-        block.number = self.judge(database, database.put_block(&block))?;
-        self.enforce(database)?;
-        Ok(block)
-    }
-
-    /// Puts the blocklist in force as the database has it.
-    fn enforce(&mut self, database: &Database) -> Result<(), Refused> {
-        let blocks = self.judge(database, tables::blocks(&database.connection))?;
-        let (wall, now) = (self.clock.wall(), self.clock.now());
-        let enforced = self.tracker.block(blocks, wall, now);
-        if enforced != Enforced::default() {
-            let Enforced {
-                withheld,
-                freed,
-                restored,
-                waiting: _,
-            } = enforced;
-            log::info!(
-                "blocklist: {withheld} peers are hidden and kept for ten minutes, {restored} have come back, {freed} are freed"
-            );
-        }
-        if let Some(shortage) = enforced.shortage() {
-            log::warn!("{shortage}");
-        }
-        self.count_blocks();
-        Ok(())
-    }
-
-    fn count_blocks(&self) {
-        let entries = self.tracker.access().blocks().len() as u64;
-        self.tracker.metrics().set(Gauge::BlocklistEntries, entries);
     }
 
     fn judge<T>(&mut self, database: &Database, done: rusqlite::Result<T>) -> Result<T, Refused> {
@@ -329,6 +276,11 @@ impl Writer {
 
     /// Writes what changed. When that fails, the core keeps what has changed: the next snapshot tries it all again.
     fn write(&mut self, database: &Database) -> Result<Saved, Error> {
+        // Before the first swarm is looked at: what these say of a way read so far must not be ahead of what is written.
+        let states = self.states();
+        // What has been received by then is in the database when they are.
+        self.merge_edits(database)
+            .map_err(|source| failed(database, source))?;
         let mut gone = self.tracker.freed();
         // A freed torrent may be there again; exporting it tells. In order of the hash, neighbours in the index are written
         // together.
@@ -338,7 +290,14 @@ impl Writer {
         hashes.dedup();
         let mut written = Vec::with_capacity(hashes.len());
         let mut used = Vec::new();
-        let outcome = self.write_swarms(database, &hashes, &mut written, &mut gone, &mut used);
+        let outcome = self.write_swarms(
+            database,
+            &hashes,
+            &states,
+            &mut written,
+            &mut gone,
+            &mut used,
+        );
         if outcome.is_err() {
             database.rollback();
             self.tracker.mark_changed(&written, &gone);
@@ -362,6 +321,7 @@ impl Writer {
         &mut self,
         database: &Database,
         hashes: &[InfoHash],
+        states: &[(&'static str, Vec<u8>)],
         written: &mut Vec<InfoHash>,
         gone: &mut Vec<InfoHash>,
         used: &mut Vec<i64>,
@@ -379,7 +339,7 @@ impl Writer {
                     continue;
                 };
                 written.push(*hash);
-                record::write(&swarm.peers, now, &mut record);
+                record::write(&swarm.peers, &swarm.downloaded_elsewhere, now, &mut record);
                 let row = SwarmRow {
                     info_hash: *hash,
                     downloaded: swarm.downloaded,
@@ -401,7 +361,11 @@ impl Writer {
         let sure = moment.wall.0.min(self.timeline.stamp(moment.now));
         let long_ago = Wall(sure.saturating_sub(KEEP_ENDED_SECONDS));
         database.forget_blocks(long_ago)?;
+        database.forget_lifts(long_ago, MAX_BLOCKS)?;
         database.forget_keys(long_ago)?;
+        for (name, state) in states {
+            database.put_saved_state(name, state)?;
+        }
         database.finish(Finished {
             stamp: self.timeline.stamp(moment.now),
             wall: moment.wall,
@@ -412,8 +376,30 @@ impl Writer {
         Ok(saved)
     }
 
+    /// What other parts want kept with the swarms.
+    fn states(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let states = self.links.states.iter();
+        let mut kept: Vec<_> = states
+            .filter_map(|(name, state)| Some((*name, state()?)))
+            .collect();
+        kept.retain(|(name, state)| {
+            let fits = state.len() <= MAX_SAVED_STATE_BYTES;
+            if !fits {
+                log::error!("{name} takes {} bytes and is not kept", state.len());
+            }
+            fits
+        });
+        kept
+    }
+
     /// Does what has arrived while a snapshot is being written.
     fn look_up(&mut self, database: &Database) -> rusqlite::Result<()> {
+        if !self.shared.edits.is_empty() {
+            database.commit()?;
+            self.merge_edits(database)?;
+            self.beat();
+            database.begin()?;
+        }
         while let Ok(message) = self.mailbox.try_recv() {
             match message {
                 Message::Save(_) | Message::Wake => self.edit(database, message),

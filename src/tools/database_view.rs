@@ -175,16 +175,20 @@ fn of_ours(connection: &Connection) -> anyhow::Result<View> {
         latest,
         oldest,
         damaged,
+        of_others,
+        downloaded_elsewhere,
     } = read_swarms(connection, ahead)?;
     let newest = latest.first().map(|(seen, _, _)| *seen);
     let counts = vec![
         ("torrents", count(connection, "count(*) FROM swarms")?),
         ("peers", count(connection, "sum(peers) FROM swarms")?),
+        ("of other trackers", of_others.to_string()),
         ("seeders", count(connection, "sum(seeders) FROM swarms")?),
         (
             "downloaded",
             count(connection, "sum(downloaded) FROM swarms")?,
         ),
+        ("downloaded elsewhere", downloaded_elsewhere.to_string()),
         ("distinct addresses", addresses.len().to_string()),
         ("oldest announce", written(connection, oldest)?),
         ("newest announce", written(connection, newest)?),
@@ -222,6 +226,10 @@ struct Seen {
     latest: Vec<(i64, InfoHash, StoredPeer)>,
     oldest: Option<i64>,
     damaged: u64,
+    /// Peers that other trackers are known to have.
+    of_others: u64,
+    /// What other trackers counted of `downloaded`.
+    downloaded_elsewhere: u64,
 }
 
 /// Reads every swarm; `ahead` is how far the wall clock is ahead of the database's own time.
@@ -232,6 +240,8 @@ fn read_swarms(connection: &Connection, ahead: i64) -> rusqlite::Result<Seen> {
         latest,
         oldest,
         damaged,
+        of_others,
+        downloaded_elsewhere,
     } = &mut seen_in_all;
     // What is too long to be a record is counted as damaged, and not read.
     let mut statement = connection.prepare(
@@ -245,11 +255,14 @@ fn read_swarms(connection: &Connection, ahead: i64) -> rusqlite::Result<Seen> {
             *damaged += 1;
             continue;
         };
-        let Ok(peers) = read_record(&record, Seconds::START) else {
+        let Ok(read) = read_record(&record, Seconds::START) else {
             *damaged += 1;
             continue;
         };
-        for peer in peers {
+        let counts = read.downloaded_elsewhere.iter();
+        *downloaded_elsewhere += counts.map(|(_, count)| u64::from(*count)).sum::<u64>();
+        for peer in read.peers {
+            *of_others += u64::from(peer.origin.is_some());
             let age = i64::from(Seconds::START.since(peer.last_seen));
             let seen = saved.saturating_add(ahead).saturating_sub(age);
             if addresses.len() < MAX_ADDRESSES {

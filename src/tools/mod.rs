@@ -6,6 +6,7 @@ pub mod database_view;
 pub mod hash_password;
 pub mod import;
 pub mod owner;
+pub mod sites;
 pub mod token;
 pub mod zones;
 

@@ -258,6 +258,17 @@ impl AccessLists {
         judge_client(&lists.clients, &announce.peer_id)
     }
 
+    /// Whether an announce of this client, by this address, for this torrent would be served.
+    pub(super) fn would_serve(&self, hash: &InfoHash, ip: IpAddr, id: &PeerId) -> bool {
+        if !self.revision().lists_anything() {
+            return true;
+        }
+        let lists = self.lists.load();
+        lists.admit(ip).is_ok()
+            && !lists.blocked.has_torrent(hash)
+            && judge_client(&lists.clients, id).is_ok()
+    }
+
     /// Whether the canonical address `ip` is served at all.
     ///
     /// # Errors
@@ -305,7 +316,8 @@ impl Tracker {
         let policy = self.policy.load_full();
         let is_torrent_blocked = |hash: &InfoHash| self.access.admit_torrent(hash).is_err();
         let is_blocked = |ip| self.access.is_blocked(ip);
-        with!(self, swarms => swarms.put_back_waiting(&self.rules(&policy, now), is_torrent_blocked, is_blocked));
+        let has_left = |hash: &InfoHash, address, seen| self.leaves.has_left(hash, address, seen);
+        with!(self, swarms => swarms.put_back_waiting(&self.rules(&policy, now), is_torrent_blocked, is_blocked, has_left));
     }
 
     /// Has the stored peers follow the blocklist.
@@ -313,7 +325,8 @@ impl Tracker {
         let policy = self.policy.load_full();
         let is_torrent_blocked = |hash: &InfoHash| self.access.admit_torrent(hash).is_err();
         let is_blocked = |ip| self.access.is_blocked(ip);
-        with!(self, swarms => swarms.enforce(&self.rules(&policy, now), is_torrent_blocked, is_blocked))
+        let has_left = |hash: &InfoHash, address, seen| self.leaves.has_left(hash, address, seen);
+        with!(self, swarms => swarms.enforce(&self.rules(&policy, now), is_torrent_blocked, is_blocked, has_left))
     }
 }
 

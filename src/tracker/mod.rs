@@ -13,10 +13,11 @@ mod peers;
 pub mod report;
 mod select;
 mod settings;
+pub mod sites;
 mod swarm;
 mod zones;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
@@ -32,6 +33,9 @@ pub use keys::{
 };
 pub use peer_addresses::PeerAddresses;
 pub use settings::{Selection, Settings};
+pub use sites::{
+    MAX_ORIGINS, Merged, Origin, PeerDelta, SwarmDelta, SwarmsDigest, Touched, TouchedBatch,
+};
 pub use swarm::stored::{Restored, StoredPeer, StoredSwarm};
 pub use zones::statistics::{HOURS_KEPT, ZoneStatisticsRow};
 pub use zones::{MAX_DEPTH, ZoneId, ZoneRule, Zones, ZonesError};
@@ -41,6 +45,9 @@ use abuse::frequent_announcers::FrequentAnnouncers;
 use abuse::reporters::Reporters;
 use keys::{KeyRules, Pass};
 use peers::owner::IdDigest;
+use sites::leaves::Leaves;
+use sites::origins::Origins;
+use sites::outbox::Outbox;
 use swarm::dual_stack::recent_clients::RecentClients;
 use swarm::map::Swarms;
 use swarm::upsert::{AnnounceEffect, Rules};
@@ -133,6 +140,12 @@ pub struct Tracker {
     clients: RecentClients,
     frequent_announcers: FrequentAnnouncers,
     reporters: Reporters,
+    /// How many peers announce to which other tracker.
+    origins: Origins,
+    /// Who has left, so that older news of them are known to be old.
+    leaves: Leaves,
+    /// What announces note for other trackers; nothing while there are none.
+    outbox: OnceLock<Outbox>,
     swarms: AllSwarms,
 }
 
@@ -163,6 +176,9 @@ impl Tracker {
             clients: RecentClients::new(),
             frequent_announcers: FrequentAnnouncers::default(),
             reporters: Reporters::default(),
+            origins: Origins::default(),
+            leaves: Leaves::default(),
+            outbox: OnceLock::new(),
             swarms,
         }
     }
@@ -174,6 +190,7 @@ impl Tracker {
             revision: policy.revision,
             address_counts: &self.address_counts,
             clients: &self.clients,
+            origins: &self.origins,
             lifetime: policy.lifetime,
             now,
         }
@@ -285,6 +302,9 @@ impl Tracker {
         let rules = self.rules(&policy, context.now);
         let mut effect = AnnounceEffect::nothing();
         self.meet(announce, &admitted, &rules, context.rng, list, &mut effect)?;
+        if let Some(outbox) = self.outbox.get() {
+            self.note(outbox, announce, &effect, settings, context);
+        }
         context
             .counters
             .announced(announce.event.into(), effect.outcome, list.len());

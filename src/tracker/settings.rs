@@ -57,6 +57,8 @@ pub struct Settings {
     pub max_ports_per_address: u32,
     /// How long the `downloaded` count of a torrent without peers is kept, in seconds (`keep_downloaded`). Default 30 days.
     pub keep_downloaded: u32,
+    /// Peers that may be known from one other tracker, in percent of `max_peers` (`max_share` of `[SITES]`). Default 50.
+    pub max_share_of_site: u32,
     /// Whether peer ids are kept (`keep_peer_ids`). Default yes. Taken at the start only.
     pub keep_peer_ids: bool,
     /// Whether announces need keys (`keys`). Default [`KeyMode::Off`].
@@ -85,6 +87,7 @@ impl Default for Settings {
             max_torrents_per_address: 20_000,
             max_ports_per_address: 50,
             keep_downloaded: 30 * 86_400,
+            max_share_of_site: 50,
             keep_peer_ids: true,
             keys: KeyMode::Off,
         }

@@ -17,6 +17,7 @@ use super::pages::blocklist::{block_row, in_words, rows, target_of, told, wanted
 use super::pages::clients::client_rows;
 use super::pages::overview::{Figures, figures};
 use super::pages::peers::view;
+use super::pages::sites::forgotten;
 use super::pages::torrents::{TorrentRow, query, torrent_row};
 use super::pages::zones::{HOUR_SECONDS, ZoneRow, saved, zone_row};
 use super::refusal::Refusal;
@@ -212,6 +213,72 @@ pub(super) async fn unblock(
         }
         Ok(Ok(false)) => error(StatusCode::NOT_FOUND, "no such entry"),
         Ok(Err(error)) => told(error).json(&state),
+        Err(undone) => Refusal::from(undone).json(&state),
+    }
+}
+
+/// Where this tracker is alone.
+fn alone() -> HttpResponse {
+    error(StatusCode::NOT_FOUND, "there are no other sites")
+}
+
+pub(super) async fn sites(state: Data<State>) -> HttpResponse {
+    match &state.backend.sites {
+        Some(sites) => HttpResponse::Ok().json((sites.status)()),
+        None => alone(),
+    }
+}
+
+/// What two trackers that know the same have alike.
+pub(super) async fn digest(state: Data<State>) -> HttpResponse {
+    match view(&state, |tracker, now| tracker.digest(now)).await {
+        Ok(digest) => HttpResponse::Ok().json(json!({
+            "digest": format!("{:016x}{:016x}", digest.peers_digest, digest.downloaded_digest),
+            "peers": digest.peers,
+            "seeders": digest.seeders,
+            "torrents": digest.torrents,
+            "downloads": digest.downloaded,
+        })),
+        Err(undone) => Refusal::from(undone).json(&state),
+    }
+}
+
+pub(super) async fn resend(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let Some(sites) = &state.backend.sites else {
+        return alone();
+    };
+    (sites.resend)();
+    caller::audit(&state, &request, Deed::SitesResend, "");
+    HttpResponse::NoContent().finish()
+}
+
+/// Which site is to be forgotten.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forgotten {
+    name: String,
+}
+
+pub(super) async fn forget(
+    state: Data<State>,
+    request: HttpRequest,
+    body: Json<Forgotten>,
+) -> HttpResponse {
+    let Forgotten { name } = body.into_inner();
+    if state.backend.sites.is_none() {
+        return alone();
+    }
+    let own = Data::clone(&state);
+    let work = move || forgotten(&own, &name).map(|peers| (name, peers));
+    match state.writes.run(work).await {
+        Ok(Some((name, peers))) => {
+            caller::audit(&state, &request, Deed::SiteForgotten, &name);
+            HttpResponse::Ok().json(json!({ "peers": peers }))
+        }
+        Ok(None) => error(
+            StatusCode::NOT_FOUND,
+            "no other tracker of this name is known",
+        ),
         Err(undone) => Refusal::from(undone).json(&state),
     }
 }

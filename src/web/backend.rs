@@ -13,6 +13,7 @@ use crate::net::client_address::ClientAddressRules;
 use crate::net::limits::Limits;
 use crate::tracker::report::census::Census;
 use crate::tracker::{Block, NewKey, Target};
+use crate::web::sites::Sites;
 
 /// An entry that the blocklist is to get.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +117,8 @@ pub struct Backend {
     pub listening: Listening,
     /// Routes of other components.
     pub routes: Vec<Routes>,
+    /// The other sites, where there are any.
+    pub sites: Option<Sites>,
     /// Who did what.
     pub audit: Audit,
     /// How much one source may ask for, and who is banned.

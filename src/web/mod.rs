@@ -18,6 +18,7 @@ mod refusal;
 mod routes;
 mod server;
 mod settings;
+mod sites;
 mod view;
 
 use std::io;
@@ -34,6 +35,7 @@ pub use backend::{Backend, BackendError, ConfigurationRow, Listening, NewBlock, 
 pub use examine::{Examined, examine};
 pub use server::{Running, start};
 pub use settings::{Secret, Settings};
+pub use sites::{Difference, ENGINE_STATES, Engine, Lag, Outgoing, Site, Sites, SitesStatus};
 pub use view::language::moment;
 
 use arc_swap::ArcSwap;

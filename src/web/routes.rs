@@ -17,7 +17,7 @@ use super::auth::users::Role;
 use super::monitor::{health, prometheus};
 use super::pages::{
     about, audit, bans, blocklist, clients, frequent_announcers, keys, login, overview, peers,
-    torrents, zones,
+    sites, torrents, zones,
 };
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
@@ -143,6 +143,9 @@ fn pages() -> Vec<Row> {
         ),
         row("/keys", OPERATORS, [get(keys::list), post(keys::make_keys)]),
         row("/keys/{number}/revoke", OPERATORS, [post(keys::revoke_key)]),
+        row("/sites", PAGE, [get(sites::sites)]),
+        row("/sites/resend", PAGE, [post(sites::resend)]),
+        row("/sites/forget", PAGE, [post(sites::forget)]),
         row("/audit", OPERATORS, [get(audit::audit)]),
         row("/about", PAGE, [get(about::about)]),
         row("/about/save", PAGE, [post(about::save)]),
@@ -190,6 +193,10 @@ fn programs() -> Vec<Row> {
             API_ADMIN,
             [get(key_api::one), delete(key_api::end)],
         ),
+        row("/api/v1/sites", API, [get(api::sites)]),
+        row("/api/v1/sites/digest", API, [get(api::digest)]),
+        row("/api/v1/sites/resend", API, [post(api::resend)]),
+        row("/api/v1/sites/forget", API, [post(api::forget)]),
         row("/api/v1/audit", API_ADMIN, [get(api::audit)]),
         row("/api/v1/snapshot", API, [post(api::snapshot)]),
         row("/api/v1/metrics", API, [get(prometheus::metrics)]),

@@ -59,12 +59,24 @@ impl Node {
         clock: Clock,
         moment: Moment,
     ) -> Result<Node, snapshot::Error> {
+        Node::start_with(settings, clock, moment, snapshot::Links::default())
+    }
+
+    /// Starts tied to other parts by `links`.
+    pub(crate) fn start_with(
+        settings: &snapshot::Settings,
+        clock: Clock,
+        moment: Moment,
+        links: snapshot::Links,
+    ) -> Result<Node, snapshot::Error> {
         let tracker = empty();
         let restored = snapshot::open(settings, moment.wall)?.restore(&tracker, moment);
         let summary = restored.summary().clone();
         let found = restored.found().cloned();
         let (report, ends) = channel();
-        let (mailbox, thread) = restored.start(Arc::clone(&tracker), clock, report).unwrap();
+        let (mailbox, thread) = restored
+            .start(Arc::clone(&tracker), clock, links, report)
+            .unwrap();
         Ok(Node {
             tracker,
             mailbox,

@@ -18,4 +18,5 @@ mod imports;
 mod keys;
 mod kills;
 mod restarts;
+mod sharing;
 mod versions;

@@ -19,10 +19,12 @@ use crate::harness::{
 
 fn dead_swarm() -> StoredSwarm {
     StoredSwarm {
+        downloaded_elsewhere: Vec::new(),
         info_hash: InfoHash([1; 20]),
         downloaded: 0,
         last_used: Seconds::START,
         peers: vec![StoredPeer {
+            origin: None,
             ip: "192.0.2.1".parse().unwrap(),
             inner_ip: None,
             port: 1,

@@ -2,7 +2,7 @@
 
 use crate::harness::{Site, start};
 
-const PROTECTED: [&str; 38] = [
+const PROTECTED: [&str; 45] = [
     "/stat",
     "/torrents",
     "/torrents/0000000000000000000000000000000000000000",
@@ -15,6 +15,9 @@ const PROTECTED: [&str; 38] = [
     "/blocklist/unblock/1",
     "/keys",
     "/keys/1/revoke",
+    "/sites",
+    "/sites/resend",
+    "/sites/forget",
     "/audit",
     "/about",
     "/about/save",
@@ -37,6 +40,10 @@ const PROTECTED: [&str; 38] = [
     "/api/v1/keys/export",
     "/api/v1/keys/revoke",
     "/api/v1/keys/1",
+    "/api/v1/sites",
+    "/api/v1/sites/digest",
+    "/api/v1/sites/resend",
+    "/api/v1/sites/forget",
     "/api/v1/audit",
     "/api/v1/torrents/0000000000000000000000000000000000000000",
     "/api/v1/metrics",

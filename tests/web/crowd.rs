@@ -45,6 +45,7 @@ fn crowd(swarms: u32) -> Site {
     let now = site.clock.now();
     for number in 0..swarms {
         let peers = (0..10_u32).map(|peer| StoredPeer {
+            origin: None,
             ip: std::net::Ipv4Addr::from_bits(0x0a00_0000 + number * 10 + peer).into(),
             inner_ip: None,
             port: u16::try_from(1_024 + (number * 7 + peer) % 60_000).unwrap(),
@@ -57,6 +58,7 @@ fn crowd(swarms: u32) -> Site {
             last_seen: now.minus(number % 1_000),
         });
         let swarm = StoredSwarm {
+            downloaded_elsewhere: Vec::new(),
             info_hash: hash(number),
             downloaded: 1,
             last_used: now,

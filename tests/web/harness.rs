@@ -25,7 +25,7 @@ use retracker::tracker::{
 };
 use retracker::web::{
     Backend, BackendError, ConfigurationRow, Listening, NewBlock, NewToken, Running, Scope, Secret,
-    Settings,
+    Settings, Sites,
 };
 
 pub(crate) const PASSWORD: &str = "gutes-wort";
@@ -68,9 +68,19 @@ pub(crate) fn start() -> Site {
 }
 
 pub(crate) fn start_with(change: impl FnOnce(&mut Settings)) -> Site {
-    start_behind(change, ClientAddressRules::default(), |pages, site| {
-        site.address = listen(pages, Arc::clone(&site.address_rules));
-    })
+    start_among(change, None)
+}
+
+/// A site that is one of several.
+pub(crate) fn start_among(change: impl FnOnce(&mut Settings), sites: Option<Sites>) -> Site {
+    start_behind(
+        change,
+        ClientAddressRules::default(),
+        sites,
+        |pages, site| {
+            site.address = listen(pages, Arc::clone(&site.address_rules));
+        },
+    )
 }
 
 /// A site whose connections come from the HTTP tracker, which knows clients by the rules of `address_rules` as the pages do.
@@ -78,7 +88,7 @@ pub(crate) fn start_behind_http(
     change: impl FnOnce(&mut Settings),
     address_rules: ClientAddressRules,
 ) -> Site {
-    start_behind(change, address_rules.clone(), |pages, site| {
+    start_behind(change, address_rules.clone(), None, |pages, site| {
         let settings = http::Settings {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             workers: 1,
@@ -101,6 +111,7 @@ pub(crate) fn start_behind_http(
 fn start_behind(
     change: impl FnOnce(&mut Settings),
     address_rules: ClientAddressRules,
+    sites: Option<Sites>,
     listener: impl FnOnce(handover::Sender, &mut Site),
 ) -> Site {
     let folder = tempfile::tempdir().unwrap();
@@ -134,7 +145,8 @@ fn start_behind(
         &refuses,
         told.clone(),
     );
-    let backend = limited(backend, &limits, &refuses);
+    let mut backend = limited(backend, &limits, &refuses);
+    backend.sites = sites;
     let (pages, connections) = handover::channel(settings.handover_limits());
     let core = Arc::clone(&tracker);
     let running = retracker::web::start(settings, core, clock, backend, connections, ends);
@@ -223,6 +235,7 @@ fn backend(
             udp: vec!["0.0.0.0:6969".parse().unwrap()],
         },
         routes: Vec::new(),
+        sites: None,
         audit,
         limits: Arc::default(),
         lift: Box::new(|_| Ok(None)),

@@ -18,5 +18,6 @@ mod keys;
 mod login;
 mod pages;
 mod serving;
+mod sites;
 mod tables;
 mod users;

@@ -4,6 +4,7 @@ mod http;
 mod limits;
 mod logging;
 mod pages;
+mod sites;
 mod snapshots;
 mod tracker;
 mod udp;
@@ -20,6 +21,7 @@ pub const SECTIONS: &[Section] = &[
     zones::ZONES,
     zones::WARNINGS,
     snapshots::SECTION,
+    sites::SECTION,
     pages::STATS,
     pages::USERS,
     pages::FLASK,

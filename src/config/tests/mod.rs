@@ -2,6 +2,7 @@
 
 mod listening;
 mod printing;
+mod sites;
 
 use super::*;
 

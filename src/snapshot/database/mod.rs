@@ -25,13 +25,20 @@ use crate::tracker::Block;
 pub const APPLICATION: u32 = 0x7265_7472;
 
 /// What takes a database from version `index + 1` to the next, each in a transaction of its own. It leaves the very statements of
-/// `schema.sql` in the schema.
-const MIGRATIONS: &[&str] = &[include_str!("keys.sql")];
+/// [`SCHEMA`] in the schema.
+const MIGRATIONS: &[&str] = &[concat!(
+    include_str!("keys.sql"),
+    include_str!("block_edits.sql")
+)];
 
 /// `PRAGMA user_version` that is written.
 const VERSION: u32 = 2;
 
-const SCHEMA: &str = concat!(include_str!("schema.sql"), include_str!("keys.sql"));
+const SCHEMA: &str = concat!(
+    include_str!("schema.sql"),
+    include_str!("keys.sql"),
+    include_str!("block_edits.sql")
+);
 
 /// Above this size the check at the start leaves out that indexes agree with tables: that would take seconds.
 const FULL_CHECK_BYTES: u64 = 256 << 20;
@@ -263,7 +270,7 @@ fn make(path: &Path, blocks: &[Block], keys: &[KeyRow]) -> Result<PathBuf, Error
         let connection = Connection::open(&new)?;
         connection.execute_batch(&format!(
             "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; \
-             PRAGMA journal_mode = WAL; BEGIN; {SCHEMA};"
+             PRAGMA journal_mode = WAL; BEGIN; {SCHEMA}"
         ))?;
         for block in blocks {
             tables::put_block(&connection, block)?;
@@ -437,7 +444,7 @@ fn migrate(connection: &Connection, from: u32, migrations: &[&str]) -> rusqlite:
         if version >= from {
             let next = version + 1;
             connection.execute_batch(&format!(
-                "BEGIN IMMEDIATE; {migration}; PRAGMA user_version = {next}; COMMIT;"
+                "BEGIN IMMEDIATE; {migration}\n; PRAGMA user_version = {next}; COMMIT;"
             ))?;
         }
     }

@@ -1,4 +1,4 @@
--- Version 1 (PRAGMA user_version). Times are Unix seconds; `saved` and `last_used` are the database's own time, which follows
+-- Version 1 (PRAGMA user_version); version 2 has the tables of the files beside this one as well. Times are Unix seconds; `saved` and `last_used` are the database's own time, which follows
 -- the wall clock's pace but not its jumps.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,

@@ -30,6 +30,21 @@ const ADD_TORRENT: &str = "INSERT INTO blocklist (info_hash, reason, created, ex
 const REMOVE_BLOCK: &str = "DELETE FROM blocklist WHERE number = ?1";
 const COUNT_BLOCKS: &str = "SELECT count(*) FROM blocklist";
 const FORGET_BLOCKS: &str = "DELETE FROM blocklist WHERE expires < ?1";
+const PUT_BLOCK_EDIT: &str = "INSERT INTO block_edits VALUES (?1, ?2, ?3) \
+    ON CONFLICT (target) DO UPDATE SET stamp = ?2, lifted = ?3";
+const BLOCK_EDIT: &str = "SELECT target, stamp, lifted FROM block_edits WHERE target = ?1";
+const BLOCK_EDITS: &str = "SELECT CASE WHEN octet_length(target) <= 100 THEN target END, stamp, lifted FROM block_edits LIMIT 300000";
+// A lift is remembered for a time, and as many of them as there may be blocks; the stamp of an entry goes with it.
+const FORGET_LIFTS: &str = "DELETE FROM block_edits WHERE lifted < ?1";
+const COUNT_LIFTS: &str = "SELECT count(lifted) FROM block_edits";
+const FORGET_OLDEST_LIFTS: &str = "DELETE FROM block_edits WHERE target IN \
+    (SELECT target FROM block_edits WHERE lifted IS NOT NULL ORDER BY lifted LIMIT ?1)";
+const FORGET_ENDED_EDITS: &str = "DELETE FROM block_edits WHERE lifted IS NULL AND target NOT IN \
+    (SELECT coalesce(network, lower(hex(info_hash))) FROM blocklist)";
+const BLOCK: &str = "SELECT number, network, info_hash, reason, created, expires FROM blocklist \
+    WHERE network = ?1 OR info_hash = ?2";
+const NUMBERED_BLOCK: &str =
+    "SELECT number, network, info_hash, reason, created, expires FROM blocklist WHERE number = ?1";
 const PUT_SAVED_STATE: &str =
     "INSERT INTO rings VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET data = ?2";
 const SAVED_STATE: &str =
@@ -46,6 +61,15 @@ pub(crate) struct SwarmRow {
     pub last_used: u64,
     pub saved: u64,
     pub record: Vec<u8>,
+}
+
+/// The last edit of a target as it lies in its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EditRow {
+    pub target: Target,
+    pub stamp: u64,
+    /// When it was taken off the list; `None` while it is on it.
+    pub lifted: Option<Wall>,
 }
 
 /// SQLite's integers are signed; ours that go there are times and counts. One near the end of either comes from a file that was
@@ -72,6 +96,15 @@ pub(super) fn prepare_all(connection: &Connection) -> rusqlite::Result<()> {
         COUNT_BLOCKS,
         REMOVE_BLOCK,
         FORGET_BLOCKS,
+        PUT_BLOCK_EDIT,
+        BLOCK_EDIT,
+        BLOCK_EDITS,
+        FORGET_LIFTS,
+        COUNT_LIFTS,
+        FORGET_OLDEST_LIFTS,
+        FORGET_ENDED_EDITS,
+        BLOCK,
+        NUMBERED_BLOCK,
         PUT_SAVED_STATE,
         SAVED_STATE,
         PUT_META,
@@ -133,11 +166,73 @@ impl Database {
         Ok(remove.execute(params![number])? > 0)
     }
 
-    /// Removes the blocks that ended before `wall`.
+    /// The entry of a target, ended or not.
+    pub(crate) fn block_of(&self, target: &Target) -> rusqlite::Result<Option<Block>> {
+        let (network, hash) = match target {
+            Target::Network(network) => (Some(network.trunc().to_string()), None),
+            Target::Torrent(hash) => (None, Some(hash.0)),
+        };
+        let mut of = self.connection.prepare_cached(BLOCK)?;
+        let found = of.query_row(params![network, hash], block).optional()?;
+        Ok(found.flatten())
+    }
+
+    /// The entry `number`.
+    pub(crate) fn numbered_block(&self, number: i64) -> rusqlite::Result<Option<Block>> {
+        let mut numbered = self.connection.prepare_cached(NUMBERED_BLOCK)?;
+        let found = numbered.query_row(params![number], block).optional()?;
+        Ok(found.flatten())
+    }
+
+    /// Removes the blocks that ended before `wall`, and forgets that there were some.
     pub(crate) fn forget_blocks(&self, wall: Wall) -> rusqlite::Result<()> {
         let mut forget = self.connection.prepare_cached(FORGET_BLOCKS)?;
-        forget.execute(params![signed(wall.0)])?;
+        if forget.execute(params![signed(wall.0)])? > 0 {
+            let mut forget = self.connection.prepare_cached(FORGET_ENDED_EDITS)?;
+            forget.execute([])?;
+        }
         Ok(())
+    }
+
+    /// Forgets the lifts before `wall`, and the oldest of more than `most`.
+    pub(crate) fn forget_lifts(&self, wall: Wall, most: u64) -> rusqlite::Result<()> {
+        let mut forget = self.connection.prepare_cached(FORGET_LIFTS)?;
+        forget.execute(params![signed(wall.0)])?;
+        let mut count = self.connection.prepare_cached(COUNT_LIFTS)?;
+        let count = unsigned(count.query_row([], |row| row.get(0))?);
+        if count > most {
+            let mut forget = self.connection.prepare_cached(FORGET_OLDEST_LIFTS)?;
+            forget.execute(params![signed(count - most)])?;
+        }
+        Ok(())
+    }
+
+    /// Notes the last edit of a target: its stamp and, if it was taken off the list, when.
+    pub(crate) fn put_block_edit(&self, edit: &EditRow) -> rusqlite::Result<()> {
+        let mut put = self.connection.prepare_cached(PUT_BLOCK_EDIT)?;
+        let lifted = edit.lifted.map(|lifted| signed(lifted.0));
+        put.execute(params![written(&edit.target), signed(edit.stamp), lifted])?;
+        Ok(())
+    }
+
+    /// The last edit of a target, where it is known.
+    pub(crate) fn block_edit(&self, target: &Target) -> rusqlite::Result<Option<EditRow>> {
+        let mut edit = self.connection.prepare_cached(BLOCK_EDIT)?;
+        let found = edit
+            .query_row(params![written(target)], edit_row)
+            .optional()?;
+        Ok(found.flatten())
+    }
+
+    /// The last edits of all targets; rows that cannot be understood are passed over, and their targets count as never edited.
+    pub(crate) fn block_edits(&self) -> rusqlite::Result<Vec<EditRow>> {
+        let mut edits = self.connection.prepare_cached(BLOCK_EDITS)?;
+        let mut rows = edits.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.extend(edit_row(row).ok().flatten());
+        }
+        Ok(found)
     }
 
     /// Keeps a blob under a name.
@@ -147,12 +242,9 @@ impl Database {
         Ok(())
     }
 
-    /// The blob kept under a name.
+    /// The blob kept under a name; see [`saved_state`].
     pub(crate) fn saved_state(&self, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-        let mut saved_state = self.connection.prepare_cached(SAVED_STATE)?;
-        saved_state
-            .query_row(params![name], |row| row.get(0))
-            .optional()
+        saved_state(&self.connection, name)
     }
 
     /// Marks the snapshot that the open transaction holds as finished.
@@ -168,6 +260,17 @@ impl Database {
         ])?;
         Ok(())
     }
+}
+
+/// The blob kept under a name.
+pub(crate) fn saved_state(
+    connection: &Connection,
+    name: &str,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut saved_state = connection.prepare_cached(SAVED_STATE)?;
+    saved_state
+        .query_row(params![name], |row| row.get(0))
+        .optional()
 }
 
 /// Writes a block and returns its number, which is new whatever `block` says: numbers are never used twice. The same target
@@ -190,6 +293,29 @@ pub(super) fn put_block(connection: &Connection, block: &Block) -> rusqlite::Res
             })
         }
     }
+}
+
+/// A target as `block_edits` has it.
+fn written(target: &Target) -> String {
+    match target {
+        Target::Network(network) => network.trunc().to_string(),
+        Target::Torrent(hash) => hash.to_string(),
+    }
+}
+
+fn edit_row(row: &Row<'_>) -> rusqlite::Result<Option<EditRow>> {
+    let target: String = row.get(0)?;
+    let target = match InfoHash::from_hex(&target) {
+        Some(hash) => Some(Target::Torrent(hash)),
+        None => target.parse().ok().map(Target::Network),
+    };
+    let stamp = unsigned(row.get(1)?);
+    let lifted: Option<i64> = row.get(2)?;
+    Ok(target.map(|target| EditRow {
+        target,
+        stamp,
+        lifted: lifted.map(|lifted| Wall(unsigned(lifted))),
+    }))
 }
 
 /// When the last snapshot finished; `None` before the first.

@@ -99,6 +99,7 @@ impl Arguments {
         (hash, swarm): (&InfoHash, Option<StoredSwarm>),
     ) -> anyhow::Result<()> {
         let swarm = swarm.unwrap_or(StoredSwarm {
+            downloaded_elsewhere: Vec::new(),
             info_hash: *hash,
             downloaded: 0,
             last_used: THEN,
@@ -432,6 +433,7 @@ pub(super) mod tests {
 
     pub(in crate::tools::zones) fn peer(ip: &str, port: u16, is_seeder: bool) -> StoredPeer {
         StoredPeer {
+            origin: None,
             ip: ip.parse().unwrap(),
             inner_ip: None,
             port,
@@ -460,6 +462,7 @@ pub(super) mod tests {
         let opened = snapshot::open(&config.snapshot, clock.wall()).unwrap();
         let restored = opened.restore(&tracker, Moment::of(&clock));
         let swarm = StoredSwarm {
+            downloaded_elsewhere: Vec::new(),
             info_hash: HASH,
             downloaded: 0,
             last_used: THEN,
@@ -468,7 +471,9 @@ pub(super) mod tests {
         tracker.restore(swarm, clock.now());
         tracker.mark_all_changed();
         let (ends, _reports) = channel();
-        let (mailbox, thread) = restored.start(Arc::new(tracker), clock, ends).unwrap();
+        let (mailbox, thread) = restored
+            .start(Arc::new(tracker), clock, snapshot::Links::default(), ends)
+            .unwrap();
         let blocked = Target::Network("10.9.0.0/16".parse().unwrap());
         mailbox.block(blocked, "noise", None).unwrap();
         mailbox.stop();

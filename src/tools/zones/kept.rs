@@ -122,11 +122,13 @@ impl Kept {
         let (saved, record): (i64, Vec<u8>) = (row.get(2)?, row.get(3)?);
         // What claims to be of the future is fresh, as at a restore.
         let since = u32::try_from(self.finished.saturating_sub(saved)).unwrap_or(0);
+        let read = read_record(&record, THEN.minus(since))?;
         Ok(StoredSwarm {
+            downloaded_elsewhere: read.downloaded_elsewhere,
             info_hash: InfoHash(row.get(0)?),
             downloaded: row.get(1)?,
             last_used: THEN,
-            peers: read_record(&record, THEN.minus(since))?,
+            peers: read.peers,
         })
     }
 }

@@ -93,10 +93,13 @@ pub(crate) trait StoredKey:
     fn of(key: Option<ClientKey>) -> Self;
     /// Whether both are of the same key; a missing key is like no other.
     fn matches(self, other: Self) -> bool;
+    /// The digest, for other trackers; zeros for none.
+    fn proof(self) -> [u8; 3];
+    fn of_proof(proof: [u8; 3]) -> Self;
 }
 
 /// A digest of the key; zeros for none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct KeyProof([u8; 3]);
 
 impl StoredKey for KeyProof {
@@ -112,6 +115,14 @@ impl StoredKey for KeyProof {
     fn matches(self, other: KeyProof) -> bool {
         self == other && self != KeyProof::default()
     }
+
+    fn proof(self) -> [u8; 3] {
+        self.0
+    }
+
+    fn of_proof(proof: [u8; 3]) -> KeyProof {
+        KeyProof(proof)
+    }
 }
 
 /// Nothing is kept.
@@ -121,6 +132,12 @@ impl StoredKey for () {
     fn matches(self, (): ()) -> bool {
         false
     }
+
+    fn proof(self) -> [u8; 3] {
+        [0; 3]
+    }
+
+    fn of_proof(_: [u8; 3]) {}
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::address::{Address, LOOPBACK, SURPLUS, from_three, three};
 use super::owner::{StoredId, StoredKey};
 use crate::clock::Seconds;
 use crate::tracker::id::{ClientKey, PeerId};
+use crate::tracker::sites::Origin;
 
 const PAUSED: u8 = 1;
 const COMPLETED: u8 = 2;
@@ -18,6 +19,8 @@ const REPORTED: u8 = 8;
 /// The same as the [`SURPLUS`] bit of its sort key, in a byte that the announce path reads anyway.
 const SURPLUS_TOO: u8 = 16;
 const DUAL: u8 = 32;
+/// It announces to another tracker.
+const ELSEWHERE: u8 = 64;
 
 /// Where a peer stands, and all that a compact list says of it: 9 bytes for v4, 21 for v6.
 #[derive(Clone, Copy, Debug)]
@@ -75,8 +78,9 @@ pub(crate) struct State<I: StoredId> {
     seen: [u8; 4],
     flags: u8,
     downloaded: [u8; 3],
-    /// Local peers in the list that it was last handed ÷ all in it, in 255ths.
-    pub local_share: u8,
+    /// Local peers in the list that it was last handed ÷ all in it, in 255ths; of who announces to another tracker the number of its
+    /// [`Origin`].
+    local_share: u8,
 }
 
 /// One peer, without padding: 41 bytes for v4 with its id, 21 without; 53 and 33 for v6.
@@ -160,6 +164,40 @@ impl<I: StoredId> State<I> {
         } else {
             self.flags & !flag
         };
+    }
+
+    /// Whether it announces to another tracker.
+    #[inline]
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.has(ELSEWHERE)
+    }
+
+    /// Which other tracker it announces to; `None` for this one.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        let origin = || Origin::new(self.local_share).unwrap_or(Origin::UNKNOWN);
+        self.is_elsewhere().then(origin)
+    }
+
+    pub(crate) fn set_origin(&mut self, origin: Option<Origin>) {
+        self.set(ELSEWHERE, origin.is_some());
+        self.local_share = origin.map_or(0, Origin::get);
+    }
+
+    /// Local peers in the list that it was last handed here ÷ all in it, in 255ths.
+    #[inline]
+    pub(crate) fn local_share(&self) -> u8 {
+        if self.is_elsewhere() {
+            0
+        } else {
+            self.local_share
+        }
+    }
+
+    /// Keeps it of who announces here.
+    pub(crate) fn set_local_share(&mut self, share: u8) {
+        if !self.is_elsewhere() {
+            self.local_share = share;
+        }
     }
 
     /// A paused partial seed (BEP 21).

@@ -135,7 +135,7 @@ impl<'a, A: Address, I: StoredId> View<'a, A, I> {
     }
 
     /// The peer at a rank, and its position.
-    pub(super) fn peer_at(&self, rank: u32) -> Option<(Position, Peer<A, I>)> {
+    pub(crate) fn peer_at(&self, rank: u32) -> Option<(Position, Peer<A, I>)> {
         let (chunk, start, run) = self.run_of(rank, 0);
         let within = minus(rank, start, "a rank is in its run") as usize;
         let peer = match run {

@@ -21,7 +21,7 @@ impl Tracker {
         let horizon = self.rules(&policy, now).horizon();
         let mut builder = builder::CensusBuilder::new(&policy.zones);
         with!(self, swarms => swarms.for_each(|hash, swarm| {
-            builder.count(hash, swarm.downloaded, |count| swarm.for_each(|peer| if peer.last_seen.raw() > horizon { count(peer) }));
+            builder.count(hash, swarm.downloaded_everywhere(), |count| swarm.for_each(|peer| if peer.last_seen.raw() > horizon { count(peer) }));
         }));
         policy.zone_statistics.close_hour(&policy.zones, wall);
         let mut census = builder.close(|zone| policy.zone_statistics.of(zone));
@@ -123,7 +123,7 @@ impl Tracker {
             with!(self, swarms => swarms.for_each(|hash, swarm| if hashes.contains(hash) {
                 let roles = swarm.roles(horizon);
                 if roles.peers() > 0 {
-                    first.add(TorrentView { info_hash: *hash, roles, downloaded: swarm.downloaded });
+                    first.add(TorrentView { info_hash: *hash, roles, downloaded: swarm.downloaded_everywhere() });
                 }
             }));
         });
@@ -162,7 +162,7 @@ impl Tracker {
     pub fn swarm_view(&self, hash: &InfoHash, now: Seconds) -> Option<SwarmView> {
         let policy = self.policy.load_full();
         let horizon = self.rules(&policy, now).horizon();
-        let copied = with!(self, swarms => swarms.visit_one(hash, |swarm| (swarm.downloaded, swarm.export(horizon))));
+        let copied = with!(self, swarms => swarms.visit_one(hash, |swarm| (swarm.downloaded_everywhere(), swarm.export(horizon))));
         let (downloaded, peers) = copied?;
         Some(builder::swarm_view(hash, downloaded, &peers, &policy.zones))
     }

@@ -6,7 +6,6 @@ use super::Swarm;
 use super::dual_stack::link::UnlinkedPairs;
 use super::flag_counts::{FlagCounts, FlagCountsChange};
 use super::upsert::Rules;
-use crate::tracker::abuse::address_counts::AddressCounts;
 use crate::tracker::peers::address::Address;
 use crate::tracker::peers::owner::StoredId;
 use crate::tracker::peers::peer::Peer;
@@ -25,10 +24,13 @@ impl Departed {
     pub(super) fn on_removed<A: Address, I: StoredId>(
         &mut self,
         peer: &Peer<A, I>,
-        address_counts: &AddressCounts,
+        rules: &Rules<'_>,
     ) {
         let address = SocketAddr::new(peer.ip(), peer.packed_key.address().port());
-        address_counts.take(address.ip());
+        rules.address_counts.take(address.ip());
+        if let Some(origin) = peer.state.origin() {
+            rules.origins.take(origin);
+        }
         self.parted.note(address, &peer.state);
         self.flag_counts = self.flag_counts.plus(FlagCounts::of(&peer.state));
         self.last_seen = self.last_seen.max(peer.state.seen().raw());

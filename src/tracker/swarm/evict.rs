@@ -104,7 +104,7 @@ impl<I: StoredId> Swarm<I> {
         let mut removed = Departed::default();
         let has_alternate = of_family!(self.families_mut(), Family::of(address.ip()), peers => {
             peers.remove(role, position).map(|peer| {
-                removed.on_removed(&peer, rules.address_counts);
+                removed.on_removed(&peer, rules);
                 peer.state.has_alternate()
             })
         });

@@ -3,6 +3,7 @@
 
 mod alternate_addresses;
 mod departed;
+mod downloaded_elsewhere;
 pub(super) mod dual_stack;
 mod evict;
 mod families;
@@ -10,8 +11,10 @@ mod flag_counts;
 mod hand_out;
 mod inner_addresses;
 pub(super) mod map;
+mod merge;
 mod occupancy;
 pub(super) mod stored;
+mod tell;
 pub(super) mod upsert;
 pub(in crate::tracker) mod withheld;
 
@@ -33,13 +36,14 @@ use crate::metrics::{AnnounceOutcome, Family, Full};
 use crate::net::is_link_local;
 use alternate_addresses::AlternateAddresses;
 use departed::Departed;
+use downloaded_elsewhere::CountsElsewhere;
 use dual_stack::DualStack;
 use families::{Families, for_each_family, of_family};
 use flag_counts::FlagCountsChange;
 use occupancy::ExportState;
 use upsert::{AnnounceEffect, Change, Rules};
 
-/// What only few swarms have, boxed so that the others do not pay for it: v6 peers, and second addresses.
+/// What only few swarms have, boxed so that the others do not pay for it: v6 peers, second addresses, and counts of other trackers.
 #[derive(Debug)]
 struct Extra<I: StoredId> {
     v6: Peers<[u8; 18], I>,
@@ -47,6 +51,8 @@ struct Extra<I: StoredId> {
     alternates: AlternateAddresses,
     /// Clients with an address of each family (S14).
     dual_stack: DualStack,
+    /// Peers that completed it, as other trackers counted them.
+    elsewhere: CountsElsewhere,
 }
 
 impl<I: StoredId> Default for Extra<I> {
@@ -55,6 +61,7 @@ impl<I: StoredId> Default for Extra<I> {
             v6: Peers::default(),
             alternates: AlternateAddresses::default(),
             dual_stack: DualStack::default(),
+            elsewhere: CountsElsewhere::default(),
         }
     }
 }
@@ -64,8 +71,8 @@ impl<I: StoredId> Default for Extra<I> {
 pub(super) struct Swarm<I: StoredId> {
     v4: Peers<[u8; 6], I>,
     extra: Option<Box<Extra<I>>>,
-    /// Peers that ever completed it.
-    pub downloaded: u32,
+    /// Peers that ever completed it, as this tracker counted them.
+    downloaded: u32,
     /// Nobody was last seen before this; without peers: when the last one was here.
     oldest: u32,
     paused: u32,
@@ -117,7 +124,10 @@ impl<I: StoredId> Swarm<I> {
             downloaders: leechers,
         };
         match &self.extra {
-            Some(extra) => extra.dual_stack.correct(counts),
+            Some(extra) => ScrapeReply {
+                downloaded: extra.elsewhere.plus(self.downloaded),
+                ..extra.dual_stack.correct(counts)
+            },
             None => counts,
         }
     }
@@ -139,7 +149,7 @@ impl<I: StoredId> Swarm<I> {
         let horizon = rules.horizon();
         let mut removed = Departed::default();
         for_each_family!(self.families_mut(), peers => {
-            peers.expire(horizon, &mut |peer| removed.on_removed(peer, rules.address_counts));
+            peers.expire(horizon, &mut |peer| removed.on_removed(peer, rules));
         });
         let last_seen = self.account_removed(removed, rules);
         let died = before - self.len();
@@ -172,7 +182,7 @@ impl<I: StoredId> Swarm<I> {
         extra
             .alternates
             .retain(|address| families.find(address, zones).is_some());
-        if extra.alternates.is_empty() && extra.v6.len() == 0 {
+        if extra.alternates.is_empty() && extra.v6.len() == 0 && extra.elsewhere.is_empty() {
             self.extra = None;
         }
     }
@@ -219,9 +229,9 @@ impl<I: StoredId> Swarm<I> {
             change = self.meet(announce, rules, tiered, |_| Ok(()));
             evicted = Some((Full::Swarm, 1));
         }
-        self.account(announce, &change, rules);
-        let may_be_dual = announce.key.is_some()
-            && (change.outcome == AnnounceOutcome::Joined || self.extra.is_some());
+        let has_moved = self.account(announce, &change, rules);
+        let may_be_dual =
+            announce.key.is_some() && (change.outcome == AnnounceOutcome::Joined || self.has_v6());
         if (change.is_dual || may_be_dual) && !self.link(announce, &change, rules) {
             change = Change::nothing(AnnounceOutcome::Passed);
         }
@@ -246,13 +256,15 @@ impl<I: StoredId> Swarm<I> {
             decision,
             gained: change.gained,
             since: change.since,
+            is_news: change.is_news | has_moved,
             evicted,
             counts: self.counts(),
         }
     }
 
-    /// Brings the counts of flags and of completed downloads in line with a change.
-    fn account(&mut self, announce: &Announce, change: &Change, rules: &Rules<'_>) {
+    /// Brings the counts of flags and of completed downloads in line with a change. Whether the announcer's second address is another
+    /// one than before.
+    fn account(&mut self, announce: &Announce, change: &Change, rules: &Rules<'_>) -> bool {
         let now = rules.now.raw();
         let FlagCountsChange { before, after } = change.flag_counts;
         if before != after {
@@ -269,28 +281,40 @@ impl<I: StoredId> Swarm<I> {
             AnnounceOutcome::Joined => self.oldest = self.oldest.min(now),
             AnnounceOutcome::Left if self.len() == 0 => self.oldest = now,
             AnnounceOutcome::Left => {}
-            _ => return,
+            _ => return false,
         }
         self.touch();
-        if change.outcome != AnnounceOutcome::Left
-            && (announce.inner_ip.is_some() || change.had_alternate)
+        if change.outcome == AnnounceOutcome::Left
+            || (announce.inner_ip.is_none() && !change.had_alternate)
         {
-            self.keep_other(announce, change);
+            return false;
         }
+        let address = SocketAddr::new(announce.ip, announce.port);
+        self.keep_other(address, announce.inner_ip, change.own)
     }
 
-    /// Keeps or forgets the announcer's second address (S10).
+    /// Keeps or forgets the second address (S10) of a peer. Whether it is another one than before.
     #[cold]
-    fn keep_other(&mut self, announce: &Announce, change: &Change) {
+    fn keep_other(
+        &mut self,
+        address: SocketAddr,
+        other: Option<IpAddr>,
+        own: Option<(Role, Position)>,
+    ) -> bool {
         let extra = self.extra.get_or_insert_with(Box::default);
-        let address = SocketAddr::new(announce.ip, announce.port);
-        let is_kept = extra.alternates.keep(address, announce.inner_ip);
-        let Some((role, position)) = change.own else {
-            return;
-        };
-        if let Some(state) = self.state_mut(announce.ip, role, position) {
+        let before = extra.alternates.of(address);
+        let is_kept = extra.alternates.keep(address, other);
+        if let Some((role, position)) = own
+            && let Some(state) = self.state_mut(address.ip(), role, position)
+        {
             state.set_has_alternate(is_kept);
         }
+        before != other.filter(|_| is_kept)
+    }
+
+    /// Whether it has v6 peers: only then a client can have two addresses in it.
+    fn has_v6(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.v6.len() > 0)
     }
 
     /// What is kept of the peer of the address's family at a position.
@@ -307,7 +331,7 @@ impl<I: StoredId> Swarm<I> {
         if let Some(state) = self.state_mut(ip, role, position) {
             let share = chosen.local * 255 / chosen.all;
             let share = u8::try_from(share).ok();
-            state.local_share = certain(share, u8::MAX, "no more are local than all");
+            state.set_local_share(certain(share, u8::MAX, "no more are local than all"));
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::tracker::peers::owner::StoredId;
 use crate::tracker::peers::peer::Peer;
 use crate::tracker::peers::{Peers, Role};
 use crate::tracker::report::census::Roles;
+use crate::tracker::sites::Origin;
 use crate::tracker::zones::Zones;
 use crate::tracker::{AllSwarms, Tracker, with};
 
@@ -41,6 +42,8 @@ pub struct StoredPeer {
     pub downloaded_mib: u32,
     /// When it last announced.
     pub last_seen: Seconds,
+    /// Which other tracker it announces to; `None` for this one.
+    pub origin: Option<Origin>,
 }
 
 /// One torrent with its peers.
@@ -48,8 +51,10 @@ pub struct StoredPeer {
 pub struct StoredSwarm {
     /// The torrent's info hash, of 20 bytes (BEP 3).
     pub info_hash: InfoHash,
-    /// Peers that ever completed it.
+    /// Peers that ever completed it, as far as this tracker counted them.
     pub downloaded: u32,
+    /// What other trackers counted.
+    pub downloaded_elsewhere: Vec<(Origin, u32)>,
     /// When it last had a peer; matters only while `peers` is empty.
     pub last_used: Seconds,
     /// Its living peers, in no particular order.
@@ -81,6 +86,7 @@ impl StoredPeer {
             has_completed: state.has_completed(),
             downloaded_mib: state.downloaded_mib(),
             last_seen: state.seen(),
+            origin: state.origin(),
         }
     }
 
@@ -97,6 +103,7 @@ impl StoredPeer {
         new.state.set_completed(self.has_completed);
         new.state.set_downloaded_mib(self.downloaded_mib);
         new.state.set_has_alternate(self.inner_ip.is_some());
+        new.state.set_origin(self.origin);
         let role = if self.is_seeder || self.is_paused {
             Role::Seeder
         } else {
@@ -153,15 +160,14 @@ impl<I: StoredId> Swarm<I> {
         });
     }
 
-    /// Makes a swarm of peers that are alive and within the bounds.
+    /// Makes a swarm of what was stored, of whose peers those are taken that are alive and within the bounds.
     pub(super) fn restore(
         peers: &[StoredPeer],
-        downloaded: u32,
-        last_used: Seconds,
+        stored: &StoredSwarm,
         rules: &Rules<'_>,
     ) -> Swarm<I> {
         let mut swarm = Swarm::new(rules);
-        swarm.downloaded = downloaded;
+        swarm.downloaded = stored.downloaded;
         swarm.export = ExportState::Same;
         swarm.v4 = Peers::rebuild(peers.iter().filter_map(|peer| peer.packed(rules.zones)));
         let alternates = peers
@@ -176,8 +182,9 @@ impl<I: StoredId> Swarm<I> {
                 ..Extra::default()
             }));
         }
+        swarm.count_elsewhere(&stored.downloaded_elsewhere);
         swarm.oldest = if swarm.len() == 0 {
-            last_used.raw()
+            stored.last_used.raw()
         } else {
             swarm.oldest_of_all()
         };
@@ -187,6 +194,9 @@ impl<I: StoredId> Swarm<I> {
             // A database may have more with a reported address than are taken today.
             reported = reported.saturating_add(peer.is_reported.into());
             rules.address_counts.add(peer.ip);
+            if let Some(origin) = peer.origin {
+                rules.origins.add(origin);
+            }
         });
         (swarm.paused, swarm.reported) = (paused, reported);
         swarm
@@ -243,6 +253,7 @@ impl Tracker {
         let has_withheld = (!blocked.is_empty() || is_torrent_blocked) && {
             let blocked = StoredSwarm {
                 peers: blocked,
+                downloaded_elsewhere: swarm.downloaded_elsewhere.clone(),
                 ..swarm
             };
             with!(self, swarms => swarms.withhold_stored(&blocked, is_torrent_blocked, &rules))

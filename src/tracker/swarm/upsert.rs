@@ -7,11 +7,13 @@ use super::Swarm;
 use super::alternate_addresses::AlternateAddresses;
 use super::dual_stack::recent_clients::RecentClients;
 use super::flag_counts::{FlagCounts, FlagCountsChange, MAX_REPORTED};
+use super::stored::StoredPeer;
 use crate::clock::Seconds;
 use crate::metrics::{AnnounceOutcome, Full};
 use crate::net::subscriber::Level;
 use crate::tracker::abuse::address_counts::AddressCounts;
-use crate::tracker::announce::{Announce, Event, ScrapeReply};
+use crate::tracker::announce::{Announce, Event, ListOptions, ScrapeReply};
+use crate::tracker::id::InfoHash;
 use crate::tracker::peers::address::Address;
 use crate::tracker::peers::owner::{StoredId, StoredKey};
 use crate::tracker::peers::peer::{Peer, State};
@@ -20,6 +22,7 @@ use crate::tracker::peers::{Peers, Role};
 use crate::tracker::select::Chosen;
 use crate::tracker::select::few::Decision;
 use crate::tracker::settings::Settings;
+use crate::tracker::sites::origins::Origins;
 use crate::tracker::zones::{ZoneId, Zones};
 
 /// What a swarm is told with every announce.
@@ -30,6 +33,7 @@ pub(crate) struct Rules<'a> {
     pub revision: u16,
     pub address_counts: &'a AddressCounts,
     pub clients: &'a RecentClients,
+    pub origins: &'a Origins,
     /// [`Settings::lifetime`]
     pub lifetime: u32,
     pub now: Seconds,
@@ -55,6 +59,8 @@ pub(crate) struct AnnounceEffect {
     pub gained: (u32, u8),
     /// Seconds since its last announce.
     pub since: u32,
+    /// Whether other trackers have to be told of a refresh at once, since something is new.
+    pub is_news: bool,
     /// The bound at which others left for it, and how many did.
     pub evicted: Option<(Full, u16)>,
     /// The torrent's counts afterwards.
@@ -71,6 +77,7 @@ impl AnnounceEffect {
             decision: None,
             gained: (0, 0),
             since: 0,
+            is_news: false,
             evicted: None,
             counts: ScrapeReply::default(),
         }
@@ -104,6 +111,8 @@ pub(crate) struct Change {
     pub has_completed: bool,
     pub gained: (u32, u8),
     pub since: u32,
+    /// Whether a refresh changed what others see of it, or whose it is.
+    pub is_news: bool,
 }
 
 impl Change {
@@ -117,6 +126,7 @@ impl Change {
             has_completed: false,
             gained: (0, 0),
             since: 0,
+            is_news: false,
         }
     }
 }
@@ -260,6 +270,9 @@ impl Upsert<'_> {
             return Change::nothing(AnnounceOutcome::Passed);
         };
         self.rules.address_counts.take(self.announce.ip);
+        if let Some(origin) = gone.state.origin() {
+            self.rules.origins.take(origin);
+        }
         let since = self.rules.now.since(gone.state.seen());
         let gained = self.gained(&gone.state);
         Change {
@@ -280,7 +293,7 @@ impl Upsert<'_> {
         let total = self.downloaded_mib();
         (
             total.checked_sub(peer.downloaded_mib()).unwrap_or(total),
-            peer.local_share,
+            peer.local_share(),
         )
     }
 
@@ -308,7 +321,14 @@ impl Upsert<'_> {
             return self.leave(peers, role, position);
         }
         let same_state = role == self.role() && state.is_paused() == self.is_paused();
-        if self.announce.event == Event::None && same_state && same_id && self.is_early(since) {
+        // Who announced elsewhere is taken over however early it comes.
+        let was_elsewhere = state.is_elsewhere();
+        if self.announce.event == Event::None
+            && same_state
+            && same_id
+            && !was_elsewhere
+            && self.is_early(since)
+        {
             return Change {
                 own: Some((role, position)),
                 is_dual: state.is_dual(),
@@ -318,8 +338,8 @@ impl Upsert<'_> {
         let key = I::Key::of(self.announce.key);
         let before = FlagCounts::of(state);
         let (had_alternate, is_dual) = (state.has_alternate(), state.is_dual());
-        // A client that was restarted under the same address starts counting anew.
-        let gained = if same_id || state.key.matches(key) {
+        // A client that was restarted under the same address starts counting anew, and how local its list was elsewhere nobody knows.
+        let gained = if (same_id || state.key.matches(key)) && !was_elsewhere {
             self.gained(state)
         } else {
             (0, 0)
@@ -331,12 +351,8 @@ impl Upsert<'_> {
         if !same_id || self.announce.key.is_some() {
             state.key = key;
         }
-        state.id = I::keep(self.announce.peer_id);
-        state.set_seen(now);
-        state.set_reported(self.announce.is_reported);
-        state.set_paused(self.is_paused());
-        state.set_downloaded_mib(self.downloaded_mib());
         state.set_completed(state.has_completed() || has_completed);
+        self.keep(state);
         let flag_counts = FlagCountsChange {
             before,
             after: FlagCounts::of(state),
@@ -359,6 +375,29 @@ impl Upsert<'_> {
             has_completed,
             gained,
             since,
+            is_news: !same_state || has_completed || was_elsewhere || !same_id,
+        }
+    }
+
+    /// Keeps what the announcer says of itself.
+    #[inline(always)]
+    fn keep<I: StoredId>(&self, state: &mut State<I>) {
+        state.id = I::keep(self.announce.peer_id);
+        state.set_seen(self.rules.now);
+        state.set_reported(self.announce.is_reported);
+        state.set_paused(self.is_paused());
+        state.set_downloaded_mib(self.downloaded_mib());
+        if state.is_elsewhere() {
+            self.take_over(state);
+        }
+    }
+
+    /// Who announced to another tracker before is this one's own from now on.
+    #[cold]
+    fn take_over<I: StoredId>(&self, state: &mut State<I>) {
+        if let Some(origin) = state.origin() {
+            self.rules.origins.take(origin);
+            state.set_origin(None);
         }
     }
 }
@@ -390,6 +429,46 @@ impl<I: StoredId> Swarm<I> {
         } else {
             Change::nothing(AnnounceOutcome::Passed)
         }
+    }
+}
+
+impl<I: StoredId> Swarm<I> {
+    /// Whether the bounds of the torrent and of the address let a peer join that another tracker tells of: those that they let
+    /// announce itself.
+    pub(super) fn may_join(&mut self, peer: &StoredPeer, rules: &Rules<'_>, zone: u32) -> bool {
+        let announce = Announce {
+            info_hash: InfoHash([0; 20]),
+            peer_id: peer.id,
+            key: None,
+            ip: peer.ip,
+            inner_ip: None,
+            is_reported: peer.is_reported,
+            port: peer.port,
+            is_seeder: peer.is_seeder,
+            downloaded: 0,
+            event: Event::None,
+            num_want: None,
+            options: ListOptions::default(),
+        };
+        let upsert = Upsert {
+            announce: &announce,
+            rules,
+            zone,
+            alternates: None,
+            in_swarm: self.len(),
+            reported: self.reported,
+        };
+        if let Some(address) = <[u8; 6]>::pack(peer.ip, peer.port) {
+            return upsert.may_join(&self.v4, address).is_ok();
+        }
+        let Some(address) = <[u8; 18]>::pack(peer.ip, peer.port) else {
+            return false;
+        };
+        match &self.extra {
+            Some(extra) => upsert.may_join(&extra.v6, address),
+            None => upsert.may_join(&Peers::<[u8; 18], I>::default(), address),
+        }
+        .is_ok()
     }
 }
 

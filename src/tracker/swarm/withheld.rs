@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Swarm;
 use super::departed::Departed;
+use super::downloaded_elsewhere::CountsElsewhere;
 use super::dual_stack::Pair;
 use super::flag_counts::{FlagCounts, FlagCountsChange, MAX_REPORTED};
 use super::stored::{StoredPeer, StoredSwarm};
@@ -17,6 +18,7 @@ use crate::tracker::peers::address::{Address, tiered};
 use crate::tracker::peers::owner::StoredId;
 use crate::tracker::peers::peer::Peer;
 use crate::tracker::peers::{Peers, Role};
+use crate::tracker::sites::Origin;
 
 /// How long they are kept, in seconds.
 pub(crate) const WITHHELD_SECONDS: u32 = 600;
@@ -52,11 +54,17 @@ pub(super) struct Alternate {
 }
 
 /// The count of a torrent that is blocked, or that the blocked left without peers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Count {
     downloaded: u32,
+    /// What other trackers counted.
+    elsewhere: Option<Box<CountsElsewhere>>,
     charge: Charge,
     last_used: Seconds,
+}
+
+fn boxed(elsewhere: CountsElsewhere) -> Option<Box<CountsElsewhere>> {
+    (!elsewhere.is_empty()).then(|| Box::new(elsewhere))
 }
 
 /// A list that grows by segments.
@@ -145,7 +153,7 @@ impl<I: StoredId> Taken<I> {
     }
 
     fn count(&mut self, info_hash: &InfoHash, count: Count) {
-        if count.downloaded > 0 {
+        if count.downloaded > 0 || count.elsewhere.is_some() {
             let entry = self.entry(info_hash, count);
             entry.into_iter().for_each(|entry| self.counts.push(entry));
         }
@@ -155,6 +163,7 @@ impl<I: StoredId> Taken<I> {
     pub(super) fn count_of(&mut self, info_hash: &InfoHash, swarm: &Swarm<I>) {
         let count = Count {
             downloaded: swarm.downloaded,
+            elsewhere: boxed(swarm.downloaded_elsewhere()),
             charge: swarm.charge,
             last_used: swarm.last_used(),
         };
@@ -177,6 +186,7 @@ impl<I: StoredId> Taken<I> {
         if is_torrent {
             let count = Count {
                 downloaded: blocked.downloaded,
+                elsewhere: boxed(CountsElsewhere::new(&blocked.downloaded_elsewhere)),
                 charge: Charge::default(),
                 last_used: blocked.last_used,
             };
@@ -399,6 +409,38 @@ impl<I: StoredId> Withheld<I> {
         lifted
     }
 
+    /// Takes out what is known from an origin; returns how many peers.
+    pub(super) fn forget(&mut self, origin: Origin) -> u64 {
+        fn of<A: Address, I: StoredId>(origin: Origin) -> impl Fn(&WithheldPeer<A, I>) -> bool {
+            move |entry| entry.what.1.state.origin() == Some(origin)
+        }
+        let before = self.peers();
+        let is_of_v4 = of(origin);
+        self.v4.retain(|entry| !is_of_v4(entry));
+        let is_of_v6 = of(origin);
+        self.v6.retain(|entry| !is_of_v6(entry));
+        for count in self.counts.iter_mut().map(|entry| &mut entry.what) {
+            if let Some(elsewhere) = &mut count.elsewhere {
+                elsewhere.forget(origin);
+            }
+        }
+        (before - self.peers()) as u64
+    }
+
+    /// Drops who has left the torrent meanwhile, as another tracker told.
+    pub(super) fn drop_left(&mut self, has_left: impl Fn(&InfoHash, SocketAddr, Seconds) -> bool) {
+        fn stays<A: Address, I: StoredId>(
+            entry: &WithheldPeer<A, I>,
+            has_left: &impl Fn(&InfoHash, SocketAddr, Seconds) -> bool,
+        ) -> bool {
+            let peer = &entry.what.1;
+            let address = SocketAddr::new(peer.ip(), peer.packed_key.address().port());
+            !has_left(&entry.info_hash, address, peer.state.seen())
+        }
+        self.v4.retain(|entry| stays(entry, &has_left));
+        self.v6.retain(|entry| stays(entry, &has_left));
+    }
+
     /// Takes out all that has been kept for long enough.
     pub(super) fn take_overdue(&mut self, now: Seconds) -> Withheld<I> {
         fn overdue<T>(list: &mut Vec<Entry<T>>, now: Seconds) -> Vec<Entry<T>> {
@@ -437,6 +479,15 @@ impl<I: StoredId> OfTorrent<'_, I> {
             .max()
     }
 
+    /// What other trackers counted of the torrent.
+    pub(super) fn count_elsewhere(&self, into: &mut CountsElsewhere) {
+        for count in self.counts.iter().map(|entry| &entry.what) {
+            if let Some(elsewhere) = &count.elsewhere {
+                into.merge(elsewhere.rows());
+            }
+        }
+    }
+
     /// The living peers as plain values.
     pub(super) fn export(&self, horizon: u32) -> Vec<StoredPeer> {
         let alternate = |address: SocketAddr| {
@@ -466,9 +517,10 @@ impl<I: StoredId> Swarm<I> {
     ) -> usize {
         self.refresh(rules);
         let before = self.len();
-        let v4 = take_where(&mut self.v4, &is_gone);
-        let extra = self.extra.as_mut();
-        let v6 = extra.map_or_else(Vec::new, |extra| take_where(&mut extra.v6, &is_gone));
+        let v4 = take_where(&mut self.v4, |peer| is_gone(peer.ip()));
+        let v6 = self.extra.as_mut().map_or_else(Vec::new, |extra| {
+            take_where(&mut extra.v6, |peer| is_gone(peer.ip()))
+        });
         if self.len() == before {
             return 0;
         }
@@ -481,17 +533,17 @@ impl<I: StoredId> Swarm<I> {
     }
 
     /// Takes off the counts, and parts from those whom they are tied to, peers that have been taken out already.
-    fn forget_where_gone(
+    pub(super) fn forget_where_gone(
         &mut self,
         v4: &[(Role, Peer<[u8; 6], I>)],
         v6: &[(Role, Peer<[u8; 18], I>)],
         rules: &Rules<'_>,
     ) {
-        let (mut departed, address_counts) = (Departed::default(), rules.address_counts);
+        let mut departed = Departed::default();
         v4.iter()
-            .for_each(|(_, peer)| departed.on_removed(peer, address_counts));
+            .for_each(|(_, peer)| departed.on_removed(peer, rules));
         v6.iter()
-            .for_each(|(_, peer)| departed.on_removed(peer, address_counts));
+            .for_each(|(_, peer)| departed.on_removed(peer, rules));
         let last_seen = self.account_removed(departed, rules);
         if self.len() == 0 {
             self.oldest = last_seen;
@@ -584,6 +636,9 @@ impl<I: StoredId> Swarm<I> {
         for peer in joined {
             flag_counts = flag_counts.plus(FlagCounts::of(&peer.state));
             rules.address_counts.add(peer.ip());
+            if let Some(origin) = peer.state.origin() {
+                rules.origins.add(origin);
+            }
             self.oldest = self.oldest.min(peer.state.seen().raw());
         }
         self.apply(FlagCountsChange {
@@ -595,7 +650,10 @@ impl<I: StoredId> Swarm<I> {
 
     /// Puts the count of the torrent back, where a larger one has not come into its place.
     pub(super) fn take_back_counts(&mut self, withheld: &OfTorrent<'_, I>) {
-        for count in withheld.counts.iter().map(|entry| entry.what) {
+        for count in withheld.counts.iter().map(|entry| &entry.what) {
+            if let Some(elsewhere) = &count.elsewhere {
+                self.count_elsewhere(elsewhere.rows());
+            }
             if count.downloaded > self.downloaded {
                 if self.charge.is_nobody() {
                     self.charge = count.charge;
@@ -626,15 +684,15 @@ impl<I: StoredId> Swarm<I> {
 }
 
 /// Takes out of one family all peers for which `is_gone` holds.
-fn take_where<A: Address, I: StoredId>(
+pub(super) fn take_where<A: Address, I: StoredId>(
     peers: &mut Peers<A, I>,
-    is_gone: impl Fn(IpAddr) -> bool,
+    is_gone: impl Fn(&Peer<A, I>) -> bool,
 ) -> Vec<(Role, Peer<A, I>)> {
-    if !peers.iter().any(|(_, peer)| is_gone(peer.ip())) {
+    if !peers.iter().any(|(_, peer)| is_gone(&peer)) {
         return Vec::new();
     }
     let all = peers.drain().into_iter();
-    let (gone, stay): (Vec<_>, Vec<_>) = all.partition(|(_, peer)| is_gone(peer.ip()));
+    let (gone, stay): (Vec<_>, Vec<_>) = all.partition(|(_, peer)| is_gone(peer));
     *peers = Peers::rebuild(stay);
     gone
 }

@@ -721,11 +721,13 @@ fn workers_that_displace_at_once_keep_count() {
 #[test]
 fn a_restore_takes_what_the_bounds_have_room_for() {
     let swarm = |number: u32, peers: u32| StoredSwarm {
+        downloaded_elsewhere: Vec::new(),
         info_hash: hash(1, number),
         downloaded: 1,
         last_used: at(0),
         peers: (0..peers)
             .map(|peer| StoredPeer {
+                origin: None,
                 ip: v4(0x0a00_0000 | number << 16 | peer << 8 | 1),
                 inner_ip: None,
                 port: 1,

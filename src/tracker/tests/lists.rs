@@ -30,6 +30,7 @@ fn any_peer() -> impl Strategy<Value = StoredPeer> {
     let flags = any::<(bool, bool, bool)>();
     (0_u32..600, 1_u16..4, flags, 0_u32..7, 0_u8..3).prop_map(
         |(number, port, (is_v6, is_seeder, is_paused), age, client)| StoredPeer {
+            origin: None,
             ip: if is_v6 {
                 std::net::Ipv6Addr::from(0x2001_0db8_u128 << 96 | u128::from(number)).into()
             } else {
@@ -61,6 +62,7 @@ fn any_swarms() -> impl Strategy<Value = Vec<StoredSwarm>> {
                 let mut info_hash = [hash % 4; 20];
                 info_hash[19] = last % 8;
                 StoredSwarm {
+                    downloaded_elsewhere: Vec::new(),
                     info_hash: InfoHash(info_hash),
                     downloaded,
                     last_used: NOW,

@@ -431,6 +431,7 @@ fn no_more_is_withheld_than_the_bound() {
         ..Settings::default()
     });
     let peer = |number: u32| StoredPeer {
+        origin: None,
         ip: v4(0x0a00_0000 + number),
         inner_ip: None,
         port: 1,
@@ -444,6 +445,7 @@ fn no_more_is_withheld_than_the_bound() {
     };
     let most = u32::try_from(MAX_WITHHELD).unwrap();
     let swarm = StoredSwarm {
+        downloaded_elsewhere: Vec::new(),
         info_hash: HASH,
         downloaded: 0,
         last_used: at(0),

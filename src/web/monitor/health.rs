@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::clock::Seconds;
 use crate::metrics::Gauge;
+use crate::web::sites::SitesStatus;
 use crate::web::{State, client};
 
 /// A part that has given no sign of life for this many seconds is down.
@@ -23,15 +24,21 @@ pub(crate) enum Fault {
     SnapshotsLate,
     /// The reaper gives no sign of life.
     ReaperSilent,
+    /// The part that speaks with other sites gives no sign of life.
+    SitesSilent,
+    /// What other sites tell has not been read to its end.
+    SitesUnread,
 }
 
 impl Fault {
     /// Every value.
-    pub(crate) const ALL: [Fault; 4] = [
+    pub(crate) const ALL: [Fault; 6] = [
         Fault::Restoring,
         Fault::SnapshotsSilent,
         Fault::SnapshotsLate,
         Fault::ReaperSilent,
+        Fault::SitesSilent,
+        Fault::SitesUnread,
     ];
 
     /// Its name in replies, texts and metrics.
@@ -41,12 +48,14 @@ impl Fault {
             Fault::SnapshotsSilent => "snapshots_silent",
             Fault::SnapshotsLate => "snapshots_late",
             Fault::ReaperSilent => "reaper_silent",
+            Fault::SitesSilent => "sites_silent",
+            Fault::SitesUnread => "sites_unread",
         }
     }
 }
 
 /// What is wrong at the moment. A part that has never given a sign is not counted as down before its time has come.
-pub(crate) fn faults(state: &State) -> Vec<Fault> {
+pub(crate) fn faults(state: &State, sites: Option<&SitesStatus>) -> Vec<Fault> {
     let metrics = &state.metrics;
     let now = u64::from(state.clock.now().raw());
     let is_silent = |gauge| {
@@ -71,7 +80,20 @@ pub(crate) fn faults(state: &State) -> Vec<Fault> {
     if is_silent(Gauge::ReaperAlive) {
         faults.push(Fault::ReaperSilent);
     }
+    if let Some(sites) = sites {
+        if u64::from(sites.silent_s) > SILENCE {
+            faults.push(Fault::SitesSilent);
+        }
+        if !sites.ready {
+            faults.push(Fault::SitesUnread);
+        }
+    }
     faults
+}
+
+/// How the other sites are, where there are any.
+pub(crate) fn sites(state: &State) -> Option<SitesStatus> {
+    state.backend.sites.as_ref().map(|sites| (sites.status)())
 }
 
 /// Whether the process is alive and all of its parts are.
@@ -97,18 +119,26 @@ fn reply(state: &State, request: &HttpRequest, asks_ready: bool) -> HttpResponse
 /// Whether all is well, and the words for it, in JSON: to an admin with what is wrong and what to do. Neither waits nor
 /// depends on the pages' thread.
 pub(crate) fn report(state: &State, asks_ready: bool, is_admin: bool) -> (bool, String) {
-    let mut faults = faults(state);
-    faults.retain(|fault| asks_ready || *fault != Fault::Restoring);
+    let sites = sites(state);
+    let mut faults = faults(state, sites.as_ref());
+    let only_unready = [Fault::Restoring, Fault::SitesUnread];
+    faults.retain(|fault| asks_ready || !only_unready.contains(fault));
     let is_good = faults.is_empty();
     let status = if is_good { "ok" } else { "fault" };
     let text = |fault: &Fault| state.templates.english(&format!("fault_{}", fault.name()));
     let texts: Vec<_> = faults.iter().map(text).collect();
-    let told = match (is_admin, is_good) {
+    let mut told = match (is_admin, is_good) {
         (false, _) => serde_json::json!({ "status": status }),
         (true, true) => serde_json::json!({ "status": status, "faults": faults }),
         (true, false) => {
             serde_json::json!({ "status": status, "faults": faults, "texts": texts })
         }
     };
+    // Also where all is well: an engine may be out of reach of a tracker that serves.
+    if let Some(sites) = sites.filter(|_| asks_ready && is_admin)
+        && let Some(told) = told.as_object_mut()
+    {
+        told.insert("missing".into(), sites.missing.into());
+    }
     (is_good, told.to_string())
 }

@@ -1,5 +1,5 @@
-//! `/metrics` (O4): Prometheus text 0.0.4. One prefix, base units, and no label made of input but the names of zones, which
-//! are configured and bounded.
+//! `/metrics` (O4): Prometheus text 0.0.4. One prefix, base units, and no label made of input but the names of zones and of other
+//! trackers, which are configured, and bounded in number and length.
 
 use std::cmp::Reverse;
 use std::fmt::Display;
@@ -14,6 +14,7 @@ use crate::metrics::{
 };
 use crate::tracker::report::census::{Census, Roles, ZoneCount};
 use crate::web::State;
+use crate::web::sites::{Difference, ENGINE_STATES, Engine, Site, SitesStatus};
 
 /// Zones with series of their own, upper levels first and of one level the largest; the rest count in those above them, and
 /// together in one that is called `other`.
@@ -87,7 +88,8 @@ fn text(state: &State) -> String {
     let mut lines = Lines(String::with_capacity(32 * 1024));
     let totals = state.metrics.totals();
     let census = state.backend.census.load_full();
-    process(&mut lines, state);
+    let sites = health::sites(state);
+    process(&mut lines, state, sites.as_ref());
     configuration(&mut lines, state);
     requests(&mut lines, &totals);
     announces(&mut lines, &totals);
@@ -96,11 +98,15 @@ fn text(state: &State) -> String {
     snapshots(&mut lines, state);
     zones(&mut lines, &census);
     levels(&mut lines, &census);
+    if let Some(sites) = &sites {
+        sites_of(&mut lines, sites);
+        engines(&mut lines, sites);
+    }
     system(&mut lines);
     lines.0
 }
 
-fn process(lines: &mut Lines, state: &State) {
+fn process(lines: &mut Lines, state: &State, sites: Option<&SitesStatus>) {
     lines.metric("build_info", "gauge", "The program that runs.");
     let (version, architecture) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
     let profile = if cfg!(debug_assertions) {
@@ -113,7 +119,7 @@ fn process(lines: &mut Lines, state: &State) {
     let help = "Unix time at which the process started.";
     lines.single("start_time_seconds", "gauge", help, state.started.0);
     let help = "1 when all parts are alive and snapshots succeed.";
-    let faults = health::faults(state);
+    let faults = health::faults(state, sites);
     lines.single("healthy", "gauge", help, u8::from(faults.is_empty()));
     let help = "1 for what is wrong, as /health says it; all are 0 when nothing is.";
     let rows = Fault::ALL.map(|fault| {
@@ -429,6 +435,145 @@ fn levels(lines: &mut Lines, census: &Census) {
     let saved = census.flows.saved_by_level().into_iter();
     let saved = saved.map(|mib| mib.saturating_mul(1 << 20)).collect();
     lines.family("saved_by_level_bytes_total", "counter", help, told(saved));
+}
+
+/// The other trackers: what comes from them, and what is told to them.
+fn sites_of(lines: &mut Lines, status: &SitesStatus) {
+    let help = "1 when what the other trackers tell has been read since the start, or there was time enough to.";
+    lines.single("sites_ready", "gauge", help, u8::from(status.ready));
+    let help = "Time from a frame of another tracker entering a log to its being merged here, over the last minute; quantile 1 is the longest.";
+    let lags = [
+        ("0.5", status.lag.p50_ms),
+        ("0.99", status.lag.p99_ms),
+        ("1", status.lag.most_ms),
+    ];
+    let lags = lags.map(|(quantile, lag)| (format!("quantile=\"{quantile}\""), millis(lag)));
+    lines.family("sites_lag_seconds", "gauge", help, lags);
+    let help = "Living peers by the tracker that they last announced to; this one has no name.";
+    let others = status.sites.iter().map(|site| (of_site(site), site.peers));
+    let peers = others.chain([("site=\"\"".to_owned(), status.own_peers)]);
+    lines.family("site_peers", "gauge", help, peers);
+    let help = "Seconds since another tracker was heard last; not there before it has been.";
+    let heard = status.sites.iter();
+    let heard = heard.filter_map(|site| Some((of_site(site), site.heard_s?)));
+    lines.family("site_silence_seconds", "gauge", help, heard);
+    let mut counter = |name: &str, help: &str, count: &dyn Fn(&Site) -> u64| {
+        let counts = status.sites.iter().map(|site| (of_site(site), count(site)));
+        lines.family(name, "counter", help, counts);
+    };
+    counter(
+        "site_frames_total",
+        "Frames read of another tracker.",
+        &|site| site.frames,
+    );
+    counter(
+        "site_deltas_total",
+        "Changes of peers read of another tracker.",
+        &|site| site.deltas,
+    );
+    let help = "Frames of another tracker that are missing by their numbers.";
+    counter("site_missed_frames_total", help, &|site| site.missed);
+    let help = "Times that another tracker had to wait because it told more than one may.";
+    counter("site_throttled_total", help, &|site| site.throttled);
+    let help = "What came from another tracker and was dropped, by reason.";
+    let dropped = status.sites.iter().flat_map(|site| {
+        let dropped = site.dropped.iter();
+        dropped.map(|(reason, count)| (format!("{},reason=\"{reason}\"", of_site(site)), *count))
+    });
+    lines.family("site_dropped_total", "counter", help, dropped);
+    let help = "1 for what another tracker has otherwise than this one.";
+    let differs = status.sites.iter().flat_map(|site| {
+        Difference::ALL.map(|difference| {
+            let differs = site.differs.contains(&difference);
+            let labels = format!("{},what=\"{}\"", of_site(site), difference.name());
+            (labels, u8::from(differs))
+        })
+    });
+    lines.family("site_differs", "gauge", help, differs);
+    let out = status.outgoing;
+    for (name, help, count) in [
+        (
+            "sites_sent_frames_total",
+            "Frames that an engine has taken.",
+            out.sent_frames,
+        ),
+        (
+            "sites_sent_deltas_total",
+            "Changes of peers in them.",
+            out.sent_deltas,
+        ),
+        ("sites_sent_bytes_total", "Bytes of them.", out.sent_bytes),
+        (
+            "sites_untold_deltas_total",
+            "Changes that no engine took when they came; a repair tells them.",
+            out.dropped,
+        ),
+        (
+            "sites_overflows_total",
+            "Times that the queue of a worker was full.",
+            out.overflows,
+        ),
+        (
+            "sites_resends_total",
+            "Times that everything was told again.",
+            out.resends,
+        ),
+        (
+            "sites_engine_changes_total",
+            "Times that another engine was chosen to write to.",
+            out.engine_changes,
+        ),
+    ] {
+        lines.single(name, "counter", help, count);
+    }
+    let help = "Torrents that the repair under way has before it.";
+    lines.single("sites_resend_torrents", "gauge", help, out.resend_left);
+}
+
+fn of_site(site: &Site) -> String {
+    format!("site=\"{}\"", escape(&site.name))
+}
+
+/// The engines between the trackers.
+#[expect(clippy::cast_precision_loss, reason = "for graphs")]
+fn engines(lines: &mut Lines, status: &SitesStatus) {
+    let label = |engine: &Engine| format!("engine=\"{}\"", escape(&engine.url));
+    let engines = || status.engines.iter();
+    let help = "1 for how an engine is.";
+    let states = engines().flat_map(|engine| {
+        ENGINE_STATES.map(|state| {
+            let labels = format!("{},state=\"{state}\"", label(engine));
+            (labels, u8::from(engine.state == state))
+        })
+    });
+    lines.family("engine_state", "gauge", help, states);
+    let help = "1 for an engine that answers.";
+    let up = engines().map(|engine| (label(engine), u8::from(engine.is_up())));
+    lines.family("engine_up", "gauge", help, up);
+    let help = "1 for an engine whose logs have been read to their end since the start.";
+    let read = engines().map(|engine| (label(engine), u8::from(engine.caught_up)));
+    lines.family("engine_caught_up", "gauge", help, read);
+    let help = "The last round trip to an engine.";
+    let trips = engines().filter_map(|engine| Some((label(engine), engine.rtt_us? as f64 / 1e6)));
+    lines.family("engine_round_trip_seconds", "gauge", help, trips);
+    let help = "Memory that an engine uses.";
+    let used = engines().filter_map(|engine| Some((label(engine), engine.memory?)));
+    lines.family("engine_memory_bytes", "gauge", help, used);
+    let help = "Memory that an engine may use; 0 for no bound.";
+    let most = engines().filter_map(|engine| Some((label(engine), engine.max_memory?)));
+    lines.family("engine_max_memory_bytes", "gauge", help, most);
+    let help = "How far the clock of an engine is ahead of the one here.";
+    let ahead = engines().filter_map(|engine| {
+        let offset = engine.clock_offset_ms? as f64 / 1e3;
+        Some((label(engine), offset))
+    });
+    lines.family("engine_clock_offset_seconds", "gauge", help, ahead);
+    let help = "Bytes read from an engine.";
+    let bytes = engines().map(|engine| (label(engine), engine.read_bytes));
+    lines.family("engine_read_bytes_total", "counter", help, bytes);
+    let help = "Times that the connection to an engine was made anew.";
+    let reconnects = engines().map(|engine| (label(engine), engine.reconnects));
+    lines.family("engine_reconnects_total", "counter", help, reconnects);
 }
 
 fn escape(label: &str) -> String {

@@ -76,7 +76,7 @@ struct Parts {
 fn parts(state: &State) -> Parts {
     let gauge = |gauge| state.metrics.gauge(gauge);
     Parts {
-        faults: health::faults(state)
+        faults: health::faults(state, health::sites(state).as_ref())
             .into_iter()
             .map(health::Fault::name)
             .collect(),

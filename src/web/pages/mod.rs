@@ -12,5 +12,6 @@ pub(super) mod locality;
 pub(super) mod login;
 pub(super) mod overview;
 pub(super) mod peers;
+pub(super) mod sites;
 pub(super) mod torrents;
 pub(super) mod zones;

@@ -75,7 +75,7 @@ pub(crate) fn figures(state: &State) -> Figures {
     );
     let [seeders, leechers] = [v4[0] + v6[0], v4[1] + v6[1]];
     let finished = state.metrics.moment(Gauge::SnapshotFinished);
-    let faults = health::faults(state);
+    let faults = health::faults(state, health::sites(state).as_ref());
     Figures {
         version: env!("CARGO_PKG_VERSION"),
         time: wall,

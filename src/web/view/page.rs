@@ -86,6 +86,7 @@ impl<'a> Page<'a> {
         context.insert("lang", language.code());
         context.insert("theme", theme);
         context.insert("page", name);
+        context.insert("has_sites", &state.backend.sites.is_some());
         context.insert("version", env!("CARGO_PKG_VERSION"));
         context.insert("refresh", &state.settings.refresh.as_secs());
         context.insert("has_keys", &!state.tracker.keys().are_off());

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use super::recent_clients::Client;
 use super::{Pair, Uncounted};
 use crate::metrics::AnnounceOutcome;
 use crate::tracker::announce::Announce;
@@ -26,7 +27,9 @@ impl<I: StoredId> Swarm<I> {
             let other = other.and_then(|extra| extra.dual_stack.other(address));
             let at = other.filter(|_| change.outcome == AnnounceOutcome::Left);
             let at = at.map_or(announce.ip, |other| other.ip());
-            rules.clients.replace(announce, at, rules.now);
+            if let Some(client) = Client::of(announce) {
+                rules.clients.replace(&client, at, rules.now);
+            }
             if change.outcome == AnnounceOutcome::Left
                 || !self.is_of_one_client(address, announce, rules)
             {
@@ -43,16 +46,18 @@ impl<I: StoredId> Swarm<I> {
         // else looks anything up while there is no v6 peer.
         let is_stored = match change.outcome {
             AnnounceOutcome::Joined => true,
-            AnnounceOutcome::Refreshed | AnnounceOutcome::Early => {
-                change.is_dual || self.extra.is_some()
-            }
+            AnnounceOutcome::Refreshed | AnnounceOutcome::Early => change.is_dual || self.has_v6(),
             _ => false,
         };
-        if !is_stored || announce.key.is_none() || announce.is_reported {
+        let client = Client::of(announce).filter(|_| is_stored && !announce.is_reported);
+        let Some(client) = client else {
             return true;
-        }
+        };
         let lifetime = rules.settings.lifetime();
-        let Some(other) = rules.clients.other(announce, rules.now, lifetime) else {
+        let Some(other) = rules
+            .clients
+            .other(&client, announce.ip, rules.now, lifetime)
+        else {
             return true;
         };
         let other = SocketAddr::new(other, announce.port);
@@ -74,13 +79,39 @@ impl<I: StoredId> Swarm<I> {
                 self.evict(same_family, rules);
             }
         }
-        rules.clients.replace(announce, announce.ip, rules.now);
+        rules.clients.replace(&client, announce.ip, rules.now);
         let first = other_family.filter(|first| self.is_there(*first, announce, rules));
         let Some(first) = first else {
             return true;
         };
         self.tie(first, address, rules);
         true
+    }
+
+    /// Looks for the other address of a client that another tracker tells of: it may have come by a third tracker, or announce here.
+    pub(in crate::tracker::swarm) fn link_merged(
+        &mut self,
+        client: &Client,
+        address: SocketAddr,
+        rules: &Rules<'_>,
+    ) {
+        if self.is_tied(address) {
+            self.recount(address, rules);
+            return;
+        }
+        let lifetime = rules.settings.lifetime();
+        let other = rules
+            .clients
+            .other(client, address.ip(), rules.now, lifetime);
+        // A client that has moved within a family is left to the tracker that it announces to.
+        let other = other.filter(|other| other.is_ipv4() != address.is_ipv4());
+        let Some(other) = other.map(|ip| SocketAddr::new(ip, address.port())) else {
+            return;
+        };
+        let is_its_own = |state: &mut State<I>| state.id.is(client.peer_id) && !state.is_reported();
+        if !self.is_tied(other) && self.state_at(other, rules).is_some_and(is_its_own) {
+            self.tie(other, address, rules);
+        }
     }
 
     /// Ties two addresses that were tied before the blocklist took one of them out, where both are the same client's still.

@@ -11,11 +11,36 @@ use foldhash::quality::SeedableRandomState;
 
 use crate::clock::Seconds;
 use crate::tracker::announce::Announce;
+use crate::tracker::id::{InfoHash, PeerId};
+use crate::tracker::peers::owner::{KeyProof, StoredKey};
 
 /// Parts of the table, each behind a lock of its own.
 const PARTS: usize = 1 << 10;
 /// Slots in a part; more than 100,000 in all.
 const SLOTS: usize = 1 << 7;
+
+/// A client in a torrent, whatever its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Client {
+    pub info_hash: InfoHash,
+    pub peer_id: PeerId,
+    /// Of its key, which it must have: by chance as any other's in one of 2²⁴ cases.
+    pub key: KeyProof,
+    pub port: u16,
+}
+
+impl Client {
+    /// The announcer; `None` without a key.
+    pub(super) fn of(announce: &Announce) -> Option<Client> {
+        announce.key?;
+        Some(Client {
+            info_hash: announce.info_hash,
+            peer_id: announce.peer_id,
+            key: KeyProof::of(announce.key),
+            port: announce.port,
+        })
+    }
+}
 
 /// Where a client announced from. The tag is never 0 but in a slot that nobody has had.
 #[derive(Clone, Copy, Debug)]
@@ -49,26 +74,28 @@ impl RecentClients {
         }
     }
 
-    /// The other address that the client was seen at within `lifetime` seconds. Where there is none, it is known by this one from
-    /// now on; a client without a key never is.
-    pub(super) fn other(&self, announce: &Announce, now: Seconds, lifetime: u32) -> Option<IpAddr> {
-        self.with_slot(announce, |slot, tag| {
+    /// The other address than `ip` that the client was seen at within `lifetime` seconds. Where there is none, it is known by this one
+    /// from now on.
+    pub(super) fn other(
+        &self,
+        client: &Client,
+        ip: IpAddr,
+        now: Seconds,
+        lifetime: u32,
+    ) -> Option<IpAddr> {
+        self.with_slot(client, ip, |slot, tag| {
             let is_known = slot.tag == tag && now.since(slot.seen) < lifetime;
-            if is_known && slot.ip != announce.ip {
+            if is_known && slot.ip != ip {
                 return Some(slot.ip);
             }
-            *slot = Slot {
-                tag,
-                ip: announce.ip,
-                seen: now,
-            };
+            *slot = Slot { tag, ip, seen: now };
             None
         })
     }
 
     /// Knows the client by the address `ip` from now on.
-    pub(super) fn replace(&self, announce: &Announce, ip: IpAddr, now: Seconds) {
-        self.with_slot(announce, |slot, tag| {
+    pub(super) fn replace(&self, client: &Client, ip: IpAddr, now: Seconds) {
+        self.with_slot(client, ip, |slot, tag| {
             *slot = Slot { tag, ip, seen: now };
             None
         });
@@ -76,11 +103,10 @@ impl RecentClients {
 
     fn with_slot(
         &self,
-        announce: &Announce,
+        client: &Client,
+        ip: IpAddr,
         work: impl FnOnce(&mut Slot, u64) -> Option<IpAddr>,
     ) -> Option<IpAddr> {
-        let key = announce.key?;
-        let client = (announce.info_hash, announce.peer_id, key, announce.port);
         let tag = self.hasher.hash_one(client).max(1);
         let [a, b, c, d, ..] = tag.to_le_bytes();
         let part = usize::from(u16::from_le_bytes([a, b])) % PARTS;
@@ -90,7 +116,7 @@ impl RecentClients {
         if part.is_empty() {
             let nobody = Slot {
                 tag: 0,
-                ip: announce.ip,
+                ip,
                 seen: Seconds::default(),
             };
             part.resize(SLOTS, nobody);

@@ -5,6 +5,8 @@
 
 mod displace;
 mod heavy_peers;
+mod merge;
+pub(crate) mod tell;
 mod trim;
 mod usage;
 mod withhold;
@@ -17,6 +19,7 @@ use dashmap::mapref::entry::{Entry, OccupiedEntry};
 use foldhash::fast::RandomState;
 
 use super::Swarm;
+use super::downloaded_elsewhere::CountsElsewhere;
 use super::occupancy::{ExportState, Occupancy};
 use super::stored::{StoredPeer, StoredSwarm};
 use super::upsert::{AnnounceEffect, Rules};
@@ -26,6 +29,7 @@ use crate::tracker::Swept;
 use crate::tracker::announce::{Announce, PeerList, Refusal, ScrapeReply};
 use crate::tracker::id::InfoHash;
 use crate::tracker::peers::owner::StoredId;
+use crate::tracker::sites::Origin;
 use displace::Newcomer;
 use heavy_peers::HeavyPeers;
 use usage::Usage;
@@ -169,8 +173,7 @@ impl<I: StoredId> Swarms<I> {
         let swarm = entry.get();
         let (settings, charge) = (rules.settings, swarm.charge);
         let is_kept = swarm.len() > 0
-            || (swarm.downloaded > 0
-                && self.usage.may_idle(charge, rules.address_counts, settings));
+            || (swarm.is_counted() && self.usage.may_idle(charge, rules.address_counts, settings));
         let after = if is_kept {
             swarm.occupancy()
         } else {
@@ -231,7 +234,7 @@ impl<I: StoredId> Swarms<I> {
             let before = swarm.occupancy();
             swept.expired_peers += swarm.refresh(rules) as u64;
             let is_kept = swarm.len() > 0
-                || (swarm.downloaded > 0 && rules.now.since(swarm.last_used()) < keep);
+                || (swarm.is_counted() && rules.now.since(swarm.last_used()) < keep);
             let after = if is_kept {
                 swarm.occupancy()
             } else {
@@ -339,7 +342,7 @@ impl<I: StoredId> Swarms<I> {
                 swarm.export = ExportState::Old;
                 let room = room_of(&swarm);
                 let count = change(&mut swarm, room);
-                let may_idle = swarm.downloaded > 0 && !self.usage.has_surplus(rules.settings);
+                let may_idle = swarm.is_counted() && !self.usage.has_surplus(rules.settings);
                 if swarm.len() > 0 || may_idle {
                     let after = swarm.occupancy();
                     self.usage
@@ -350,6 +353,57 @@ impl<I: StoredId> Swarms<I> {
             }
         };
         count as u64
+    }
+
+    /// Changes a torrent, or makes it when it is not there; `may_idle` says whether a new one is kept for its counts alone. What is done
+    /// must be quick.
+    fn change_or_make(
+        &self,
+        hash: &InfoHash,
+        may_idle: bool,
+        rules: &Rules<'_>,
+        change: impl FnOnce(&mut Swarm<I>),
+    ) {
+        match self.map.entry(*hash) {
+            Entry::Occupied(mut entry) => {
+                let swarm = entry.get_mut();
+                let before = swarm.occupancy();
+                swarm.refresh(rules);
+                change(swarm);
+                self.leave_behind(entry, before, rules);
+            }
+            Entry::Vacant(entry) => {
+                let mut swarm = Swarm::new(rules);
+                change(&mut swarm);
+                if swarm.len() > 0 || (swarm.is_counted() && may_idle) {
+                    let after = swarm.occupancy();
+                    self.usage
+                        .settle(Occupancy::Absent, after, rules.address_counts);
+                    entry.insert(swarm);
+                }
+            }
+        }
+    }
+
+    /// Drops what is known from an origin, holding one shard at a time. Returns how many peers.
+    pub(crate) fn forget(&self, origin: Origin, rules: &Rules<'_>) -> u64 {
+        let mut count = self.withheld().forget(origin);
+        let mut freed = Vec::new();
+        self.map.retain(|hash, swarm| {
+            let before = swarm.occupancy();
+            count += swarm.forget(origin, rules) as u64;
+            let is_kept = swarm.len() > 0 || swarm.is_counted();
+            let after = if is_kept {
+                swarm.occupancy()
+            } else {
+                freed.extend(exported(hash, swarm));
+                Occupancy::Absent
+            };
+            self.usage.settle(before, after, rules.address_counts);
+            is_kept
+        });
+        self.remember_freed(freed);
+        count
     }
 
     pub(super) fn changed(&self) -> Vec<InfoHash> {
@@ -365,6 +419,8 @@ impl<I: StoredId> Swarms<I> {
         let mut withheld = self.withheld();
         withheld.sort();
         let withheld = withheld.of(hash);
+        let mut elsewhere = CountsElsewhere::default();
+        withheld.count_elsewhere(&mut elsewhere);
         let mut hidden = withheld.export(rules.horizon());
         let kept = if withheld.is_empty() {
             None
@@ -376,6 +432,7 @@ impl<I: StoredId> Swarms<I> {
             return Some(StoredSwarm {
                 info_hash: *hash,
                 downloaded,
+                downloaded_elsewhere: elsewhere.rows().to_vec(),
                 last_used: if hidden.is_empty() {
                     last_used
                 } else {
@@ -392,6 +449,7 @@ impl<I: StoredId> Swarms<I> {
             rules.now
         };
         let downloaded = kept.map_or(0, |(count, _)| count).max(swarm.downloaded);
+        elsewhere.merge(swarm.downloaded_elsewhere().rows());
         drop(swarm);
         if !hidden.is_empty() {
             // Who waits for room may have announced itself meanwhile.
@@ -403,6 +461,7 @@ impl<I: StoredId> Swarms<I> {
         Some(StoredSwarm {
             info_hash: *hash,
             downloaded,
+            downloaded_elsewhere: elsewhere.rows().to_vec(),
             last_used,
             peers,
         })
@@ -428,14 +487,15 @@ impl<I: StoredId> Swarms<I> {
         };
         let room = if torrents > 0 { room.min(in_swarm) } else { 0 };
         let peers = stored.peers.get(..room).unwrap_or(&stored.peers);
-        let may_idle = stored.downloaded > 0 && !self.usage.has_surplus(rules.settings);
+        let is_counted = stored.downloaded > 0 || !stored.downloaded_elsewhere.is_empty();
+        let may_idle = is_counted && !self.usage.has_surplus(rules.settings);
         if peers.is_empty() && !may_idle {
             return 0;
         }
         let Entry::Vacant(entry) = self.map.entry(stored.info_hash) else {
             return 0;
         };
-        let swarm = Swarm::restore(peers, stored.downloaded, stored.last_used, rules);
+        let swarm = Swarm::restore(peers, stored, rules);
         self.usage
             .settle(Occupancy::Absent, swarm.occupancy(), rules.address_counts);
         let restored = swarm.len();

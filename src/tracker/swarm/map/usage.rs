@@ -98,6 +98,25 @@ impl Usage {
         }
     }
 
+    /// For how many more peers and torrents that another tracker tells of there is room: a tenth is kept for who announces here.
+    pub(super) fn room_for_others(&self, settings: &Settings) -> (usize, usize) {
+        let room = |counter: &AtomicI64, bound: u32| match bound {
+            0 => usize::MAX,
+            bound => {
+                let most = i64::from(bound - bound.div_ceil(10));
+                usize::try_from(most - counter.load(Relaxed)).unwrap_or(0)
+            }
+        };
+        let peers = room(&self.peers, settings.max_peers);
+        (peers, room(&self.living, settings.max_torrents))
+    }
+
+    /// Whether one more torrent without peers that another tracker tells of may be kept.
+    pub(super) fn may_idle_for_others(&self, settings: &Settings) -> bool {
+        let bound = settings.max_torrents;
+        bound == 0 || !is_full(&self.idle, (bound - bound.div_ceil(10)).max(1))
+    }
+
     /// Whether more than half of a bound is reached.
     pub(super) fn is_crowded(&self, settings: &Settings) -> bool {
         let is_half_full = |counter: &AtomicI64, bound: u32| {

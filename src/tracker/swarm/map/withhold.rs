@@ -1,7 +1,7 @@
 //! What a change of the blocklist does to the swarms: whom it covers is taken out and withheld, whom it no longer covers is put back (W4).
 //! The list of the withheld has a lock of its own. It is taken before a shard's, and no announce ever takes it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{MutexGuard, PoisonError};
 
 use super::Swarms;
@@ -27,6 +27,7 @@ impl<I: StoredId> Swarms<I> {
         rules: &Rules<'_>,
         is_torrent_blocked: impl Fn(&InfoHash) -> bool,
         is_blocked: impl Fn(IpAddr) -> bool,
+        has_left: impl Fn(&InfoHash, SocketAddr, Seconds) -> bool,
     ) -> Enforced {
         let mut withheld = self.withheld();
         let mut enforced = Enforced::default();
@@ -34,7 +35,13 @@ impl<I: StoredId> Swarms<I> {
         self.take_blocked(rules, &is_torrent_blocked, &is_blocked, &mut taken);
         (enforced.withheld, enforced.freed) = (taken.peers, taken.over);
         withheld.add(taken);
-        let lifted = self.put_back_lifted(&mut withheld, rules, is_torrent_blocked, is_blocked);
+        let lifted = self.put_back_lifted(
+            &mut withheld,
+            rules,
+            is_torrent_blocked,
+            is_blocked,
+            has_left,
+        );
         (enforced.restored, enforced.waiting) = lifted;
         enforced
     }
@@ -45,10 +52,17 @@ impl<I: StoredId> Swarms<I> {
         rules: &Rules<'_>,
         is_torrent_blocked: impl Fn(&InfoHash) -> bool,
         is_blocked: impl Fn(IpAddr) -> bool,
+        has_left: impl Fn(&InfoHash, SocketAddr, Seconds) -> bool,
     ) {
         let mut withheld = self.withheld();
         if withheld.is_waiting() && self.usage.room(rules.settings).0 > 0 {
-            self.put_back_lifted(&mut withheld, rules, is_torrent_blocked, is_blocked);
+            self.put_back_lifted(
+                &mut withheld,
+                rules,
+                is_torrent_blocked,
+                is_blocked,
+                has_left,
+            );
         }
     }
 
@@ -59,12 +73,14 @@ impl<I: StoredId> Swarms<I> {
         rules: &Rules<'_>,
         is_torrent_blocked: impl Fn(&InfoHash) -> bool,
         is_blocked: impl Fn(IpAddr) -> bool,
+        has_left: impl Fn(&InfoHash, SocketAddr, Seconds) -> bool,
     ) -> (u64, u64) {
         if withheld.is_empty() {
             return (0, 0);
         }
-        let lifted = withheld.take_lifted(is_torrent_blocked, is_blocked);
+        let mut lifted = withheld.take_lifted(is_torrent_blocked, is_blocked);
         let hashes = lifted.info_hashes();
+        lifted.drop_left(has_left);
         let mut crowded_out = Withheld::default();
         let restored = hashes.iter();
         let restored = restored.map(|hash| self.put_back(hash, &lifted, rules, &mut crowded_out));

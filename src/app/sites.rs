@@ -1,0 +1,289 @@
+//! Ties the part that speaks with other sites to the snapshots, the blocklist and the pages, which do not know it.
+
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::snapshot::{self, BlockEdit, Mailbox};
+use crate::supervise::Exit;
+use crate::tracker::Tracker;
+use crate::{sites, web};
+
+/// The name under which the snapshot database keeps how far the others have been read.
+const STATE: &str = "sites";
+
+/// How long the start waits for what the others have told meanwhile.
+const CATCH_UP: Duration = Duration::from_secs(10);
+
+/// The running part, once it runs: the snapshot thread is there before it.
+pub(super) type Slot = Arc<OnceLock<sites::Handle>>;
+
+/// What the snapshot thread keeps of it, and tells it.
+pub(super) fn links(config: &Config, slot: &Slot) -> snapshot::Links {
+    let Some(settings) = &config.sites else {
+        return snapshot::Links::default();
+    };
+    let (keeping, telling) = (Arc::clone(slot), Arc::clone(slot));
+    // Before it runs, what the last run kept stays.
+    let state = move || keeping.get().map(sites::Handle::kept_state);
+    let tell = move |edit: &BlockEdit| {
+        if let Some(handle) = telling.get() {
+            handle.publish_block(delta(edit));
+        }
+    };
+    snapshot::Links {
+        states: vec![(STATE, Box::new(state))],
+        edited: settings
+            .share_blocklist
+            .then(|| Box::new(tell) as snapshot::EditListener),
+    }
+}
+
+/// What the last run kept of it.
+pub(super) fn kept(restored: &snapshot::Restored) -> Option<Vec<u8>> {
+    restored.saved_state(STATE)
+}
+
+/// Reads what the others have told meanwhile, then starts the part; nothing where this tracker is alone.
+pub(super) fn start(
+    config: &Config,
+    kept: Option<&[u8]>,
+    tracker: &Arc<Tracker>,
+    (mailbox, slot): (&Mailbox, &Slot),
+    clock: Clock,
+    ends: &Sender<Exit>,
+) -> anyhow::Result<Option<sites::Running>> {
+    let Some(settings) = &config.sites else {
+        return Ok(None);
+    };
+    let blocks = if settings.share_blocklist {
+        blocklist(mailbox)
+    } else {
+        sites::Blocklist::none()
+    };
+    let opened = sites::open(settings, kept, Arc::clone(tracker), blocks, clock);
+    let mut opened = opened.context("the other sites")?;
+    let caught_up = opened.catch_up(CATCH_UP);
+    let sites::CaughtUp {
+        engines,
+        of,
+        deltas,
+        took,
+    } = caught_up;
+    let seconds = took.as_secs_f32();
+    log::info!(
+        "sites: this tracker is {} of {}; read {engines} of {of} engines in {seconds:.1} s: {deltas} changes of peers",
+        settings.name,
+        settings.network
+    );
+    if engines < of {
+        log::warn!(
+            "sites: {} engines have not been read yet; /ready says why",
+            of - engines
+        );
+    }
+    let running = opened.start(ends).context("the other sites")?;
+    // It is set here only.
+    drop(slot.set(running.handle()));
+    Ok(Some(running))
+}
+
+/// The doors to the blocklist, which the snapshot thread keeps.
+fn blocklist(mailbox: &Mailbox) -> sites::Blocklist {
+    let (taking, listing) = (mailbox.clone(), mailbox.clone());
+    sites::Blocklist {
+        take: Box::new(move |delta| {
+            let taken = taking.edit_from_elsewhere(edit(delta));
+            taken.map_err(|_| sites::NotTaken)
+        }),
+        list: Box::new(move || listing.known_edits().iter().map(delta).collect()),
+    }
+}
+
+fn delta(edit: &BlockEdit) -> sites::BlockDelta {
+    let change = match &edit.change {
+        snapshot::BlockChange::Put {
+            reason,
+            created,
+            expires,
+        } => sites::BlockChange::Put {
+            reason: reason.clone(),
+            created: *created,
+            expires: *expires,
+        },
+        snapshot::BlockChange::Lifted => sites::BlockChange::Lifted,
+    };
+    sites::BlockDelta {
+        target: edit.target,
+        change,
+        stamp: edit.stamp,
+    }
+}
+
+fn edit(delta: sites::BlockDelta) -> BlockEdit {
+    let change = match delta.change {
+        sites::BlockChange::Put {
+            reason,
+            created,
+            expires,
+        } => snapshot::BlockChange::Put {
+            reason,
+            created,
+            expires,
+        },
+        sites::BlockChange::Lifted => snapshot::BlockChange::Lifted,
+    };
+    BlockEdit {
+        target: delta.target,
+        change,
+        stamp: delta.stamp,
+    }
+}
+
+/// What the pages may ask of it.
+pub(super) fn of_pages(running: &sites::Running) -> web::Sites {
+    let handle = running.handle();
+    let (resending, forgetting) = (handle.clone(), handle.clone());
+    web::Sites {
+        status: Box::new(move || status(&handle)),
+        resend: Box::new(move || resending.resend()),
+        forget: Box::new(move |name| {
+            let name = name.parse().ok()?;
+            forgetting.forget(&name).ok()
+        }),
+    }
+}
+
+fn status(handle: &sites::Handle) -> web::SitesStatus {
+    let found = handle.status();
+    let out = found.outgoing;
+    let mut status = web::SitesStatus {
+        name: found.name.to_string(),
+        network: found.network.to_string(),
+        version: found.version.to_owned(),
+        lifetime_s: found.lifetime,
+        zones: digest(found.zones_digest),
+        ready: found.is_ready,
+        missing: found.missing,
+        silent_s: handle.silent_seconds(),
+        own_peers: found.own_peers,
+        sites: Vec::new(),
+        engines: found.engines.into_iter().map(engine).collect(),
+        outgoing: web::Outgoing {
+            sent_frames: out.frames,
+            sent_deltas: out.deltas,
+            sent_bytes: out.bytes,
+            dropped: out.dropped,
+            overflows: out.overflows,
+            resends: out.resends,
+            resend_left: out.resend_left,
+            engine_changes: out.engine_changes,
+        },
+        lag: web::Lag {
+            p50_ms: found.lag.p50_ms,
+            p99_ms: found.lag.p99_ms,
+            most_ms: found.lag.most_ms,
+        },
+    };
+    let sites = found.sites.into_iter().map(site);
+    status.sites = sites
+        .map(|site| web::Site {
+            differs: status.differences(&site),
+            ..site
+        })
+        .collect();
+    status
+}
+
+/// A digest of zones as it is shown.
+fn digest(digest: u64) -> String {
+    format!("{digest:016x}")
+}
+
+fn site(found: sites::SiteStatus) -> web::Site {
+    let reasons = sites::Dropped::ALL.iter().map(|reason| reason.label());
+    web::Site {
+        name: found.name.to_string(),
+        heard_s: found.heard_seconds,
+        lag_ms: found.lag_ms,
+        peers: found.peers,
+        frames: found.frames,
+        deltas: found.deltas,
+        missed: found.missed,
+        dropped: reasons.zip(found.dropped).collect(),
+        throttled: found.throttled,
+        version: found.version,
+        lifetime_s: found.lifetime,
+        zones: found.zones_digest.map(digest),
+        differs: Vec::new(),
+        forgotten: found.is_forgotten,
+    }
+}
+
+fn engine(found: sites::EngineStatus) -> web::Engine {
+    web::Engine {
+        url: found.url,
+        state: found.state.label(),
+        since_s: found.since_seconds,
+        error: found.error,
+        rtt_us: found.rtt_us,
+        version: found.version,
+        memory: found.memory,
+        max_memory: found.max_memory,
+        clock_offset_ms: found.clock_offset_ms,
+        caught_up: found.is_caught_up,
+        streams: found.streams as u64,
+        read_bytes: found.bytes_read,
+        reconnects: found.reconnects,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// O26: the page has a text for every reason and every state that there is.
+    #[test]
+    fn every_label_has_its_text() {
+        let states = sites::EngineState::ALL.iter().map(|state| state.label());
+        for state in states.clone() {
+            assert!(web::ENGINE_STATES.contains(&state), "{state}");
+        }
+        let states = states.map(|state| format!("\"sites_engine_{state}\":"));
+        let reasons = sites::Dropped::ALL.iter();
+        let reasons = reasons.map(|reason| format!("\"sites_dropped_{}\":", reason.label()));
+        for key in states.chain(reasons) {
+            for texts in [
+                include_str!("../../templates/lang/en.json"),
+                include_str!("../../templates/lang/ru.json"),
+            ] {
+                assert!(texts.contains(&key), "{key}");
+            }
+        }
+    }
+
+    /// O25
+    #[test]
+    fn an_edit_of_the_blocklist_travels_and_comes_back_as_it_was() {
+        for change in [
+            snapshot::BlockChange::Lifted,
+            snapshot::BlockChange::Put {
+                reason: "why".into(),
+                created: crate::clock::Wall(5),
+                expires: Some(crate::clock::Wall(9)),
+            },
+        ] {
+            let target = crate::tracker::Target::Network("10.0.0.0/8".parse().unwrap());
+            let made = BlockEdit {
+                target,
+                change,
+                stamp: 7,
+            };
+            assert_eq!(edit(delta(&made)), made);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The place of an entry in a log: the engine's milliseconds since 1970 when it was appended, and a number among those of one
+//! millisecond (`1700000000000-3`).
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A concrete id. Logs are read from such ids only: what the engine calls `$` loses what comes between two questions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct EntryId {
+    pub(super) ms: u64,
+    pub(super) number: u64,
+}
+
+impl EntryId {
+    /// Before everything that was appended at or after `ms`.
+    pub(super) fn before(ms: u64) -> EntryId {
+        EntryId {
+            ms: ms.saturating_sub(1),
+            number: u64::MAX,
+        }
+    }
+}
+
+impl FromStr for EntryId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<EntryId, ()> {
+        let (ms, number) = text.split_once('-').ok_or(())?;
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(ms) || !digits(number) {
+            return Err(());
+        }
+        Ok(EntryId {
+            ms: ms.parse().map_err(drop)?,
+            number: number.parse().map_err(drop)?,
+        })
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}-{}", self.ms, self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_and_is_ordered_by_time() {
+        let id: EntryId = "1700000000000-3".parse().unwrap();
+        assert_eq!(id.to_string(), "1700000000000-3");
+        assert!(EntryId::before(1_700_000_000_000) < EntryId { number: 0, ..id });
+        for bad in [
+            "",
+            "1",
+            "-",
+            "1-",
+            "-1",
+            "1-x",
+            "+1-1",
+            "99999999999999999999-1",
+        ] {
+            assert!(bad.parse::<EntryId>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! What the threads of this part and its [`Handle`](super::Handle) share: who the others are, how far each log has been read, what
+//! was counted, and what somebody asked for. No lock is held while anything is waited for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::block::BlockDelta;
+use super::engine::{Engine, EngineError, EngineNotes};
+use super::engine_time::EngineTime;
+use super::entry_id::EntryId;
+use super::kept::Kept;
+use super::lag::Lags;
+use super::name::{Keys, SiteName};
+use super::settings::{MAX_ENGINES, Settings};
+use super::status::{Dropped, EngineState, EngineStatus, Outgoing, SiteStatus, Status};
+use crate::clock::{Clock, Seconds};
+use crate::tracker::{Origin, Tracker};
+
+/// Changes of the blocklist that wait to be told; more come with the next round.
+const MAX_WAITING_BLOCKS: usize = 1_024;
+
+/// After so long this tracker counts as ready, whatever has not been read: it serves what it knows.
+const READY_AFTER: Duration = Duration::from_secs(60);
+
+/// With so many trackers known, no more are taken from what partners say.
+const MAX_HEARSAY: usize = 40;
+
+/// From one line about a trouble to the next about the same.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// One other tracker.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) origin: Origin,
+    /// When its last frame entered a log, in time since this process started.
+    pub(super) heard: Option<Duration>,
+    pub(super) lag_ms: Option<u64>,
+    pub(super) frames: u64,
+    pub(super) deltas: u64,
+    pub(super) missed: u64,
+    pub(super) dropped: [u64; Dropped::COUNT],
+    pub(super) throttled: u64,
+    pub(super) version: String,
+    pub(super) lifetime: Option<u32>,
+    pub(super) zones_digest: Option<u64>,
+    pub(super) is_forgotten: bool,
+    epoch: u64,
+    next: u32,
+}
+
+impl Site {
+    fn new(origin: Origin) -> Site {
+        Site {
+            origin,
+            heard: None,
+            lag_ms: None,
+            frames: 0,
+            deltas: 0,
+            missed: 0,
+            dropped: [0; Dropped::COUNT],
+            throttled: 0,
+            version: String::new(),
+            lifetime: None,
+            zones_digest: None,
+            is_forgotten: false,
+            epoch: 0,
+            next: 0,
+        }
+    }
+
+    /// Follows the sender's numbering: what is skipped counts as missed until it comes, by another engine.
+    pub(super) fn follow(&mut self, epoch: u64, sequence: u32) {
+        if epoch != self.epoch {
+            (self.epoch, self.next) = (epoch, sequence.wrapping_add(1));
+            return;
+        }
+        let ahead = sequence.wrapping_sub(self.next);
+        if ahead < u32::MAX / 2 {
+            self.missed += u64::from(ahead);
+            self.next = sequence.wrapping_add(1);
+        } else {
+            self.missed = self.missed.saturating_sub(1);
+        }
+    }
+}
+
+/// How a thread finds an engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// What is wrong; `None` when nothing is.
+    pub(super) error: Option<EngineError>,
+    /// Since when it is so, or is well; `None` before the first try.
+    pub(super) since: Option<Duration>,
+}
+
+/// What a thread does with an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Read,
+    Write,
+}
+
+impl Way {
+    fn done(self) -> &'static str {
+        match self {
+            Way::Read => "read",
+            Way::Write => "written",
+        }
+    }
+}
+
+/// What is known of one engine.
+#[derive(Debug, Default)]
+pub(super) struct EngineBoard {
+    pub(super) read: Found,
+    pub(super) write: Found,
+    pub(super) positions: BTreeMap<SiteName, EntryId>,
+    pub(super) notes: Option<EngineNotes>,
+    pub(super) rtt: Option<Duration>,
+    pub(super) time: Option<EngineTime>,
+    pub(super) clock_offset_ms: Option<i64>,
+    pub(super) is_caught_up: bool,
+    pub(super) streams: usize,
+    pub(super) bytes_read: u64,
+    pub(super) connects: u64,
+}
+
+/// Everything that is counted and known.
+#[derive(Debug)]
+pub(super) struct Board {
+    pub(super) sites: BTreeMap<SiteName, Site>,
+    pub(super) engines: Vec<EngineBoard>,
+    pub(super) outgoing: Outgoing,
+    pub(super) lags: Lags,
+    /// Which engine is written to.
+    pub(super) writes_to: Option<usize>,
+    complaints: BTreeMap<(usize, &'static str), Duration>,
+}
+
+impl Board {
+    /// The number of a tracker that another one speaks of: as [`Board::number`], but what partners make up leaves numbers for those that
+    /// have a log.
+    pub(super) fn number_of_hearsay(&mut self, name: &SiteName) -> Option<Origin> {
+        let is_known = self.sites.contains_key(name);
+        (is_known || self.sites.len() < MAX_HEARSAY)
+            .then(|| self.number(name))
+            .flatten()
+    }
+
+    /// The number of another tracker, which it gets when it is new; `None` when there are as many as can be.
+    pub(super) fn number(&mut self, name: &SiteName) -> Option<Origin> {
+        if let Some(site) = self.sites.get(name) {
+            return Some(site.origin);
+        }
+        let is_free = |origin: &Origin| self.sites.values().all(|site| site.origin != *origin);
+        let numbers = (1..).map_while(Origin::new);
+        let mut named = numbers.take_while(|origin| *origin != Origin::UNKNOWN);
+        let origin = named.find(is_free)?;
+        self.sites.insert(name.clone(), Site::new(origin));
+        Some(origin)
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) keys: Keys,
+    pub(super) engines: Vec<Engine>,
+    pub(super) clock: Clock,
+    /// Which run of this tracker.
+    pub(super) epoch: u64,
+    board: Mutex<Board>,
+    is_stopping: AtomicBool,
+    resend: AtomicBool,
+    blocks: Mutex<VecDeque<BlockDelta>>,
+    /// Whether the writer is to look at once, and what it waits on.
+    woken: Mutex<bool>,
+    wake: Condvar,
+    /// Last sign of life of the writer and of each reader.
+    alive: [AtomicU32; 1 + MAX_ENGINES],
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(
+        settings: &Settings,
+        engines: Vec<Engine>,
+        kept: &Kept,
+        epoch: u64,
+        clock: Clock,
+    ) -> Shared {
+        let named = kept.origins.iter();
+        let board = Board {
+            sites: named
+                .map(|(name, origin)| (name.clone(), Site::new(*origin)))
+                .collect(),
+            engines: engines
+                .iter()
+                .map(|engine| {
+                    let url = engine.url.to_string();
+                    let here = kept
+                        .positions
+                        .iter()
+                        .filter(|((kept_url, _), _)| *kept_url == url);
+                    EngineBoard {
+                        positions: here.map(|((_, name), id)| (name.clone(), *id)).collect(),
+                        ..EngineBoard::default()
+                    }
+                })
+                .collect(),
+            outgoing: Outgoing::default(),
+            lags: Lags::default(),
+            writes_to: None,
+            complaints: BTreeMap::new(),
+        };
+        Shared {
+            settings: settings.clone(),
+            keys: Keys::new(&settings.network),
+            engines,
+            clock,
+            epoch,
+            board: Mutex::new(board),
+            is_stopping: AtomicBool::new(false),
+            resend: AtomicBool::new(false),
+            blocks: Mutex::default(),
+            woken: Mutex::new(false),
+            wake: Condvar::new(),
+            alive: std::array::from_fn(|_| AtomicU32::new(0)),
+        }
+    }
+
+    /// Not to be held while anything is waited for.
+    pub(super) fn board(&self) -> MutexGuard<'_, Board> {
+        locked(&self.board)
+    }
+
+    pub(super) fn now(&self) -> Seconds {
+        self.clock.now()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
+    pub(super) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        *locked(&self.woken) = true;
+        self.wake.notify_all();
+    }
+
+    /// Sleeps; shorter when the part is stopping.
+    pub(super) fn sleep(&self, time: Duration) {
+        let woken = locked(&self.woken);
+        let waited = self
+            .wake
+            .wait_timeout_while(woken, time, |_| !self.is_stopping());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Sleeps; shorter when the part is stopping or the writer has something to do at once.
+    pub(super) fn sleep_or_wake(&self, time: Duration) {
+        let woken = locked(&self.woken);
+        let waited = self.wake.wait_timeout_while(woken, time, |woken| !*woken);
+        let (mut woken, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        *woken = false;
+    }
+
+    /// A sign of life: of the writer (0) or of the reader of an engine (its place and one).
+    pub(super) fn live(&self, thread: usize) {
+        if let Some(alive) = self.alive.get(thread) {
+            alive.store(self.now().raw(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn silent_seconds(&self) -> u32 {
+        let now = self.now().raw();
+        let started = self.alive.iter().map(|alive| alive.load(Ordering::Relaxed));
+        let silent = started
+            .filter(|at| *at != 0)
+            .map(|at| now.saturating_sub(at));
+        silent.max().unwrap_or(0)
+    }
+
+    pub(super) fn ask_for_resend(&self) {
+        self.resend.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    pub(super) fn take_resend(&self) -> bool {
+        self.resend.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn publish_block(&self, block: BlockDelta) {
+        if !self.settings.share_blocklist {
+            return;
+        }
+        let mut blocks = locked(&self.blocks);
+        if blocks.len() < MAX_WAITING_BLOCKS {
+            blocks.push_back(block);
+        }
+        drop(blocks);
+        self.wake_all();
+    }
+
+    pub(super) fn take_blocks(&self) -> Vec<BlockDelta> {
+        locked(&self.blocks).drain(..).collect()
+    }
+
+    /// Puts back what could not be told, before what has come since.
+    pub(super) fn return_blocks(&self, told: Vec<BlockDelta>) {
+        let mut blocks = locked(&self.blocks);
+        told.into_iter()
+            .rev()
+            .for_each(|block| blocks.push_front(block));
+        blocks.truncate(MAX_WAITING_BLOCKS);
+    }
+
+    pub(super) fn forget(&self, name: &SiteName) -> Option<Origin> {
+        let mut board = self.board();
+        let site = board.sites.get_mut(name)?;
+        let origin = site.origin;
+        *site = Site {
+            is_forgotten: true,
+            ..Site::new(origin)
+        };
+        Some(origin)
+    }
+
+    pub(super) fn kept_state(&self) -> Vec<u8> {
+        let board = self.board();
+        let mut kept = Kept::default();
+        for (name, site) in &board.sites {
+            kept.origins.insert(name.clone(), site.origin);
+        }
+        for (engine, known) in self.engines.iter().zip(&board.engines) {
+            for (name, id) in &known.positions {
+                kept.positions
+                    .insert((engine.url.to_string(), name.clone()), *id);
+            }
+        }
+        drop(board);
+        kept.write()
+    }
+
+    /// Writes a line about a trouble of an engine, if none was written about the same within a minute.
+    pub(super) fn complain(
+        &self,
+        engine: usize,
+        trouble: &'static str,
+        text: impl FnOnce() -> String,
+    ) {
+        let now = self.clock.elapsed();
+        let mut board = self.board();
+        let last = board.complaints.get(&(engine, trouble));
+        if last.is_some_and(|last| now.saturating_sub(*last) < QUIET) {
+            return;
+        }
+        board.complaints.insert((engine, trouble), now);
+        drop(board);
+        log::warn!("sites: {}", text());
+    }
+
+    /// Notes how a thread finds an engine, and says so in the log when it is not well.
+    pub(super) fn note_engine(&self, engine: usize, way: Way, error: Option<EngineError>) {
+        let now = self.clock.elapsed();
+        let mut board = self.board();
+        let Some(known) = board.engines.get_mut(engine) else {
+            return;
+        };
+        let found = match way {
+            Way::Read => &mut known.read,
+            Way::Write => &mut known.write,
+        };
+        // Another error of the same kind of state is shown, and the state goes on.
+        if found.since.is_none() || found.error.is_some() != error.is_some() {
+            found.since = Some(now);
+        }
+        found.error.clone_from(&error);
+        drop(board);
+        if let (Some(error), Some(at)) = (error, self.engines.get(engine)) {
+            let trouble = match way {
+                Way::Read => "read",
+                Way::Write => "write",
+            };
+            self.complain(engine, trouble, || {
+                format!("{} cannot be {}: {error}", at.url, way.done())
+            });
+        }
+    }
+
+    /// Whether the reader of an engine has found it well for so long.
+    pub(super) fn reads_well(&self, engine: usize, long: Duration) -> bool {
+        let now = self.clock.elapsed();
+        let board = self.board();
+        board.engines.get(engine).is_some_and(|known| {
+            let since = known.read.since.filter(|_| known.read.error.is_none());
+            since.is_some_and(|since| now.saturating_sub(since) >= long)
+        })
+    }
+
+    /// Trackers that were heard within a minute, this one not among them.
+    pub(super) fn live_sites(&self) -> Vec<SiteName> {
+        let now = self.clock.elapsed();
+        let is_live = |site: &Site| {
+            site.heard
+                .is_some_and(|heard| now.saturating_sub(heard) < Duration::from_secs(60))
+        };
+        let board = self.board();
+        let live = board.sites.iter().filter(|(_, site)| is_live(site));
+        live.map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(super) fn status(&self, tracker: &Tracker) -> Status {
+        let peers = tracker.peers_by_origin();
+        let peers_of = |origin: Origin| peers.get(usize::from(origin.get())).copied().unwrap_or(0);
+        let now = self.clock.elapsed();
+        let seconds = |since: Duration| {
+            u32::try_from(now.saturating_sub(since).as_secs()).unwrap_or(u32::MAX)
+        };
+        let zones_digest = super::zones_digest::of(&tracker.zones());
+        let mut board = self.board();
+        let sites = board.sites.iter().map(|(name, site)| SiteStatus {
+            name: name.clone(),
+            index: site.origin.get(),
+            heard_seconds: site.heard.map(seconds),
+            lag_ms: site.lag_ms,
+            peers: peers_of(site.origin),
+            frames: site.frames,
+            deltas: site.deltas,
+            missed: site.missed,
+            dropped: site.dropped,
+            throttled: site.throttled,
+            version: site.version.clone(),
+            lifetime: site.lifetime,
+            zones_digest: site.zones_digest,
+            is_forgotten: site.is_forgotten,
+        });
+        let sites = sites.collect();
+        let places = self.engines.iter().zip(&board.engines).enumerate();
+        let engines: Vec<EngineStatus> = places
+            .map(|(place, (engine, known))| {
+                engine_status(engine, known, board.writes_to == Some(place), &seconds)
+            })
+            .collect();
+        let mut missing: Vec<String> = engines
+            .iter()
+            .filter(|engine| !engine.is_caught_up)
+            .map(|engine| {
+                let why = engine.error.as_deref().unwrap_or("it is being read");
+                format!(
+                    "the logs of {} have not been read to their end: {why}",
+                    engine.url
+                )
+            })
+            .collect();
+        let is_ready = missing.is_empty() || now >= READY_AFTER;
+        if board.writes_to.is_none() {
+            missing.push("no engine takes what this tracker tells".into());
+        }
+        Status {
+            name: self.settings.name.clone(),
+            network: self.settings.network.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            lifetime: tracker.settings().lifetime(),
+            zones_digest,
+            own_peers: peers.first().copied().unwrap_or(0),
+            sites,
+            engines,
+            outgoing: board.outgoing,
+            lag: board.lags.percentiles(now),
+            is_ready,
+            missing,
+        }
+    }
+}
+
+fn engine_status(
+    engine: &Engine,
+    known: &EngineBoard,
+    is_written: bool,
+    seconds: &impl Fn(Duration) -> u32,
+) -> EngineStatus {
+    let of_error = |error: &EngineError| {
+        if error.is_refusal() {
+            EngineState::Refusing
+        } else {
+            EngineState::Silent
+        }
+    };
+    let (state, found) = match (&known.read, &known.write) {
+        (read, _) if read.error.is_some() => (read.error.as_ref().map(of_error), read),
+        (_, write) if write.error.is_some() => (write.error.as_ref().map(of_error), write),
+        (_, write) if is_written => (Some(EngineState::Writing), write),
+        (read, _) if read.since.is_some() => (Some(EngineState::Reading), read),
+        (read, _) => (None, read),
+    };
+    let notes = known.notes.as_ref();
+    EngineStatus {
+        url: engine.url.to_string(),
+        state: state.unwrap_or(EngineState::Starting),
+        since_seconds: found.since.map_or(0, seconds),
+        error: found.error.as_ref().map(ToString::to_string),
+        rtt_us: known
+            .rtt
+            .and_then(|rtt| u64::try_from(rtt.as_micros()).ok()),
+        version: notes.map(|notes| notes.version.clone()),
+        memory: notes.and_then(|notes| notes.memory),
+        max_memory: notes.and_then(|notes| notes.max_memory),
+        clock_offset_ms: known.clock_offset_ms,
+        is_caught_up: known.is_caught_up,
+        streams: known.streams,
+        bytes_read: known.bytes_read,
+        reconnects: known.connects.saturating_sub(1),
+    }
+}

@@ -1,0 +1,7 @@
+-- Of each target that is or was on the blocklist the stamp of its last edit, and when it was taken off the list (Unix
+-- seconds). Networks are written as in `blocklist`, info hashes in 40 hex digits.
+CREATE TABLE block_edits (
+    target TEXT PRIMARY KEY,
+    stamp  INTEGER NOT NULL,
+    lifted INTEGER
+) STRICT, WITHOUT ROWID;
