@@ -186,7 +186,9 @@ mod tests {
         let database = snapshot::open(&settings, clock.wall()).unwrap();
         let restored = database.restore(&tracker, Moment::of(&clock));
         let (ends, _) = channel::<supervise::Exit>();
-        let (mailbox, thread) = restored.start(tracker, clock, ends).unwrap();
+        let (mailbox, thread) = restored
+            .start(tracker, clock, snapshot::Links::default(), ends)
+            .unwrap();
         let origin = (Seconds::START, 1_800_000_000 + at);
         let keeper = Keeper::new(&Config::default(), &mailbox, clock, origin);
         Run { keeper, thread }

@@ -271,7 +271,7 @@ pub(super) fn turn_away(handler: &Handler, limited: Limited, read: &[u8], out: &
         is_head_only: head.method == Method::Head,
         ..CLOSING
     };
-    let endpoint = endpoint(head.path, head.query);
+    let endpoint = endpoint(head.path, head.query, handler.keys());
     if endpoint.is_some_and(Endpoint::is_trackers) {
         let begun = reply::begin(out, "200 OK", frame);
         handler.turn_away(limited, out);

@@ -221,6 +221,30 @@ labelled! {
     }
 }
 
+/// One of each reason; an array of so many has no `Default` of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByFailure<T>([T; Failure::COUNT]);
+
+impl<T: Default> Default for ByFailure<T> {
+    fn default() -> Self {
+        ByFailure(std::array::from_fn(|_| T::default()))
+    }
+}
+
+impl<T> std::ops::Deref for ByFailure<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> std::ops::DerefMut for ByFailure<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
 /// Upper bounds of the latency histogram in microseconds; a last bucket holds what took longer.
 pub const LATENCY_BOUNDS_US: [u64; 12] = [
     2, 5, 10, 20, 50, 100, 250, 1_000, 5_000, 25_000, 100_000, 1_000_000,
@@ -233,7 +257,7 @@ pub struct WorkerCounters {
     /// Whose it is; `None` for the spare one.
     worker: Option<usize>,
     answered: [[[AtomicU64; Action::COUNT]; Family::COUNT]; Transport::COUNT],
-    failures: [[AtomicU64; Failure::COUNT]; Transport::COUNT],
+    failures: [ByFailure<AtomicU64>; Transport::COUNT],
     by_event: [AtomicU64; AnnounceEvent::COUNT],
     outcomes: [AtomicU64; AnnounceOutcome::COUNT],
     evicted: [AtomicU64; Full::COUNT],

@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
-    Action, AnnounceEvent, AnnounceOutcome, Failure, Family, Full, LABELLED, LATENCY_BOUNDS_US,
-    StrangerReason, Transport, WorkerCounters,
+    Action, AnnounceEvent, AnnounceOutcome, ByFailure, Failure, Family, Full, LABELLED,
+    LATENCY_BOUNDS_US, StrangerReason, Transport, WorkerCounters,
 };
 use crate::invariant::present;
 
@@ -15,7 +15,7 @@ pub struct Totals {
     /// By transport, family, action.
     pub answered: [[[u64; Action::COUNT]; Family::COUNT]; Transport::COUNT],
     /// By transport and reason.
-    pub failures: [[u64; Failure::COUNT]; Transport::COUNT],
+    pub failures: [ByFailure<u64>; Transport::COUNT],
     /// Announces by event.
     pub by_event: [u64; AnnounceEvent::COUNT],
     /// Announces by outcome.
@@ -95,7 +95,7 @@ impl Totals {
     /// Refusals over one transport, for all reasons.
     pub fn refused(&self, transport: Transport) -> u64 {
         let reasons = present(self.failures.get(transport as usize), LABELLED);
-        reasons.into_iter().flatten().sum()
+        reasons.into_iter().flat_map(|reasons| reasons.iter()).sum()
     }
 
     /// Announces that met one outcome.

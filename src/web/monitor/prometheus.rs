@@ -188,7 +188,7 @@ fn requests(lines: &mut Lines, totals: &Totals) {
     let help = "Requests refused and datagrams dropped, by reason.";
     let failed = Transport::ALL.iter().zip(&totals.failures);
     let failed = failed.flat_map(|(transport, failures)| {
-        let failures = Failure::ALL.iter().zip(failures);
+        let failures = Failure::ALL.iter().zip(failures.iter());
         failures.map(move |(failure, count)| {
             let (t, r) = (transport.label(), failure.label());
             (format!("transport=\"{t}\",reason=\"{r}\""), count)
