@@ -107,9 +107,10 @@ class Crowd:
 
     def send(self, number):
         options = self.options
-        source = self.sources[number % len(self.sources)]
-        _, port = client(options.network, options.sources, number)
-        info_hash = hash_of(options.seed, number % options.torrents)
+        source = self.sources[(number - options.first) % len(self.sources)]
+        at = number - options.first
+        _, port = client(options.network, options.sources, at)
+        info_hash = hash_of(options.seed, at % options.torrents)
         event = {"started": 2, "completed": 1, "stopped": 3, "none": 0}[options.event]
         source.announce(number, info_hash, port, event, 0 if options.event == "completed" else options.left)
 
@@ -157,7 +158,7 @@ def main():
     parser.add_argument("--sources", type=int, default=251, help="addresses; no divisor in common with the torrents")
     parser.add_argument("--torrents", type=int, default=100)
     parser.add_argument("--seed", default="crowd")
-    parser.add_argument("--first", type=int, default=0, help="number of the first client")
+    parser.add_argument("--first", type=int, default=0, help="number of the first client, which tells it from those of other crowds")
     parser.add_argument("--count", type=int, default=1_000)
     parser.add_argument("--rate", type=float, default=1_000, help="announces per second")
     parser.add_argument("--event", choices=["started", "completed", "stopped", "none"], default="started")
