@@ -457,23 +457,21 @@ impl Refused {
         }
     }
 
-    /// What cannot change by itself is not worth asking again; what an operator may lift is, after an hour.
+    /// What cannot change by itself is not worth asking again; what an operator may lift, or did by a slip, is, after an hour.
     const fn retry(self) -> Retry {
         match self {
             Refused::Query(_) => Retry::Unsaid,
-            Refused::CrossSite
-            | Refused::Core(
-                Refusal::AddressIgnored
-                | Refusal::ClientDenied
-                | Refusal::KeyMissing
-                | Refusal::KeyUnknown
-                | Refusal::KeyEnded
-                | Refusal::KeyRevoked,
-            ) => Retry::Never,
+            Refused::CrossSite | Refused::Core(Refusal::AddressIgnored | Refusal::ClientDenied) => {
+                Retry::Never
+            }
             Refused::Address
             | Refused::Core(
                 Refusal::AddressBlocked
                 | Refusal::TorrentBlocked
+                | Refusal::KeyMissing
+                | Refusal::KeyUnknown
+                | Refusal::KeyEnded
+                | Refusal::KeyRevoked
                 | Refusal::KeyAddresses
                 | Refusal::KeyTorrents
                 | Refusal::KeysFull,

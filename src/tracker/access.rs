@@ -168,6 +168,11 @@ impl AccessLists {
         before
     }
 
+    /// Has those who were admitted and are not stored yet asked for again: something beside the lists has changed.
+    pub(super) fn touch(&self) {
+        self.change(Lists::clone);
+    }
+
     /// Replaces the blocklist; entries that have ended by `now` are kept and not in force.
     pub fn block(&self, blocks: Vec<Block>, now: Wall) {
         let blocked = Arc::new(Blocked::new(Arc::new(blocks), now));

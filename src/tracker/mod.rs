@@ -43,7 +43,7 @@ pub use zones::{MAX_DEPTH, ZoneId, ZoneRule, Zones, ZonesError};
 use abuse::address_counts::AddressCounts;
 use abuse::frequent_announcers::FrequentAnnouncers;
 use abuse::reporters::Reporters;
-use keys::{KeyRules, Pass};
+use keys::KeyRules;
 use peers::owner::IdDigest;
 use sites::leaves::Leaves;
 use sites::origins::Origins;
@@ -107,9 +107,10 @@ struct Policy {
 
 /// By what an announce was let in.
 #[derive(Clone, Copy, Debug)]
-struct Admitted {
+struct Admitted<'a> {
+    /// Of the lists, and of the keys: another after each that is revoked.
     revision: access::Revision,
-    pass: Option<Pass>,
+    user: Option<&'a KeyUser>,
 }
 
 /// The swarms, with whole peer ids or with digests of them.
@@ -276,6 +277,7 @@ impl Tracker {
     ///
     /// # Errors
     /// The refusal that the client is to read; nothing has changed then.
+    #[inline(never)]
     pub fn announce_by_key(
         &self,
         announce: &Announce,
@@ -286,7 +288,7 @@ impl Tracker {
         self.announce_with(announce, Some(user), context, list)
     }
 
-    #[inline]
+    #[inline(always)]
     fn announce_with(
         &self,
         announce: &Announce,
@@ -298,11 +300,10 @@ impl Tracker {
         let revision = self.access.revision();
         self.access.admit_announce(announce, revision)?;
         let policy = self.policy.load();
-        let pass = match user {
-            Some(user) => Some(self.enter(user, announce, &policy, context.now)?),
-            None => None,
-        };
-        let admitted = Admitted { revision, pass };
+        if let Some(user) = user {
+            self.enter(user, announce, &policy, context.now)?;
+        }
+        let admitted = Admitted { revision, user };
         let settings = &policy.settings;
         let rules = self.rules(&policy, context.now);
         let mut effect = AnnounceEffect::nothing();
@@ -351,22 +352,32 @@ impl Tracker {
     }
 
     /// Hands an admitted announce to the swarms, which ask for it again should anything have changed meanwhile.
-    #[inline]
+    #[inline(always)]
     fn meet(
         &self,
         announce: &Announce,
-        admitted: &Admitted,
+        admitted: &Admitted<'_>,
         rules: &Rules<'_>,
         rng: &mut fastrand::Rng,
         list: &mut PeerList,
         effect: &mut AnnounceEffect,
     ) -> Result<(), Refusal> {
         let admit = || {
-            self.access.admit_still(announce, admitted.revision)?;
-            let pass = admitted.pass.as_ref();
-            pass.map_or(Ok(()), |pass| self.keys.admit_still(pass))
+            if self.access.revision() == admitted.revision {
+                Ok(())
+            } else {
+                self.admit_again(announce, admitted)
+            }
         };
         with!(self, swarms => swarms.announce(announce, rules, &admit, rng, list, effect))
+    }
+
+    #[cold]
+    fn admit_again(&self, announce: &Announce, admitted: &Admitted<'_>) -> Result<(), Refusal> {
+        self.access.admit_still(announce, admitted.revision)?;
+        admitted
+            .user
+            .map_or(Ok(()), |user| self.keys.admit(&user.digest))
     }
 
     #[inline(never)]
@@ -376,7 +387,7 @@ impl Tracker {
         announce: &Announce,
         policy: &Policy,
         now: Seconds,
-    ) -> Result<Pass, Refusal> {
+    ) -> Result<(), Refusal> {
         let rules = KeyRules {
             now,
             lifetime: policy.lifetime,
@@ -389,6 +400,8 @@ impl Tracker {
     /// since its session was forgotten expires.
     pub fn revoke_key(&self, number: i64, wall: Wall, now: Seconds) {
         let sessions = self.keys.revoke(number, wall);
+        // Who was let in by it and is not stored yet is asked again; who is stored is removed below.
+        self.access.touch();
         self.remove_peers_of(&sessions, now);
     }
 
@@ -400,7 +413,7 @@ impl Tracker {
         // Whom the lists refuse meanwhile they remove themselves.
         let admitted = Admitted {
             revision: self.access.revision(),
-            pass: None,
+            user: None,
         };
         for session in sessions {
             for (ip, port) in session.places() {

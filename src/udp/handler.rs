@@ -160,7 +160,11 @@ impl Handler {
         out: &mut [u8],
     ) -> Result<Option<usize>, Fault> {
         let announced = AnnounceRequest::read(body).ok_or(Fault::ShortAnnounce)?;
-        let key = self.key(body)?;
+        let key = if self.tracker.keys().are_off() {
+            None
+        } else {
+            self.key(body)?
+        };
         let reports = Reports {
             source: ip,
             addresses: announced.reported(ip).map(Some).into_iter(),
@@ -190,16 +194,12 @@ impl Handler {
         ))
     }
 
-    /// The key in the options of an announce, where keys mean something.
-    #[inline]
+    /// The key in the options of an announce, where keys mean something. Apart from its caller, which has no need of the room.
+    #[cold]
     fn key(&self, body: &[u8]) -> Result<Option<KeyDigest>, Fault> {
-        let keys = self.tracker.keys();
-        if keys.are_off() {
-            return Ok(None);
-        }
         let mut path = [0; packet::MAX_PATH];
         let path = packet::url_path(body, &mut path).map_err(|_| Fault::BadOptions)?;
-        Ok(keys.in_path(path)?)
+        Ok(self.tracker.keys().in_path(path)?)
     }
 
     fn scrape(

@@ -110,7 +110,7 @@ fn who_has_no_key_in_force_reads_why_and_is_counted() {
         let before = server.failures(failure);
         let reply = announce(&server, "127.0.0.1", &path, 1, "");
         assert_eq!(reply.failure(), text, "{path}");
-        assert!(reply.text_lossy().contains("8:retry in5:never"), "{path}");
+        assert!(reply.text_lossy().contains("8:retry ini60e"), "{path}");
         assert_eq!(server.failures(failure), before + 1, "{path}");
     }
     assert_eq!(server.core.peers(), 0);

@@ -159,8 +159,6 @@ pub struct Keys {
     mode: AtomicU8,
     /// The wall time of the last look at the clock, by which ends are judged.
     wall: AtomicU64,
-    /// Another after each key that is revoked, and before its peers are removed.
-    revision: AtomicU64,
     /// Sessions of all keys.
     sessions: AtomicU64,
     max_sessions: u64,
@@ -175,13 +173,6 @@ pub struct KeyUser {
     pub digest: KeyDigest,
     /// Bytes uploaded in this session.
     pub uploaded: u64,
-}
-
-/// An announce that a key has let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pass {
-    digest: KeyDigest,
-    revision: u64,
 }
 
 /// By what an announce is judged and accounted for.
@@ -200,7 +191,6 @@ impl Keys {
         Keys {
             mode: AtomicU8::new(mode as u8),
             wall: AtomicU64::new(0),
-            revision: AtomicU64::new(0),
             sessions: AtomicU64::new(0),
             max_sessions: MAX_ALL_SESSIONS,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -274,15 +264,6 @@ impl Keys {
         entry.judge(self.wall())
     }
 
-    /// Asks again under the lock of the announcer's shard of the swarms, when a key has been revoked meanwhile: whoever revokes
-    /// takes that lock afterwards to remove the peers of the key.
-    pub(super) fn admit_still(&self, pass: &Pass) -> Result<(), Refusal> {
-        if self.revision.load(Ordering::Acquire) == pass.revision {
-            return Ok(());
-        }
-        self.admit(&pass.digest)
-    }
-
     /// Lets an announce in, if the key is in force and within its limits, and accounts for it.
     ///
     /// # Errors
@@ -292,11 +273,7 @@ impl Keys {
         user: &KeyUser,
         announce: &Announce,
         rules: KeyRules,
-    ) -> Result<Pass, Refusal> {
-        let pass = Pass {
-            digest: user.digest,
-            revision: self.revision.load(Ordering::Acquire),
-        };
+    ) -> Result<(), Refusal> {
         let wall = self.wall();
         let mut shard = self.shard(&user.digest).ok_or(Refusal::KeyUnknown)?;
         let entry = shard.get_mut(&user.digest).ok_or(Refusal::KeyUnknown)?;
@@ -327,7 +304,7 @@ impl Keys {
         entry.account(last?, &presence, rules.line_mib);
         entry.totals.last_seen = Some(wall);
         entry.is_changed = true;
-        Ok(pass)
+        Ok(())
     }
 
     fn recount(&self, before: usize, after: usize) {
@@ -385,7 +362,6 @@ impl Keys {
             return Vec::new();
         };
         entry.record.revoked.get_or_insert(wall);
-        self.revision.fetch_add(1, Ordering::AcqRel);
         self.end(entry)
     }
 
@@ -661,7 +637,7 @@ mod tests {
                 num_want: None,
                 options: ListOptions::default(),
             };
-            keys.enter(&user, &announce, rules).map(drop)
+            keys.enter(&user, &announce, rules)
         };
         assert_eq!(enter(1, Event::None), Ok(()));
         assert_eq!(enter(2, Event::None), Err(Refusal::KeysFull));

@@ -5,6 +5,7 @@ use crate::clock::Wall;
 use crate::tracker::keys::{
     KeyDigest, KeyLimits, KeyMode, KeyRecord, KeyReport, KeyUse, KeyUser, NewKey, Traffic,
 };
+use crate::tracker::swarm::upsert::AnnounceEffect;
 use proptest::prelude::{any, prop_assert, proptest};
 
 const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -261,24 +262,37 @@ fn the_peers_of_a_key_go_with_it() {
 
 /// O16: what came between the admission and the swarm's lock is not stored.
 #[test]
-fn a_pass_of_a_key_that_was_revoked_meanwhile_is_none() {
+fn who_was_let_in_by_a_key_that_was_revoked_meanwhile_is_asked_again() {
     let bench = closed(KeyLimits::default());
+    let announce = leecher(v4(1), 1);
     let user = KeyUser {
         digest: digest(KEY),
         uploaded: 0,
     };
+    let admitted = super::super::Admitted {
+        revision: bench.tracker.access.revision(),
+        user: Some(&user),
+    };
     let policy = bench.tracker.policy.load_full();
-    let pass = bench
-        .tracker
-        .enter(&user, &leecher(v4(1), 1), &policy, at(0))
-        .unwrap();
+    let meet = || {
+        let rules = bench.tracker.rules(&policy, at(0));
+        let (mut rng, mut list) = (fastrand::Rng::with_seed(1), PeerList::default());
+        let mut effect = AnnounceEffect::nothing();
+        bench.tracker.meet(
+            &announce,
+            &admitted,
+            &rules,
+            &mut rng,
+            &mut list,
+            &mut effect,
+        )
+    };
     let keys = bench.tracker.keys();
-    assert_eq!(keys.admit_still(&pass), Ok(()));
     keys.put(record(8, b"another key of thirty-two bytes."));
     bench.tracker.revoke_key(8, Wall(1), at(0));
-    assert_eq!(keys.admit_still(&pass), Ok(()));
+    assert_eq!(meet(), Ok(()));
     bench.tracker.revoke_key(7, Wall(1), at(0));
-    assert_eq!(keys.admit_still(&pass), Err(Refusal::KeyRevoked));
+    assert_eq!(meet(), Err(Refusal::KeyRevoked));
 }
 
 /// O16: what was taken for a snapshot and is put back counts on from where it was.
