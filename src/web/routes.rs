@@ -21,7 +21,7 @@ use super::pages::{
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
 use super::view::{assets, page};
-use super::{State, api};
+use super::{State, api, full_scrape};
 
 /// Pages that everybody who has logged in may see, and only operators send something to.
 const PAGE: AccessClass = AccessClass::Page {
@@ -53,6 +53,9 @@ const API_ADMIN: AccessClass = AccessClass::Api {
     read: Scope::Admin,
     send: Scope::Admin,
 };
+
+/// All torrents at once, which every token may read.
+const SCRAPE: AccessClass = AccessClass::FullScrape(Scope::Read);
 
 /// What answers some methods of a path.
 struct Served {
@@ -110,6 +113,7 @@ fn monitoring() -> Vec<Row> {
         row("/health", Open, [get(health::health)]),
         row("/ready", Open, [get(health::ready)]),
         row("/metrics", Admins, [get(prometheus::metrics)]),
+        row("/scrape", SCRAPE, [get(full_scrape::scrape)]),
         row("/robots.txt", Open, [get(assets::robots)]),
         row("/", Open, [get(root)]),
         row("/static/{name}", Open, [get(assets::asset)]),
@@ -174,6 +178,7 @@ fn programs() -> Vec<Row> {
         ),
         row("/api/v1/audit", API_ADMIN, [get(api::audit)]),
         row("/api/v1/snapshot", API, [post(api::snapshot)]),
+        row("/api/v1/full-scrape", API, [get(full_scrape::file)]),
         row("/api/v1/metrics", API, [get(prometheus::metrics)]),
         row("/api/v1/openapi.json", API, [get(api::description)]),
     ]
@@ -246,6 +251,8 @@ mod tests {
         let open = ["/health", "/ready", "/robots.txt", "/", "/static/{name}"];
         assert_eq!(paths(|access| access == AccessClass::Open), open);
         assert_eq!(paths(|access| access == AccessClass::Admins), ["/metrics"]);
+        let scrapes = |access| matches!(access, AccessClass::FullScrape(_));
+        assert_eq!(paths(scrapes), ["/scrape"]);
         assert_eq!(paths(|access| access == AccessClass::Login), ["/login"]);
     }
 

@@ -2,7 +2,7 @@
 
 use crate::harness::{Site, start};
 
-const PROTECTED: [&str; 29] = [
+const PROTECTED: [&str; 30] = [
     "/stat",
     "/torrents",
     "/torrents/0000000000000000000000000000000000000000",
@@ -31,6 +31,7 @@ const PROTECTED: [&str; 29] = [
     "/api/v1/audit",
     "/api/v1/torrents/0000000000000000000000000000000000000000",
     "/api/v1/metrics",
+    "/api/v1/full-scrape",
     "/api/v1/openapi.json",
 ];
 

@@ -16,6 +16,7 @@ mod frame;
 mod harness;
 mod login;
 mod pages;
+mod scrapes;
 mod serving;
 mod tables;
 mod users;
