@@ -141,6 +141,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "csv::",
         &["tools/zones/import/table.rs", "web/view/csv_table.rs"],
     ),
+    ("flate2::", &["web/full_scrape.rs"]),
     ("proxy_header::", &["http/codec/proxy_protocol.rs"]),
     ("maxminddb::", &["tools/zones/import/mmdb.rs"]),
     ("tera::", &["web/view/"]),

@@ -86,11 +86,24 @@ pub(super) fn of_pages(
         address_rules: origin,
         configuration: Box::new(move || rows(&loaded.load())),
         listening,
+        full_scrape: full_scrape(&routes),
         routes: vec![Arc::new(move |service| routes.mount(service))],
         sites,
         audit,
         limits: Arc::clone(bans.limits()),
         lift: Box::new(move |number| lifting.lift(number).map_err(backend_error)),
+    }
+}
+
+/// Lets the pages send what the HTTP tracker tells of all torrents.
+fn full_scrape(routes: &http::Routes) -> web::FullScrape {
+    let own = || routes.full_scrape();
+    let (state, writer, denied, busy) = (own(), own(), own(), own());
+    web::FullScrape {
+        is_on: Box::new(move || state.is_on()),
+        write: Box::new(move |take| writer.write(take)),
+        denied: Box::new(move || denied.denied()),
+        busy: Box::new(move || busy.busy()),
     }
 }
 

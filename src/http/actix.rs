@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use arc_swap::ArcSwap;
 
 use super::handler::{Client, Endpoint, Handler, endpoint};
-use super::{LiveSettings, handler};
+use super::{FullScrape, LiveSettings, full_scrape, handler};
 use crate::clock::Clock;
 use crate::metrics::{Failure, Transport};
 use crate::net::client_address::Forwarding;
@@ -40,10 +40,22 @@ impl Routes {
         }
     }
 
+    /// What all torrents are told with, under the same settings.
+    pub fn full_scrape(&self) -> FullScrape {
+        let (tracker, live) = (Arc::clone(&self.tracker), Arc::clone(&self.live));
+        FullScrape::new(tracker, self.clock, live)
+    }
+
     /// Mounts the tracker's paths (P1) before all others; whether a path is one, the handler decides, here as on the lean loop.
     pub fn mount(&self, service: &mut ServiceConfig) {
         let own = self.clone();
-        let is_ours = fn_guard(move |context| own.endpoint_of(&context.head().uri).is_some());
+        let is_ours = fn_guard(move |context| {
+            let uri = &context.head().uri;
+            let (path, query) = (uri.path().as_bytes(), query_of(uri));
+            // A scrape of all torrents is the pages' to send.
+            own.endpoint_of(uri).is_some()
+                && !full_scrape::is_asked(&own.live.load().settings, path, query)
+        });
         let paths = web::resource("/{path:.*}").guard(is_ours);
         service.service(paths.app_data(Data::new(self.clone())).to(respond));
     }

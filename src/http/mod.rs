@@ -6,10 +6,12 @@
 //! - `socketless` is a connection without one, for tests and fuzzing.
 //! - `worker` is the loop on the sockets: `accept` on its listeners, `advance` on its connections, `proxied` on what proxies
 //!   say before them, with `timers` (time limits) and `permits` (bounds on connections). `listen` opens the sockets.
+//! - `full_scrape` tells all torrents, for the pages to send.
 //! - `actix` mounts the same answers on actix-web, for requests that came another way.
 
 mod actix;
 pub mod codec;
+mod full_scrape;
 mod handler;
 mod listen;
 mod pipeline;
@@ -43,6 +45,7 @@ use worker::accept::Listener;
 use worker::permits::ConnectionLimiter;
 
 pub use actix::Routes;
+pub use full_scrape::FullScrape;
 pub use settings::Settings;
 pub use socketless::{Ending, SocketlessConnection};
 

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::codec::head::{Head, Method, Parsed};
 use super::codec::reply::Frame;
 use super::codec::{head, reply};
+use super::full_scrape;
 use super::handler::{Client, Endpoint, Handler, Request, endpoint};
 use super::settings::Settings;
 use super::{Probe, ProbeReply, ProbeResponder};
@@ -158,6 +159,12 @@ fn respond(
         Some(Endpoint::Probe(question)) => report(handler, pipeline, socket, question, head),
         _ => None,
     };
+    if endpoint == Some(Endpoint::Scrape)
+        && pipeline.has_pages
+        && full_scrape::is_asked(pipeline.settings, head.path, head.query)
+    {
+        return Next::HandOver;
+    }
     let endpoint = endpoint.filter(|_| is_trackers);
     if endpoint.is_none() && told.is_none() && pipeline.has_pages {
         return Next::HandOver;

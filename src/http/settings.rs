@@ -29,6 +29,8 @@ pub struct Settings {
     pub external_ip: bool,
     /// Info hashes in one scrape at most (`max_scrape`). Default 100. 0: scrapes are refused.
     pub max_scrape: usize,
+    /// Whether admins and tokens may scrape all torrents at once (`full_scrape`). Default no.
+    pub full_scrape: bool,
     /// Name of the announce parameter with which admins run a sweep (`run_gc_key`). Default empty: there is none.
     pub run_gc_key: String,
     /// Longest head of a request in bytes (`max_request_bytes`). Default 8,192; taken as at least 512 and at most 65,536.
@@ -64,6 +66,7 @@ impl Default for Settings {
             compact_default: true,
             external_ip: false,
             max_scrape: 100,
+            full_scrape: false,
             run_gc_key: String::new(),
             max_request_bytes: 8_192,
             request_timeout: Duration::from_secs(10),

@@ -109,6 +109,8 @@ labelled! {
         MissingInfoHash = "missing_info_hash",
         /// An info hash of a wrong length or encoding.
         InvalidInfoHash = "invalid_info_hash",
+        /// A scrape of all torrents by somebody who may not have it, or while another is under way.
+        FullScrape = "full_scrape",
         /// More info hashes in a scrape than are taken.
         TooManyInfoHashes = "too_many_info_hashes",
         /// No peer id.

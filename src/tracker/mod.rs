@@ -441,6 +441,19 @@ impl Tracker {
         with!(self, swarms => swarms.scrape(hash, &self.rules(&policy, now)))
     }
 
+    /// As [`Tracker::scrape`]; `None` for an unknown or a blocked one.
+    pub fn scrape_known(&self, hash: &InfoHash, now: Seconds) -> Option<ScrapeReply> {
+        self.access.admit_torrent(hash).ok()?;
+        let policy = self.policy.load();
+        with!(self, swarms => swarms.counts(hash, &self.rules(&policy, now)))
+    }
+
+    /// The info hashes of all torrents, in no order: 20 bytes each, some more for those that come meanwhile. Holds one shard at a
+    /// time.
+    pub fn info_hashes(&self) -> Vec<InfoHash> {
+        with!(self, swarms => swarms.info_hashes())
+    }
+
     /// The warning that a reply which names this zone carries (P19).
     pub fn warning(&self, zone: ZoneId) -> Option<String> {
         self.policy.load().zones.warning(zone).map(str::to_owned)

@@ -90,6 +90,24 @@ type Put = Box<dyn Fn(&str, Vec<u8>) + Send + Sync>;
 /// Finds a named blob.
 type Find = Box<dyn Fn(&str) -> Result<Option<Vec<u8>>, BackendError> + Send + Sync>;
 
+/// Writes something to whoever takes it, piece by piece, until that says that nobody listens; whether it was all of it.
+type WritePieces = Box<dyn Fn(&mut dyn FnMut(&[u8]) -> bool) -> bool + Send + Sync>;
+
+/// A reply in the tracker's protocol.
+type Tell = Box<dyn Fn() -> Vec<u8> + Send + Sync>;
+
+/// All torrents as the tracker's protocol tells them.
+pub struct FullScrape {
+    /// Whether they are to be had.
+    pub is_on: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Writes them. Takes long, and as long as whoever takes them.
+    pub write: WritePieces,
+    /// What is told to whoever may not have them.
+    pub denied: Tell,
+    /// What is told while somebody else is given them.
+    pub busy: Tell,
+}
+
 /// What the pages may ask of others. Every closure may be called from any thread; those with a `Result` may take as long as
 /// the disk does, and are called on threads that may wait.
 pub struct Backend {
@@ -115,6 +133,8 @@ pub struct Backend {
     pub configuration: Box<dyn Fn() -> Vec<ConfigurationRow> + Send + Sync>,
     /// Where the tracker listens.
     pub listening: Listening,
+    /// All torrents at once.
+    pub full_scrape: FullScrape,
     /// Routes of other components.
     pub routes: Vec<Routes>,
     /// The other sites, where there are any.

@@ -59,14 +59,26 @@ impl Jobs {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
+        let (done, result) = oneshot::channel();
+        // Nobody waits for the result of a request that was cancelled.
+        self.begin(move || drop(done.send(work()))).await?;
+        result.await.map_err(|_| JobError::Panicked)
+    }
+
+    /// Begins it as soon as it has a permit, and waits for nothing more.
+    ///
+    /// # Errors
+    /// [`JobError::Busy`].
+    pub(super) async fn begin<F>(&self, work: F) -> Result<(), JobError>
+    where
+        F: FnOnce() + Send + 'static,
+    {
         let permit = tokio::time::timeout(WAIT_LIMIT, Arc::clone(&self.permits).acquire_owned());
         let Ok(Ok(permit)) = permit.await else {
             return Err(JobError::Busy);
         };
-        let (done, result) = oneshot::channel();
         let job = move || {
-            // Nobody waits for the result of a request that was cancelled.
-            drop(done.send(work()));
+            work();
             drop(permit);
         };
         if let Err(error) = (self.start)(self.name, Box::new(job)) {
@@ -76,7 +88,7 @@ impl Jobs {
             return Err(JobError::Busy);
         }
         self.is_told.store(false, Relaxed);
-        result.await.map_err(|_| JobError::Panicked)
+        Ok(())
     }
 }
 

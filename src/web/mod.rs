@@ -10,6 +10,7 @@ mod auth;
 mod backend;
 mod client;
 mod examine;
+mod full_scrape;
 mod jobs;
 mod key_api;
 mod monitor;
@@ -31,7 +32,9 @@ pub use auth::tokens::{
 };
 pub use auth::users::{MAX_USERS, Role, User, UserError};
 pub use auth::uses::Uses;
-pub use backend::{Backend, BackendError, ConfigurationRow, Listening, NewBlock, Routes};
+pub use backend::{
+    Backend, BackendError, ConfigurationRow, FullScrape, Listening, NewBlock, Routes,
+};
 pub use examine::{Examined, examine};
 pub use server::{Running, start};
 pub use settings::{Secret, Settings};
@@ -60,6 +63,9 @@ const WRITES_AT_A_TIME: usize = 4;
 /// Snapshots on demand at a time.
 const SAVES_AT_A_TIME: usize = 1;
 
+/// Scrapes of all torrents under way at a time: each keeps 20 bytes a torrent, and takes a thread for as long as its reader does.
+const SCRAPES_AT_A_TIME: usize = 1;
+
 /// Readings of the audit's files at a time.
 const AUDITS_AT_A_TIME: usize = 1;
 
@@ -84,6 +90,7 @@ struct State {
     writes: Jobs,
     saves: Jobs,
     audits: Jobs,
+    scrapes: Jobs,
     history: Mutex<History>,
     rates: Mutex<Rates>,
 }
@@ -115,6 +122,7 @@ impl State {
             writes: Jobs::new("web-write", WRITES_AT_A_TIME),
             saves: Jobs::new("web-save", SAVES_AT_A_TIME),
             audits: Jobs::new("web-audit", AUDITS_AT_A_TIME),
+            scrapes: Jobs::new("web-scrape", SCRAPES_AT_A_TIME),
             history: Mutex::new(monitor::sampler::restore(&backend)),
             rates: Mutex::default(),
             started: clock.wall(),

@@ -22,7 +22,7 @@ use super::pages::{
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
 use super::view::{assets, page};
-use super::{State, api, key_api};
+use super::{State, api, full_scrape, key_api};
 
 /// Pages that everybody who has logged in may see, and only operators send something to.
 const PAGE: AccessClass = AccessClass::Page {
@@ -54,6 +54,9 @@ const API_ADMIN: AccessClass = AccessClass::Api {
     read: Scope::Admin,
     send: Scope::Admin,
 };
+
+/// All torrents at once, which every token may read.
+const SCRAPE: AccessClass = AccessClass::FullScrape(Scope::Read);
 
 /// What answers some methods of a path.
 struct Served {
@@ -111,6 +114,7 @@ fn monitoring() -> Vec<Row> {
         row("/health", Open, [get(health::health)]),
         row("/ready", Open, [get(health::ready)]),
         row("/metrics", Admins, [get(prometheus::metrics)]),
+        row("/scrape", SCRAPE, [get(full_scrape::scrape)]),
         row("/robots.txt", Open, [get(assets::robots)]),
         row("/", Open, [get(root)]),
         row("/static/{name}", Open, [get(assets::asset)]),
@@ -199,6 +203,7 @@ fn programs() -> Vec<Row> {
         row("/api/v1/sites/forget", API, [post(api::forget)]),
         row("/api/v1/audit", API_ADMIN, [get(api::audit)]),
         row("/api/v1/snapshot", API, [post(api::snapshot)]),
+        row("/api/v1/full-scrape", API, [get(full_scrape::file)]),
         row("/api/v1/metrics", API, [get(prometheus::metrics)]),
         row("/api/v1/openapi.json", API, [get(api::description)]),
     ]
@@ -271,6 +276,8 @@ mod tests {
         let open = ["/health", "/ready", "/robots.txt", "/", "/static/{name}"];
         assert_eq!(paths(|access| access == AccessClass::Open), open);
         assert_eq!(paths(|access| access == AccessClass::Admins), ["/metrics"]);
+        let scrapes = |access| matches!(access, AccessClass::FullScrape(_));
+        assert_eq!(paths(scrapes), ["/scrape"]);
         assert_eq!(paths(|access| access == AccessClass::Login), ["/login"]);
     }
 

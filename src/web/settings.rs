@@ -53,7 +53,8 @@ pub struct Settings {
     /// Those of one v4 address or one v6 /64 outside the admin networks (`max_page_connections_per_address`). Default 12: two
     /// browsers that load a page with its files. 0: any number.
     pub max_connections_per_address: usize,
-    /// A connection is closed this long after it came, whatever it does (`page_limit`). Default 20 s.
+    /// A connection is closed this long after it came, whatever it does (`page_limit`); one that is given a scrape of all torrents, when it
+    /// takes nothing for as long. Default 20 s.
     pub connection_limit: Duration,
     /// How often snapshots are made, for `/health`: one that is three times as old is a fault. The composition root copies
     /// it from the snapshots' own settings. Default 60 s; 0 for no snapshots.

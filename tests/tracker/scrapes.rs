@@ -1,8 +1,10 @@
 //! Scrapes (BEP 48).
 
 use retracker::metrics::Failure;
+use retracker::net::handover;
+use retracker::{http, tracker};
 
-use crate::harness::{HASH, HASH_BYTES, announce, start, start_with};
+use crate::harness::{HASH, HASH_BYTES, announce, receive, settings, start, start_all, start_with};
 
 fn hash(number: u8) -> String {
     format!("info_hash={}", format!("%{number:02x}").repeat(20))
@@ -112,4 +114,45 @@ fn counts_rise_and_fall_as_peers_come_and_go() {
     assert_eq!(scrape(&announce(1, "&event=completed&left=0")), (2, 0));
     assert_eq!(scrape(&announce(2, "&event=stopped")), (1, 0));
     assert_eq!(scrape(&announce(1, "&event=stopped")), (0, 0));
+}
+
+/// P22: the one path of it without a hash is handed over where it is on, and answered as ever everywhere else.
+#[test]
+fn a_scrape_of_all_torrents_goes_to_the_pages() {
+    let limits = handover::Limits {
+        total: 8,
+        per_subscriber: 0,
+    };
+    let all = ["/scrape", "/scrape?", "/scrape?x=1"];
+    let others = [
+        "/scrape?info_hash=",
+        "/scrape.php",
+        "/scr",
+        "/x/scrape",
+        "/%73crape",
+    ];
+    for is_on in [true, false] {
+        let (pages, mut connections) = handover::channel(limits);
+        let settings = http::Settings {
+            full_scrape: is_on,
+            ..settings()
+        };
+        let server = start_all(&settings, tracker::Settings::default(), Some(pages));
+        for path in others.iter().chain(if is_on { &[][..] } else { &all[..] }) {
+            assert_eq!(server.get(path).failure(), "missing info_hash", "{path}");
+        }
+        for path in all.iter().filter(|_| is_on) {
+            let mut client = server.connect();
+            let asked = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+            client.send(&asked);
+            let handover = receive(&mut connections).unwrap();
+            assert_eq!(handover.read, asked.as_bytes());
+        }
+        let mut posted = server.connect();
+        posted.send("POST /scrape HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(posted.reply().status, 405);
+    }
+    // Without pages there is nobody to send it.
+    let server = start_with(|settings| settings.full_scrape = true);
+    assert_eq!(server.get("/scrape").failure(), "missing info_hash");
 }

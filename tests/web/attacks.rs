@@ -2,7 +2,7 @@
 
 use crate::harness::{Site, start};
 
-const PROTECTED: [&str; 45] = [
+const PROTECTED: [&str; 46] = [
     "/stat",
     "/torrents",
     "/torrents/0000000000000000000000000000000000000000",
@@ -47,6 +47,7 @@ const PROTECTED: [&str; 45] = [
     "/api/v1/audit",
     "/api/v1/torrents/0000000000000000000000000000000000000000",
     "/api/v1/metrics",
+    "/api/v1/full-scrape",
     "/api/v1/openapi.json",
 ];
 

@@ -24,8 +24,8 @@ use retracker::tracker::{
     PeerList, Tracker,
 };
 use retracker::web::{
-    Backend, BackendError, ConfigurationRow, Listening, NewBlock, NewToken, Running, Scope, Secret,
-    Settings, Sites,
+    Backend, BackendError, ConfigurationRow, FullScrape, Listening, NewBlock, NewToken, Running,
+    Scope, Secret, Settings, Sites,
 };
 
 pub(crate) const PASSWORD: &str = "gutes-wort";
@@ -90,12 +90,8 @@ pub(crate) fn start_behind_http(
 ) -> Site {
     start_behind(change, address_rules.clone(), None, |pages, site| {
         let settings = http::Settings {
-            listen: vec!["127.0.0.1:0".parse().unwrap()],
-            workers: 1,
-            max_connections_per_address: 0,
-            request_timeout: Duration::from_secs(120),
             address_rules,
-            ..http::Settings::default()
+            ..front_settings()
         };
         let bound = http::bind(&settings, Vec::new()).unwrap();
         let bound = bound.limited(Arc::clone(&site.limits));
@@ -105,6 +101,31 @@ pub(crate) fn start_behind_http(
         site.address = *front.addresses().first().unwrap();
         site._front = Some(front);
     })
+}
+
+/// How the HTTP tracker before a site is set up. It sends scrapes of all torrents to the pages, which have them too.
+fn front_settings() -> http::Settings {
+    http::Settings {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        workers: 1,
+        max_connections_per_address: 0,
+        request_timeout: Duration::from_secs(120),
+        full_scrape: true,
+        ..http::Settings::default()
+    }
+}
+
+/// All torrents as the HTTP tracker tells them, ready to be sent.
+fn full_scrape(tracker: &Arc<Tracker>, clock: Clock) -> FullScrape {
+    let bound = http::bind(&front_settings(), Vec::new()).unwrap();
+    let own = || bound.routes(tracker, clock).full_scrape();
+    let (state, writer, denied, busy) = (own(), own(), own(), own());
+    FullScrape {
+        is_on: Box::new(move || state.is_on()),
+        write: Box::new(move |take| writer.write(take)),
+        denied: Box::new(move || denied.denied()),
+        busy: Box::new(move || busy.busy()),
+    }
 }
 
 /// A site behind a listener that has the other end of its channel.
@@ -234,6 +255,7 @@ fn backend(
             http: vec!["0.0.0.0:80".parse().unwrap()],
             udp: vec!["0.0.0.0:6969".parse().unwrap()],
         },
+        full_scrape: full_scrape(tracker, clock),
         routes: Vec::new(),
         sites: None,
         audit,

@@ -17,6 +17,7 @@ mod harness;
 mod keys;
 mod login;
 mod pages;
+mod scrapes;
 mod serving;
 mod sites;
 mod tables;

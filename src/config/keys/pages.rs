@@ -93,7 +93,7 @@ const STATS_KEYS: &[Key] = &[
         |c| Box::new(number(&mut c.web.max_connections_per_address, 0..=100_000)),
     )
     .fixed(),
-    key("page_limit", "Seconds after which a connection to a page is closed, whatever it does.", |c| {
+    key("page_limit", "Seconds after which a connection to a page is closed, whatever it does; of a scrape of all torrents, when its reader takes nothing for as long.", |c| {
         Box::new(seconds(&mut c.web.connection_limit, 1..=600))
     })
     .fixed(),

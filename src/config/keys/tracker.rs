@@ -184,6 +184,12 @@ const KEYS: &[Key] = &[
         Box::new(number(&mut c.http.max_scrape, 0..=10_000))
     }),
     key(
+        "full_scrape",
+        "Whether /scrape without an info hash tells all torrents, to admin_networks and to tokens of the API only; also a file of the \
+         API, /api/v1/full-scrape.",
+        |c| Box::new(Flag(&mut c.http.full_scrape)),
+    ),
+    key(
         "run_gc_key",
         "Announces of admin networks with a parameter of this name run a sweep and are answered `OK`; nobody else's do. \
          Nothing: there is no such parameter.",

@@ -232,19 +232,38 @@ fn dictionary(out: &mut Vec<u8>, address: &str, id: Option<&PeerId>, port: [u8; 
 
 /// Writes the body of a scrape reply; `files` come sorted by hash and each once.
 pub fn scrape(out: &mut Vec<u8>, files: impl Iterator<Item = (InfoHash, ScrapeReply)>) {
-    out.extend_from_slice(b"d5:filesd");
+    begin_scrape(out);
     for (hash, reply) in files {
-        string(out, &hash.0);
-        out.extend_from_slice(b"d8:complete");
-        integer(out, reply.complete);
-        out.extend_from_slice(b"10:downloaded");
-        integer(out, reply.downloaded);
-        out.extend_from_slice(b"11:downloaders");
-        integer(out, reply.downloaders);
-        out.extend_from_slice(b"10:incomplete");
-        integer(out, reply.incomplete);
-        out.push(b'e');
+        scraped(out, &hash, &reply);
     }
+    end_scrape(out);
+}
+
+/// Begins the body of a scrape reply.
+pub(crate) fn begin_scrape(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"d5:filesd");
+}
+
+/// What [`scraped`] writes at most, in bytes.
+pub(crate) const SCRAPED_LENGTH: usize = 128;
+
+/// Writes one torrent of a scrape reply.
+#[inline]
+pub(crate) fn scraped(out: &mut Vec<u8>, hash: &InfoHash, reply: &ScrapeReply) {
+    string(out, &hash.0);
+    out.extend_from_slice(b"d8:complete");
+    integer(out, reply.complete);
+    out.extend_from_slice(b"10:downloaded");
+    integer(out, reply.downloaded);
+    out.extend_from_slice(b"11:downloaders");
+    integer(out, reply.downloaders);
+    out.extend_from_slice(b"10:incomplete");
+    integer(out, reply.incomplete);
+    out.push(b'e');
+}
+
+/// Ends the body of a scrape reply.
+pub(crate) fn end_scrape(out: &mut Vec<u8>) {
     out.extend_from_slice(b"ee");
 }
 

@@ -26,7 +26,7 @@ use crate::net::hosts::Browser;
 use crate::web::pages::login;
 use crate::web::refusal::Refusal;
 use crate::web::view::page::{CSRF, accepts_html, plain, redirect};
-use crate::web::{State, api, client};
+use crate::web::{State, api, client, full_scrape};
 
 /// No script or style but our own files, no foreign host, no frame around a page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -46,6 +46,8 @@ pub(crate) enum AccessClass {
     Open,
     /// Admin networks, under a name of ours, to read.
     Admins,
+    /// Admin networks, under a name of ours, or a token with the scope, to read; everybody else is told so in the tracker's protocol.
+    FullScrape(Scope),
     /// Everybody; what is sent there needs the token of the form.
     Login,
     /// Who has logged in and has the role, at least; what is sent there needs the token of the session.
@@ -64,6 +66,7 @@ pub(crate) async fn admit(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let refused = match refusal(access, request.request()) {
         None => None,
+        Some(_) if matches!(access, AccessClass::FullScrape(_)) => Some(no_full_scrape(&request)),
         Some(Refused::Told(reply)) => Some(reply),
         Some(Refused::Login) => Some(login_first(&methods, &mut request).await),
     };
@@ -84,6 +87,12 @@ pub(crate) async fn admit(
     next.call(request)
         .await
         .map(ServiceResponse::map_into_boxed_body)
+}
+
+/// One answer whatever the reason: programs that scrape read no other.
+fn no_full_scrape(request: &ServiceRequest) -> HttpResponse {
+    let state = request.app_data::<Data<State>>();
+    state.map_or_else(no_state, |state| full_scrape::denied(state))
 }
 
 /// How somebody is refused.
@@ -169,10 +178,15 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<Refused> {
     let account = account(state, request);
     let told = |reply| Some(Refused::Told(reply));
     // No page of another site can send one.
-    if let AccessClass::Api { read, send } = access
+    let needed = match access {
+        AccessClass::Api { read, .. } if is_reading(request) => Some(read),
+        AccessClass::Api { send, .. } => Some(send),
+        AccessClass::FullScrape(read) => Some(read),
+        _ => None,
+    };
+    if let Some(needed) = needed
         && let Some(secret) = bearer(request)
     {
-        let needed = if is_reading(request) { read } else { send };
         match state.tokens.admit(secret, state.clock.wall()) {
             Ok(Admission::Token(token)) => {
                 let refusal = refusal_of_token(state, request, token, needed);
@@ -200,7 +214,10 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<Refused> {
     match (access, account) {
         (AccessClass::Open | AccessClass::Login, _) => None,
         (AccessClass::Admins, _) if client::is_admin(state, request) => None,
-        (AccessClass::Admins, _) => told(Refusal::NO_ADMIN.shown(state, request)),
+        (AccessClass::FullScrape(_), _) if client::is_admin(state, request) => None,
+        (AccessClass::Admins | AccessClass::FullScrape(_), _) => {
+            told(Refusal::NO_ADMIN.shown(state, request))
+        }
         (AccessClass::Page { .. }, None) => Some(Refused::Login),
         (AccessClass::Page { read, send }, Some(account)) => {
             touch(state, request);

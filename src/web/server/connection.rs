@@ -1,5 +1,5 @@
 //! Connections that another listener accepted and handed over: each is read for one request, answered once, and closed, within
-//! one limit of time.
+//! one limit of time, and one more for a reply that comes in pieces.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use actix_web::http::Method;
 use serde_json::json;
 
 use super::fault::{Fault, Refused};
+use super::reply::BodyEnd;
 use super::{reply, request};
 use crate::metrics::Transport;
 use crate::net::handover::Handover;
@@ -25,6 +26,9 @@ use crate::web::view::page;
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// How long the connection stays open for a client to see that its reply was all.
 const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long a reply in pieces may take in all; each piece has the limit of a connection.
+const STREAM_LIMIT: Duration = Duration::from_mins(5);
 
 /// Whether a request begins as one whose reply has no body, empty lines before it passed over.
 fn asks_head_only(read: &[u8]) -> bool {
@@ -66,6 +70,7 @@ where
         .set_nonblocking(true)
         .and_then(|()| tokio::net::TcpStream::from_std(stream));
     let Ok(mut stream) = adopted else { return };
+    let limit = state.settings.connection_limit;
     let talk = async {
         let mut is_head = asks_head_only(&read);
         let mut asker = request::Asker::default();
@@ -74,7 +79,12 @@ where
         let reply = match received.unwrap_or(Err(Fault::Refused(Refused::Slow))) {
             Ok(request) => {
                 is_head = request.method() == Method::HEAD;
-                answer(pages, request).await
+                let end = BodyEnd::of_stream(request.version());
+                let reply = answer(pages, request).await;
+                if reply::is_streamed(&reply) {
+                    return Some((reply, end, is_head));
+                }
+                reply
             }
             Err(Fault::Refused(refused)) => {
                 let counters = state.metrics.spare();
@@ -88,7 +98,7 @@ where
                 guard::harden(reply.headers_mut());
                 reply
             }
-            Err(Fault::Gone) => return,
+            Err(Fault::Gone) => return None,
         };
         // A client that goes away is no fault of ours.
         if reply::send(&mut stream, reply, is_head, state.clock.wall())
@@ -97,9 +107,17 @@ where
         {
             drop(tokio::time::timeout(END_LIMIT, reply::end(&mut stream)).await);
         }
+        None
     };
     // Nor is one that is too slow.
-    drop(tokio::time::timeout(state.settings.connection_limit, talk).await);
+    let talked = tokio::time::timeout(limit, talk).await;
+    if let Ok(Some((reply, end, is_head))) = talked {
+        let now = state.clock.wall();
+        let sent = reply::stream(&mut stream, reply, end, is_head, now, limit);
+        if let Ok(Ok(())) = tokio::time::timeout(STREAM_LIMIT, sent).await {
+            drop(tokio::time::timeout(END_LIMIT, reply::end(&mut stream)).await);
+        }
+    }
     drop(hold);
 }
 

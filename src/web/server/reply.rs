@@ -1,14 +1,17 @@
-//! The one reply of a connection to the pages: written whole, after which nothing more is said or heard.
+//! The one reply of a connection to the pages: written whole, or, when it is longer than may be kept, piece by piece as it comes;
+//! after it nothing more is said or heard.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use actix_web::HttpResponse;
-use actix_web::body::{BoxBody, to_bytes};
-use actix_web::http::StatusCode;
+use actix_web::body::{BodySize, BoxBody, MessageBody, to_bytes};
 use actix_web::http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HttpDate, TRANSFER_ENCODING,
 };
+use actix_web::http::{StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::clock::Wall;
@@ -30,7 +33,8 @@ pub(super) async fn send<S: AsyncWrite + Unpin>(
     let (reply, body) = reply.into_parts();
     let body = to_bytes(body).await;
     let body = body.map_err(|error| io::Error::other(error.to_string()))?;
-    let mut bytes = head(reply.status(), reply.headers(), body.len(), now);
+    let length = BodyEnd::Length(body.len());
+    let mut bytes = head(reply.status(), reply.headers(), length, now);
     if !is_head {
         bytes.extend_from_slice(&body);
     }
@@ -38,7 +42,86 @@ pub(super) async fn send<S: AsyncWrite + Unpin>(
     stream.flush().await
 }
 
-fn head(status: StatusCode, headers: &HeaderMap, length: usize, now: Wall) -> Vec<u8> {
+/// How the end of a body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyEnd {
+    /// It has so many bytes.
+    Length(usize),
+    /// By an empty chunk (RFC 9112, 7.1).
+    Chunked,
+    /// By the end of the connection, to programs that know no chunks.
+    UntilClose,
+}
+
+impl BodyEnd {
+    /// That of a body of unknown length in reply to a request of this version.
+    pub(super) fn of_stream(version: Version) -> BodyEnd {
+        if version < Version::HTTP_11 {
+            BodyEnd::UntilClose
+        } else {
+            BodyEnd::Chunked
+        }
+    }
+}
+
+/// Whether the reply comes in pieces.
+pub(super) fn is_streamed(reply: &HttpResponse<BoxBody>) -> bool {
+    reply.body().size() == BodySize::Stream
+}
+
+/// Sends a reply that comes in pieces, each within `limit`; to a HEAD without its body.
+///
+/// # Errors
+/// When the client is gone or takes nothing for so long, or the pieces break off. What was sent then is not a whole reply, and does
+/// not end as one.
+pub(super) async fn stream<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    reply: HttpResponse<BoxBody>,
+    end: BodyEnd,
+    is_head: bool,
+    now: Wall,
+    limit: Duration,
+) -> io::Result<()> {
+    let (reply, body) = reply.into_parts();
+    let mut bytes = head(reply.status(), reply.headers(), end, now);
+    put(stream, &bytes, limit).await?;
+    if is_head {
+        return Ok(());
+    }
+    let is_chunked = end == BodyEnd::Chunked;
+    let mut body = pin!(body);
+    while let Some(piece) = poll_fn(|context| body.as_mut().poll_next(context)).await {
+        let piece = piece.map_err(|error| io::Error::other(error.to_string()))?;
+        // An empty chunk would be the end.
+        if piece.is_empty() {
+            continue;
+        }
+        bytes.clear();
+        if is_chunked {
+            bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        }
+        bytes.extend_from_slice(&piece);
+        if is_chunked {
+            bytes.extend_from_slice(b"\r\n");
+        }
+        put(stream, &bytes, limit).await?;
+    }
+    if is_chunked {
+        put(stream, b"0\r\n\r\n", limit).await?;
+    }
+    stream.flush().await
+}
+
+async fn put<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    bytes: &[u8],
+    limit: Duration,
+) -> io::Result<()> {
+    let written = tokio::time::timeout(limit, stream.write_all(bytes)).await;
+    written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn head(status: StatusCode, headers: &HeaderMap, end: BodyEnd, now: Wall) -> Vec<u8> {
     let reason = status.canonical_reason().unwrap_or("-");
     let line = format!("HTTP/1.1 {} {reason}\r\n", status.as_str());
     let mut bytes = line.into_bytes();
@@ -49,9 +132,15 @@ fn head(status: StatusCode, headers: &HeaderMap, length: usize, now: Wall) -> Ve
         bytes.extend_from_slice(value.as_bytes());
         bytes.extend_from_slice(b"\r\n");
     }
-    // RFC 9110, 8.6 and 15.4.5.
-    if ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status) {
-        bytes.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
+    match end {
+        // RFC 9110, 8.6 and 15.4.5.
+        BodyEnd::Length(_)
+            if [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status) => {}
+        BodyEnd::Length(length) => {
+            bytes.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
+        }
+        BodyEnd::Chunked => bytes.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        BodyEnd::UntilClose => {}
     }
     let date = SystemTime::UNIX_EPOCH + Duration::from_secs(now.0);
     let date = HttpDate::from(date);

@@ -206,22 +206,32 @@ impl<I: StoredId> Swarms<I> {
 
     /// Exact counts of one torrent; zeros for an unknown one.
     pub(crate) fn scrape(&self, hash: &InfoHash, rules: &Rules<'_>) -> ScrapeReply {
+        self.counts(hash, rules).unwrap_or_default()
+    }
+
+    /// Exact counts of one torrent, if it is there.
+    pub(crate) fn counts(&self, hash: &InfoHash, rules: &Rules<'_>) -> Option<ScrapeReply> {
         {
-            let Some(swarm) = self.map.get(hash) else {
-                return ScrapeReply::default();
-            };
+            let swarm = self.map.get(hash)?;
             if !swarm.is_stale(rules) {
-                return swarm.counts();
+                return Some(swarm.counts());
             }
         }
-        let Some(mut swarm) = self.map.get_mut(hash) else {
-            return ScrapeReply::default();
-        };
+        let mut swarm = self.map.get_mut(hash)?;
         let before = swarm.occupancy();
         swarm.refresh(rules);
         self.usage
             .settle(before, swarm.occupancy(), rules.address_counts);
-        swarm.counts()
+        Some(swarm.counts())
+    }
+
+    /// The info hashes of all torrents, in no order.
+    pub(crate) fn info_hashes(&self) -> Vec<InfoHash> {
+        let count = self.map.len();
+        // With room for some that come meanwhile: a longer copy under a shard's lock is to be rare.
+        let mut hashes = Vec::with_capacity(count + count / 8);
+        self.for_each(|hash, _| hashes.push(*hash));
+        hashes
     }
 
     /// Removes the dead and frees torrents that nobody needs, holding one shard at a time.
