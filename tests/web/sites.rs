@@ -98,6 +98,11 @@ fn among(status: SitesStatus) -> (Site, Asked) {
     (start_among(|_| {}, Some(sites)), asked)
 }
 
+/// One of three trackers.
+pub(crate) fn among_others() -> Site {
+    among(status()).0
+}
+
 /// O26, W8
 #[test]
 fn the_page_tells_of_trackers_and_engines_in_both_languages() {

@@ -1,7 +1,5 @@
 //! The status of the sites as a person reads it on a terminal.
 
-use std::fmt::Write;
-
 use serde_json::Value;
 
 use crate::shown::on_one_line;
@@ -12,8 +10,8 @@ pub(super) fn status(status: &Value) -> String {
     let mut line = |line: String| {
         // Names and errors come from elsewhere.
         let line = on_one_line(&format_args!("{line}"));
-        // Writing to a string cannot fail.
-        drop(writeln!(text, "{}", line.trim_end()));
+        text.push_str(line.trim_end());
+        text.push('\n');
     };
     line(format!(
         "{} of the network {}, version {}: {}",
@@ -88,8 +86,7 @@ fn row(cells: [&str; 9]) -> String {
     let widths = [20, 8, 8, 10, 12, 8, 8, 10, 0];
     let mut text = String::new();
     for (cell, width) in cells.iter().zip(widths) {
-        // As above.
-        drop(write!(text, "{cell:<width$} "));
+        text.push_str(&format!("{cell:<width$} "));
     }
     text
 }
