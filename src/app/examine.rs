@@ -12,7 +12,7 @@ use crate::config::Loaded;
 use crate::regular_file::{self, Denied, Use, denied, denied_or_unmakable};
 use crate::shown::with_causes;
 use crate::tracker::Zones;
-use crate::{logging, snapshot, web};
+use crate::{logging, sites, snapshot, web};
 
 /// What the start would say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,6 +99,11 @@ pub fn examine(loaded: &Loaded) -> Outlook {
         outlook.faults.push(error.to_string());
     }
     if let Err(error) = Zones::new(&config.zones, &config.reported.pairs) {
+        outlook.faults.push(error.to_string());
+    }
+    // Certificates that may not be read were told above.
+    let sites = config.sites.as_ref().filter(|_| outlook.denied.is_empty());
+    if let Some(Err(error)) = sites.map(sites::examine) {
         outlook.faults.push(error.to_string());
     }
     if let Err(error) = logging::examine(&config.logging) {

@@ -101,11 +101,8 @@ impl App {
         let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
         reload::fill(&tracker, &config, None, clock)?;
         reload::report(tracker.metrics(), &loaded, clock);
-        let Restored {
-            mailbox,
-            snapshots,
-            sites,
-        } = restore(&config, &tracker, &mut udp, clock, &ends_in)?;
+        let restored = restore(&config, &tracker, &mut udp, clock, &ends_in)?;
+        let (mailbox, sites) = (restored.mailbox, restored.sites);
         backend::restore_zone_statistics(&tracker, &mailbox);
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
         let counted = backend::statistics_keeper(&tracker, &mailbox, clock);
@@ -154,7 +151,7 @@ impl App {
             reaper,
             sites,
             mailbox,
-            snapshots,
+            snapshots: restored.snapshots,
             ends,
             addresses,
             udp_addresses,

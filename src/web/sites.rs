@@ -11,8 +11,11 @@ pub struct Sites {
     /// Has everything told again.
     pub resend: Box<dyn Fn() + Send + Sync>,
     /// Drops what is known from a site only; how many peers, or nothing when there is no such site.
-    pub forget: Box<dyn Fn(&str) -> Option<u64> + Send + Sync>,
+    pub forget: Forget,
 }
+
+/// Drops what is known from the site of a name.
+type Forget = Box<dyn Fn(&str) -> Option<u64> + Send + Sync>;
 
 /// How the sites are, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -64,22 +64,21 @@ pub(super) fn status(status: &Value) -> String {
             &differs.join(","),
         ]));
     }
-    for engine in list(status, "engines") {
-        line(format!(
-            "engine {}: {} for {} s, {}, round trip {} µs{}",
-            word(engine, "url"),
-            word(engine, "state"),
-            word(engine, "since_s"),
-            word(engine, "version"),
-            word(engine, "rtt_us"),
-            engine
-                .get("error")
-                .and_then(Value::as_str)
-                .map(|error| format!(": {error}"))
-                .unwrap_or_default()
-        ));
-    }
+    list(status, "engines").map(engine).for_each(line);
     text
+}
+
+fn engine(engine: &Value) -> String {
+    let error = engine.get("error").and_then(Value::as_str);
+    format!(
+        "engine {}: {} for {} s, {}, round trip {} µs{}",
+        word(engine, "url"),
+        word(engine, "state"),
+        word(engine, "since_s"),
+        word(engine, "version"),
+        word(engine, "rtt_us"),
+        error.map(|error| format!(": {error}")).unwrap_or_default()
+    )
 }
 
 fn row(cells: [&str; 9]) -> String {

@@ -464,6 +464,12 @@ fn sites_of(lines: &mut Lines, status: &SitesStatus) {
     counter("site_missed_frames_total", help, &|site| site.missed);
     let help = "Times that another tracker had to wait because it told more than one may.";
     counter("site_throttled_total", help, &|site| site.throttled);
+    odd_sites(lines, status);
+    outgoing(lines, status);
+}
+
+/// What is not as it should be with other trackers.
+fn odd_sites(lines: &mut Lines, status: &SitesStatus) {
     let help = "What came from another tracker and was dropped, by reason.";
     let dropped = status.sites.iter().flat_map(|site| {
         let dropped = site.dropped.iter();
@@ -479,6 +485,10 @@ fn sites_of(lines: &mut Lines, status: &SitesStatus) {
         })
     });
     lines.family("site_differs", "gauge", help, differs);
+}
+
+/// What the other trackers are told.
+fn outgoing(lines: &mut Lines, status: &SitesStatus) {
     let out = status.outgoing;
     for (name, help, count) in [
         (

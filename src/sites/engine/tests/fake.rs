@@ -17,7 +17,7 @@ const EPOCH_MS: u64 = 1_700_000_000_000;
 
 /// How it misbehaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::sites) enum Mood {
+pub(crate) enum Mood {
     #[default]
     Well,
     /// Takes connections and questions, and answers nothing.
@@ -51,14 +51,14 @@ struct State {
 
 /// The engine; clones are the same.
 #[derive(Clone, Debug)]
-pub(in crate::sites) struct Fake {
+pub(crate) struct Fake {
     state: Arc<Mutex<State>>,
     port: u16,
     clock: Clock,
 }
 
 impl Fake {
-    pub(in crate::sites) fn start() -> Fake {
+    pub(crate) fn start() -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let fake = Fake {
             state: Arc::default(),
@@ -88,11 +88,11 @@ impl Fake {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(in crate::sites) fn url(&self) -> EngineUrl {
+    pub(crate) fn url(&self) -> EngineUrl {
         format!("redis://127.0.0.1:{}", self.port).parse().unwrap()
     }
 
-    pub(in crate::sites) fn is(&self, mood: Mood) {
+    pub(crate) fn is(&self, mood: Mood) {
         let mut state = self.state();
         if mood == Mood::Dead {
             for stream in state.connections.drain(..) {
@@ -103,7 +103,7 @@ impl Fake {
     }
 
     /// As a restart without files: all logs are gone.
-    pub(in crate::sites) fn forget_all(&self) {
+    pub(crate) fn forget_all(&self) {
         let mut state = self.state();
         state.logs.clear();
         state.run += 1;
@@ -113,18 +113,18 @@ impl Fake {
     }
 
     /// As FLUSHALL: all logs are gone, and no connection notices.
-    pub(in crate::sites) fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.state().logs.clear();
     }
 
     /// Appends as somebody who has the rights of a tracker.
-    pub(in crate::sites) fn append(&self, key: &str, frame: &[u8]) {
+    pub(crate) fn append(&self, key: &str, frame: &[u8]) {
         let now = self.now();
         self.state().append(key.as_bytes(), now, frame.to_vec());
     }
 
     /// The frames of a log.
-    pub(in crate::sites) fn frames(&self, key: &str) -> Vec<Vec<u8>> {
+    pub(crate) fn frames(&self, key: &str) -> Vec<Vec<u8>> {
         let state = self.state();
         let log = state.logs.get(key.as_bytes());
         log.map_or(Vec::new(), |log| {

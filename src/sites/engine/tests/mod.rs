@@ -1,3 +1,3 @@
 //! The client against an engine in the same process.
 
-pub(in crate::sites) mod fake;
+pub(crate) mod fake;
