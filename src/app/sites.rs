@@ -184,9 +184,9 @@ fn status(handle: &sites::Handle) -> web::SitesStatus {
             engine_changes: out.engine_changes,
         },
         lag: web::Lag {
-            p50_ms: found.lag.p50_ms,
-            p99_ms: found.lag.p99_ms,
-            most_ms: found.lag.most_ms,
+            half_ms: found.lag.p50_ms,
+            ninety_nine_ms: found.lag.p99_ms,
+            longest_ms: found.lag.most_ms,
         },
     };
     let sites = found.sites.into_iter().map(site);

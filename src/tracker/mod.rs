@@ -92,6 +92,8 @@ struct Policy {
     zone_statistics: Arc<ZoneStatistics>,
     /// [`Settings::lifetime`]
     lifetime: u32,
+    /// [`Settings::told_period`]
+    told_period: u32,
     /// Changes with the zones.
     revision: u16,
 }
@@ -146,6 +148,7 @@ impl Tracker {
         let zone_statistics = Arc::new(ZoneStatistics::new(&zones, metrics.workers()));
         let policy = Policy {
             lifetime: settings.lifetime(),
+            told_period: settings.told_period(),
             settings: Arc::new(settings),
             zones,
             zone_statistics,
@@ -191,6 +194,7 @@ impl Tracker {
         let settings = Arc::new(settings);
         self.policy.store(Arc::new(Policy {
             lifetime: settings.lifetime(),
+            told_period: settings.told_period(),
             settings,
             zones,
             zone_statistics,
@@ -211,6 +215,7 @@ impl Tracker {
         zone_statistics.restore(&old.zone_statistics.rows(&old.zones), &zones);
         let policy = Arc::new(Policy {
             lifetime: old.lifetime,
+            told_period: old.told_period,
             settings: Arc::clone(&old.settings),
             zones: Arc::new(zones),
             zone_statistics: Arc::new(zone_statistics),
@@ -251,7 +256,7 @@ impl Tracker {
         let mut effect = AnnounceEffect::nothing();
         with!(self, swarms => swarms.announce(announce, &rules, &admit, context.rng, list, &mut effect))?;
         if let Some(outbox) = self.outbox.get() {
-            self.note(outbox, announce, &effect, settings, context);
+            self.note(outbox, announce, &effect, &policy, context);
         }
         context
             .counters

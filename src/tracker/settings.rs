@@ -103,6 +103,11 @@ impl Settings {
         seconds
     }
 
+    /// Seconds after which other trackers are told that a peer is still there: half the `min interval`, so once for each regular announce.
+    pub(super) fn told_period(&self) -> u32 {
+        (self.min_interval(self.announce_interval) / 2).max(1)
+    }
+
     /// How many peers to hand out to who wants `num_want` (`None`: the default) and has room for `max_peers` (`None`: for any number).
     pub fn list_length(&self, num_want: Option<u32>, max_peers: Option<usize>) -> usize {
         let wanted = num_want.unwrap_or(self.num_want).min(self.max_num_want) as usize;

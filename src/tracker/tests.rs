@@ -1,6 +1,7 @@
 //! The core as its callers see it: the promises of docs/BEHAVIOUR.md, and agreement with a naive model.
 
 mod addresses;
+mod agreement;
 mod bounds;
 mod choice;
 mod crowds;
@@ -11,6 +12,7 @@ mod model;
 mod owners;
 mod pinned;
 mod promises;
+mod sites;
 mod withheld;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -178,11 +178,11 @@ pub struct Outgoing {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Lag {
     /// Half took at most so long.
-    pub p50_ms: u64,
+    pub half_ms: u64,
     /// 99 of 100 took at most so long.
-    pub p99_ms: u64,
+    pub ninety_nine_ms: u64,
     /// The longest.
-    pub most_ms: u64,
+    pub longest_ms: u64,
 }
 
 impl SitesStatus {

@@ -48,9 +48,9 @@ fn status() -> SitesStatus {
             ..Outgoing::default()
         },
         lag: Lag {
-            p50_ms: 140,
-            p99_ms: 410,
-            most_ms: 600,
+            half_ms: 140,
+            ninety_nine_ms: 410,
+            longest_ms: 600,
         },
         ..SitesStatus::default()
     };

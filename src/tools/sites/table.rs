@@ -31,8 +31,8 @@ pub(super) fn status(status: &Value) -> String {
     line(format!(
         "own peers {}, lag half within {} ms, 99 of 100 within {} ms",
         word(status, "own_peers"),
-        word(lag, "p50_ms"),
-        word(lag, "p99_ms")
+        word(lag, "half_ms"),
+        word(lag, "ninety_nine_ms")
     ));
     line(format!(
         "told: {} changes in {} frames; not told when they came {}, full queues {}, told again {} times, changes of engine {}",
@@ -112,7 +112,7 @@ mod tests {
     fn the_status_is_shown_whole_and_a_reply_without_it_is_no_fault() {
         let told = serde_json::json!({
             "name": "msk", "network": "retracker", "version": "1.0.0", "ready": false,
-            "missing": ["an engine\u{1b}[2J"], "own_peers": 5, "lag": {"p50_ms": 1, "p99_ms": 2},
+            "missing": ["an engine\u{1b}[2J"], "own_peers": 5, "lag": {"half_ms": 1, "ninety_nine_ms": 2},
             "sent_deltas": 3, "sent_frames": 4, "dropped": 0, "overflows": 0, "resends": 1, "engine_changes": 0,
             "sites": [{
                 "name": "spb", "heard_s": null, "peers": 567, "dropped": {"malformed": 2, "invalid": 1},

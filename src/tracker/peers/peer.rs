@@ -183,21 +183,17 @@ impl<I: StoredId> State<I> {
         self.local_share = origin.map_or(0, Origin::get);
     }
 
-    /// Local peers in the list that it was last handed here ÷ all in it, in 255ths.
+    /// Of who announces here: local peers in the list that it was last handed ÷ all in it, in 255ths.
     #[inline]
     pub(crate) fn local_share(&self) -> u8 {
-        if self.is_elsewhere() {
-            0
-        } else {
-            self.local_share
-        }
+        debug_assert!(!self.is_elsewhere(), "taken over before");
+        self.local_share
     }
 
-    /// Keeps it of who announces here.
+    #[inline]
     pub(crate) fn set_local_share(&mut self, share: u8) {
-        if !self.is_elsewhere() {
-            self.local_share = share;
-        }
+        debug_assert!(!self.is_elsewhere(), "taken over before");
+        self.local_share = share;
     }
 
     /// A paused partial seed (BEP 21).

@@ -40,7 +40,7 @@ fn of_bytes(seed: u64, bytes: &[u8]) -> u64 {
 }
 
 fn of_peer(of_torrent: u64, peer: &StoredPeer) -> u64 {
-    let address = super::packed(std::net::SocketAddr::new(peer.ip, peer.port));
+    let address = super::packed(peer.ip, peer.port);
     let role = u64::from(peer.is_seeder) | u64::from(peer.is_paused) << 1;
     mixed(of_bytes(of_torrent, &address), role)
 }

@@ -83,7 +83,7 @@ impl Leaves {
         now: Seconds,
         lifetime: u32,
     ) {
-        let key = (*hash, packed(address));
+        let key = (*hash, packed(address.ip(), address.port()));
         let Some(mut part) = self.part(&key) else {
             return;
         };
@@ -99,7 +99,7 @@ impl Leaves {
 
     /// When a peer left last, as far as that is remembered.
     pub(super) fn of(&self, hash: &InfoHash, address: SocketAddr) -> Option<Leave> {
-        let key = (*hash, packed(address));
+        let key = (*hash, packed(address.ip(), address.port()));
         self.part(&key)?.of(&key).copied()
     }
 

@@ -45,17 +45,19 @@ impl Origin {
 }
 
 /// An address in the form of v6, and a port, big-endian.
-pub(super) fn packed(address: SocketAddr) -> [u8; 18] {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-        IpAddr::V6(ip) => ip,
+#[inline]
+fn packed(ip: IpAddr, port: u16) -> [u8; 18] {
+    let bits = match ip {
+        IpAddr::V4(ip) => 0xffff_0000_0000 | u128::from(ip.to_bits()),
+        IpAddr::V6(ip) => ip.to_bits(),
     };
     let mut packed = [0; 18];
-    let bytes = ip.octets().into_iter().chain(address.port().to_be_bytes());
-    packed
-        .iter_mut()
-        .zip(bytes)
-        .for_each(|(to, byte)| *to = byte);
+    if let Some(address) = packed.first_chunk_mut::<16>() {
+        *address = bits.to_be_bytes();
+    }
+    if let Some(last) = packed.last_chunk_mut::<2>() {
+        *last = port.to_be_bytes();
+    }
     packed
 }
 
@@ -75,10 +77,11 @@ pub struct Touched {
 }
 
 impl Touched {
-    pub(super) fn new(info_hash: InfoHash, address: SocketAddr, has_left: bool) -> Touched {
+    #[inline]
+    fn new(info_hash: InfoHash, ip: IpAddr, port: u16, has_left: bool) -> Touched {
         Touched {
             info_hash,
-            address: packed(address),
+            address: packed(ip, port),
             has_left,
         }
     }
@@ -200,7 +203,7 @@ mod tests {
         assert_eq!(size_of::<Touched>(), 39);
         for address in ["192.0.2.7:6881", "[2001:db8::7]:1"] {
             let address: SocketAddr = address.parse().unwrap();
-            let touched = Touched::new(InfoHash([7; 20]), address, true);
+            let touched = Touched::new(InfoHash([7; 20]), address.ip(), address.port(), true);
             assert_eq!(touched.address(), address);
         }
     }

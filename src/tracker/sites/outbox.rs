@@ -8,36 +8,50 @@ use crossbeam_utils::CachePadded;
 
 use super::leaves::Leave;
 use super::{Touched, TouchedBatch};
+use crate::clock::Seconds;
 use crate::metrics::AnnounceOutcome;
-use crate::tracker::Tracker;
 use crate::tracker::announce::{Announce, AnnounceContext};
-use crate::tracker::settings::Settings;
 use crate::tracker::swarm::upsert::AnnounceEffect;
+use crate::tracker::{Policy, Tracker};
 
 /// Notes in the queue of one worker at most: 2.5 MB.
 const MAX_NOTES: usize = 65_536;
 
-#[derive(Debug, Default)]
+/// What one worker has noted, and how much did not fit.
+#[derive(Debug)]
 struct Queue {
     touched: Vec<Touched>,
     dropped: u64,
 }
 
-/// The queues of all workers.
+/// The queues of all workers, with room for all that they may hold: an announce never waits for memory. Pages that no note was ever
+/// written to cost none.
 #[derive(Debug)]
-pub(crate) struct Outbox(Box<[CachePadded<Mutex<Queue>>]>);
+pub(crate) struct Outbox {
+    queues: Box<[CachePadded<Mutex<Queue>>]>,
+    /// An empty list, which takes the place of one that is read.
+    spare: Mutex<Vec<Touched>>,
+}
 
 impl Outbox {
     fn new(workers: usize) -> Outbox {
-        let queues = (0..workers.max(1)).map(|_| CachePadded::new(Mutex::default()));
-        Outbox(queues.collect())
+        let queue = |_| {
+            CachePadded::new(Mutex::new(Queue {
+                touched: Vec::with_capacity(MAX_NOTES),
+                dropped: 0,
+            }))
+        };
+        Outbox {
+            queues: (0..workers.max(1)).map(queue).collect(),
+            spare: Mutex::new(Vec::with_capacity(MAX_NOTES)),
+        }
     }
 
     /// Notes a peer in the queue of a worker.
     #[inline]
     fn push(&self, worker: Option<usize>, touched: Touched) {
-        let own = self.0.get(worker.unwrap_or(0));
-        let Some(queue) = own.or(self.0.first()) else {
+        let own = self.queues.get(worker.unwrap_or(0));
+        let Some(queue) = own.or(self.queues.first()) else {
             return;
         };
         let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,15 +64,15 @@ impl Outbox {
 
     fn take(&self) -> TouchedBatch {
         let mut batch = TouchedBatch::default();
-        for queue in &self.0 {
-            // The next batch will be about as large as this one: no worker is to wait while its queue grows.
-            let mut taken = {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        for queue in &self.queues {
+            {
                 let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-                let room = Vec::with_capacity(queue.touched.len());
                 batch.dropped += std::mem::take(&mut queue.dropped);
-                std::mem::replace(&mut queue.touched, room)
-            };
-            batch.touched.append(&mut taken);
+                std::mem::swap(&mut queue.touched, &mut *spare);
+            }
+            batch.touched.extend_from_slice(&spare);
+            spare.clear();
         }
         batch.has_overflowed = batch.dropped > 0;
         batch
@@ -75,14 +89,6 @@ fn phase(ip: IpAddr, port: u16) -> u32 {
     (bits ^ u32::from(port)).wrapping_mul(0x9e37_79b1) >> 16
 }
 
-/// Whether others are to be told that a peer is still there: once in half the `min interval`, which needs no state but when it last was.
-#[inline]
-fn is_due(announce: &Announce, effect: &AnnounceEffect, now: u32, settings: &Settings) -> bool {
-    let period = (settings.min_interval(settings.announce_interval) / 2).max(1);
-    effect.since >= period
-        || (now.wrapping_add(phase(announce.ip, announce.port))) % period < effect.since
-}
-
 impl Tracker {
     /// Has announces note from now on what others have to be told of. At the start only; while this has not been called, announces
     /// note nothing and remember no leaves.
@@ -96,50 +102,46 @@ impl Tracker {
         self.outbox.get().map(Outbox::take).unwrap_or_default()
     }
 
-    /// Notes an announce, when it is news for others.
+    /// Notes an announce, when it is news for others. That a peer is still there is news once in a `period` of seconds: for which no
+    /// state is needed but when it announced before.
     #[inline]
     pub(in crate::tracker) fn note(
         &self,
         outbox: &Outbox,
         announce: &Announce,
         effect: &AnnounceEffect,
-        settings: &Settings,
+        policy: &Policy,
         context: &AnnounceContext<'_>,
     ) {
+        let period = policy.told_period;
+        let is_due = || {
+            let turn = phase(announce.ip, announce.port);
+            context.now.raw().wrapping_add(turn) % period < effect.since
+        };
         let is_news = match effect.outcome {
             AnnounceOutcome::Joined | AnnounceOutcome::Left => true,
-            AnnounceOutcome::Refreshed => {
-                effect.is_news || is_due(announce, effect, context.now.raw(), settings)
-            }
+            AnnounceOutcome::Refreshed => effect.is_news || effect.since >= period || is_due(),
             _ => false,
         };
-        // Who is reached on this machine only is nobody's elsewhere.
-        if !is_news || announce.ip.is_loopback() {
+        if !is_news {
             return;
         }
-        let address = SocketAddr::new(announce.ip, announce.port);
         let has_left = effect.outcome == AnnounceOutcome::Left;
         if has_left {
-            self.remember_own_leave(announce, context.now, settings);
+            self.remember_own_leave(announce, context.now, policy.lifetime);
         }
-        let touched = Touched::new(announce.info_hash, address, has_left);
+        let touched = Touched::new(announce.info_hash, announce.ip, announce.port, has_left);
         outbox.push(context.counters.worker(), touched);
     }
 
     #[cold]
-    fn remember_own_leave(
-        &self,
-        announce: &Announce,
-        now: crate::clock::Seconds,
-        settings: &Settings,
-    ) {
+    fn remember_own_leave(&self, announce: &Announce, now: Seconds, lifetime: u32) {
         let leave = Leave {
             at: now,
             is_own: true,
             is_reported: announce.is_reported,
         };
         let address = SocketAddr::new(announce.ip, announce.port);
-        let lifetime = settings.lifetime();
         self.leaves
             .remember(&announce.info_hash, address, leave, now, lifetime);
     }

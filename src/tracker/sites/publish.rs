@@ -55,7 +55,8 @@ impl Tracker {
                 let has_left = notes.next().is_some_and(|note| note.has_left);
                 let leave = has_left.then(|| self.own_leave(&hash, address, now));
                 peers.extend(found.own().or_else(|| {
-                    let leave = leave.filter(|leave| found.is_before(leave.at))?;
+                    let is_told = |leave: &Leave| found.is_before(leave.at) && may_be_told(address.ip());
+                    let leave = leave.filter(is_told)?;
                     Some(of_leave(address, leave))
                 }));
             }));
@@ -137,7 +138,10 @@ impl Tracker {
                 let Some((.., leave)) = each.next() else {
                     return;
                 };
-                if found.own().is_none() && found.is_before(leave.at) {
+                if found.own().is_none()
+                    && found.is_before(leave.at)
+                    && may_be_told(address.ip())
+                {
                     delta.peers.push(of_leave(address, *leave));
                 }
             }));

@@ -63,6 +63,10 @@ impl Standing {
         }
     }
 
+    fn is_of_one_moment(self, other: Standing) -> bool {
+        self.is_there_itself == other.is_there_itself && self.last_seen == other.last_seen
+    }
+
     fn told(peer: &StoredPeer) -> Standing {
         Standing {
             is_there_itself: !peer.is_reported,
@@ -210,7 +214,10 @@ impl<I: StoredId> Swarm<I> {
         let is_known = peer.id != PeerId([0; 20]);
         let is_same = !is_known || state.id.is(peer.id) || state.id.is_unknown();
         let has_completed = peer.has_completed || (is_same && state.has_completed());
-        if Standing::told(peer) <= Standing::of(stored_role, state) {
+        let (new, known) = (Standing::told(peer), Standing::of(stored_role, state));
+        // What its own tracker says later in the same second stands: it tells in the order in which it happened.
+        let is_revised = state.origin() == peer.origin && new.is_of_one_moment(known);
+        if new == known || (new < known && !is_revised) {
             // What it completed there is not to be counted here once more.
             state.set_completed(state.has_completed() || (is_same && has_completed));
             return Outcome::Stale;

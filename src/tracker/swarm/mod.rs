@@ -229,7 +229,7 @@ impl<I: StoredId> Swarm<I> {
             change = self.meet(announce, rules, tiered, |_| Ok(()));
             evicted = Some((Full::Swarm, 1));
         }
-        let has_moved = self.account(announce, &change, rules);
+        self.account(announce, &mut change, rules);
         let may_be_dual =
             announce.key.is_some() && (change.outcome == AnnounceOutcome::Joined || self.has_v6());
         if (change.is_dual || may_be_dual) && !self.link(announce, &change, rules) {
@@ -256,15 +256,14 @@ impl<I: StoredId> Swarm<I> {
             decision,
             gained: change.gained,
             since: change.since,
-            is_news: change.is_news | has_moved,
+            is_news: change.is_news,
             evicted,
             counts: self.counts(),
         }
     }
 
-    /// Brings the counts of flags and of completed downloads in line with a change. Whether the announcer's second address is another
-    /// one than before.
-    fn account(&mut self, announce: &Announce, change: &Change, rules: &Rules<'_>) -> bool {
+    /// Brings the counts of flags and of completed downloads in line with a change.
+    fn account(&mut self, announce: &Announce, change: &mut Change, rules: &Rules<'_>) {
         let now = rules.now.raw();
         let FlagCountsChange { before, after } = change.flag_counts;
         if before != after {
@@ -281,16 +280,15 @@ impl<I: StoredId> Swarm<I> {
             AnnounceOutcome::Joined => self.oldest = self.oldest.min(now),
             AnnounceOutcome::Left if self.len() == 0 => self.oldest = now,
             AnnounceOutcome::Left => {}
-            _ => return false,
+            _ => return,
         }
         self.touch();
-        if change.outcome == AnnounceOutcome::Left
-            || (announce.inner_ip.is_none() && !change.had_alternate)
+        if change.outcome != AnnounceOutcome::Left
+            && (announce.inner_ip.is_some() || change.had_alternate)
         {
-            return false;
+            let address = SocketAddr::new(announce.ip, announce.port);
+            change.is_news |= self.keep_other(address, announce.inner_ip, change.own);
         }
-        let address = SocketAddr::new(announce.ip, announce.port);
-        self.keep_other(address, announce.inner_ip, change.own)
     }
 
     /// Keeps or forgets the second address (S10) of a peer. Whether it is another one than before.

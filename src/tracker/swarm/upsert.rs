@@ -266,12 +266,12 @@ impl Upsert<'_> {
         role: Role,
         position: Position,
     ) -> Change {
-        let Some(gone) = peers.remove(role, position) else {
+        let Some(mut gone) = peers.remove(role, position) else {
             return Change::nothing(AnnounceOutcome::Passed);
         };
         self.rules.address_counts.take(self.announce.ip);
-        if let Some(origin) = gone.state.origin() {
-            self.rules.origins.take(origin);
+        if gone.state.is_elsewhere() {
+            self.take_over(&mut gone.state);
         }
         let since = self.rules.now.since(gone.state.seen());
         let gained = self.gained(&gone.state);
@@ -321,8 +321,10 @@ impl Upsert<'_> {
             return self.leave(peers, role, position);
         }
         let same_state = role == self.role() && state.is_paused() == self.is_paused();
-        // Who announced elsewhere is taken over however early it comes.
         let was_elsewhere = state.is_elsewhere();
+        if was_elsewhere {
+            self.take_over(state);
+        }
         if self.announce.event == Event::None
             && same_state
             && same_id
@@ -338,21 +340,17 @@ impl Upsert<'_> {
         let key = I::Key::of(self.announce.key);
         let before = FlagCounts::of(state);
         let (had_alternate, is_dual) = (state.has_alternate(), state.is_dual());
-        // A client that was restarted under the same address starts counting anew, and how local its list was elsewhere nobody knows.
-        let gained = if (same_id || state.key.matches(key)) && !was_elsewhere {
+        // A client that was restarted under the same address starts counting anew.
+        let gained = if same_id || state.key.matches(key) {
             self.gained(state)
         } else {
             (0, 0)
         };
-        // Who had everything before completes nothing (P9).
-        let had_everything = role == Role::Seeder && !state.is_paused();
-        let has_completed =
-            self.announce.event == Event::Completed && !had_everything && !state.has_completed();
+        let has_completed = self.announce.event == Event::Completed && may_complete(role, state);
         if !same_id || self.announce.key.is_some() {
             state.key = key;
         }
-        state.set_completed(state.has_completed() || has_completed);
-        self.keep(state);
+        self.keep(state, has_completed);
         let flag_counts = FlagCountsChange {
             before,
             after: FlagCounts::of(state),
@@ -375,24 +373,22 @@ impl Upsert<'_> {
             has_completed,
             gained,
             since,
-            is_news: !same_state || has_completed || was_elsewhere || !same_id,
+            is_news: !same_state | has_completed | was_elsewhere | !same_id,
         }
     }
 
     /// Keeps what the announcer says of itself.
     #[inline(always)]
-    fn keep<I: StoredId>(&self, state: &mut State<I>) {
+    fn keep<I: StoredId>(&self, state: &mut State<I>, has_completed: bool) {
+        state.set_completed(state.has_completed() || has_completed);
         state.id = I::keep(self.announce.peer_id);
         state.set_seen(self.rules.now);
         state.set_reported(self.announce.is_reported);
         state.set_paused(self.is_paused());
         state.set_downloaded_mib(self.downloaded_mib());
-        if state.is_elsewhere() {
-            self.take_over(state);
-        }
     }
 
-    /// Who announced to another tracker before is this one's own from now on.
+    /// Who announced to another tracker before is this one's own from now on. How local its list was there nobody knows.
     #[cold]
     fn take_over<I: StoredId>(&self, state: &mut State<I>) {
         if let Some(origin) = state.origin() {
@@ -400,6 +396,13 @@ impl Upsert<'_> {
             state.set_origin(None);
         }
     }
+}
+
+/// Whether a peer can have completed its download just now: who had everything before completes nothing (P9).
+#[inline]
+fn may_complete<I: StoredId>(role: Role, state: &State<I>) -> bool {
+    let had_everything = role == Role::Seeder && !state.is_paused();
+    !had_everything && !state.has_completed()
 }
 
 impl<I: StoredId> Swarm<I> {

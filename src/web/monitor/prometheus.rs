@@ -432,9 +432,9 @@ fn sites_of(lines: &mut Lines, status: &SitesStatus) {
     lines.single("sites_ready", "gauge", help, u8::from(status.ready));
     let help = "Time from a frame of another tracker entering a log to its being merged here, over the last minute; quantile 1 is the longest.";
     let lags = [
-        ("0.5", status.lag.p50_ms),
-        ("0.99", status.lag.p99_ms),
-        ("1", status.lag.most_ms),
+        ("0.5", status.lag.half_ms),
+        ("0.99", status.lag.ninety_nine_ms),
+        ("1", status.lag.longest_ms),
     ];
     let lags = lags.map(|(quantile, lag)| (format!("quantile=\"{quantile}\""), millis(lag)));
     lines.family("sites_lag_seconds", "gauge", help, lags);

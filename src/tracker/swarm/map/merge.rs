@@ -75,7 +75,7 @@ impl<I: StoredId> Swarms<I> {
         let bound = settings.max_peers_per_torrent as usize;
         let in_torrent = match (bound, source.origin) {
             (0, _) => usize::MAX,
-            (bound, Some(_)) => bound - bound.div_ceil(10),
+            (bound, Some(_)) => bound - bound / 10,
             (bound, None) => bound,
         };
         Room {

@@ -103,7 +103,7 @@ impl Usage {
         let room = |counter: &AtomicI64, bound: u32| match bound {
             0 => usize::MAX,
             bound => {
-                let most = i64::from(bound - bound.div_ceil(10));
+                let most = i64::from(bound - bound / 10);
                 usize::try_from(most - counter.load(Relaxed)).unwrap_or(0)
             }
         };
@@ -114,7 +114,7 @@ impl Usage {
     /// Whether one more torrent without peers that another tracker tells of may be kept.
     pub(super) fn may_idle_for_others(&self, settings: &Settings) -> bool {
         let bound = settings.max_torrents;
-        bound == 0 || !is_full(&self.idle, (bound - bound.div_ceil(10)).max(1))
+        bound == 0 || !is_full(&self.idle, bound - bound / 10)
     }
 
     /// Whether more than half of a bound is reached.
