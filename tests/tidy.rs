@@ -55,7 +55,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("sites", &["tracker", "metrics", "clock", "supervise"]),
     ("reaper", &["tracker", "metrics", "clock", "supervise"]),
-    ("sites", &["tracker", "metrics", "clock", "supervise"]),
     ("logging", &["clock", "regular_file", "shown"]),
     // Of the components, config takes the settings only; it starts nothing.
     (

@@ -13,7 +13,7 @@ use crate::config::Loaded;
 use crate::regular_file::{self, Denied, Use, denied, denied_or_unmakable};
 use crate::shown::with_causes;
 use crate::tracker::Zones;
-use crate::{logging, snapshot, web};
+use crate::{logging, sites, snapshot, web};
 
 /// What the start would say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,6 +106,11 @@ pub fn examine(loaded: &Loaded) -> Outlook {
         && let Err(lines) = FoundKeys::of(config)
     {
         outlook.faults.extend(lines);
+    }
+    // Certificates that may not be read were told above.
+    let sites = config.sites.as_ref().filter(|_| outlook.denied.is_empty());
+    if let Some(Err(error)) = sites.map(sites::examine) {
+        outlook.faults.push(error.to_string());
     }
     if let Err(error) = logging::examine(&config.logging) {
         outlook.faults.push(with_causes(&anyhow::Error::new(error)));

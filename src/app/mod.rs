@@ -109,12 +109,8 @@ impl App {
         let mut udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
         let first_worker = http.workers();
         let tracker = core(&loaded, first_worker + udp.threads(), clock)?;
-        let Restored {
-            mailbox,
-            snapshots,
-            sites,
-            origin,
-        } = restore(&config, &tracker, &mut udp, clock, &ends_in)?;
+        let restored = restore(&config, &tracker, &mut udp, clock, &ends_in)?;
+        let (mailbox, sites, origin) = (restored.mailbox, restored.sites, restored.origin);
         let key_file = KeyFile::start(&config, &mailbox)?;
         backend::restore_zone_statistics(&tracker, &mailbox);
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
@@ -168,7 +164,7 @@ impl App {
             reaper,
             sites,
             mailbox,
-            snapshots,
+            snapshots: restored.snapshots,
             key_file,
             ends,
             addresses,

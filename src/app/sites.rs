@@ -184,9 +184,9 @@ fn status(handle: &sites::Handle) -> web::SitesStatus {
             engine_changes: out.engine_changes,
         },
         lag: web::Lag {
-            p50_ms: found.lag.p50_ms,
-            p99_ms: found.lag.p99_ms,
-            most_ms: found.lag.most_ms,
+            half_ms: found.lag.p50_ms,
+            ninety_nine_ms: found.lag.p99_ms,
+            longest_ms: found.lag.most_ms,
         },
     };
     let sites = found.sites.into_iter().map(site);
@@ -245,6 +245,10 @@ fn engine(found: sites::EngineStatus) -> web::Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::App;
+    use crate::tracker::{
+        Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Refusal, Target,
+    };
 
     /// O26: the page has a text for every reason and every state that there is.
     #[test]
@@ -277,7 +281,7 @@ mod tests {
                 expires: Some(crate::clock::Wall(9)),
             },
         ] {
-            let target = crate::tracker::Target::Network("10.0.0.0/8".parse().unwrap());
+            let target = Target::Network("10.0.0.0/8".parse().unwrap());
             let made = BlockEdit {
                 target,
                 change,
@@ -285,5 +289,115 @@ mod tests {
             };
             assert_eq!(edit(delta(&made)), made);
         }
+    }
+
+    /// A whole tracker in a folder of its own, one of those that speak over `engine`.
+    fn tracker(name: &str, folder: &std::path::Path, engine: &sites::FakeEngine) -> App {
+        let file = folder.join("retracker.sqlite");
+        let text = format!(
+            "[SITES]\nname = {name}\nengines = {}\n[SNAPSHOTS]\nfile = {}\ninterval = 0\n[UDP]\nenabled = no\n",
+            engine.url(),
+            file.display()
+        );
+        let sources = crate::config::Sources {
+            file: Some(("c.ini".into(), text.into_bytes())),
+            ..Default::default()
+        };
+        let mut loaded = sources.resolve(&|path| std::fs::read(path)).unwrap();
+        loaded.config.http.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        loaded.config.http.workers = 1;
+        // Nobody logs in, and a hash takes seconds without optimisation.
+        loaded.config.web.is_enabled = false;
+        App::build(loaded, Default::default()).unwrap()
+    }
+
+    fn announce(app: &App, ip: [u8; 4]) -> Result<(), Refusal> {
+        let announce = Announce {
+            info_hash: HASH,
+            peer_id: PeerId(*b"-qB4520-abcdefghijkl"),
+            key: None,
+            ip: ip.into(),
+            inner_ip: None,
+            is_reported: false,
+            port: 6881,
+            is_seeder: true,
+            downloaded: 0,
+            event: Event::Started,
+            num_want: Some(0),
+            options: ListOptions::default(),
+        };
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut turn = AnnounceContext {
+            now: app.clock.now(),
+            rng: &mut rng,
+            counters: app.tracker.metrics().counters(0),
+        };
+        let mut list = PeerList::default();
+        app.tracker
+            .announce(&announce, &mut turn, &mut list)
+            .map(drop)
+    }
+
+    const HASH: InfoHash = InfoHash([7; 20]);
+
+    fn seeders(app: &App) -> u32 {
+        app.tracker.scrape(&HASH, app.clock.now()).complete
+    }
+
+    fn own_peers(app: &App) -> u64 {
+        app.tracker.peers_by_origin()[0]
+    }
+
+    /// Waits for what happens within a moment on a machine that has nothing else to do.
+    fn wait(is_so: impl Fn() -> bool) {
+        for _ in 0..6_000 {
+            if is_so() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("it does not come to be");
+    }
+
+    /// O18, O24, O25: what one tracker hears the other hands out, its blocks are in force there, and a tracker that comes back has what
+    /// was its own, from its database as well as without it.
+    #[test]
+    fn two_trackers_act_as_one_and_one_that_comes_back_is_whole() {
+        let engine = sites::FakeEngine::start();
+        let (folder_a, folder_b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let start = |name, folder: &tempfile::TempDir| tracker(name, folder.path(), &engine);
+        let (a, b) = (start("a", &folder_a), start("b", &folder_b));
+        for last in 1..=5 {
+            announce(&a, [192, 0, 2, last]).unwrap();
+        }
+        announce(&b, [198, 51, 100, 1]).unwrap();
+        wait(|| seeders(&a) == 6 && seeders(&b) == 6);
+        assert_eq!((own_peers(&a), own_peers(&b)), (5, 1));
+        let target = Target::Network("192.0.2.4/31".parse().unwrap());
+        a.mailbox.block(target, "spam", None).unwrap();
+        wait(|| seeders(&b) == 4);
+        assert_eq!(announce(&b, [192, 0, 2, 4]), Err(Refusal::AddressBlocked));
+        assert_eq!(a.stop(), None);
+        let a = start("a", &folder_a);
+        assert_eq!((seeders(&a), own_peers(&a)), (4, 3));
+        let digest = |app: &App| app.tracker.digest(app.clock.now());
+        assert_eq!(digest(&a), digest(&b));
+        // While it is away, the other goes on; and its database is lost.
+        assert_eq!(a.stop(), None);
+        announce(&b, [198, 51, 100, 2]).unwrap();
+        drop(folder_a);
+        let folder_a = tempfile::tempdir().unwrap();
+        let a = start("a", &folder_a);
+        wait(|| seeders(&a) == 5 && a.tracker.access().blocks().len() == 1);
+        assert_eq!(own_peers(&a), 3);
+        assert_eq!(digest(&a), digest(&b));
+        let known = b.mailbox.known_edits();
+        assert_eq!(known.len(), 1);
+        // The block is lifted where it was not made.
+        let number = a.tracker.access().blocks()[0].number;
+        assert_eq!(a.mailbox.unblock(number), Ok(true));
+        wait(|| b.tracker.access().blocks().is_empty());
+        assert_eq!(a.stop(), None);
+        assert_eq!(b.stop(), None);
     }
 }

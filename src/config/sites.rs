@@ -137,17 +137,25 @@ impl SiteSources {
     pub(super) fn check(&self, locations: &Locations, warnings: &mut Vec<String>) {
         let location = |key| named(locations, "SITES", key);
         if self.engines.is_empty() {
-            let given = ["name", "user", "password_file", "ca_file"];
-            let mut given = given
-                .into_iter()
-                .filter(|key| locations.contains_key(&("SITES", *key)));
-            if let Some(key) = given.next() {
+            let given = [
+                ("name", self.name.is_some()),
+                ("user", self.user.is_some()),
+                ("password_file", self.password_file.is_some()),
+                ("ca_file", self.ca_file.is_some()),
+            ];
+            if let Some((key, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
                 let location = location(key);
                 warnings.push(format!(
                     "{location} has no effect while there are no engines: this tracker is alone"
                 ));
             }
             return;
+        }
+        if self.user.is_some() && self.password_file.is_none() {
+            let location = location("user");
+            warnings.push(format!(
+                "{location} has no effect without password_file: nobody logs in without a password"
+            ));
         }
         let is_here = |host: &str| {
             let ip = host.parse::<std::net::IpAddr>();

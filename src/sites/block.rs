@@ -4,7 +4,7 @@ use crate::clock::Wall;
 use crate::tracker::Target;
 
 /// What became of one target of the blocklist. Of two for the same target the one with the greater stamp counts; of equal stamps a
-/// block beats a lift, and among blocks whoever takes them keeps what is there.
+/// block beats a lift, and of two blocks what they say decides, so that all trackers take the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockDelta {
     /// What is blocked or was.

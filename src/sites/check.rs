@@ -64,6 +64,9 @@ fn in_words(error: &EngineError, engine: &Engine, settings: &Settings) -> String
     match error {
         EngineError::Unresolved => format!("the name {} has no address", engine.url.host()),
         EngineError::Refused => "nothing listens there, or a firewall refuses".into(),
+        EngineError::TimedOut if engine.url.has_tls() => {
+            "no answer within a second: a firewall, an engine that hangs, or a port without TLS".into()
+        }
         EngineError::TimedOut => "no answer within a second: a firewall, or an engine that hangs".into(),
         EngineError::Closed if engine.url.has_tls() => "the connection is closed in the handshake: does TLS listen on this port?".into(),
         EngineError::Closed => "the connection is closed at once: does this port want TLS (rediss://)?".into(),

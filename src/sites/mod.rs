@@ -141,6 +141,14 @@ pub fn open(
     })
 }
 
+/// Whether the part could be started: reads the certificates, and asks nothing of any engine.
+///
+/// # Errors
+/// As [`open`].
+pub fn examine(settings: &Settings) -> Result<(), Error> {
+    engines(settings).map(drop)
+}
+
 fn engines(settings: &Settings) -> Result<Vec<Engine>, Error> {
     if settings.engines.is_empty() || settings.engines.len() > MAX_ENGINES {
         return Err(Error::Engines);
@@ -261,6 +269,9 @@ impl Running {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) use engine::tests::fake::Fake as FakeEngine;
 
 #[cfg(test)]
 mod tests;

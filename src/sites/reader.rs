@@ -1,6 +1,6 @@
 //! Reads the logs of all trackers from one engine and merges them: a thread for each engine.
 //!
-//! Logs are read by concrete ids; new ones are looked for every two seconds. What a partner tells too fast waits in its own log. A log
+//! Logs are read by concrete ids; new ones are looked for every second. What a partner tells too fast waits in its own log. A log
 //! that cannot be read within the bounds is found by reading each alone, and left out for a minute.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use crate::tracker::{Merged, Origin, SwarmDelta, Tracker};
 const WAIT: Duration = Duration::from_millis(500);
 
 /// From one search for new logs to the next.
-const SEARCH_EVERY: Duration = Duration::from_secs(2);
+const SEARCH_EVERY: Duration = Duration::from_secs(1);
 
 /// From one look at the engine's clock and notes to the next.
 const NOTES_EVERY: Duration = Duration::from_secs(10);
@@ -66,6 +66,11 @@ impl Log {
         self.allowance = self.allowance.saturating_add(more).min(burst);
         self.allowance > 0 && now >= self.shut_until
     }
+}
+
+/// Whether what one log holds can be the cause; others are of the engine.
+fn is_of_a_log(error: &EngineError) -> bool {
+    matches!(error, EngineError::TooLarge | EngineError::Shape) || error.says("WRONGTYPE")
 }
 
 /// What became of the entries of one log.
@@ -195,13 +200,43 @@ impl Reader {
         self.search(&mut connection)?;
         // It may have lost what was read from it, and be about to give the same places to other entries.
         let start = self.start();
-        for log in &mut self.logs {
-            let state = connection.log_state(&log.key)?;
-            if state.is_none_or(|state| state.last < log.position) {
-                log.position = start;
+        for at in 0..self.logs.len() {
+            self.shared.live(1 + self.engine);
+            let now = self.shared.clock.elapsed();
+            let Some(log) = self.logs.get_mut(at).filter(|log| now >= log.shut_until) else {
+                continue;
+            };
+            match connection.log_state(&log.key) {
+                Ok(Some(state)) if state.last >= log.position => {}
+                Ok(_) => log.position = start,
+                Err(error) => {
+                    // It is the next connection that is made without it.
+                    self.shut(at, &error);
+                    return Err(error);
+                }
             }
         }
         Ok(connection)
+    }
+
+    /// Leaves a log out for a while, when an error is of its making; what it holds by then is not read.
+    fn shut(&mut self, at: usize, error: &EngineError) {
+        let now = self.shared.clock.elapsed();
+        let behind = EntryId::before(self.time.at(now));
+        let Some(log) = self.logs.get_mut(at).filter(|_| is_of_a_log(error)) else {
+            return;
+        };
+        log.shut_until = now + SHUT_FOR;
+        log.position = behind;
+        let name = &log.name;
+        if let Some(site) = self.shared.board().sites.get_mut(name)
+            && let Some(count) = site.dropped.get_mut(Dropped::Unreadable as usize)
+        {
+            *count += 1;
+        }
+        self.shared.complain(self.engine, "log", || {
+            format!("the log of {name} is left out for a minute: {error}")
+        });
     }
 
     /// Where a log is begun: what is older has died.
@@ -225,7 +260,6 @@ impl Reader {
         if let Some(known) = board.engines.get_mut(self.engine) {
             known.notes = Some(notes);
             known.rtt = Some(rtt);
-            known.time = Some(self.time);
             known.clock_offset_ms = Some(ahead);
         }
         Ok(())
@@ -252,7 +286,7 @@ impl Reader {
             if is_own && self.is_caught_up {
                 continue;
             }
-            let origin = board.number(&name);
+            let origin = if is_own { None } else { board.number(&name) };
             if origin.is_none() && !is_own {
                 unnumbered = Some(name);
                 continue;
@@ -261,7 +295,7 @@ impl Reader {
             let position = known.and_then(|known| known.positions.get(&name).copied());
             self.logs.push(Log {
                 key: shared.keys.stream(&name),
-                origin: origin.filter(|_| !is_own),
+                origin,
                 name,
                 position: position.unwrap_or(start).max(start),
                 allowance: i64::try_from(BURST).unwrap_or(0),
@@ -323,9 +357,7 @@ impl Reader {
             }
             Ok(parts) => self.take(parts, connection.bytes_read()),
             Err(error) => {
-                let is_of_a_log = matches!(error, EngineError::TooLarge | EngineError::Shape)
-                    || error.says("WRONGTYPE");
-                if is_of_a_log {
+                if is_of_a_log(&error) {
                     self.alone = self.logs.iter().map(|log| log.key.clone()).collect();
                 }
                 Err(error)
@@ -336,32 +368,18 @@ impl Reader {
     /// Reads one log by itself, to find the one that cannot be read.
     fn ask_alone(&mut self, connection: &mut Connection, key: &str) -> Result<(), EngineError> {
         let now = self.shared.clock.elapsed();
-        let behind = EntryId::before(self.time.at(now));
-        let Some(log) = self.logs.iter_mut().find(|log| log.key == key) else {
+        let found = self
+            .logs
+            .iter()
+            .position(|log| log.key == key && now >= log.shut_until);
+        let Some((at, log)) = found.and_then(|at| Some((at, self.logs.get(at)?))) else {
             return Ok(());
         };
-        if now < log.shut_until {
-            return Ok(());
-        }
         match connection.read_logs(&[(&log.key, log.position)], 4, Duration::ZERO) {
             Ok(parts) if parts.is_empty() => Ok(()),
             Ok(parts) => self.take(parts, connection.bytes_read()),
             Err(error) => {
-                let is_its_fault = matches!(error, EngineError::TooLarge | EngineError::Shape)
-                    || error.says("WRONGTYPE");
-                if is_its_fault {
-                    log.shut_until = now + SHUT_FOR;
-                    log.position = behind;
-                    let name = log.name.clone();
-                    if let Some(site) = self.shared.board().sites.get_mut(&name)
-                        && let Some(count) = site.dropped.get_mut(Dropped::Unreadable as usize)
-                    {
-                        *count += 1;
-                    }
-                    self.shared.complain(self.engine, "log", || {
-                        format!("the log of {name} is left out for a minute: {error}")
-                    });
-                }
+                self.shut(at, &error);
                 Err(error)
             }
         }
@@ -382,6 +400,7 @@ impl Reader {
     fn take(&mut self, parts: Vec<LogPart>, bytes_read: u64) -> Result<(), EngineError> {
         let mut has_advanced = false;
         for part in parts {
+            self.shared.live(1 + self.engine);
             let Some(at) = self
                 .logs
                 .iter()
@@ -565,3 +584,31 @@ impl Reader {
 }
 
 const _: () = assert!(frame::MAX_FRAME <= MAX_BULK, "a frame fits into a string");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_tells_too_much_waits_until_its_allowance_has_grown_again() {
+        let burst = i64::try_from(BURST).unwrap();
+        let mut log = Log {
+            name: "evil".parse().unwrap(),
+            key: "rt:net:d:evil".into(),
+            origin: Origin::new(1),
+            position: EntryId::default(),
+            allowance: burst,
+            allowed_at: Duration::ZERO,
+            shut_until: Duration::ZERO,
+        };
+        let at = Duration::from_secs;
+        assert!(log.may_tell(at(1)));
+        assert_eq!(log.allowance, burst, "what is not used does not grow");
+        log.allowance -= 2 * burst;
+        assert!(!log.may_tell(at(2)));
+        assert!(!log.may_tell(at(3)));
+        assert!(log.may_tell(at(4)));
+        log.shut_until = at(60);
+        assert!(!log.may_tell(at(59)) && log.may_tell(at(60)));
+    }
+}

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::block::BlockDelta;
 use super::engine::{Engine, EngineError, EngineNotes};
-use super::engine_time::EngineTime;
 use super::entry_id::EntryId;
 use super::kept::Kept;
 use super::lag::Lags;
@@ -119,7 +118,6 @@ pub(super) struct EngineBoard {
     pub(super) positions: BTreeMap<SiteName, EntryId>,
     pub(super) notes: Option<EngineNotes>,
     pub(super) rtt: Option<Duration>,
-    pub(super) time: Option<EngineTime>,
     pub(super) clock_offset_ms: Option<i64>,
     pub(super) is_caught_up: bool,
     pub(super) streams: usize,
@@ -136,7 +134,7 @@ pub(super) struct Board {
     pub(super) lags: Lags,
     /// Which engine is written to.
     pub(super) writes_to: Option<usize>,
-    complaints: BTreeMap<(usize, &'static str), Duration>,
+    said: BTreeMap<(usize, &'static str), Duration>,
 }
 
 impl Board {
@@ -217,7 +215,7 @@ impl Shared {
             outgoing: Outgoing::default(),
             lags: Lags::default(),
             writes_to: None,
-            complaints: BTreeMap::new(),
+            said: BTreeMap::new(),
         };
         Shared {
             settings: settings.clone(),
@@ -359,15 +357,21 @@ impl Shared {
         trouble: &'static str,
         text: impl FnOnce() -> String,
     ) {
+        if self.may_say(engine, trouble) {
+            log::warn!("sites: {}", text());
+        }
+    }
+
+    /// Whether nothing was written about the same within a minute.
+    fn may_say(&self, engine: usize, what: &'static str) -> bool {
         let now = self.clock.elapsed();
         let mut board = self.board();
-        let last = board.complaints.get(&(engine, trouble));
-        if last.is_some_and(|last| now.saturating_sub(*last) < QUIET) {
-            return;
+        let last = board.said.get(&(engine, what));
+        let may_say = last.is_none_or(|last| now.saturating_sub(*last) >= QUIET);
+        if may_say {
+            board.said.insert((engine, what), now);
         }
-        board.complaints.insert((engine, trouble), now);
-        drop(board);
-        log::warn!("sites: {}", text());
+        may_say
     }
 
     /// Notes how a thread finds an engine, and says so in the log when it is not well.
@@ -385,16 +389,21 @@ impl Shared {
         if found.since.is_none() || found.error.is_some() != error.is_some() {
             found.since = Some(now);
         }
-        found.error.clone_from(&error);
+        let had = std::mem::replace(&mut found.error, error.clone());
         drop(board);
-        if let (Some(error), Some(at)) = (error, self.engines.get(engine)) {
-            let trouble = match way {
-                Way::Read => "read",
-                Way::Write => "write",
-            };
+        let Some(at) = self.engines.get(engine) else {
+            return;
+        };
+        let (trouble, end) = match way {
+            Way::Read => ("read", "read again"),
+            Way::Write => ("write", "write again"),
+        };
+        if let Some(error) = error {
             self.complain(engine, trouble, || {
                 format!("{} cannot be {}: {error}", at.url, way.done())
             });
+        } else if had.is_some() && self.may_say(engine, end) {
+            log::info!("sites: {} is {} again", at.url, way.done());
         }
     }
 

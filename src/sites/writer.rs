@@ -164,7 +164,11 @@ impl Writer {
         }
         self.outgoing.resend_left = self.repair.left() as u64;
         let mut board = self.shared.board();
-        board.outgoing = self.outgoing;
+        board.outgoing = Outgoing {
+            // The first was no change.
+            engine_changes: self.outgoing.engine_changes.saturating_sub(1),
+            ..self.outgoing
+        };
         board.writes_to = self.connection.as_ref().map(|(engine, _)| *engine);
     }
 

@@ -1,18 +1,15 @@
-//! One swarm's peers, and what other trackers counted of it, as bytes; and the only place that knows bincode. A record has a header of its own, so that the codec can be
-//! exchanged, and a checksum, so that a damaged page of the file does not become peers.
+//! One swarm's peers, and what other trackers counted of it, as bytes; the only place that knows bincode (2, standard varints). The
+//! header is its own, so that the codec can be exchanged; with a checksum, so that a damaged page does not become peers.
 //!
 //! ```text
 //! offset size name
 //!      0    2 magic "rs"
-//!      2    1 format, 2 (1 is read as well: without counts and without origins)
-//!      3    1 reserved, 0
-//!      4    4 number of peers, little-endian
-//!      8    4 CRC-32 of what follows, little-endian
+//!      2    2 format, 2 (1 is read as well: without counts and without origins); reserved, 0
+//!      4    8 number of peers; CRC-32 of what follows; both little-endian
 //!     12    1 number of counts
 //!     13    … counts: origin, downloaded
 //!           … peers, about 31 bytes each
 //! ```
-//! Counts and peers are in bincode 2's standard (varint) encoding.
 
 use std::net::IpAddr;
 

@@ -11,8 +11,11 @@ pub struct Sites {
     /// Has everything told again.
     pub resend: Box<dyn Fn() + Send + Sync>,
     /// Drops what is known from a site only; how many peers, or nothing when there is no such site.
-    pub forget: Box<dyn Fn(&str) -> Option<u64> + Send + Sync>,
+    pub forget: Forget,
 }
+
+/// Drops what is known from the site of a name.
+type Forget = Box<dyn Fn(&str) -> Option<u64> + Send + Sync>;
 
 /// How the sites are, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -175,11 +178,11 @@ pub struct Outgoing {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Lag {
     /// Half took at most so long.
-    pub p50_ms: u64,
+    pub half_ms: u64,
     /// 99 of 100 took at most so long.
-    pub p99_ms: u64,
+    pub ninety_nine_ms: u64,
     /// The longest.
-    pub most_ms: u64,
+    pub longest_ms: u64,
 }
 
 impl SitesStatus {

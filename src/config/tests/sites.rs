@@ -126,6 +126,11 @@ fn bad_values_are_refused_with_their_place() {
         let told = one(line);
         assert!(told.starts_with(place) && told.contains(why), "{told}");
     }
+}
+
+/// O23
+#[test]
+fn engines_without_what_they_need_are_refused() {
     for (text, why) in [
         (
             "name = MSK",

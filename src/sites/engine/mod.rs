@@ -39,7 +39,7 @@ const MAX_ERROR: usize = 200;
 /// Keys that one question may find.
 const MAX_KEYS_FOUND: usize = 4_096;
 
-/// Steps of a search through all keys; of an engine that has so many other ones that these do not reach, the rest comes next time.
+/// Steps of a search through all keys; what an engine that is full of other things has behind them is not found.
 const MAX_SCANS: usize = 200;
 
 /// Why an engine did not do as asked.
@@ -387,6 +387,7 @@ impl Connection {
     pub(super) fn find_logs(&mut self, pattern: &str) -> Result<Vec<Vec<u8>>, EngineError> {
         let mut found = Vec::new();
         let mut cursor = "0".to_owned();
+        let deadline = self.clock.elapsed() + 2 * PATIENCE;
         for _ in 0..MAX_SCANS {
             let reply = self.call(&[
                 b"SCAN",
@@ -403,7 +404,8 @@ impl Connection {
             let keys = keys.array().ok_or(EngineError::Shape)?;
             found.extend(keys.into_iter().filter_map(Value::bulk));
             cursor = shown(next.text().ok_or(EngineError::Shape)?, 20);
-            if cursor == "0" || found.len() > MAX_KEYS_FOUND {
+            let is_late = self.clock.elapsed() >= deadline;
+            if cursor == "0" || is_late || found.len() > MAX_KEYS_FOUND {
                 break;
             }
         }
@@ -460,3 +462,6 @@ fn log_part(value: Value) -> Result<LogPart, EngineError> {
         entries: entries.collect::<Result<_, EngineError>>()?,
     })
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,17 +1,5 @@
 //! One entry of a log: what a tracker tells the others, as bytes. At most [`MAX_FRAME`] of them; numbers are big-endian, `varint` is
 //! LEB128 of at most 32 bits. Whose it is stands in the name of the stream, which the engine's rules of access watch over.
-//!
-//! ```text
-//! offset size name                                  an entry: kind (1), length of its body (2), body
-//!      0    4 magic "rtsf"                            1 a torrent: info hash (20), number of counts (1), counts, peers up to the end
-//!      4    1 version, 1                                count: length of a name (1; 0: the sender), name, varint
-//!      5    1 reserved, 0                               peer: flags (1), address (4 or 16), port (2), age in s (varint), MiB
-//!      6    2 ms of the second that is under way            downloaded (varint), [id (20), proof of key (3)], [4 or 6, address]
-//!      8    4 CRC-32 of all but these four            2 hello: digest of zones (8), length (1) and text of the version
-//!     12    8 epoch: which run of the sender          3 block: stamp (8), what (1), target, [created (8), expires (8), reason]
-//!     20    4 number of the frame in its epoch        others: skipped, and what a later version adds behind a hello
-//!     24    4 lifetime of a peer, in seconds     28 … entries
-//! ```
 
 mod read;
 mod write;
@@ -105,7 +93,19 @@ pub enum Entry {
     Block(BlockDelta),
 }
 
-/// A frame that was read.
+/// A frame that was read. Its bytes:
+///
+/// ```text
+/// offset size name                                  an entry: kind (1), length of its body (2), body
+///      0    4 magic "rtsf"                            1 a torrent: info hash (20), number of counts (1), counts, peers up to the end
+///      4    1 version, 1                                count: length of a name (1; 0: the sender), name, varint
+///      5    1 reserved, 0                               peer: flags (1), address (4 or 16), port (2), age in s (varint), MiB
+///      6    2 ms of the second that is under way            downloaded (varint), [id (20), proof of key (3)], [4 or 6, address]
+///      8    4 CRC-32 of all but these four            2 hello: digest of zones (8), length (1) and text of the version
+///     12    8 epoch: which run of the sender          3 block: stamp (8), what (1), target, [created (8), end (8), length (2), reason]
+///     20    4 number of the frame in its epoch        others: skipped, and what a later version adds behind a hello
+///     24    4 lifetime of a peer, in seconds     28 … entries
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Its header.

@@ -1,7 +1,5 @@
 //! The status of the sites as a person reads it on a terminal.
 
-use std::fmt::Write;
-
 use serde_json::Value;
 
 use crate::shown::on_one_line;
@@ -12,8 +10,8 @@ pub(super) fn status(status: &Value) -> String {
     let mut line = |line: String| {
         // Names and errors come from elsewhere.
         let line = on_one_line(&format_args!("{line}"));
-        // Writing to a string cannot fail.
-        drop(writeln!(text, "{}", line.trim_end()));
+        text.push_str(line.trim_end());
+        text.push('\n');
     };
     line(format!(
         "{} of the network {}, version {}: {}",
@@ -33,8 +31,8 @@ pub(super) fn status(status: &Value) -> String {
     line(format!(
         "own peers {}, lag half within {} ms, 99 of 100 within {} ms",
         word(status, "own_peers"),
-        word(lag, "p50_ms"),
-        word(lag, "p99_ms")
+        word(lag, "half_ms"),
+        word(lag, "ninety_nine_ms")
     ));
     line(format!(
         "told: {} changes in {} frames; not told when they came {}, full queues {}, told again {} times, changes of engine {}",
@@ -66,30 +64,28 @@ pub(super) fn status(status: &Value) -> String {
             &differs.join(","),
         ]));
     }
-    for engine in list(status, "engines") {
-        line(format!(
-            "engine {}: {} for {} s, {}, round trip {} µs{}",
-            word(engine, "url"),
-            word(engine, "state"),
-            word(engine, "since_s"),
-            word(engine, "version"),
-            word(engine, "rtt_us"),
-            engine
-                .get("error")
-                .and_then(Value::as_str)
-                .map(|error| format!(": {error}"))
-                .unwrap_or_default()
-        ));
-    }
+    list(status, "engines").map(engine).for_each(line);
     text
+}
+
+fn engine(engine: &Value) -> String {
+    let error = engine.get("error").and_then(Value::as_str);
+    format!(
+        "engine {}: {} for {} s, {}, round trip {} µs{}",
+        word(engine, "url"),
+        word(engine, "state"),
+        word(engine, "since_s"),
+        word(engine, "version"),
+        word(engine, "rtt_us"),
+        error.map(|error| format!(": {error}")).unwrap_or_default()
+    )
 }
 
 fn row(cells: [&str; 9]) -> String {
     let widths = [20, 8, 8, 10, 12, 8, 8, 10, 0];
     let mut text = String::new();
     for (cell, width) in cells.iter().zip(widths) {
-        // As above.
-        drop(write!(text, "{cell:<width$} "));
+        text.push_str(&format!("{cell:<width$} "));
     }
     text
 }
@@ -116,7 +112,7 @@ mod tests {
     fn the_status_is_shown_whole_and_a_reply_without_it_is_no_fault() {
         let told = serde_json::json!({
             "name": "msk", "network": "retracker", "version": "1.0.0", "ready": false,
-            "missing": ["an engine\u{1b}[2J"], "own_peers": 5, "lag": {"p50_ms": 1, "p99_ms": 2},
+            "missing": ["an engine\u{1b}[2J"], "own_peers": 5, "lag": {"half_ms": 1, "ninety_nine_ms": 2},
             "sent_deltas": 3, "sent_frames": 4, "dropped": 0, "overflows": 0, "resends": 1, "engine_changes": 0,
             "sites": [{
                 "name": "spb", "heard_s": null, "peers": 567, "dropped": {"malformed": 2, "invalid": 1},

@@ -443,9 +443,9 @@ fn sites_of(lines: &mut Lines, status: &SitesStatus) {
     lines.single("sites_ready", "gauge", help, u8::from(status.ready));
     let help = "Time from a frame of another tracker entering a log to its being merged here, over the last minute; quantile 1 is the longest.";
     let lags = [
-        ("0.5", status.lag.p50_ms),
-        ("0.99", status.lag.p99_ms),
-        ("1", status.lag.most_ms),
+        ("0.5", status.lag.half_ms),
+        ("0.99", status.lag.ninety_nine_ms),
+        ("1", status.lag.longest_ms),
     ];
     let lags = lags.map(|(quantile, lag)| (format!("quantile=\"{quantile}\""), millis(lag)));
     lines.family("sites_lag_seconds", "gauge", help, lags);
@@ -475,6 +475,12 @@ fn sites_of(lines: &mut Lines, status: &SitesStatus) {
     counter("site_missed_frames_total", help, &|site| site.missed);
     let help = "Times that another tracker had to wait because it told more than one may.";
     counter("site_throttled_total", help, &|site| site.throttled);
+    odd_sites(lines, status);
+    outgoing(lines, status);
+}
+
+/// What is not as it should be with other trackers.
+fn odd_sites(lines: &mut Lines, status: &SitesStatus) {
     let help = "What came from another tracker and was dropped, by reason.";
     let dropped = status.sites.iter().flat_map(|site| {
         let dropped = site.dropped.iter();
@@ -490,6 +496,10 @@ fn sites_of(lines: &mut Lines, status: &SitesStatus) {
         })
     });
     lines.family("site_differs", "gauge", help, differs);
+}
+
+/// What the other trackers are told.
+fn outgoing(lines: &mut Lines, status: &SitesStatus) {
     let out = status.outgoing;
     for (name, help, count) in [
         (

@@ -39,6 +39,22 @@ fn row(site: &Site) -> SiteRow<'_> {
     }
 }
 
+/// An engine as the page shows it.
+#[derive(Serialize)]
+struct EngineRow<'a> {
+    #[serde(flatten)]
+    engine: &'a Engine,
+    /// How far its clock is ahead, in whole seconds: the clock here is read no finer.
+    clock_ahead_s: Option<i64>,
+}
+
+fn engine_row(engine: &Engine) -> EngineRow<'_> {
+    EngineRow {
+        engine,
+        clock_ahead_s: engine.clock_offset_ms.map(|offset| offset / 1_000),
+    }
+}
+
 /// The sites as CSV.
 fn table(status: &SitesStatus) -> Csv {
     let mut csv = Csv::new(&[
@@ -95,6 +111,8 @@ pub(crate) async fn sites(state: Data<State>, request: HttpRequest) -> HttpRespo
     if let Some(status) = &status {
         let rows: Vec<SiteRow<'_>> = status.sites.iter().map(row).collect();
         page.insert("rows", &rows);
+        let engines: Vec<EngineRow<'_>> = status.engines.iter().map(engine_row).collect();
+        page.insert("engines", &engines);
         let unread: Vec<&Engine> = status
             .engines
             .iter()

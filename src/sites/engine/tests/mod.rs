@@ -1,0 +1,3 @@
+//! The client against an engine in the same process.
+
+pub(crate) mod fake;
