@@ -6,6 +6,7 @@
 //! - [`invariant`] says what cannot be otherwise, and debug builds check it.
 //! - [`supervise`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown.
 //! - [`audit`] keeps who did what.
+//! - [`lists`] reads lists that stand in files, and sees when they change.
 //! - [`net`] knows addresses, and whose they are.
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
 //! - [`http`] is the HTTP tracker, [`udp`] the UDP tracker.
@@ -27,6 +28,7 @@ pub mod config;
 pub mod http;
 mod invariant;
 pub mod lab;
+pub mod lists;
 pub mod logging;
 pub mod manual;
 pub mod metrics;

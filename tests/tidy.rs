@@ -23,6 +23,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Addresses, and whose they are: arithmetic that the core needs as much as who meets clients.
     ("net", &["metrics"]),
     ("tracker", &["metrics", "clock", "net"]),
+    // What stands in files beside the configuration, read into what the core looks at.
+    ("lists", &["tracker", "net", "clock", "regular_file"]),
     // The five in the middle: never one another, never config.
     ("http", &["tracker", "metrics", "clock", "supervise", "net"]),
     ("udp", &["tracker", "metrics", "clock", "supervise", "net"]),
@@ -94,6 +96,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "app",
         &[
             "config",
+            "lists",
             "logging",
             "http",
             "udp",
