@@ -4,6 +4,7 @@
 //! - `connection_key.rs` keeps what UDP clients are known by over a restart.
 //! - `backend.rs` ties the parts to each other by closures.
 //! - `examine.rs` says what is to be said of a configuration before anything is built.
+//! - `lists.rs` puts lists from files in force, at the start and when they change.
 //! - `places.rs` says where the tracker can be reached, in addresses that one can use.
 //! - `reload.rs` puts a new configuration in force.
 //! - `service.rs` speaks to the service manager: sockets handed over, readiness, watchdog.
@@ -12,6 +13,7 @@
 mod backend;
 mod connection_key;
 mod examine;
+mod lists;
 mod places;
 mod reload;
 mod service;
@@ -38,6 +40,7 @@ use crate::tracker::Tracker;
 use crate::tracker::report::census::Census;
 use crate::{audit, http, logging, reaper, shown, snapshot, udp, web};
 pub use examine::{Outlook, examine};
+use lists::Lists;
 use service::Service;
 use signals::Command;
 pub use signals::Signals;
@@ -69,6 +72,8 @@ pub struct App {
     address_rules: Arc<ArcSwap<ClientAddressRules>>,
     /// What is in force, for a reload to compare with and for the about page.
     loaded: Arc<ArcSwap<Loaded>>,
+    /// What the files of lists say.
+    lists: Lists,
 }
 
 /// Why [`App::run`] returned.
@@ -86,6 +91,10 @@ impl App {
     ///
     /// # Errors
     /// When an address is taken, the database is another process's or a newer version's, or a part cannot start.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the order in which all parts are built is one thing to read"
+    )]
     pub fn build(loaded: Loaded, inherited: service::InheritedSockets) -> anyhow::Result<App> {
         let config = loaded.config.clone();
         let clock = Clock::start();
@@ -97,9 +106,12 @@ impl App {
         let metrics = Arc::new(Metrics::new(first_worker + udp.threads()));
         let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
         reload::fill(&tracker, &config, None, clock)?;
+        // Before the swarms come back, so that whom a list covers is hidden from the first moment on.
+        let lists = Lists::begin(&tracker, &config, clock);
         reload::report(tracker.metrics(), &loaded, clock);
         let database = snapshot::open(&config.snapshot, clock.wall())?;
         let restored = database.restore(&tracker, Moment::of(&clock));
+        lists::warn_of_none(&tracker);
         if udp.threads() > 0 {
             udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);
         }
@@ -125,7 +137,10 @@ impl App {
             census,
             Arc::clone(&address_rules),
             Arc::clone(&loaded),
-            backend::listening(&addresses, &udp_addresses),
+            (
+                backend::listening(&addresses, &udp_addresses),
+                lists.status(),
+            ),
             http.routes(&tracker, clock),
             audit.audit(),
         );
@@ -156,6 +171,7 @@ impl App {
             udp_addresses,
             address_rules,
             loaded,
+            lists,
         })
     }
 
@@ -198,6 +214,8 @@ impl App {
                     Command::Stop => return Outcome::Stopped,
                 }
             }
+            let config = &self.loaded.load().config;
+            self.lists.look(&self.tracker, config, self.clock);
             if self.is_alive() {
                 service.alive(self.clock.elapsed(), || self.status());
             }

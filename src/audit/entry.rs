@@ -43,6 +43,10 @@ pub enum Deed {
     Block,
     /// An entry left the blocklist.
     Unblock,
+    /// Torrents were listed.
+    List,
+    /// Torrents were taken off the list.
+    Delist,
     /// A token was made.
     TokenMade,
     /// A token was used for the first time.
@@ -79,6 +83,8 @@ impl Deed {
             Deed::LockedOut => "was locked out of the login",
             Deed::Block => "blocked",
             Deed::Unblock => "unblocked",
+            Deed::List => "listed",
+            Deed::Delist => "took off the list",
             Deed::TokenMade => "made the token",
             Deed::TokenUsed => "was used for the first time",
             Deed::TokenRevoked => "revoked the token",

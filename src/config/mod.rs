@@ -37,7 +37,7 @@ pub use zones::{ZoneSources, read_zones_file, zone_path};
 use crate::net::client_address::ClientAddressRules;
 use crate::net::{Networks, reported_address};
 use crate::tracker::{ClientRule, ZoneRule};
-use crate::{http, logging, regular_file, snapshot, tracker, udp, web};
+use crate::{http, lists, logging, regular_file, snapshot, tracker, udp, web};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -50,6 +50,10 @@ pub struct Config {
     pub tracker: tracker::Settings,
     /// Whose requests are refused (`ignore_ip`). Default nobody's.
     pub ignore_ip: Networks,
+    /// Whose requests alone are served (`allow_networks`). Default everybody's: none is named.
+    pub allow_networks: Networks,
+    /// Files of listed torrents and of what is blocked (`torrents`, `torrents_file`, `blocklist_file`).
+    pub lists: lists::Settings,
     /// Which clients are refused (`deny_clients`, `allow_clients`). Default none.
     pub clients: Vec<ClientRule>,
     /// Time between sweeps (`peer_cleanup_period`). Default 10 minutes.
@@ -87,6 +91,8 @@ impl Default for Config {
             port: 8_080,
             tracker: tracker::Settings::default(),
             ignore_ip: Networks::default(),
+            allow_networks: Networks::default(),
+            lists: lists::Settings::default(),
             clients: Vec::new(),
             cleanup_period: Duration::from_secs(600),
             address_rules: ClientAddressRules::default(),
@@ -136,9 +142,14 @@ impl Config {
     /// Makes relative paths count from the place's folder.
     fn settle_in(&mut self, place: &Place) {
         let paths = [&mut self.snapshot.file, &mut self.web.state_folder];
-        let optional = [&mut self.logging.log_file, &mut self.web.templates];
+        let optional = [
+            &mut self.logging.log_file,
+            &mut self.web.templates,
+            &mut self.lists.torrents_file,
+        ];
         let optional = optional.into_iter().flatten();
-        for path in paths.into_iter().chain(optional) {
+        let blocklists = &mut self.lists.blocklist_files;
+        for path in paths.into_iter().chain(optional).chain(blocklists) {
             *path = place.resolve(path);
         }
     }

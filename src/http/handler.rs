@@ -362,9 +362,12 @@ impl Refused {
             Refused::CrossSite | Refused::Core(Refusal::AddressIgnored | Refusal::ClientDenied) => {
                 Retry::Never
             }
-            Refused::Address | Refused::Core(Refusal::AddressBlocked | Refusal::TorrentBlocked) => {
-                Retry::Minutes(60)
-            }
+            Refused::Address
+            | Refused::Core(
+                Refusal::AddressNotServed | Refusal::AddressBlocked | Refusal::TorrentBlocked,
+            ) => Retry::Minutes(60),
+            // It may be listed a moment later.
+            Refused::Core(Refusal::TorrentNotListed) => Retry::Minutes(10),
         }
     }
 

@@ -35,7 +35,10 @@ use rusqlite::ErrorCode;
 pub use database::{APPLICATION, Found};
 pub use guard::{Owner, has_plain_table, open_read_only};
 pub use import::{Import, Imported};
-pub use mailbox::{MAX_BLOCKS, MAX_REASON, MAX_SAVED_STATE_BYTES, Mailbox, Refused, Saved};
+pub use mailbox::{
+    ListChange, MAX_BLOCKS, MAX_LIST_CHANGES, MAX_LISTED, MAX_REASON, MAX_SAVED_STATE_BYTES,
+    Mailbox, Refused, Saved,
+};
 pub use original::BadRow;
 pub use record::{RecordError, read as read_record, write as write_record};
 pub use restore::Summary;
@@ -259,6 +262,8 @@ impl Opened {
             summary.blocks
         );
         metrics.set(Gauge::BlocklistEntries, summary.blocks);
+        let listed = tracker.access().listed_torrents();
+        metrics.set(Gauge::TorrentsAdded, listed.added.len() as u64);
         metrics.set(Gauge::SnapshotBytes, file::size(&self.settings.file));
         metrics.set(Gauge::DatabasePeers, summary.peers);
         metrics.set(Gauge::Restored, if is_whole { 1 } else { 2 });

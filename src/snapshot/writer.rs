@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::database::Database;
 use super::database::tables::{self, SwarmRow};
-use super::mailbox::{MAX_BLOCKS, Message, Refused, Reply, Saved};
+use super::mailbox::{ListChange, MAX_BLOCKS, MAX_LISTED, Message, Refused, Reply, Saved};
 use super::timeline::{Finished, Moment, Timeline};
 use super::{Error, file, record};
 use crate::clock::{Clock, Seconds, Wall};
@@ -117,6 +117,7 @@ impl Writer {
                     Message::Save(reply) => self.waiting.push(reply),
                     Message::Block { reply, .. } => answer(&reply, Err(Refused::Failed)),
                     Message::Unblock { reply, .. } => answer(&reply, Err(Refused::Failed)),
+                    Message::ListTorrents { reply, .. } => answer(&reply, Err(Refused::Failed)),
                     Message::PutSavedState { reply, .. } => answer(&reply, Err(Refused::Failed)),
                     Message::SavedState { reply, .. } => answer(&reply, Err(Refused::Failed)),
                     Message::Wake => {}
@@ -150,6 +151,15 @@ impl Writer {
             let kept = database.put_block(block);
             kept.map_err(|source| failed(&database, source))?;
         }
+        let listed = self.tracker.access().listed_torrents().added;
+        let written = database.begin().and_then(|()| {
+            database.change_listed(listed.hashes(), &[], self.clock.wall())?;
+            database.commit()
+        });
+        if let Err(source) = written {
+            database.rollback();
+            return Err(failed(&database, source));
+        }
         Ok(database)
     }
 
@@ -179,6 +189,11 @@ impl Writer {
                 let removed = removed.and_then(|removed| self.enforce(database).map(|()| removed));
                 answer(&reply, removed);
             }
+            Message::ListTorrents {
+                added,
+                removed,
+                reply,
+            } => answer(&reply, self.list_torrents(database, &added, &removed)),
             Message::PutSavedState { name, data, reply } => {
                 let put = database.put_saved_state(&name, &data);
                 answer(&reply, self.judge(database, put));
@@ -219,11 +234,55 @@ impl Writer {
         Ok(block)
     }
 
+    fn list_torrents(
+        &mut self,
+        database: &Database,
+        added: &[InfoHash],
+        removed: &[InfoHash],
+    ) -> Result<ListChange, Refused> {
+        let before = self.tracker.access().listed_torrents().added;
+        // What is listed and taken off at once is off: as the database does one after the other.
+        let after = before.changed(added, &[]).changed(&[], removed);
+        if after.len() > MAX_LISTED {
+            return Err(Refused::TooManyTorrents);
+        }
+        let written = database.begin().and_then(|()| {
+            database.change_listed(added, removed, self.clock.wall())?;
+            database.commit()
+        });
+        if written.is_err() {
+            database.rollback();
+        }
+        self.judge(database, written)?;
+        let left = before.hashes().iter();
+        let removed = left.filter(|hash| !after.contains(hash)).count();
+        let change = ListChange {
+            added: after.len() + removed - before.len(),
+            removed,
+            total: after.len(),
+        };
+        let metrics = self.tracker.metrics();
+        metrics.set(Gauge::TorrentsAdded, after.len() as u64);
+        let after = Arc::new(after);
+        let enforced = self.tracker.change_access(
+            |access| access.list_torrents(|listed| listed.added = after),
+            self.clock.now(),
+        );
+        Writer::tell(enforced);
+        Ok(change)
+    }
+
     /// Puts the blocklist in force as the database has it.
     fn enforce(&mut self, database: &Database) -> Result<(), Refused> {
         let blocks = self.judge(database, tables::blocks(&database.connection))?;
         let (wall, now) = (self.clock.wall(), self.clock.now());
-        let enforced = self.tracker.block(blocks, wall, now);
+        Writer::tell(self.tracker.block(blocks, wall, now));
+        self.count_blocks();
+        Ok(())
+    }
+
+    /// Has the log tell what a change did to stored peers.
+    fn tell(enforced: Enforced) {
         if enforced != Enforced::default() {
             let Enforced {
                 withheld,
@@ -238,8 +297,6 @@ impl Writer {
         if let Some(shortage) = enforced.shortage() {
             log::warn!("{shortage}");
         }
-        self.count_blocks();
-        Ok(())
     }
 
     fn count_blocks(&self) {

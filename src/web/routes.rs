@@ -16,7 +16,8 @@ use super::auth::tokens::Scope;
 use super::auth::users::Role;
 use super::monitor::{health, prometheus};
 use super::pages::{
-    about, audit, blocklist, clients, frequent_announcers, login, overview, peers, torrents, zones,
+    about, audit, blocklist, clients, frequent_announcers, listed, login, overview, peers,
+    torrents, zones,
 };
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
@@ -43,7 +44,7 @@ const API: AccessClass = AccessClass::Api {
     read: Scope::Read,
     send: Scope::Admin,
 };
-/// Those that change the blocklist.
+/// Those that change the blocklist and the listed torrents.
 const API_BLOCK: AccessClass = AccessClass::Api {
     read: Scope::Read,
     send: Scope::Block,
@@ -139,6 +140,7 @@ fn pages() -> Vec<Row> {
             PAGE,
             [post(blocklist::remove)],
         ),
+        row("/listed", PAGE, [get(listed::list), post(listed::change)]),
         row("/audit", OPERATORS, [get(audit::audit)]),
         row("/about", PAGE, [get(about::about)]),
         row("/about/save", PAGE, [post(about::save)]),
@@ -171,6 +173,11 @@ fn programs() -> Vec<Row> {
             "/api/v1/blocklist/{number}",
             API_BLOCK,
             [delete(api::unblock)],
+        ),
+        row(
+            "/api/v1/listed",
+            API_BLOCK,
+            [get(listed::listed_json), post(listed::change_json)],
         ),
         row("/api/v1/audit", API_ADMIN, [get(api::audit)]),
         row("/api/v1/snapshot", API, [post(api::snapshot)]),
@@ -263,7 +270,11 @@ mod tests {
     /// W13
     #[test]
     fn what_a_token_needs_more_than_reading_for_is_this_and_nothing_else() {
-        let blocks = ["/api/v1/blocklist", "/api/v1/blocklist/{number}"];
+        let blocks = [
+            "/api/v1/blocklist",
+            "/api/v1/blocklist/{number}",
+            "/api/v1/listed",
+        ];
         let sends = |access| matches!(access, AccessClass::Api { send, .. } if send < Scope::Admin);
         assert_eq!(paths(sends), blocks);
         let is_hidden =

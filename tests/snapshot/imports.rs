@@ -210,7 +210,7 @@ fn the_view_shows_schema_counts_and_latest_rows_of_old_and_new() {
     // The tracker runs on meanwhile.
     let text = said(&retracker(&["db", settings.file.to_str().unwrap()]));
     for part in [
-        "database of this tracker, version 1",
+        "database of this tracker, version 2",
         "CREATE TABLE swarms",
         "torrents             3",
         "peers                25",

@@ -16,5 +16,6 @@ mod harness;
 mod hostile;
 mod imports;
 mod kills;
+mod listed;
 mod restarts;
 mod versions;

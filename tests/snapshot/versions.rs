@@ -20,9 +20,21 @@ fn fixture(version: u32) -> PathBuf {
 /// R24
 #[test]
 fn a_database_of_version_1_loads_whole() {
+    loads_whole(1);
+}
+
+/// R24, O21
+#[test]
+fn a_database_of_version_2_loads_whole() {
+    let node = loads_whole(2);
+    let listed = node.tracker.access().listed_torrents().added;
+    assert_eq!(listed.hashes(), [hash(0), InfoHash([8; 20])]);
+}
+
+fn loads_whole(version: u32) -> Node {
     let folder = tempfile::tempdir().unwrap();
     let settings = on_demand(&file_in(&folder));
-    std::fs::copy(fixture(1), &settings.file).unwrap();
+    std::fs::copy(fixture(version), &settings.file).unwrap();
     let started = moment(WRITTEN + 600);
     let node = Node::start_at(&settings, Clock::start(), started).unwrap();
     assert_eq!(node.found, Some(Found::Whole));
@@ -62,6 +74,7 @@ fn a_database_of_version_1_loads_whole() {
     let lifetime = Settings::default().lifetime();
     let later = node.tracker.scrape(&hash(0), started.now.plus(lifetime));
     assert_eq!(later.complete, 0);
+    node
 }
 
 /// Writes the fixture of the version in force: once, when the version is new, and never again.
@@ -96,6 +109,9 @@ fn write_the_fixture() {
         .block(Target::Torrent(InfoHash([9; 20])), "торрент", None)
         .unwrap();
     node.mailbox
+        .list_torrents(vec![hash(0), InfoHash([8; 20])], Vec::new())
+        .unwrap();
+    node.mailbox
         .put_saved_state("hour", b"samples".to_vec())
         .unwrap();
     node.stop();
@@ -108,5 +124,5 @@ fn write_the_fixture() {
         ))
         .unwrap();
     connection.close().unwrap();
-    std::fs::copy(&settings.file, fixture(1)).unwrap();
+    std::fs::copy(&settings.file, fixture(2)).unwrap();
 }

@@ -19,5 +19,6 @@ mod pipelines;
 mod recorded;
 mod restarts;
 mod scrapes;
+mod served;
 mod swarms;
 mod udp;

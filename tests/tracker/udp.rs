@@ -2,11 +2,13 @@
 //! in `udp::handler`.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use retracker::clock::{Clock, Seconds, Wall};
 use retracker::metrics::Failure;
-use retracker::tracker::{Block, InfoHash, Target};
+use retracker::net::{AddressRange, Networks};
+use retracker::tracker::{AccessLists, Block, BlocklistFile, InfoHash, Target};
 use retracker::udp;
 use retracker::udp::Running;
 
@@ -90,6 +92,13 @@ impl Client {
 
     /// Announces [`HASH_BYTES`]: its reply, from the interval on.
     fn announce(&self, port: u16, left: u64, event: u32) -> Vec<u8> {
+        let reply = self.try_announce(port, left, event);
+        assert_eq!(reply[..4], 1_u32.to_be_bytes(), "{}", reply.escape_ascii());
+        reply[8..].to_vec()
+    }
+
+    /// The same: its whole reply, whatever it is.
+    fn try_announce(&self, port: u16, left: u64, event: u32) -> Vec<u8> {
         let mut body = HASH_BYTES.to_vec();
         body.extend(format!("-XX0001-0000000{port:05}").bytes());
         body.extend([0; 8]);
@@ -99,9 +108,7 @@ impl Client {
         body.extend([0; 8]);
         body.extend((-1_i32).to_be_bytes());
         body.extend(port.to_be_bytes());
-        let reply = self.ask(1, &body);
-        assert_eq!(reply[..4], 1_u32.to_be_bytes(), "{}", reply.escape_ascii());
-        reply[8..].to_vec()
+        self.ask(1, &body)
     }
 
     /// Scrapes the hash of most tests so many times in one datagram.
@@ -189,6 +196,40 @@ fn a_blocked_address_reads_why_and_is_handed_to_nobody() {
     both.http.core.block(vec![block], Wall(1), Seconds::START);
     assert_eq!(blocked.scrape(1), b"\0\0\0\x03tranaddress blocked");
     other.announce(1_006, 5, STOPPED);
+    assert_eq!(other.announce(1_006, 5, STARTED).len(), 12);
+    both.udp.stop();
+}
+
+/// O21, O22: over UDP too, once a source has proved itself; before, it learns nothing.
+#[test]
+fn whom_and_what_lists_refuse_reads_why() {
+    let both = start();
+    let (client, other) = (both.client("127.0.0.5"), both.client("127.1.0.6"));
+    client.announce(1_005, 5, STARTED);
+    let change = |change: &dyn Fn(&AccessLists)| {
+        both.http.core.change_access(change, Seconds::START);
+    };
+    let served: Networks = ["127.1.0.0/16".parse().unwrap()].into_iter().collect();
+    change(&|access| access.serve(served.clone()));
+    let refused = b"\0\0\0\x03tranaddress outside the networks that are served";
+    assert_eq!(client.try_announce(1_005, 5, STARTED), refused);
+    assert_eq!(client.scrape(1), refused);
+    assert_eq!(other.announce(1_006, 5, STARTED).len(), 12);
+    change(&|access| access.serve(Networks::default()));
+    change(&|access| access.list_torrents(|listed| listed.is_closed = true));
+    let refused = b"\0\0\0\x03trantorrent not registered with this tracker";
+    assert_eq!(client.try_announce(1_005, 5, STARTED), refused);
+    assert_eq!(numbers(&client.scrape(1)[8..]), [0, 0, 0]);
+    change(&|access| access.list_torrents(|listed| listed.is_closed = false));
+    assert_eq!(numbers(&client.scrape(1)[8..]), [0, 0, 2]);
+    let range = AddressRange::new([127, 0, 0, 4].into(), [127, 0, 0, 6].into());
+    let file = Arc::new(BlocklistFile {
+        addresses: range.into_iter().collect(),
+        ..BlocklistFile::default()
+    });
+    change(&|access| access.block_by_files([Arc::clone(&file)]));
+    let refused = b"\0\0\0\x03tranaddress blocked";
+    assert_eq!(client.try_announce(1_005, 5, STARTED), refused);
     assert_eq!(other.announce(1_006, 5, STARTED).len(), 12);
     both.udp.stop();
 }

@@ -2,7 +2,7 @@
 
 use crate::harness::{Site, start};
 
-const PROTECTED: [&str; 29] = [
+const PROTECTED: [&str; 31] = [
     "/stat",
     "/torrents",
     "/torrents/0000000000000000000000000000000000000000",
@@ -12,6 +12,7 @@ const PROTECTED: [&str; 29] = [
     "/callers",
     "/blocklist",
     "/blocklist/unblock/1",
+    "/listed",
     "/audit",
     "/about",
     "/about/save",
@@ -27,6 +28,7 @@ const PROTECTED: [&str; 29] = [
     "/api/v1/torrents",
     "/api/v1/blocklist",
     "/api/v1/blocklist/1",
+    "/api/v1/listed",
     "/api/v1/snapshot",
     "/api/v1/audit",
     "/api/v1/torrents/0000000000000000000000000000000000000000",

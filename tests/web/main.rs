@@ -14,6 +14,7 @@ mod audit;
 mod crowd;
 mod frame;
 mod harness;
+mod listed;
 mod login;
 mod pages;
 mod serving;

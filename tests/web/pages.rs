@@ -10,7 +10,7 @@ use retracker::web::BackendError;
 
 use crate::harness::{Site, Visitor, start};
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "/stat",
     "/torrents",
     "/torrents/0707070707070707070707070707070707070707",
@@ -20,6 +20,7 @@ const PAGES: [&str; 10] = [
     "/clients",
     "/callers",
     "/blocklist",
+    "/listed",
     "/about",
 ];
 

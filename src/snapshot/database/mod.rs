@@ -16,17 +16,20 @@ use super::file::HeaderNumbers;
 use super::{Error, file, guard};
 use crate::clock::Wall;
 use crate::shown;
-use crate::tracker::Block;
+use crate::tracker::{Block, InfoHash};
 
 /// `PRAGMA application_id` of a database of ours: "retr".
 pub const APPLICATION: u32 = 0x7265_7472;
 
 /// What takes a database from version `index + 1` to the next, each in a transaction of its own. It leaves the very statements of
 /// `schema.sql` in the schema.
-const MIGRATIONS: &[&str] = &[];
+const MIGRATIONS: &[&str] = &["CREATE TABLE listed_torrents (
+    info_hash BLOB PRIMARY KEY,
+    created   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID"];
 
 /// `PRAGMA user_version` that is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -98,7 +101,7 @@ impl Database {
         let why = match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if !file::has_orphans(path) {
-                    let new = make(path, &[])?;
+                    let new = make(path, &Rescued::default())?;
                     return Ok((Database::publish(&new, path, lock)?, Found::Created));
                 }
                 "its log is there without it".to_owned()
@@ -119,11 +122,11 @@ impl Database {
         };
         refuse_link(configured, &why)?;
         // The new database is whole, rescued blocks and all, before the old one goes: a kill in between loses neither.
-        let blocks = rescue(path);
-        let new = make(path, &blocks)?;
+        let rescued = rescue(path);
+        let new = make(path, &rescued)?;
         let to = file::keep(path, wall).map_err(fail)?;
         let database = Database::publish(&new, path, lock)?;
-        let rescued = blocks.len();
+        let rescued = rescued.blocks.len();
         Ok((database, Found::SetAside { to, why, rescued }))
     }
 
@@ -243,8 +246,15 @@ pub(super) fn examine(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Makes a database with these blocks beside `path`, and returns its name.
-fn make(path: &Path, blocks: &[Block]) -> Result<PathBuf, Error> {
+/// What operators have entered, as far as it can be read from a database that cannot be used.
+#[derive(Default)]
+struct Rescued {
+    blocks: Vec<Block>,
+    torrents: Vec<InfoHash>,
+}
+
+/// Makes a database with what was rescued beside `path`, and returns its name.
+fn make(path: &Path, rescued: &Rescued) -> Result<PathBuf, Error> {
     let new = file::beside(path, ".new");
     file::clear(&new).map_err(|source| Error::File {
         file: new.clone(),
@@ -256,8 +266,11 @@ fn make(path: &Path, blocks: &[Block]) -> Result<PathBuf, Error> {
             "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; \
              PRAGMA journal_mode = WAL; BEGIN; {SCHEMA};"
         ))?;
-        for block in blocks {
+        for block in &rescued.blocks {
             tables::put_block(&connection, block)?;
+        }
+        for hash in &rescued.torrents {
+            tables::list_torrent(&connection, hash, Wall(0))?;
         }
         connection.execute_batch("COMMIT")?;
         connection.close().map_err(|(_, source)| source)
@@ -268,8 +281,8 @@ fn make(path: &Path, blocks: &[Block]) -> Result<PathBuf, Error> {
     }
 }
 
-/// What can be read of the blocklist of a database that cannot be used.
-fn rescue(path: &Path) -> Vec<Block> {
+/// What can be read of the lists in a database that cannot be used.
+fn rescue(path: &Path) -> Rescued {
     let open = || -> rusqlite::Result<Connection> {
         let mut old = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         guard::harden(&old, guard::MAX_FOREIGN_BYTES)?;
@@ -277,7 +290,7 @@ fn rescue(path: &Path) -> Vec<Block> {
         Ok(old)
     };
     let Ok(old) = open() else {
-        return Vec::new();
+        return Rescued::default();
     };
     // Lets SQLite read what is left of a file that was cut.
     let lenient = old
@@ -286,7 +299,10 @@ fn rescue(path: &Path) -> Vec<Block> {
     if let Err(error) = lenient {
         log::debug!("rescuing the blocklist: {error}");
     }
-    tables::readable_blocks(&old)
+    Rescued {
+        blocks: tables::readable_blocks(&old),
+        torrents: tables::readable_torrents(&old),
+    }
 }
 
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {

@@ -1,4 +1,4 @@
--- Version 1 (PRAGMA user_version). Times are Unix seconds; `saved` and `last_used` are the database's own time, which follows
+-- Version 2 (PRAGMA user_version). Times are Unix seconds; `saved` and `last_used` are the database's own time, which follows
 -- the wall clock's pace but not its jumps.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -26,3 +26,7 @@ CREATE TABLE rings (
     name TEXT PRIMARY KEY,
     data BLOB NOT NULL
 ) STRICT;
+CREATE TABLE listed_torrents (
+    info_hash BLOB PRIMARY KEY,
+    created   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

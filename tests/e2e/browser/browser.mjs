@@ -16,7 +16,7 @@ const origin = new URL(url).origin;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 // A tracker that has a page for subscribers.
 const subscribers = process.env.SUBSCRIBERS;
-const pages = ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/callers", "/blocklist", "/audit", "/about", "/logout"];
+const pages = ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/callers", "/blocklist", "/listed", "/audit", "/about", "/logout"];
 
 let passed = 0;
 let failed = 0;
