@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::lists::{FileStatus, ListFiles, Looked};
 use crate::tracker::{AccessLists, Enforced, Tracker};
 
-/// Has the core follow the configuration and its files; the log tells what that did, and what an operator may not have meant.
+/// Has the core follow the configuration and its files; the log tells what that did.
 fn put(tracker: &Tracker, config: &Config, files: &ListFiles, clock: Clock) {
     let before = tracker.peers();
     let change = |access: &AccessLists| {
@@ -21,10 +21,13 @@ fn put(tracker: &Tracker, config: &Config, files: &ListFiles, clock: Clock) {
     for file in files.status() {
         log::info!("{file}");
     }
+    files.report(tracker.metrics());
+}
+
+fn warn(config: &Config, files: &ListFiles) {
     for concern in concerns(config, files) {
         log::warn!("{concern}");
     }
-    files.report(tracker.metrics());
 }
 
 fn tell(enforced: Enforced, of_peers: u64) {
@@ -61,11 +64,11 @@ pub(super) fn concerns(config: &Config, files: &ListFiles) -> Vec<String> {
                 "{path} covers addresses of your zones, {first} for one ({covered} networks of {all}): subscribers there are refused"
             ));
         }
-        let mut wide = file.addresses.iter().filter(|range| range.is_wide());
-        if let Some(first) = wide.next() {
-            let more = wide.count();
+        let wide = || file.addresses.iter().filter(|range| range.is_wide());
+        if let Some(first) = wide().next() {
+            let count = wide().count();
             concerns.push(format!(
-                "{path} blocks whole networks of providers: {first} and {more} more ranges hold more than a /16, or a /32 of IPv6"
+                "{path} blocks whole networks of providers: ranges that hold more than a /16, or a /32 of IPv6: {count}, as {first}"
             ));
         }
     }
@@ -81,7 +84,7 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    /// Reads the files at the start and puts them in force. What is wrong with them is said by `examine`.
+    /// Reads the files at the start and puts them in force. What is wrong with them, or may not be meant, `examine` has said.
     pub(super) fn begin(tracker: &Tracker, config: &Config, clock: Clock) -> Lists {
         let files = ListFiles::read(config.lists.clone(), clock);
         put(tracker, config, &files, clock);
@@ -112,6 +115,7 @@ impl Lists {
         new.succeed(&files);
         *files = new;
         put(tracker, config, &files, clock);
+        warn(config, &files);
         warn_of_none(tracker);
         self.status.store(Arc::new(files.status()));
     }
@@ -123,7 +127,10 @@ impl Lists {
         match files.look(clock) {
             Looked::Same => return,
             Looked::Refused => files.report(tracker.metrics()),
-            Looked::New => put(tracker, config, &files, clock),
+            Looked::New => {
+                put(tracker, config, &files, clock);
+                warn(config, &files);
+            }
         }
         self.status.store(Arc::new(files.status()));
     }

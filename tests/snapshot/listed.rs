@@ -4,7 +4,7 @@ use std::fs;
 
 use retracker::metrics::Gauge;
 use retracker::snapshot::{Found, ListChange, MAX_LIST_CHANGES, Refused};
-use retracker::tracker::{InfoHash, Refusal};
+use retracker::tracker::Refusal;
 
 use crate::harness::{Node, file_in, hash, on_demand};
 
@@ -47,7 +47,7 @@ fn a_change_of_the_list_is_in_force_and_in_the_database_when_the_call_returns() 
     assert_eq!(list(&[1, 3, 4], &[0, 4]), change(1, 1, 2));
     assert_eq!(node.announce(5), Err(Refusal::TorrentNotListed));
     assert_eq!(node.gauge(Gauge::TorrentsAdded), 2);
-    let many: Vec<InfoHash> = (0..=MAX_LIST_CHANGES as u32).map(hash).collect();
+    let many = vec![hash(1); MAX_LIST_CHANGES + 1];
     assert_eq!(
         node.mailbox.list_torrents(many, Vec::new()),
         Err(Refused::TooManyTorrents)
