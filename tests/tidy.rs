@@ -24,7 +24,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("net", &["metrics", "clock"]),
     ("tracker", &["metrics", "clock", "net"]),
     // What stands in files beside the configuration, read into what the core looks at.
-    ("lists", &["tracker", "net", "clock", "regular_file"]),
+    (
+        "lists",
+        &["tracker", "net", "metrics", "clock", "regular_file"],
+    ),
     // The six in the middle: never one another, never config.
     ("http", &["tracker", "metrics", "clock", "supervise", "net"]),
     ("udp", &["tracker", "metrics", "clock", "supervise", "net"]),
@@ -69,6 +72,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "logging",
             "tracker",
             "net",
+            "lists",
             "regular_file",
             "shown",
         ],
@@ -78,6 +82,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "tools",
         &[
             "config",
+            "lists",
             "snapshot",
             "sites",
             "web",

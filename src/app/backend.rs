@@ -11,6 +11,7 @@ use super::bans::Keeper;
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::Loaded;
+use crate::lists::{FileStatus, Subject};
 use crate::net::client_address::ClientAddressRules;
 use crate::snapshot::{Mailbox, Refused};
 use crate::supervise::Exit;
@@ -53,7 +54,7 @@ pub(super) fn of_pages(
     census: Arc<ArcSwap<Census>>,
     origin: Arc<ArcSwap<ClientAddressRules>>,
     loaded: Arc<ArcSwap<Loaded>>,
-    listening: web::Listening,
+    (listening, lists): (web::Listening, Arc<ArcSwap<Vec<FileStatus>>>),
     routes: http::Routes,
     sites: Option<web::Sites>,
     audit: Audit,
@@ -61,7 +62,8 @@ pub(super) fn of_pages(
 ) -> web::Backend {
     let mailboxes = || mailbox.clone();
     let (block, unblock, save) = (mailboxes(), mailboxes(), mailboxes());
-    let (put, get, make, revoke) = (mailboxes(), mailboxes(), mailboxes(), mailboxes());
+    let (put, get, list) = (mailboxes(), mailboxes(), mailboxes());
+    let (make, revoke) = (mailboxes(), mailboxes());
     let lifting = Arc::clone(bans);
     web::Backend {
         block: Box::new(move |new: web::NewBlock| {
@@ -75,6 +77,16 @@ pub(super) fn of_pages(
         unblock: Box::new(move |number| unblock.unblock(number).map_err(backend_error)),
         make_keys: Box::new(move |keys| make.make_keys(keys).map_err(backend_error)),
         revoke_keys: Box::new(move |numbers| revoke.revoke_keys(numbers).map_err(backend_error)),
+        list_torrents: Box::new(move |change: web::TorrentListChange| {
+            let outcome = list.list_torrents(change.added, change.removed);
+            let outcome = outcome.map_err(backend_error)?;
+            Ok(web::TorrentListOutcome {
+                added: outcome.added,
+                removed: outcome.removed,
+                total: outcome.total,
+            })
+        }),
+        list_files: Box::new(move || lists.load().iter().map(list_file).collect()),
         save: Box::new(move |()| save.save().map(drop).map_err(backend_error)),
         put: Box::new(move |name, data| {
             if let Err(refused) = put.put_saved_state(name, data) {
@@ -107,10 +119,25 @@ fn full_scrape(routes: &http::Routes) -> web::FullScrape {
     }
 }
 
+fn list_file(file: &FileStatus) -> web::ListFile {
+    web::ListFile {
+        subject: match file.subject {
+            Subject::Torrents => web::ListFileSubject::Torrents,
+            Subject::Blocklist => web::ListFileSubject::Blocklist,
+        },
+        path: file.path.display().to_string(),
+        ranges: file.ranges,
+        torrents: file.torrents,
+        read: file.read.map(|read| read.0),
+        fault: file.fault.clone(),
+    }
+}
+
 fn backend_error(refused: Refused) -> BackendError {
     match refused {
         Refused::ListFull => BackendError::BlocklistFull,
         Refused::KeysFull => BackendError::KeysFull,
+        Refused::TooManyTorrents => BackendError::TooManyTorrents,
         Refused::TooLong => BackendError::TooLong,
         Refused::Known => BackendError::Known,
         Refused::Busy => BackendError::Busy,

@@ -9,7 +9,9 @@ use log::Level;
 
 use super::key_file::FoundKeys;
 use super::{connection_key, service};
-use crate::config::Loaded;
+use crate::clock::Clock;
+use crate::config::{Config, Loaded};
+use crate::lists::ListFiles;
 use crate::regular_file::{self, Denied, Use, denied, denied_or_unmakable};
 use crate::shown::with_causes;
 use crate::tracker::Zones;
@@ -48,6 +50,28 @@ fn warning_of_gifts(folder: &Path) -> Option<String> {
             folder.display()
         )
     })
+}
+
+/// What is wrong with files of lists, which keeps nothing from starting, and what they cover that somebody may not have meant.
+fn of_lists(config: &Config) -> Vec<(Level, String)> {
+    let lists = ListFiles::read(config.lists.clone(), Clock::start());
+    let mut remarks = Vec::new();
+    for refused in lists.refused() {
+        // What its permissions keep from this user is told with what mends it.
+        let lines = match denied(refused.file(), Use::Consult) {
+            Some(denied) => vec![denied.to_string()],
+            None => refused.lines().collect(),
+        };
+        remarks.extend(lines.into_iter().map(|line| {
+            let text = format!(
+                "a list is refused, and nothing of it is in force until it is mended: {line}"
+            );
+            (Level::Error, text)
+        }));
+    }
+    let concerns = super::lists::concerns(config, &lists);
+    remarks.extend(concerns.into_iter().map(|text| (Level::Warn, text)));
+    remarks
 }
 
 /// Looks, as the user that this process is.
@@ -99,6 +123,7 @@ pub fn examine(loaded: &Loaded) -> Outlook {
     {
         outlook.faults.push(error.to_string());
     }
+    outlook.remarks.extend(of_lists(config));
     if let Err(error) = Zones::new(&config.zones, &config.reported.pairs) {
         outlook.faults.push(error.to_string());
     }

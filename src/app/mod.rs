@@ -6,6 +6,7 @@
 //! - `backend.rs` ties the parts to each other by closures.
 //! - `examine.rs` says what is to be said of a configuration before anything is built.
 //! - `key_file.rs` puts the file of keys in force, and again when it changes.
+//! - `lists.rs` puts lists from files in force, at the start and when they change.
 //! - `places.rs` says where the tracker can be reached, in addresses that one can use.
 //! - `reload.rs` puts a new configuration in force.
 //! - `service.rs` speaks to the service manager: sockets handed over, readiness, watchdog.
@@ -16,6 +17,7 @@ mod bans;
 mod connection_key;
 mod examine;
 mod key_file;
+mod lists;
 mod places;
 mod reload;
 mod service;
@@ -44,6 +46,7 @@ use crate::tracker::report::census::Census;
 use crate::{audit, http, logging, reaper, shown, snapshot, udp, web};
 pub use examine::{Outlook, examine};
 use key_file::KeyFile;
+use lists::Lists;
 use service::Service;
 use signals::Command;
 pub use signals::Signals;
@@ -79,6 +82,8 @@ pub struct App {
     bans: Arc<bans::Keeper>,
     /// What is in force, for a reload to compare with and for the about page.
     loaded: Arc<ArcSwap<Loaded>>,
+    /// What the files of lists say.
+    lists: Lists,
 }
 
 /// Why [`App::run`] returned.
@@ -109,6 +114,9 @@ impl App {
         let mut udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
         let first_worker = http.workers();
         let tracker = core(&loaded, first_worker + udp.threads(), clock)?;
+        // Before the swarms come back, so that whom a list covers is hidden from the first moment on.
+        let lists = Lists::begin(&tracker, &config, clock);
+        reload::report(tracker.metrics(), &loaded, clock);
         let restored = restore(&config, &tracker, &mut udp, clock, &ends_in)?;
         let (mailbox, sites, origin) = (restored.mailbox, restored.sites, restored.origin);
         let key_file = KeyFile::start(&config, &mailbox)?;
@@ -135,7 +143,10 @@ impl App {
             census,
             Arc::clone(&address_rules),
             Arc::clone(&loaded),
-            backend::listening(&addresses, &udp_addresses),
+            (
+                backend::listening(&addresses, &udp_addresses),
+                lists.status(),
+            ),
             http.routes(&tracker, clock),
             sites.as_ref().map(sites::of_pages),
             audit.audit(),
@@ -172,6 +183,7 @@ impl App {
             address_rules,
             bans,
             loaded,
+            lists,
         })
     }
 
@@ -215,6 +227,8 @@ impl App {
                 }
             }
             self.key_file.look(self.clock.now(), &self.mailbox);
+            let config = &self.loaded.load().config;
+            self.lists.look(&self.tracker, config, self.clock);
             if self.is_alive() {
                 service.alive(self.clock.elapsed(), || self.status());
             }
@@ -259,7 +273,6 @@ fn core(loaded: &Loaded, workers: usize, clock: Clock) -> anyhow::Result<Arc<Tra
     let (config, metrics) = (&loaded.config, Arc::new(Metrics::new(workers)));
     let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
     reload::fill(&tracker, config, None, clock)?;
-    reload::report(tracker.metrics(), loaded, clock);
     Ok(tracker)
 }
 
@@ -282,6 +295,7 @@ fn restore(
 ) -> anyhow::Result<Restored> {
     let database = snapshot::open(&config.snapshot, clock.wall())?;
     let restored = database.restore(tracker, Moment::of(&clock));
+    lists::warn_of_none(tracker);
     if udp.threads() > 0 {
         udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);
     }

@@ -7,6 +7,8 @@ use super::{App, bans};
 use crate::audit::{Actor, Deed, Entry};
 use crate::clock::{Clock, Seconds};
 use crate::config::{Config, Loaded, Loader};
+use crate::lists::ListFiles;
+use crate::lists::lines::Refused;
 use crate::metrics::{Gauge, Metrics};
 use crate::tracker::{Target, Tracker, Zones, ZonesError};
 use crate::{config, logging, reaper};
@@ -113,6 +115,15 @@ impl App {
                 return false;
             }
         };
+        let lists = ListFiles::read(config.lists.clone(), self.clock);
+        if lists.refused().next().is_some() {
+            for line in lists.refused().flat_map(Refused::lines) {
+                log::error!("the configuration is refused, the old one stays: {line}");
+            }
+            let first = lists.refused().next().map(ToString::to_string);
+            self.tell_reload(Deed::ReloadRefused, &first.unwrap_or_default());
+            return false;
+        }
         if let Err(error) = fill(&self.tracker, config, Some(&old.config), self.clock) {
             log::error!("the configuration is refused, the old one stays: {error}");
             self.tell_reload(Deed::ReloadRefused, &error.to_string());
@@ -123,6 +134,7 @@ impl App {
         let limits = self.bans.limits();
         limits.configure(config.limits.clone(), exempt);
         self.key_file.replace(keys, config, &self.mailbox);
+        self.lists.replace(lists, &self.tracker, config, self.clock);
         self.http.configure(config.http.clone());
         self.udp.configure(&config.udp);
         self.address_rules

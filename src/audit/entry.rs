@@ -45,6 +45,10 @@ pub enum Deed {
     Unblock,
     /// A ban was ended before its time.
     BanLifted,
+    /// Torrents were listed.
+    List,
+    /// Torrents were taken off the list.
+    Delist,
     /// A token was made.
     TokenMade,
     /// A token was used for the first time.
@@ -90,6 +94,8 @@ impl Deed {
             Deed::Block => "blocked",
             Deed::Unblock => "unblocked",
             Deed::BanLifted => "lifted the ban of",
+            Deed::List => "listed",
+            Deed::Delist => "took off the list",
             Deed::TokenMade => "made the token",
             Deed::TokenUsed => "was used for the first time",
             Deed::TokenRevoked => "revoked the token",

@@ -67,6 +67,7 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
         ));
     }
     ignored(config, locations, warnings);
+    served(config, locations, warnings);
     let reports = &config.reported;
     // Where both networks are of one size, nobody has to tell.
     let is_told = reports.pairs.iter().all(AddressPair::is_one_to_one);
@@ -139,6 +140,35 @@ fn limits(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
                 "{location} allows a whole network less than {key} allows each source in it, so one of them can use up all of it"
             ));
         }
+    }
+}
+
+/// What only some networks or torrents are served of, and what contradicts that.
+fn served(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
+    let location = |key| named(locations, "TRACKER", key);
+    let (served, lists) = (&config.allow_networks, &config.lists);
+    let is_served = |network: ipnet::IpNet| served.covers(network.addr());
+    let outside = config.reported.pairs.iter();
+    let mut outside = outside.map(|pair| pair.outside);
+    if !served.is_empty()
+        && let Some(network) = outside.find(|network| !is_served(*network))
+    {
+        let location = location("allow_networks");
+        warnings.push(format!(
+            "{location} is without {network}, an outer network of address_pairs: who is seen from there is refused"
+        ));
+    }
+    if lists.only_listed && lists.torrents_file.is_none() {
+        let location = location("torrents");
+        warnings.push(format!(
+            "{location} is listed and there is no torrents_file: no torrent is served but those that pages and API list"
+        ));
+    }
+    if !lists.only_listed && lists.torrents_file.is_some() {
+        let location = location("torrents_file");
+        warnings.push(format!(
+            "{location} has no effect while torrents = all: every torrent is served"
+        ));
     }
 }
 

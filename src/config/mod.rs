@@ -39,7 +39,9 @@ pub use zones::{ZoneSources, read_zones_file, zone_path};
 use crate::net::client_address::ClientAddressRules;
 use crate::net::{Networks, limits, reported_address};
 use crate::tracker::{ClientRule, ZoneRule};
-use crate::{http, logging, regular_file, sites as other_sites, snapshot, tracker, udp, web};
+use crate::{
+    http, lists, logging, regular_file, sites as other_sites, snapshot, tracker, udp, web,
+};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -52,6 +54,10 @@ pub struct Config {
     pub tracker: tracker::Settings,
     /// Whose requests are refused (`ignore_ip`). Default nobody's.
     pub ignore_ip: Networks,
+    /// Whose requests alone are served (`allow_networks`). Default everybody's: none is named.
+    pub allow_networks: Networks,
+    /// Files of listed torrents and of what is blocked (`torrents`, `torrents_file`, `blocklist_file`).
+    pub lists: lists::Settings,
     /// Which clients are refused (`deny_clients`, `allow_clients`). Default none.
     pub clients: Vec<ClientRule>,
     /// A file with keys of announce addresses (`keys_file`). Default none.
@@ -97,6 +103,8 @@ impl Default for Config {
             port: 8_080,
             tracker: tracker::Settings::default(),
             ignore_ip: Networks::default(),
+            allow_networks: Networks::default(),
+            lists: lists::Settings::default(),
             clients: Vec::new(),
             keys_file: None,
             cleanup_period: Duration::from_secs(600),
@@ -154,10 +162,12 @@ impl Config {
             &mut self.logging.log_file,
             &mut self.web.templates,
             &mut self.keys_file,
+            &mut self.lists.torrents_file,
         ];
         let sites = self.sites.as_mut().and_then(|sites| sites.ca_file.as_mut());
         let optional = optional.into_iter().flatten().chain(sites);
-        for path in paths.into_iter().chain(optional) {
+        let blocklists = &mut self.lists.blocklist_files;
+        for path in paths.into_iter().chain(optional).chain(blocklists) {
             *path = place.resolve(path);
         }
     }

@@ -275,6 +275,49 @@ impl Slot for OptionalFile<'_> {
     }
 }
 
+/// Files, separated by commas: their names may hold blanks.
+pub(super) struct FileList<'a> {
+    pub files: &'a mut Vec<PathBuf>,
+    pub most: usize,
+}
+
+impl Slot for FileList<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let names = text.split(',').map(str::trim);
+        let files: Vec<PathBuf> = names
+            .filter(|name| !name.is_empty())
+            .map(PathBuf::from)
+            .collect();
+        if files.len() > self.most {
+            return Err(format!("{} files are the most", self.most));
+        }
+        if let Some((at, twice)) = (files.iter().enumerate())
+            .find(|(at, file)| files.iter().take(*at).any(|before| before == *file))
+        {
+            let number = at + 1;
+            return Err(format!(
+                "{} stands twice, as file {number}",
+                twice.display()
+            ));
+        }
+        *self.files = files;
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        let files = self.files.iter().map(|file| file.display().to_string());
+        files.collect::<Vec<_>>().join(", ")
+    }
+
+    fn expects(&self) -> String {
+        "paths, separated by commas".into()
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
 /// One of a few words; the first name of a value is the one that is written.
 pub(super) struct Choice<'a, T: 'static> {
     value: &'a mut T,

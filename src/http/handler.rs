@@ -466,7 +466,8 @@ impl Refused {
             }
             Refused::Address
             | Refused::Core(
-                Refusal::AddressBlocked
+                Refusal::AddressNotServed
+                | Refusal::AddressBlocked
                 | Refusal::TorrentBlocked
                 | Refusal::KeyMissing
                 | Refusal::KeyUnknown
@@ -476,6 +477,8 @@ impl Refused {
                 | Refusal::KeyTorrents
                 | Refusal::KeysFull,
             ) => Retry::Minutes(60),
+            // It may be listed a moment later.
+            Refused::Core(Refusal::TorrentNotListed) => Retry::Minutes(10),
         }
     }
 

@@ -45,6 +45,24 @@ labelled! {
         BlocklistEntries = "blocklist_entries",
         /// Keys of announce addresses, as of the last snapshot or change.
         Keys = "keys",
+        /// Torrents that pages and API have listed.
+        TorrentsAdded = "torrents_added",
+        /// Torrents that `torrents_file` lists.
+        TorrentsOfFile = "torrents_of_file",
+        /// Ranges of addresses that files block.
+        RangesBlockedByFiles = "ranges_blocked_by_files",
+        /// Torrents that files block.
+        TorrentsBlockedByFiles = "torrents_blocked_by_files",
+        /// Files of lists that are configured.
+        ListFiles = "list_files",
+        /// Of these, files that are not in force as they are: the last reading was refused.
+        ListFilesRefused = "list_files_refused",
+        /// Readings of such files that were refused since the start.
+        ListFileFailures = "list_file_failures",
+        /// How long the last reading of them took, in milliseconds.
+        ListReadMillis = "list_read_millis",
+        /// Wall time of the last one that was taken; 0 before the first.
+        ListsReadAt = "lists_read_at",
         /// Panics that were caught.
         Panics = "panics",
         /// Reloads that put a configuration in force.

@@ -127,10 +127,14 @@ labelled! {
         CrossSite = "cross_site",
         /// `ignore_ip`.
         AddressIgnored = "address_ignored",
+        /// `allow_networks`.
+        AddressNotServed = "address_not_served",
         /// Blocklist, by address.
         AddressBlocked = "address_blocked",
         /// Blocklist, by info hash.
         TorrentBlocked = "torrent_blocked",
+        /// Only listed torrents are served.
+        TorrentNotListed = "torrent_not_listed",
         /// Rules for client ids.
         ClientDenied = "client_denied",
         /// No key in the announce address, where one is needed.
@@ -379,7 +383,7 @@ impl Metrics {
         Metrics {
             by_worker: (0..workers).map(|worker| of(Some(worker))).collect(),
             spare: of(None),
-            gauges: Default::default(),
+            gauges: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 

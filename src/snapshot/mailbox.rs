@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use super::edits::{BlockEdit, EditQueue};
 use super::writer::keys::KeyMessage;
 use crate::clock::Wall;
-use crate::tracker::{Block, NewKey, Target};
+use crate::tracker::{Block, InfoHash, NewKey, Target};
 
 /// How many messages may wait; more are refused, so that a disk that hangs does not fill the memory.
 const LENGTH: usize = 256;
@@ -30,6 +30,23 @@ pub const MAX_SAVED_STATE_BYTES: usize = 4 << 20;
 /// Most entries of the blocklist.
 pub const MAX_BLOCKS: u64 = 100_000;
 
+/// Most torrents that pages and API list; more belong into a file.
+pub const MAX_LISTED: usize = 1_000_000;
+
+/// Most torrents that are listed and taken off by one message.
+pub const MAX_LIST_CHANGES: usize = 10_000;
+
+/// What one change of the listed torrents did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListChange {
+    /// Torrents that were not on the list before.
+    pub added: usize,
+    /// Torrents that were.
+    pub removed: usize,
+    /// Torrents on the list now.
+    pub total: usize,
+}
+
 /// Why the database did not do as asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -45,6 +62,9 @@ pub enum Refused {
     /// The disk or the database failed; the log says how.
     #[error("the database cannot be written")]
     Failed,
+    /// The listed torrents are as many as they may be, or more than one message may change.
+    #[error("too many listed torrents")]
+    TooManyTorrents,
     /// The blocklist has all the entries it may have.
     #[error("the blocklist is full")]
     ListFull,
@@ -102,6 +122,11 @@ pub(super) enum Message {
     Unblock {
         number: i64,
         reply: Reply<bool>,
+    },
+    ListTorrents {
+        added: Vec<InfoHash>,
+        removed: Vec<InfoHash>,
+        reply: Reply<ListChange>,
     },
     PutSavedState {
         name: String,
@@ -226,6 +251,25 @@ impl Mailbox {
     /// The last edit of every target that is on the list, or was within 30 days; from memory.
     pub fn known_edits(&self) -> Arc<Vec<BlockEdit>> {
         self.shared.known_edits.load_full()
+    }
+
+    /// Lists torrents, then takes others off the list. It is on the disk and in force, also on stored peers, when this returns.
+    ///
+    /// # Errors
+    /// [`Refused::TooManyTorrents`] beyond [`MAX_LIST_CHANGES`] or [`MAX_LISTED`], or see [`Refused`].
+    pub fn list_torrents(
+        &self,
+        added: Vec<InfoHash>,
+        removed: Vec<InfoHash>,
+    ) -> Result<ListChange, Refused> {
+        if added.len() + removed.len() > MAX_LIST_CHANGES {
+            return Err(Refused::TooManyTorrents);
+        }
+        self.ask(|reply| Message::ListTorrents {
+            added,
+            removed,
+            reply,
+        })
     }
 
     /// Keeps a blob under a name for another part (samples of the graphs, savings), over what was there.

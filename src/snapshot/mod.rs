@@ -39,7 +39,8 @@ pub use edits::{BlockChange, BlockEdit};
 pub use guard::{Owner, has_plain_table, open_read_only};
 pub use import::{Import, Imported};
 pub use mailbox::{
-    FileKeys, MAX_BLOCKS, MAX_REASON, MAX_SAVED_STATE_BYTES, Mailbox, Refused, Saved,
+    FileKeys, ListChange, MAX_BLOCKS, MAX_LIST_CHANGES, MAX_LISTED, MAX_REASON,
+    MAX_SAVED_STATE_BYTES, Mailbox, Refused, Saved,
 };
 pub use original::BadRow;
 pub use record::{Record, RecordError, read as read_record, write as write_record};
@@ -265,6 +266,8 @@ impl Opened {
         );
         metrics.set(Gauge::BlocklistEntries, summary.blocks);
         metrics.set(Gauge::Keys, tracker.keys().len() as u64);
+        let listed = tracker.access().listed_torrents();
+        metrics.set(Gauge::TorrentsAdded, listed.added.len() as u64);
         metrics.set(Gauge::SnapshotBytes, file::size(&self.settings.file));
         metrics.set(Gauge::DatabasePeers, summary.peers);
         metrics.set(Gauge::Restored, if is_whole { 1 } else { 2 });

@@ -5,7 +5,7 @@
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use rusqlite::Connection;
@@ -14,7 +14,7 @@ use super::database::tables::{self, SwarmRow};
 use super::timeline::{Moment, Timeline};
 use super::{database, key_sessions, record};
 use crate::clock::Seconds;
-use crate::tracker::{InfoHash, KeyUse, StoredSwarm, Tracker};
+use crate::tracker::{InfoHash, KeyUse, StoredSwarm, TorrentSet, Tracker};
 
 /// Rows that go from the reader to a decoder at once.
 const BATCH: usize = 256;
@@ -69,6 +69,12 @@ pub(super) fn restore(
     let blocks = tables::blocks(connection)?;
     tracker.block(blocks, moment.wall, moment.now);
     restore_keys(connection, tracker, timeline, moment)?;
+    let torrents = listed_torrents(connection)?;
+    if !torrents.is_empty() {
+        let torrents = Arc::new(TorrentSet::new(torrents));
+        let access = tracker.access();
+        access.list_torrents(|listed| listed.added = torrents);
+    }
     let tally = Tally::default();
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let (batches, waiting) = sync_channel::<Vec<SwarmRow>>(QUEUE);
@@ -143,6 +149,15 @@ fn restore_keys(
         };
         keys.restore(usage, moment.now);
     })
+}
+
+/// The listed torrents; none where a disk that refuses has kept a database from being brought to this version.
+fn listed_torrents(connection: &Connection) -> rusqlite::Result<Vec<InfoHash>> {
+    if connection.table_exists(None, "listed_torrents")? {
+        tables::listed_torrents(connection)
+    } else {
+        Ok(Vec::new())
+    }
 }
 
 /// Stores what waits, until there is no more.

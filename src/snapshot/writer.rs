@@ -5,6 +5,7 @@
 
 mod blocklist;
 pub(super) mod keys;
+mod listed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -123,6 +124,7 @@ impl Writer {
                     Message::Save(reply) => self.waiting.push(reply),
                     Message::Block { reply, .. } => answer(&reply, Err(Refused::Failed)),
                     Message::Unblock { reply, .. } => answer(&reply, Err(Refused::Failed)),
+                    Message::ListTorrents { reply, .. } => answer(&reply, Err(Refused::Failed)),
                     Message::PutSavedState { reply, .. } => answer(&reply, Err(Refused::Failed)),
                     Message::SavedState { reply, .. } => answer(&reply, Err(Refused::Failed)),
                     Message::Keys(message) => message.fail(),
@@ -159,7 +161,8 @@ impl Writer {
         }
         let kept = self
             .restore_keys(&database)
-            .and_then(|()| self.put_known_edits(&database));
+            .and_then(|()| self.put_known_edits(&database))
+            .and_then(|()| self.put_listed(&database));
         kept.map_err(|source| failed(&database, source))?;
         Ok(database)
     }
@@ -189,6 +192,11 @@ impl Writer {
                 let removed = self.unblock(database, number);
                 answer(&reply, removed);
             }
+            Message::ListTorrents {
+                added,
+                removed,
+                reply,
+            } => answer(&reply, self.list_torrents(database, &added, &removed)),
             Message::PutSavedState { name, data, reply } => {
                 let put = database.put_saved_state(&name, &data);
                 answer(&reply, self.judge(database, put));

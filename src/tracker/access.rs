@@ -1,4 +1,5 @@
-//! Who may announce and which info hashes are served: `ignore_ip`, the blocklist, the rules for client ids.
+//! Who may announce and which info hashes are served: `ignore_ip`, `allow_networks`, the blocklist and its files, the listed torrents, the
+//! rules for client ids.
 //!
 //! The lists are built whole and swapped; a look at them takes no lock and costs an announce next to nothing.
 
@@ -11,9 +12,9 @@ use ipnet::IpNet;
 
 use super::announce::{Announce, Refusal};
 use super::id::{InfoHash, PeerId};
-use super::{AllSwarms, Enforced, Tracker, with};
+use super::{AllSwarms, Enforced, TorrentSet, Tracker, with};
 use crate::clock::{Seconds, Wall};
-use crate::net::Networks;
+use crate::net::{AddressRanges, Networks};
 
 /// What one entry of the blocklist blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +47,45 @@ pub struct ClientRule {
     pub prefix: Vec<u8>,
     /// Whether such clients are served.
     pub is_allowed: bool,
+}
+
+/// What one file blocks (`blocklist_file`).
+#[derive(Clone, Debug, Default)]
+pub struct BlocklistFile {
+    /// Addresses.
+    pub addresses: AddressRanges,
+    /// Torrents.
+    pub torrents: TorrentSet,
+}
+
+impl BlocklistFile {
+    /// Whether nothing is blocked by it.
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.torrents.is_empty()
+    }
+}
+
+/// The torrents that are served when only listed ones are.
+#[derive(Clone, Debug, Default)]
+pub struct ListedTorrents {
+    /// Whether no others are served (`torrents = listed`).
+    pub is_closed: bool,
+    /// Those of the file (`torrents_file`).
+    pub of_file: Arc<TorrentSet>,
+    /// Those that pages and API have added.
+    pub added: Arc<TorrentSet>,
+}
+
+impl ListedTorrents {
+    /// Whether the torrent is on the list.
+    #[inline]
+    pub fn contains(&self, hash: &InfoHash) -> bool {
+        self.of_file.contains(hash) || self.added.contains(hash)
+    }
+
+    fn serves(&self, hash: &InfoHash) -> bool {
+        !self.is_closed || self.contains(hash)
+    }
 }
 
 /// The blocklist as announces look at it.
@@ -112,7 +152,7 @@ impl Revision {
         Revision((self.0 | 1).wrapping_add(1) | u64::from(!lists.is_empty()))
     }
 
-    fn lists_anything(self) -> bool {
+    pub(super) fn lists_anything(self) -> bool {
         self.0 & 1 != 0
     }
 }
@@ -123,6 +163,10 @@ struct Lists {
     blocked: Arc<Blocked>,
     ignored: Arc<Networks>,
     clients: Arc<Vec<ClientRule>>,
+    /// Whose addresses are served; empty for everybody's.
+    served: Arc<Networks>,
+    files: Arc<[Arc<BlocklistFile>]>,
+    listed: ListedTorrents,
 }
 
 impl Lists {
@@ -132,16 +176,41 @@ impl Lists {
             && self.blocked.torrents.is_empty()
             && self.ignored.is_empty()
             && self.clients.is_empty()
+            && self.served.is_empty()
+            && self.files.iter().all(|file| file.is_empty())
+            && !self.listed.is_closed
     }
 
     fn admit(&self, ip: IpAddr) -> Result<(), Refusal> {
         if self.ignored.covers(ip) {
             return Err(Refusal::AddressIgnored);
         }
-        if self.blocked.networks.covers(ip) {
+        self.admit_stored(ip)
+    }
+
+    /// Whether a peer of this address may be stored.
+    fn admit_stored(&self, ip: IpAddr) -> Result<(), Refusal> {
+        if !self.served.is_empty() && !self.served.covers(ip) {
+            return Err(Refusal::AddressNotServed);
+        }
+        if self.blocked.networks.covers(ip) || self.is_in_file(|file| file.addresses.covers(ip)) {
             return Err(Refusal::AddressBlocked);
         }
         Ok(())
+    }
+
+    fn admit_torrent(&self, hash: &InfoHash) -> Result<(), Refusal> {
+        if self.blocked.has_torrent(hash) || self.is_in_file(|file| file.torrents.contains(hash)) {
+            return Err(Refusal::TorrentBlocked);
+        }
+        if !self.listed.serves(hash) {
+            return Err(Refusal::TorrentNotListed);
+        }
+        Ok(())
+    }
+
+    fn is_in_file(&self, is_in: impl Fn(&BlocklistFile) -> bool) -> bool {
+        self.files.iter().any(|file| is_in(file))
     }
 }
 
@@ -151,10 +220,42 @@ impl AccessLists {
         clients.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
         let (ignored, clients) = (Arc::new(ignored), Arc::new(clients));
         self.change(|lists| Lists {
-            blocked: Arc::clone(&lists.blocked),
             ignored,
             clients,
+            ..Lists::clone(lists)
         });
+    }
+
+    /// Replaces the networks that are served (`allow_networks`); without any everybody is.
+    pub fn serve(&self, served: Networks) {
+        let served = Arc::new(served);
+        self.change(|lists| Lists {
+            served,
+            ..Lists::clone(lists)
+        });
+    }
+
+    /// Replaces what files block.
+    pub fn block_by_files(&self, files: impl IntoIterator<Item = Arc<BlocklistFile>>) {
+        let files = files.into_iter().collect();
+        self.change(|lists| Lists {
+            files,
+            ..Lists::clone(lists)
+        });
+    }
+
+    /// Changes the listed torrents, or whether only they are served.
+    pub fn list_torrents(&self, change: impl FnOnce(&mut ListedTorrents)) {
+        self.change(|lists| {
+            let mut lists = Lists::clone(lists);
+            change(&mut lists.listed);
+            lists
+        });
+    }
+
+    /// The listed torrents.
+    pub fn listed_torrents(&self) -> ListedTorrents {
+        self.lists.load().listed.clone()
     }
 
     /// Replaces the lists by what `make` makes of them; returns those that were in force.
@@ -257,9 +358,7 @@ impl AccessLists {
     fn ask_lists(&self, announce: &Announce) -> Result<(), Refusal> {
         let lists = self.lists.load();
         lists.admit(announce.ip)?;
-        if lists.blocked.has_torrent(&announce.info_hash) {
-            return Err(Refusal::TorrentBlocked);
-        }
+        lists.admit_torrent(&announce.info_hash)?;
         judge_client(&lists.clients, &announce.peer_id)
     }
 
@@ -282,9 +381,10 @@ impl AccessLists {
         self.lists.load().admit(ip)
     }
 
-    /// Whether the blocklist covers the canonical address `ip`.
+    /// Whether peers of the canonical address `ip` are hidden: the blocklist or a file of it covers it, or it is in no network that is
+    /// served.
     pub fn is_blocked(&self, ip: IpAddr) -> bool {
-        self.lists.load().blocked.networks.covers(ip)
+        self.lists.load().admit_stored(ip).is_err()
     }
 
     /// Whether the torrent is served.
@@ -292,10 +392,7 @@ impl AccessLists {
     /// # Errors
     /// The refusal that the client is to read.
     pub fn admit_torrent(&self, hash: &InfoHash) -> Result<(), Refusal> {
-        if self.lists.load().blocked.has_torrent(hash) {
-            return Err(Refusal::TorrentBlocked);
-        }
-        Ok(())
+        self.lists.load().admit_torrent(hash)
     }
 }
 
@@ -507,6 +604,65 @@ mod tests {
         access.block(vec![block(network("192.0.2.7/32"), None)], Wall(0));
         let refused = Err(Refusal::AddressBlocked);
         assert_eq!(access.admit_still(&announce, revision), refused);
+    }
+
+    /// O21, O22: each list refuses by its own reason, and what none of them covers is served.
+    #[test]
+    fn networks_listed_torrents_and_files_are_asked_as_the_blocklist_is() {
+        let access = AccessLists::default();
+        let announce = announce();
+        let asked = |expected: Result<(), Refusal>| {
+            let revision = access.revision();
+            assert_eq!(access.admit_announce(&announce, revision), expected);
+            assert_eq!(revision.lists_anything(), expected.is_err());
+            assert_eq!(
+                access.is_blocked(announce.ip)
+                    || access.admit_torrent(&announce.info_hash).is_err(),
+                expected.is_err()
+            );
+        };
+        let torrents = |numbers: &[u8]| {
+            let hashes = numbers.iter().map(|number| InfoHash([*number; 20]));
+            Arc::new(TorrentSet::new(hashes.collect()))
+        };
+        let file = |texts: &[&str], numbers: &[u8]| {
+            let networks = texts
+                .iter()
+                .map(|text| text.parse::<IpNet>().unwrap().into());
+            Arc::new(BlocklistFile {
+                addresses: networks.collect(),
+                torrents: TorrentSet::clone(&torrents(numbers)),
+            })
+        };
+        access.serve(["198.51.100.0/24".parse().unwrap()].into_iter().collect());
+        asked(Err(Refusal::AddressNotServed));
+        assert_eq!(access.admit("198.51.100.1".parse().unwrap()), Ok(()));
+        assert_eq!(
+            access.admit("2001:db8::1".parse().unwrap()),
+            Err(Refusal::AddressNotServed)
+        );
+        access.serve(Networks::default());
+        asked(Ok(()));
+        access.block_by_files([file(&[], &[]), file(&["192.0.2.0/28"], &[])]);
+        asked(Err(Refusal::AddressBlocked));
+        access.block_by_files([file(&[], &[7]), file(&[], &[])]);
+        asked(Err(Refusal::TorrentBlocked));
+        access.block_by_files([file(&[], &[])]);
+        asked(Ok(()));
+        access.list_torrents(|listed| listed.is_closed = true);
+        asked(Err(Refusal::TorrentNotListed));
+        for (of_file, added) in [(&[7][..], &[][..]), (&[], &[7]), (&[7], &[7])] {
+            access.list_torrents(|listed| {
+                (listed.of_file, listed.added) = (torrents(of_file), torrents(added));
+            });
+            assert_eq!(access.admit_announce(&announce, access.revision()), Ok(()));
+            assert_eq!(
+                access.admit_torrent(&InfoHash([8; 20])),
+                Err(Refusal::TorrentNotListed)
+            );
+        }
+        access.list_torrents(|listed| listed.is_closed = false);
+        asked(Ok(()));
     }
 
     /// O8

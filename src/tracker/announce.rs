@@ -146,12 +146,18 @@ pub enum Refusal {
     /// The address is in `ignore_ip`.
     #[error("address not served")]
     AddressIgnored,
+    /// There are networks that are served (`allow_networks`), and the address is in none of them.
+    #[error("address outside the networks that are served")]
+    AddressNotServed,
     /// The address or its network is in the blocklist.
     #[error("address blocked")]
     AddressBlocked,
     /// The info hash is in the blocklist.
     #[error("torrent blocked")]
     TorrentBlocked,
+    /// Only listed torrents are served, and this is none.
+    #[error("torrent not registered with this tracker")]
+    TorrentNotListed,
     /// The rules for client ids deny it.
     #[error("client not allowed")]
     ClientDenied,
@@ -184,8 +190,10 @@ impl Refusal {
         use crate::metrics::Failure;
         match self {
             Refusal::AddressIgnored => Failure::AddressIgnored,
+            Refusal::AddressNotServed => Failure::AddressNotServed,
             Refusal::AddressBlocked => Failure::AddressBlocked,
             Refusal::TorrentBlocked => Failure::TorrentBlocked,
+            Refusal::TorrentNotListed => Failure::TorrentNotListed,
             Refusal::ClientDenied => Failure::ClientDenied,
             Refusal::KeyMissing => Failure::KeyMissing,
             Refusal::KeyUnknown => Failure::KeyUnknown,

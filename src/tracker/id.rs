@@ -68,6 +68,47 @@ impl InfoHash {
     }
 }
 
+/// A hash of v1 in base32, in characters.
+const BASE32_CHARACTERS: usize = 32;
+
+impl InfoHash {
+    /// Reads an info hash as people write it: 40 hex digits or 32 characters of base32 (BEP 9) for v1, 64 hex digits for v2, of
+    /// which a tracker is asked by the first 20 bytes (BEP 52). Any case; `None` for anything else.
+    pub fn from_text(text: &[u8]) -> Option<InfoHash> {
+        match text.len() {
+            40 => str::from_utf8(text).ok().and_then(InfoHash::from_hex),
+            64 => {
+                let (first, rest) = text.split_at_checked(40)?;
+                rest.iter()
+                    .try_for_each(|digit| hex_digit(*digit).map(drop))?;
+                str::from_utf8(first).ok().and_then(InfoHash::from_hex)
+            }
+            BASE32_CHARACTERS => from_base32(text),
+            _ => None,
+        }
+    }
+}
+
+fn from_base32(text: &[u8]) -> Option<InfoHash> {
+    let mut bytes = [0; 20];
+    // Eight characters are five bytes.
+    let (groups, _) = bytes.as_chunks_mut::<5>();
+    for (group, characters) in groups.iter_mut().zip(text.chunks(8)) {
+        let number = characters.iter().try_fold(0_u64, |number, character| {
+            let digit = match character {
+                b'A'..=b'Z' => character - b'A',
+                b'a'..=b'z' => character - b'a',
+                b'2'..=b'7' => character - b'2' + 26,
+                _ => return None,
+            };
+            Some(number << 5 | u64::from(digit))
+        })?;
+        let [_, _, _, five @ ..] = number.to_be_bytes();
+        *group = five;
+    }
+    Some(InfoHash(bytes))
+}
+
 fn hex_digit(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -107,6 +148,35 @@ impl fmt::Debug for PeerId {
 mod tests {
     use super::*;
     use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    /// O21, O22
+    #[test]
+    fn an_info_hash_is_read_as_people_write_it() {
+        let hex = "12345678abcdef00ffeeddccbbaa998877665544";
+        let hash = InfoHash::from_hex(hex);
+        assert!(hash.is_some());
+        for text in [
+            hex.to_owned(),
+            hex.to_uppercase(),
+            format!("{hex}{}", "0a".repeat(12)),
+            "CI2FM6FLZXXQB77O3XGLXKUZRB3WMVKE".to_owned(),
+            "ci2fm6flzxxqb77o3xglxkuzrb3wmvke".to_owned(),
+        ] {
+            assert_eq!(InfoHash::from_text(text.as_bytes()), hash, "{text}");
+        }
+        for text in [
+            "",
+            "12345678abcdef00ffeeddccbbaa99887766554",
+            "12345678abcdef00ffeeddccbbaa9988776655gg",
+            "CI2FM6FLZXXQB77O3XGLXKUZRB3WMVK1",
+            "CI2FM6FLZXXQB77O3XGLXKUZRB3WMVK",
+        ] {
+            assert_eq!(InfoHash::from_text(text.as_bytes()), None, "{text}");
+        }
+        let odd = format!("{hex}{}zz", "0".repeat(22));
+        assert_eq!(InfoHash::from_text(odd.as_bytes()), None);
+        assert_eq!(InfoHash::from_text(&[0xc3; 40]), None);
+    }
 
     #[test]
     fn a_key_is_the_same_over_http_and_udp() {

@@ -15,13 +15,14 @@ mod select;
 mod settings;
 pub mod sites;
 mod swarm;
+mod torrent_set;
 mod zones;
 
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
-pub use access::{AccessLists, Block, ClientRule, Target};
+pub use access::{AccessLists, Block, BlocklistFile, ClientRule, ListedTorrents, Target};
 pub use announce::{
     Announce, AnnounceContext, AnnounceReply, Event, ListOptions, PeerList, Refusal, ScrapeReply,
 };
@@ -37,6 +38,7 @@ pub use sites::{
     MAX_ORIGINS, Merged, Origin, PeerDelta, SwarmDelta, SwarmsDigest, Touched, TouchedBatch,
 };
 pub use swarm::stored::{Restored, StoredPeer, StoredSwarm};
+pub use torrent_set::TorrentSet;
 pub use zones::statistics::{HOURS_KEPT, ZoneStatisticsRow};
 pub use zones::{MAX_DEPTH, ZoneId, ZoneRule, Zones, ZonesError};
 
@@ -486,6 +488,17 @@ impl Tracker {
     /// ten minutes; those of them that it does not cover any more come back (W4). Holds one shard at a time.
     pub fn block(&self, blocks: Vec<Block>, wall: Wall, now: Seconds) -> Enforced {
         self.access.block(blocks, wall);
+        self.enforce(now)
+    }
+
+    /// Replaces lists of [`Tracker::access`] by what `change` does to them, and has the stored peers follow, as [`Tracker::block`] does.
+    pub fn change_access(&self, change: impl FnOnce(&AccessLists), now: Seconds) -> Enforced {
+        let before = self.access.revision();
+        change(&self.access);
+        let nothing_is_listed = |revision: access::Revision| !revision.lists_anything();
+        if nothing_is_listed(before) && nothing_is_listed(self.access.revision()) {
+            return Enforced::default();
+        }
         self.enforce(now)
     }
 

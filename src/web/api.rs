@@ -13,7 +13,7 @@ use super::client::Client;
 use super::monitor::history::Range;
 use super::pages::audit::latest;
 use super::pages::block_effects::Question;
-use super::pages::blocklist::{block_row, in_words, rows, target_of, told, wanted};
+use super::pages::blocklist::{block_row, files, in_words, rows, target_of, told, wanted};
 use super::pages::clients::client_rows;
 use super::pages::overview::{Figures, figures};
 use super::pages::peers::view;
@@ -133,7 +133,7 @@ pub(super) async fn torrents(state: Data<State>, request: HttpRequest) -> HttpRe
 }
 
 pub(super) async fn blocklist(state: Data<State>) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "blocklist": rows(&state) }))
+    HttpResponse::Ok().json(json!({ "blocklist": rows(&state), "files": files(&state) }))
 }
 
 /// What a new entry is made of: exactly one of address and hash.

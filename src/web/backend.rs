@@ -12,7 +12,7 @@ use crate::clock::Wall;
 use crate::net::client_address::ClientAddressRules;
 use crate::net::limits::Limits;
 use crate::tracker::report::census::Census;
-use crate::tracker::{Block, NewKey, Target};
+use crate::tracker::{Block, InfoHash, NewKey, Target};
 use crate::web::sites::Sites;
 
 /// An entry that the blocklist is to get.
@@ -26,6 +26,72 @@ pub struct NewBlock {
     pub expires: Option<Wall>,
     /// Whether an entry of the same target may get this reason and end.
     pub may_change: bool,
+}
+
+/// What the listed torrents are to get and to lose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TorrentListChange {
+    /// Torrents to list.
+    pub added: Vec<InfoHash>,
+    /// Torrents to take off, after that.
+    pub removed: Vec<InfoHash>,
+}
+
+impl TorrentListChange {
+    /// Torrents to list.
+    pub fn addition(added: Vec<InfoHash>) -> TorrentListChange {
+        TorrentListChange {
+            added,
+            ..TorrentListChange::default()
+        }
+    }
+
+    /// Torrents to take off.
+    pub fn removal(removed: Vec<InfoHash>) -> TorrentListChange {
+        TorrentListChange {
+            removed,
+            ..TorrentListChange::default()
+        }
+    }
+}
+
+/// What such a change did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct TorrentListOutcome {
+    /// Torrents that were not listed before.
+    pub added: usize,
+    /// Torrents that were, and are not now.
+    pub removed: usize,
+    /// Torrents that are listed, those of a file not counted.
+    pub total: usize,
+}
+
+/// What a file of a list is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListFileSubject {
+    /// Torrents that are served.
+    Torrents,
+    /// What is blocked.
+    Blocklist,
+}
+
+/// A file of a list, and how it is.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ListFile {
+    /// What it is for.
+    #[serde(skip)]
+    pub subject: ListFileSubject,
+    /// Where it is.
+    pub path: String,
+    /// Ranges of addresses of it in force.
+    pub ranges: usize,
+    /// Torrents of it in force.
+    pub torrents: usize,
+    /// When that was read, in Unix seconds; `None` when nothing of it is in force.
+    pub read: Option<u64>,
+    /// Why the file as it is now is not in force.
+    pub fault: Option<String>,
 }
 
 /// One value of the configuration as the about page shows it.
@@ -62,6 +128,9 @@ pub enum BackendError {
     /// There are as many keys as there may be.
     #[error("there are too many keys")]
     KeysFull,
+    /// The listed torrents are as many as they may be.
+    #[error("too many listed torrents")]
+    TooManyTorrents,
     /// A reason or a blob is longer than may be kept.
     #[error("too long")]
     TooLong,
@@ -119,6 +188,10 @@ pub struct Backend {
     pub make_keys: Call<Vec<NewKey>, Vec<i64>>,
     /// Revokes the keys of these numbers; the numbers of those that were in force.
     pub revoke_keys: Call<Vec<i64>, Vec<i64>>,
+    /// Changes the listed torrents; it is in force and on disk before this returns.
+    pub list_torrents: Call<TorrentListChange, TorrentListOutcome>,
+    /// The files of lists.
+    pub list_files: Box<dyn Fn() -> Vec<ListFile> + Send + Sync>,
     /// Makes a snapshot.
     pub save: Call<(), ()>,
     /// Keeps a named blob in the snapshot database. Does not wait.

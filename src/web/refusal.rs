@@ -60,6 +60,11 @@ impl Refusal {
         text: "search_unread",
     };
 
+    pub(super) const LIST_HASH: Refusal = Refusal {
+        status: StatusCode::BAD_REQUEST,
+        text: "list_bad_hash",
+    };
+
     /// Who has logged in may not do this.
     pub(super) const ROLE: Refusal = Refusal {
         status: StatusCode::FORBIDDEN,
@@ -142,6 +147,7 @@ impl From<BackendError> for Refusal {
             // whoever asks can make some on the list (RFC 9110, 15.5.10).
             BackendError::BlocklistFull => (StatusCode::CONFLICT, "refused_list_full"),
             BackendError::KeysFull => (StatusCode::CONFLICT, "keys_full"),
+            BackendError::TooManyTorrents => (StatusCode::CONFLICT, "refused_too_many_torrents"),
             BackendError::TooLong => (StatusCode::BAD_REQUEST, "block_bad_reason"),
             BackendError::Known => (StatusCode::CONFLICT, "refused_known"),
             BackendError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "refused_busy"),
@@ -184,6 +190,7 @@ mod tests {
             (JobError::Panicked.into(), 500),
             (BackendError::BlocklistFull.into(), 409),
             (BackendError::KeysFull.into(), 409),
+            (BackendError::TooManyTorrents.into(), 409),
             (BackendError::TooLong.into(), 400),
             (BackendError::Known.into(), 409),
             (BackendError::Busy.into(), 503),
@@ -207,6 +214,7 @@ mod tests {
             (Refusal::BAD_REQUEST, 400),
             (Refusal::TOO_LONG, 413),
             (Refusal::SEARCH, 400),
+            (Refusal::LIST_HASH, 400),
         ] {
             assert_eq!(refusal.status, status, "{}", refusal.text);
             for key in [refusal.text, refusal.title()] {

@@ -16,8 +16,8 @@ use super::auth::tokens::Scope;
 use super::auth::users::Role;
 use super::monitor::{health, prometheus};
 use super::pages::{
-    about, audit, bans, blocklist, clients, frequent_announcers, keys, login, overview, peers,
-    sites, torrents, zones,
+    about, audit, bans, blocklist, clients, frequent_announcers, keys, listed, login, overview,
+    peers, sites, torrents, zones,
 };
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
@@ -44,7 +44,7 @@ const API: AccessClass = AccessClass::Api {
     read: Scope::Read,
     send: Scope::Admin,
 };
-/// Those that change the blocklist, or lift bans.
+/// Those that change the blocklist and the listed torrents, or lift bans.
 const API_BLOCK: AccessClass = AccessClass::Api {
     read: Scope::Read,
     send: Scope::Block,
@@ -150,6 +150,7 @@ fn pages() -> Vec<Row> {
         row("/sites", PAGE, [get(sites::sites)]),
         row("/sites/resend", PAGE, [post(sites::resend)]),
         row("/sites/forget", PAGE, [post(sites::forget)]),
+        row("/listed", PAGE, [get(listed::list), post(listed::change)]),
         row("/audit", OPERATORS, [get(audit::audit)]),
         row("/about", PAGE, [get(about::about)]),
         row("/about/save", PAGE, [post(about::save)]),
@@ -201,6 +202,11 @@ fn programs() -> Vec<Row> {
         row("/api/v1/sites/digest", API, [get(api::digest)]),
         row("/api/v1/sites/resend", API, [post(api::resend)]),
         row("/api/v1/sites/forget", API, [post(api::forget)]),
+        row(
+            "/api/v1/listed",
+            API_BLOCK,
+            [get(listed::listed_json), post(listed::change_json)],
+        ),
         row("/api/v1/audit", API_ADMIN, [get(api::audit)]),
         row("/api/v1/snapshot", API, [post(api::snapshot)]),
         row("/api/v1/full-scrape", API, [get(full_scrape::file)]),
@@ -300,6 +306,7 @@ mod tests {
             "/api/v1/blocklist",
             "/api/v1/blocklist/{number}",
             "/api/v1/bans/{number}",
+            "/api/v1/listed",
         ];
         let sends = |access| matches!(access, AccessClass::Api { send, .. } if send < Scope::Admin);
         assert_eq!(paths(sends), blocks);

@@ -40,11 +40,13 @@ fn victim() {
         node.mailbox
             .block(block, "while being killed", None)
             .unwrap();
+        let listed = vec![hash(peers)];
+        node.mailbox.list_torrents(listed, Vec::new()).unwrap();
         writeln!(out, "\nacknowledged {peers}").unwrap();
     }
 }
 
-/// O1, R1, R12: the quick form, 12 kills; the long one is `RETRACKER_KILLS=100` and also judges how long a start takes.
+/// O1, O21, R1, R12: the quick form, 12 kills; the long one is `RETRACKER_KILLS=100` and also judges how long a start takes.
 #[test]
 fn killed_at_any_moment_the_database_holds_all_that_was_acknowledged() {
     let asked = std::env::var("RETRACKER_KILLS").ok();
@@ -91,6 +93,12 @@ fn killed_at_any_moment_the_database_holds_all_that_was_acknowledged() {
         assert!(node.summary.peers >= u64::from(acknowledged), "kill {kill}");
         let blocks = node.tracker.access().blocks().len();
         assert!(blocks >= (acknowledged / STEP) as usize, "kill {kill}");
+        let listed = node.tracker.access().listed_torrents().added;
+        let mut rounds = (STEP..=acknowledged).step_by(STEP as usize);
+        assert!(
+            rounds.all(|peers| listed.contains(&hash(peers))),
+            "kill {kill}"
+        );
         for torrent in 0..acknowledged / 10 {
             assert_eq!(
                 node.scrape(hash(torrent)).complete,

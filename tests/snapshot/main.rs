@@ -17,6 +17,7 @@ mod hostile;
 mod imports;
 mod keys;
 mod kills;
+mod listed;
 mod restarts;
 mod sharing;
 mod versions;

@@ -22,9 +22,21 @@ fn fixture(version: u32) -> PathBuf {
 /// R24
 #[test]
 fn a_database_of_version_1_loads_whole() {
+    loads_whole(1);
+}
+
+/// R24, O21
+#[test]
+fn a_database_of_version_2_loads_whole() {
+    let node = loads_whole(2);
+    let listed = node.tracker.access().listed_torrents().added;
+    assert_eq!(listed.hashes(), [hash(0), InfoHash([8; 20])]);
+}
+
+fn loads_whole(version: u32) -> Node {
     let folder = tempfile::tempdir().unwrap();
     let settings = on_demand(&file_in(&folder));
-    std::fs::copy(fixture(1), &settings.file).unwrap();
+    std::fs::copy(fixture(version), &settings.file).unwrap();
     let started = moment(WRITTEN + 600);
     let node = Node::start_at(&settings, Clock::start(), started).unwrap();
     assert_eq!(node.found, Some(Found::Whole));
@@ -64,6 +76,7 @@ fn a_database_of_version_1_loads_whole() {
     let lifetime = Settings::default().lifetime();
     let later = node.tracker.scrape(&hash(0), started.now.plus(lifetime));
     assert_eq!(later.complete, 0);
+    node
 }
 
 /// R24, O24, O25
@@ -193,6 +206,9 @@ fn write_the_fixture() {
     node.mailbox.unblock(lifted.number).unwrap();
     node.tracker
         .merge(Origin::new(3), &elsewhere(&node), node.clock.now());
+    node.mailbox
+        .list_torrents(vec![hash(0), InfoHash([8; 20])], Vec::new())
+        .unwrap();
     node.mailbox
         .put_saved_state("hour", b"samples".to_vec())
         .unwrap();

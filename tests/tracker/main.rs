@@ -22,5 +22,6 @@ mod rates;
 mod recorded;
 mod restarts;
 mod scrapes;
+mod served;
 mod swarms;
 mod udp;

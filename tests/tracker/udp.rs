@@ -8,7 +8,8 @@ use std::sync::mpsc::channel;
 use retracker::clock::{Clock, Seconds, Wall};
 use retracker::metrics::Failure;
 use retracker::net::limits::Limits;
-use retracker::tracker::{Block, InfoHash, Target};
+use retracker::net::{AddressRange, Networks};
+use retracker::tracker::{AccessLists, Block, BlocklistFile, InfoHash, Target};
 use retracker::udp;
 use retracker::udp::Running;
 
@@ -110,9 +111,14 @@ impl Client {
 
     /// Announces [`HASH_BYTES`]: its reply, from the interval on.
     pub(crate) fn announce(&self, port: u16, left: u64, event: u32) -> Vec<u8> {
-        let reply = self.ask(1, &Client::announce_body(port, left, event));
+        let reply = self.try_announce(port, left, event);
         assert_eq!(reply[..4], 1_u32.to_be_bytes(), "{}", reply.escape_ascii());
         reply[8..].to_vec()
+    }
+
+    /// The same: its whole reply, whatever it is.
+    fn try_announce(&self, port: u16, left: u64, event: u32) -> Vec<u8> {
+        self.ask(1, &Client::announce_body(port, left, event))
     }
 
     /// What an announce has behind its head.
@@ -214,6 +220,40 @@ fn a_blocked_address_reads_why_and_is_handed_to_nobody() {
     both.http.core.block(vec![block], Wall(1), Seconds::START);
     assert_eq!(blocked.scrape(1), b"\0\0\0\x03tranaddress blocked");
     other.announce(1_006, 5, STOPPED);
+    assert_eq!(other.announce(1_006, 5, STARTED).len(), 12);
+    both.udp.stop();
+}
+
+/// O21, O22: over UDP too, once a source has proved itself; before, it learns nothing.
+#[test]
+fn whom_and_what_lists_refuse_reads_why() {
+    let both = start();
+    let (client, other) = (both.client("127.0.0.5"), both.client("127.1.0.6"));
+    client.announce(1_005, 5, STARTED);
+    let change = |change: &dyn Fn(&AccessLists)| {
+        both.http.core.change_access(change, Seconds::START);
+    };
+    let served: Networks = ["127.1.0.0/16".parse().unwrap()].into_iter().collect();
+    change(&|access| access.serve(served.clone()));
+    let refused = b"\0\0\0\x03tranaddress outside the networks that are served";
+    assert_eq!(client.try_announce(1_005, 5, STARTED), refused);
+    assert_eq!(client.scrape(1), refused);
+    assert_eq!(other.announce(1_006, 5, STARTED).len(), 12);
+    change(&|access| access.serve(Networks::default()));
+    change(&|access| access.list_torrents(|listed| listed.is_closed = true));
+    let refused = b"\0\0\0\x03trantorrent not registered with this tracker";
+    assert_eq!(client.try_announce(1_005, 5, STARTED), refused);
+    assert_eq!(numbers(&client.scrape(1)[8..]), [0, 0, 0]);
+    change(&|access| access.list_torrents(|listed| listed.is_closed = false));
+    assert_eq!(numbers(&client.scrape(1)[8..]), [0, 0, 2]);
+    let range = AddressRange::new([127, 0, 0, 4].into(), [127, 0, 0, 6].into());
+    let file = Arc::new(BlocklistFile {
+        addresses: range.into_iter().collect(),
+        ..BlocklistFile::default()
+    });
+    change(&|access| access.block_by_files([Arc::clone(&file)]));
+    let refused = b"\0\0\0\x03tranaddress blocked";
+    assert_eq!(client.try_announce(1_005, 5, STARTED), refused);
     assert_eq!(other.announce(1_006, 5, STARTED).len(), 12);
     both.udp.stop();
 }

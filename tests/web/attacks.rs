@@ -2,7 +2,7 @@
 
 use crate::harness::{Site, start};
 
-const PROTECTED: [&str; 46] = [
+const PROTECTED: [&str; 48] = [
     "/stat",
     "/torrents",
     "/torrents/0000000000000000000000000000000000000000",
@@ -18,6 +18,7 @@ const PROTECTED: [&str; 46] = [
     "/sites",
     "/sites/resend",
     "/sites/forget",
+    "/listed",
     "/audit",
     "/about",
     "/about/save",
@@ -35,6 +36,7 @@ const PROTECTED: [&str; 46] = [
     "/api/v1/blocklist/1",
     "/api/v1/bans",
     "/api/v1/bans/1",
+    "/api/v1/listed",
     "/api/v1/snapshot",
     "/api/v1/keys",
     "/api/v1/keys/export",

@@ -20,12 +20,13 @@ use retracker::net::handover::{Handover, Source};
 use retracker::net::limits::{Ban, Kind, Limits};
 use retracker::tracker::report::census::Census;
 use retracker::tracker::{
-    Announce, AnnounceContext, Block, Event, InfoHash, KeyRecord, ListOptions, NewKey, PeerId,
-    PeerList, Tracker,
+    Announce, AnnounceContext, Block, Event, InfoHash, KeyRecord, ListOptions, ListedTorrents,
+    NewKey, PeerId, PeerList, Tracker,
 };
 use retracker::web::{
-    Backend, BackendError, ConfigurationRow, FullScrape, Listening, NewBlock, NewToken, Running,
-    Scope, Secret, Settings, Sites,
+    Backend, BackendError, ConfigurationRow, FullScrape, ListFile, ListFileSubject, Listening,
+    NewBlock, NewToken, Running, Scope, Secret, Settings, Sites, TorrentListChange,
+    TorrentListOutcome,
 };
 
 pub(crate) const PASSWORD: &str = "gutes-wort";
@@ -203,9 +204,10 @@ fn backend(
         let refuses = Arc::clone(refuses);
         move || refuses.lock().unwrap().map_or(Ok(()), Err)
     };
-    let (may_block, may_unblock, may_save) = (may(), may(), may());
+    let (may_block, may_unblock, may_save, may_list) = (may(), may(), may(), may());
     let (may_make, may_revoke) = (may(), may());
     let (making, revoking) = (Arc::clone(tracker), Arc::clone(tracker));
+    let listing = Arc::clone(tracker);
     let (blocking, unblocking) = (Arc::clone(tracker), Arc::clone(tracker));
     let (put, get) = (Arc::clone(blobs), Arc::clone(blobs));
     Backend {
@@ -236,6 +238,11 @@ fn backend(
         revoke_keys: Box::new(move |numbers| {
             may_revoke().map(|()| revoke_keys(&revoking, clock, numbers))
         }),
+        list_torrents: Box::new(move |change| {
+            may_list()?;
+            Ok(list_torrents(&listing, change, clock))
+        }),
+        list_files: Box::new(list_files),
         save: Box::new(move |()| may_save()),
         put: Box::new(move |name, bytes| {
             put.lock().unwrap().insert(name.to_owned(), bytes);
@@ -302,6 +309,38 @@ fn revoke_keys(tracker: &Tracker, clock: Clock, mut numbers: Vec<i64>) -> Vec<i6
         tracker.revoke_key(*number, clock.wall(), clock.now());
     }
     numbers
+}
+
+fn list_torrents(tracker: &Tracker, change: TorrentListChange, clock: Clock) -> TorrentListOutcome {
+    let TorrentListChange { added, removed } = change;
+    let before = tracker.access().listed_torrents().added;
+    let after = before.changed(&added, &[]).changed(&[], &removed);
+    let removed = before.hashes().iter();
+    let removed = removed.filter(|hash| !after.contains(hash)).count();
+    let outcome = TorrentListOutcome {
+        added: after.len() + removed - before.len(),
+        removed,
+        total: after.len(),
+    };
+    let list = |listed: &mut ListedTorrents| listed.added = Arc::new(after);
+    tracker.change_access(|access| access.list_torrents(list), clock.now());
+    outcome
+}
+
+fn list_files() -> Vec<ListFile> {
+    let file = |subject, path: &str, fault: Option<&str>| ListFile {
+        subject,
+        path: path.to_owned(),
+        ranges: 7_000,
+        torrents: 9_000,
+        read: Some(1_700_000_000),
+        fault: fault.map(str::to_owned),
+    };
+    let fault = Some("/etc/<b>:3: a <b>fault</b>");
+    vec![
+        file(ListFileSubject::Torrents, "/etc/listed", None),
+        file(ListFileSubject::Blocklist, "/etc/<b>", fault),
+    ]
 }
 
 /// Accepts connections as the tracker's listener does: reads the first bytes, then hands over.

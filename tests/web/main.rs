@@ -15,6 +15,7 @@ mod crowd;
 mod frame;
 mod harness;
 mod keys;
+mod listed;
 mod login;
 mod pages;
 mod scrapes;

@@ -10,7 +10,7 @@ use retracker::web::BackendError;
 
 use crate::harness::{Site, Visitor, start};
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "/stat",
     "/torrents",
     "/torrents/0707070707070707070707070707070707070707",
@@ -21,6 +21,7 @@ const PAGES: [&str; 11] = [
     "/callers",
     "/blocklist",
     "/sites",
+    "/listed",
     "/about",
 ];
 

@@ -2,8 +2,9 @@
 
 use crate::config::key::{Key, Section, key};
 use crate::config::list::{ClientList, ListenAddressList, NetworkList, PairList};
-use crate::config::value::{Flag, OptionalFile, Text, choice, number, seconds};
+use crate::config::value::{FileList, Flag, OptionalFile, Text, choice, number, seconds};
 use crate::config::zones::PathList;
+use crate::lists::MAX_BLOCKLIST_FILES;
 use crate::net::client_address::Mode;
 use crate::tracker::{KeyMode, Selection};
 
@@ -20,6 +21,9 @@ const KEY_MODES: &[(&str, KeyMode)] = &[
     ("accepted", KeyMode::Accepted),
     ("required", KeyMode::Required),
 ];
+
+/// Whether only listed torrents are served.
+const TORRENTS: &[(&str, bool)] = &[("all", false), ("listed", true)];
 
 const SELECTIONS: &[(&str, Selection)] = &[("few", Selection::Few), ("shares", Selection::Shares)];
 
@@ -203,6 +207,28 @@ const KEYS: &[Key] = &[
         |c| Box::new(NetworkList(&mut c.ignore_ip)),
     )
     .plain(),
+    key(
+        "allow_networks",
+        "The only addresses that are served; an address that a client reports and the outer one of address_pairs must lie in them too. \
+         Pages do not ask it. Nothing: everybody is served.",
+        |c| Box::new(NetworkList(&mut c.allow_networks)),
+    ),
+    key(
+        "torrents",
+        "all: every torrent is served. listed: only those of torrents_file and those that pages and API have listed.",
+        |c| Box::new(choice(&mut c.lists.only_listed, TORRENTS)),
+    ),
+    key(
+        "torrents_file",
+        "A file of listed torrents, an info hash a line, # before comments; read again when it changes. Nothing: none.",
+        |c| Box::new(OptionalFile(&mut c.lists.torrents_file)),
+    ),
+    key(
+        "blocklist_file",
+        "Files of what is blocked, separated by commas, 16 at most: networks, ranges, info hashes, P2P and DAT lists; read again when \
+         they change. Nothing: none.",
+        |c| Box::new(FileList { files: &mut c.lists.blocklist_files, most: MAX_BLOCKLIST_FILES }),
+    ),
     key("deny_clients", "Clients that are refused, by the beginning of their peer ids.", |c| {
         let rules = &mut c.clients;
         Box::new(ClientList { rules, is_allowed: false })

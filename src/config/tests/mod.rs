@@ -280,6 +280,45 @@ fn networks_that_nobody_means_to_refuse_whole_are_told() {
     );
 }
 
+/// O21, O22
+#[test]
+fn whom_and_what_is_served_is_read_and_what_contradicts_itself_is_told() {
+    let keys = |text: &str| resolve(&format!("[TRACKER]\n{text}")).unwrap();
+    let loaded = keys(
+        "allow_networks = 10.0.0.0/8 ::ffff:192.0.2.1\ntorrents = listed\ntorrents_file = a b\nblocklist_file = c d, /e,",
+    );
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+    let config = &loaded.config;
+    assert!(config.allow_networks.covers("192.0.2.1".parse().unwrap()));
+    assert!(config.lists.only_listed && config.lists.torrents_file == Some("a b".into()));
+    assert_eq!(
+        config.lists.blocklist_files,
+        [Path::new("c d"), Path::new("/e")]
+    );
+    for (text, told) in [
+        (
+            "torrents = listed",
+            "[TRACKER] torrents is listed and there is no torrents_file",
+        ),
+        ("torrents_file = a", "has no effect while torrents = all"),
+        (
+            "allow_networks = 10.0.0.0/8\naddress_pairs = 10.7.0.0/16=198.18.0.0/16",
+            "is without 198.18.0.0/16",
+        ),
+    ] {
+        let warnings = keys(text).warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains(told), "{warnings:?}");
+    }
+    let many: Vec<String> = (0..17).map(|number| number.to_string()).collect();
+    let many = many.join(",");
+    assert!(
+        problem(&format!("[TRACKER]\nblocklist_file = {many}")).contains("16 files are the most")
+    );
+    assert!(problem("[TRACKER]\nblocklist_file = a, b, a").contains("a stands twice"));
+    assert!(problem("[TRACKER]\ntorrents = some").contains("torrents = `some`"));
+}
+
 /// C7: the original's meanings differ, so whoever relied on them is told the new ones.
 #[test]
 fn options_for_reported_addresses_are_told_once() {

@@ -19,7 +19,7 @@ use super::file::HeaderNumbers;
 use super::{Error, file, guard};
 use crate::clock::Wall;
 use crate::shown;
-use crate::tracker::Block;
+use crate::tracker::{Block, InfoHash};
 
 /// `PRAGMA application_id` of a database of ours: "retr".
 pub const APPLICATION: u32 = 0x7265_7472;
@@ -28,7 +28,8 @@ pub const APPLICATION: u32 = 0x7265_7472;
 /// [`SCHEMA`] in the schema.
 const MIGRATIONS: &[&str] = &[concat!(
     include_str!("keys.sql"),
-    include_str!("block_edits.sql")
+    include_str!("block_edits.sql"),
+    include_str!("listed_torrents.sql")
 )];
 
 /// `PRAGMA user_version` that is written.
@@ -37,7 +38,8 @@ const VERSION: u32 = 2;
 const SCHEMA: &str = concat!(
     include_str!("schema.sql"),
     include_str!("keys.sql"),
-    include_str!("block_edits.sql")
+    include_str!("block_edits.sql"),
+    include_str!("listed_torrents.sql")
 );
 
 /// Above this size the check at the start leaves out that indexes agree with tables: that would take seconds.
@@ -108,7 +110,7 @@ impl Database {
         let why = match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if !file::has_orphans(path) {
-                    let new = make(path, &[], &[])?;
+                    let new = make(path, &Rescued::default())?;
                     return Ok((Database::publish(&new, path, lock)?, Found::Created));
                 }
                 "its log is there without it".to_owned()
@@ -129,17 +131,18 @@ impl Database {
         };
         refuse_link(configured, &why)?;
         // The new database is whole, rescued blocks and all, before the old one goes: a kill in between loses neither.
-        let (blocks, keys) = rescue(path);
-        let new = make(path, &blocks, &keys)?;
+        let rescued = rescue(path);
+        let new = make(path, &rescued)?;
         let to = file::keep(path, wall).map_err(fail)?;
         let database = Database::publish(&new, path, lock)?;
-        let rescued = blocks.len();
+        let Rescued { blocks, keys, .. } = &rescued;
         if !keys.is_empty() {
             log::info!(
                 "{} keys of announce addresses are rescued from it",
                 keys.len()
             );
         }
+        let rescued = blocks.len();
         Ok((database, Found::SetAside { to, why, rescued }))
     }
 
@@ -259,8 +262,16 @@ pub(super) fn examine(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Makes a database with these blocks and keys beside `path`, and returns its name.
-fn make(path: &Path, blocks: &[Block], keys: &[KeyRow]) -> Result<PathBuf, Error> {
+/// What operators have entered, as far as it can be read from a database that cannot be used.
+#[derive(Default)]
+struct Rescued {
+    blocks: Vec<Block>,
+    keys: Vec<KeyRow>,
+    torrents: Vec<InfoHash>,
+}
+
+/// Makes a database with what was rescued beside `path`, and returns its name.
+fn make(path: &Path, rescued: &Rescued) -> Result<PathBuf, Error> {
     let new = file::beside(path, ".new");
     file::clear(&new).map_err(|source| Error::File {
         file: new.clone(),
@@ -272,12 +283,15 @@ fn make(path: &Path, blocks: &[Block], keys: &[KeyRow]) -> Result<PathBuf, Error
             "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; \
              PRAGMA journal_mode = WAL; BEGIN; {SCHEMA}"
         ))?;
-        for block in blocks {
+        for block in &rescued.blocks {
             tables::put_block(&connection, block)?;
         }
-        for key in keys {
+        for key in &rescued.keys {
             keys::restore_key(&connection, &key.record)?;
             keys::restore_use(&connection, key)?;
+        }
+        for hash in &rescued.torrents {
+            tables::list_torrent(&connection, hash, Wall(0))?;
         }
         connection.execute_batch("COMMIT")?;
         connection.close().map_err(|(_, source)| source)
@@ -288,8 +302,8 @@ fn make(path: &Path, blocks: &[Block], keys: &[KeyRow]) -> Result<PathBuf, Error
     }
 }
 
-/// What can be read of the blocklist and the keys of a database that cannot be used.
-fn rescue(path: &Path) -> (Vec<Block>, Vec<KeyRow>) {
+/// What can be read of the lists in a database that cannot be used.
+fn rescue(path: &Path) -> Rescued {
     let open = || -> rusqlite::Result<Connection> {
         let mut old = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         guard::harden(&old, guard::MAX_FOREIGN_BYTES)?;
@@ -297,7 +311,7 @@ fn rescue(path: &Path) -> (Vec<Block>, Vec<KeyRow>) {
         Ok(old)
     };
     let Ok(old) = open() else {
-        return (Vec::new(), Vec::new());
+        return Rescued::default();
     };
     // Lets SQLite read what is left of a file that was cut.
     let lenient = old
@@ -306,7 +320,11 @@ fn rescue(path: &Path) -> (Vec<Block>, Vec<KeyRow>) {
     if let Err(error) = lenient {
         log::debug!("rescuing the blocklist: {error}");
     }
-    (tables::readable_blocks(&old), keys::readable_keys(&old))
+    Rescued {
+        blocks: tables::readable_blocks(&old),
+        keys: keys::readable_keys(&old),
+        torrents: tables::readable_torrents(&old),
+    }
 }
 
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {

@@ -45,6 +45,11 @@ const BLOCK: &str = "SELECT number, network, info_hash, reason, created, expires
     WHERE network = ?1 OR info_hash = ?2";
 const NUMBERED_BLOCK: &str =
     "SELECT number, network, info_hash, reason, created, expires FROM blocklist WHERE number = ?1";
+const LIST_TORRENT: &str =
+    "INSERT INTO listed_torrents VALUES (?1, ?2) ON CONFLICT (info_hash) DO NOTHING";
+const DELIST_TORRENT: &str = "DELETE FROM listed_torrents WHERE info_hash = ?1";
+const LISTED_TORRENTS: &str = "SELECT CASE octet_length(info_hash) WHEN 20 THEN info_hash END \
+    FROM listed_torrents LIMIT 1000000";
 const PUT_SAVED_STATE: &str =
     "INSERT INTO rings VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET data = ?2";
 const SAVED_STATE: &str =
@@ -105,6 +110,9 @@ pub(super) fn prepare_all(connection: &Connection) -> rusqlite::Result<()> {
         FORGET_ENDED_EDITS,
         BLOCK,
         NUMBERED_BLOCK,
+        LIST_TORRENT,
+        DELIST_TORRENT,
+        LISTED_TORRENTS,
         PUT_SAVED_STATE,
         SAVED_STATE,
         PUT_META,
@@ -203,6 +211,23 @@ impl Database {
         if count > most {
             let mut forget = self.connection.prepare_cached(FORGET_OLDEST_LIFTS)?;
             forget.execute(params![signed(count - most)])?;
+        }
+        Ok(())
+    }
+
+    /// Adds torrents to the list, then takes others off it, in the open transaction.
+    pub(crate) fn change_listed(
+        &self,
+        added: &[InfoHash],
+        removed: &[InfoHash],
+        wall: Wall,
+    ) -> rusqlite::Result<()> {
+        for hash in added {
+            list_torrent(&self.connection, hash, wall)?;
+        }
+        let mut delist = self.connection.prepare_cached(DELIST_TORRENT)?;
+        for hash in removed {
+            delist.execute(params![hash.0])?;
         }
         Ok(())
     }
@@ -316,6 +341,48 @@ fn edit_row(row: &Row<'_>) -> rusqlite::Result<Option<EditRow>> {
         stamp,
         lifted: lifted.map(|lifted| Wall(unsigned(lifted))),
     }))
+}
+
+/// Adds a torrent to the list; one that is there stays as it is.
+pub(super) fn list_torrent(
+    connection: &Connection,
+    hash: &InfoHash,
+    wall: Wall,
+) -> rusqlite::Result<()> {
+    let mut list = connection.prepare_cached(LIST_TORRENT)?;
+    list.execute(params![hash.0, signed(wall.0)])?;
+    Ok(())
+}
+
+/// The listed torrents; rows that hold no info hash are passed over.
+///
+/// # Errors
+/// The table cannot be read.
+pub(crate) fn listed_torrents(connection: &Connection) -> rusqlite::Result<Vec<InfoHash>> {
+    let mut statement = connection.prepare_cached(LISTED_TORRENTS)?;
+    let mut rows = statement.query([])?;
+    let mut hashes = Vec::new();
+    while let Some(row) = rows.next()? {
+        hashes.extend(row.get(0).ok().map(InfoHash));
+    }
+    Ok(hashes)
+}
+
+/// As many of a damaged database's listed torrents as can be read.
+pub(super) fn readable_torrents(connection: &Connection) -> Vec<InfoHash> {
+    let mut found = Vec::new();
+    let mut read = || -> rusqlite::Result<()> {
+        let mut statement = connection.prepare(LISTED_TORRENTS)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            found.extend(row.get(0).ok().map(InfoHash));
+        }
+        Ok(())
+    };
+    if let Err(error) = read() {
+        log::debug!("rescuing the listed torrents: {error}");
+    }
+    found
 }
 
 /// When the last snapshot finished; `None` before the first.

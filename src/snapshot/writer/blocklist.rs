@@ -165,20 +165,7 @@ impl Writer {
         self.note_edits(database, &blocks)?;
         let (wall, now) = (self.clock.wall(), self.clock.now());
         let enforced = self.tracker.block(blocks, wall, now);
-        if enforced != Enforced::default() {
-            let Enforced {
-                withheld,
-                freed,
-                restored,
-                waiting: _,
-            } = enforced;
-            log::info!(
-                "blocklist: {withheld} peers are hidden and kept for ten minutes, {restored} have come back, {freed} are freed"
-            );
-        }
-        if let Some(shortage) = enforced.shortage() {
-            log::warn!("{shortage}");
-        }
+        log_effect(enforced);
         self.count_blocks();
         Ok(())
     }
@@ -313,8 +300,26 @@ fn merge(
     })
 }
 
+/// Has the log tell what a change did to stored peers.
+pub(super) fn log_effect(enforced: Enforced) {
+    if enforced != Enforced::default() {
+        let Enforced {
+            withheld,
+            freed,
+            restored,
+            waiting: _,
+        } = enforced;
+        log::info!(
+            "blocklist: {withheld} peers are hidden and kept for ten minutes, {restored} have come back, {freed} are freed"
+        );
+    }
+    if let Some(shortage) = enforced.shortage() {
+        log::warn!("{shortage}");
+    }
+}
+
 /// Does all of it or nothing.
-fn in_transaction<T>(
+pub(super) fn in_transaction<T>(
     database: &Database,
     edit: impl FnOnce() -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {

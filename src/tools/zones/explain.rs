@@ -15,6 +15,7 @@ use super::near::Levels;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::invariant::present;
+use crate::lists::ListFiles;
 use crate::metrics::{Metrics, StrangerReason, Transport};
 use crate::net::reported_address::{Reports, Rules};
 use crate::tracker::{
@@ -228,10 +229,16 @@ fn tracker(config: &Config, kept: Option<&Kept>) -> anyhow::Result<Tracker> {
     tracker
         .access()
         .configure(config.ignore_ip.clone(), config.clients.clone());
+    tracker.access().serve(config.allow_networks.clone());
+    ListFiles::read(config.lists.clone(), Clock::start()).put(tracker.access());
     if let Some(kept) = kept {
         tracker
             .access()
             .block(kept.blocks()?, Clock::start().wall());
+        let added = Arc::new(kept.listed_torrents()?);
+        tracker
+            .access()
+            .list_torrents(|listed| listed.added = added);
     }
     Ok(tracker)
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::clock::{Seconds, Wall};
 use crate::snapshot::{APPLICATION, Owner, has_plain_table, open_read_only, read_record};
-use crate::tracker::{Block, InfoHash, StoredSwarm, Target};
+use crate::tracker::{Block, InfoHash, StoredSwarm, Target, TorrentSet};
 
 /// The moment of the last snapshot, in the time of the swarms that are read.
 pub(super) const THEN: Seconds = Seconds::START;
@@ -91,6 +91,17 @@ impl Kept {
         })?;
         // A row that the tracker would not take is passed over here too.
         Ok(rows.filter_map(Result::ok).flatten().collect())
+    }
+
+    /// The torrents that pages and API have listed; none in a database of before there was such a list.
+    pub(super) fn listed_torrents(&self) -> anyhow::Result<TorrentSet> {
+        if !has_plain_table(&self.connection, "listed_torrents")? {
+            return Ok(TorrentSet::default());
+        }
+        let sql = "SELECT info_hash FROM listed_torrents LIMIT 1000000";
+        let mut statement = self.connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| row.get(0).map(InfoHash))?;
+        Ok(TorrentSet::new(rows.filter_map(Result::ok).collect()))
     }
 
     /// One swarm.

@@ -91,6 +91,7 @@ fn text(state: &State) -> String {
     let sites = health::sites(state);
     process(&mut lines, state, sites.as_ref());
     configuration(&mut lines, state);
+    lists(&mut lines, state);
     requests(&mut lines, &totals);
     announces(&mut lines, &totals);
     latency(&mut lines, &totals);
@@ -169,6 +170,42 @@ fn configuration(lines: &mut Lines, state: &State) {
     lines.single("max_peers", "gauge", help, settings.max_peers);
     let help = "The bound on torrents with peers; 0 for none.";
     lines.single("max_torrents", "gauge", help, settings.max_torrents);
+}
+
+/// The listed torrents, and the files of lists.
+fn lists(lines: &mut Lines, state: &State) {
+    let gauge = |gauge| state.metrics.gauge(gauge);
+    let help = "1 while only listed torrents are served.";
+    let listed = state.tracker.access().listed_torrents();
+    lines.single("only_listed", "gauge", help, u8::from(listed.is_closed));
+    let help = "Torrents on the list of those that are served, by where they are listed.";
+    let torrents = [
+        ("file", gauge(Gauge::TorrentsOfFile)),
+        ("added", gauge(Gauge::TorrentsAdded)),
+    ];
+    let torrents = torrents.map(|(of, count)| (format!("source=\"{of}\""), count));
+    lines.family("listed_torrents", "gauge", help, torrents);
+    let help = "What the files of the blocklist block.";
+    let blocked = [
+        ("range", gauge(Gauge::RangesBlockedByFiles)),
+        ("torrent", gauge(Gauge::TorrentsBlockedByFiles)),
+    ];
+    let blocked = blocked.map(|(kind, count)| (format!("kind=\"{kind}\""), count));
+    lines.family("blocked_by_files", "gauge", help, blocked);
+    let help = "Files of lists that are configured.";
+    lines.single("list_files", "gauge", help, gauge(Gauge::ListFiles));
+    let help = "Of these, files that cannot be read or have bad lines: what was read of them before is in force.";
+    let refused = gauge(Gauge::ListFilesRefused);
+    lines.single("list_files_refused", "gauge", help, refused);
+    let help = "Readings of such files that were refused.";
+    let failures = gauge(Gauge::ListFileFailures);
+    lines.single("list_file_failures_total", "counter", help, failures);
+    let help = "Unix time at which a file of a list was last read and taken; 0 before the first.";
+    let read = gauge(Gauge::ListsReadAt);
+    lines.single("lists_read_timestamp_seconds", "gauge", help, read);
+    let help = "How long the last reading of the files took.";
+    let seconds = millis(gauge(Gauge::ListReadMillis));
+    lines.single("lists_read_duration_seconds", "gauge", help, seconds);
 }
 
 fn requests(lines: &mut Lines, totals: &Totals) {

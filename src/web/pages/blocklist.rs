@@ -19,7 +19,7 @@ use crate::web::view::csv_table;
 use crate::web::view::csv_table::Csv;
 use crate::web::view::language::moment;
 use crate::web::view::page::{Page, redirect};
-use crate::web::{BackendError, NewBlock, State};
+use crate::web::{BackendError, ListFile, ListFileSubject, NewBlock, State};
 
 /// Characters of a reason at most.
 const REASON_CHARACTERS: usize = 500;
@@ -59,6 +59,13 @@ pub(crate) fn rows(state: &State) -> Vec<BlockRow> {
     let mut blocks = state.tracker.access().blocks();
     blocks.sort_by_key(|block| std::cmp::Reverse(block.number));
     blocks.iter().map(block_row).collect()
+}
+
+/// The files of what is blocked.
+pub(crate) fn files(state: &State) -> Vec<ListFile> {
+    let mut files = (state.backend.list_files)();
+    files.retain(|file| file.subject == ListFileSubject::Blocklist);
+    files
 }
 
 /// An entry as the audit has it.
@@ -206,6 +213,7 @@ fn render(
     page.insert("hours", hours);
     page.insert("confirm", &confirmation(fields));
     page.insert("rows", &rows(state));
+    page.insert("files", &files(state));
     page.render_as(status, "blocklist.html")
 }
 

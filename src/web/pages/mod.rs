@@ -8,6 +8,7 @@ pub(super) mod blocklist;
 pub(super) mod clients;
 pub(super) mod frequent_announcers;
 pub(super) mod keys;
+pub(super) mod listed;
 pub(super) mod locality;
 pub(super) mod login;
 pub(super) mod overview;

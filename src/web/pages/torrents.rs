@@ -8,10 +8,10 @@ use super::clients::{client_rows, table as client_table};
 use super::peers::{
     NO_ZONE, PeerSearch, have_zones, peer_rows, show_search, table as peer_table, view, whole,
 };
-use crate::tracker::InfoHash;
 use crate::tracker::report::census::{
     LISTED_ROWS, PeerOrder, PeersQuery, Roles, SwarmView, TorrentOrder, TorrentView, TorrentsQuery,
 };
+use crate::tracker::{self, InfoHash};
 use crate::web::State;
 use crate::web::refusal::Refusal;
 use crate::web::view::csv_table;
@@ -210,9 +210,16 @@ pub(crate) async fn one(
         Some(_) => return peer_table(&rows).reply("torrent-peers"),
         None => {}
     }
-    let is_blocked = state.tracker.access().admit_torrent(&hash).is_err();
+    let refused = state.tracker.access().admit_torrent(&hash).err();
     page.insert("info_hash", &hash.to_string());
-    page.insert("is_blocked", &is_blocked);
+    page.insert(
+        "is_blocked",
+        &(refused == Some(tracker::Refusal::TorrentBlocked)),
+    );
+    page.insert(
+        "is_unlisted",
+        &(refused == Some(tracker::Refusal::TorrentNotListed)),
+    );
     page.insert("torrent", &is_known.then(|| torrent_row(&swarm.torrent)));
     page.insert("paused", &swarm.paused);
     page.insert("clients", &client_rows(&swarm.clients, true));

@@ -16,7 +16,7 @@ const origin = new URL(url).origin;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 // A tracker that has a page for subscribers.
 const subscribers = process.env.SUBSCRIBERS;
-const pages = ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/callers", "/blocklist", "/keys", "/audit", "/about", "/logout"];
+const pages = ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/callers", "/blocklist", "/listed", "/keys", "/audit", "/about", "/logout"];
 
 let passed = 0;
 let failed = 0;
