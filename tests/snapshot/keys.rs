@@ -14,7 +14,7 @@ fn digest(number: u8) -> KeyDigest {
     KeyDigest::of(&[number; 32]).unwrap()
 }
 
-fn new(number: u8, label: &str) -> NewKey {
+pub(crate) fn new(number: u8, label: &str) -> NewKey {
     NewKey {
         digest: digest(number),
         label: label.into(),

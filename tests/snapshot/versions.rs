@@ -9,6 +9,7 @@ use retracker::tracker::{
 };
 
 use crate::harness::{Node, address, file_in, hash, moment, on_demand, peer_id};
+use crate::keys;
 use retracker::clock::Clock;
 
 /// When the fixtures were written, by the clock that they were given.
@@ -22,21 +23,9 @@ fn fixture(version: u32) -> PathBuf {
 /// R24
 #[test]
 fn a_database_of_version_1_loads_whole() {
-    loads_whole(1);
-}
-
-/// R24, O21
-#[test]
-fn a_database_of_version_2_loads_whole() {
-    let node = loads_whole(2);
-    let listed = node.tracker.access().listed_torrents().added;
-    assert_eq!(listed.hashes(), [hash(0), InfoHash([8; 20])]);
-}
-
-fn loads_whole(version: u32) -> Node {
     let folder = tempfile::tempdir().unwrap();
     let settings = on_demand(&file_in(&folder));
-    std::fs::copy(fixture(version), &settings.file).unwrap();
+    std::fs::copy(fixture(1), &settings.file).unwrap();
     let started = moment(WRITTEN + 600);
     let node = Node::start_at(&settings, Clock::start(), started).unwrap();
     assert_eq!(node.found, Some(Found::Whole));
@@ -76,10 +65,9 @@ fn loads_whole(version: u32) -> Node {
     let lifetime = Settings::default().lifetime();
     let later = node.tracker.scrape(&hash(0), started.now.plus(lifetime));
     assert_eq!(later.complete, 0);
-    node
 }
 
-/// R24, O24, O25
+/// R24, O16, O21, O24, O25
 #[test]
 fn a_database_of_version_2_loads_whole() {
     let folder = tempfile::tempdir().unwrap();
@@ -110,6 +98,10 @@ fn a_database_of_version_2_loads_whole() {
     let lift = known.iter().find(|edit| edit.target == lifted).unwrap();
     assert_eq!(lift.change, BlockChange::Lifted);
     assert_eq!(known.len(), 3);
+    let listed = node.tracker.access().listed_torrents().added;
+    assert_eq!(listed.hashes(), [hash(0), InfoHash([8; 20])]);
+    let key = node.tracker.keys().one(1).unwrap();
+    assert_eq!(key.record.key, keys::new(1, "members"));
     assert_eq!(
         node.mailbox.saved_state("hour"),
         Ok(Some(b"samples".to_vec()))
@@ -208,6 +200,9 @@ fn write_the_fixture() {
         .merge(Origin::new(3), &elsewhere(&node), node.clock.now());
     node.mailbox
         .list_torrents(vec![hash(0), InfoHash([8; 20])], Vec::new())
+        .unwrap();
+    node.mailbox
+        .make_keys(vec![keys::new(1, "members")])
         .unwrap();
     node.mailbox
         .put_saved_state("hour", b"samples".to_vec())
