@@ -30,7 +30,7 @@ use retracker::udp::connection_id::ConnectionIds;
 use retracker::udp::handler::Handler;
 
 /// What is counted: the layer, and the shape of the swarms.
-const SCENARIOS: [(&str, Layer, Swarms); 10] = [
+const SCENARIOS: [(&str, Layer, Swarms); 12] = [
     (
         "core, swarms of 2",
         Layer::Core,
@@ -112,6 +112,26 @@ const SCENARIOS: [(&str, Layer, Swarms); 10] = [
         },
     ),
     (
+        "core, swarms of 2, told elsewhere",
+        Layer::Told,
+        Swarms {
+            torrents: 2_000,
+            peers: 4_000,
+            zones: 0,
+            selection: Selection::Few,
+        },
+    ),
+    (
+        "core, swarm of 50, told elsewhere",
+        Layer::Told,
+        Swarms {
+            torrents: 1,
+            peers: 50,
+            zones: 0,
+            selection: Selection::Few,
+        },
+    ),
+    (
         "http, swarms of 2",
         Layer::Http,
         Swarms {
@@ -136,6 +156,8 @@ const SCENARIOS: [(&str, Layer, Swarms); 10] = [
 #[derive(Clone, Copy)]
 enum Layer {
     Core,
+    /// The core, with other trackers that have to be told: of every announce here.
+    Told,
     Http,
     Udp,
 }
@@ -192,6 +214,9 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
     let mut rng = fastrand::Rng::with_seed(7);
     let mut list = PeerList::default();
     let tracker = filled(swarms, &mut rng, &mut list);
+    if matches!(layer, Layer::Told) {
+        tracker.open_outbox();
+    }
     let ids = ConnectionIds::from_key(&[9; 16]);
     let mut handler = Handler::new(Arc::clone(&tracker), ids, Arc::default());
     let mut out = Vec::with_capacity(4_096);
@@ -217,7 +242,7 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
         // one second, as a tracker has thousands in each: it looks closer at the first of a second.
         let (now, gained) = match layer {
             Layer::Udp => (now, 0),
-            Layer::Core | Layer::Http => {
+            Layer::Core | Layer::Told | Layer::Http => {
                 let round = number / swarms.peers + 1;
                 (Seconds::START.plus(1_800 * round), round)
             }
@@ -232,7 +257,7 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
             counters: tracker.metrics().counters(0),
         };
         match layer {
-            Layer::Core => {
+            Layer::Core | Layer::Told => {
                 let reply = tracker.announce(black_box(&announce), &mut context, &mut list);
                 black_box(reply.expect("nobody is refused"));
             }
