@@ -370,6 +370,8 @@ fn connections_count_for_the_client_and_not_for_the_proxy() {
 fn a_reload_counts_for_new_connections() {
     let mut plain = settings();
     proxied(&mut plain);
+    // It takes the settings whenever it wakes, for all that it accepts then.
+    plain.workers = 1;
     let with_headers = plain.clone();
     plain.proxy_protocol = false;
     let server = start_all(&plain, tracker::Settings::default(), None);
@@ -377,19 +379,19 @@ fn a_reload_counts_for_new_connections() {
     let mut old = begin(&server, "127.0.0.1", b"", &lone);
     assert_eq!(old.reply().number("incomplete"), 1);
     server.running.configure(with_headers);
+    let is_in_force = || {
+        let reply = begin(&server, "127.0.0.1", b"", &lone).reply();
+        reply.value().get("failure reason").is_some()
+    };
+    assert!((0..1_000).any(|_| is_in_force()));
     old.send(&lone);
     assert_eq!(old.reply().number("incomplete"), 1);
-    // Each worker takes the settings when something wakes it.
-    let unknown = failure(&server, b"", "X-Forwarded-For: 192.0.2.1\r\n");
-    assert_eq!(unknown, UNKNOWN);
     let named = v2_of("192.0.2.2");
     let reply = begin(&server, "127.0.0.1", &named, &lone).reply();
     assert_eq!(reply.number("incomplete"), 2);
     server.running.configure(plain);
-    assert_eq!(
-        begin(&server, "127.0.0.1", &named, &lone).reply().status,
-        400
-    );
+    let is_refused = || begin(&server, "127.0.0.1", &named, &lone).reply().status == 400;
+    assert!((0..1_000).any(|_| is_refused()));
 }
 
 /// O7
