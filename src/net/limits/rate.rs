@@ -195,10 +195,12 @@ impl Spread {
         Tick((now.0 >> self.shift) as u32)
     }
 
-    /// So many ticks in seconds, rounded up.
-    pub(super) fn seconds(self, ticks: u32) -> u32 {
-        let nanos = u64::from(ticks) << self.shift;
-        u32::try_from(nanos.div_ceil(1_000_000_000)).unwrap_or(u32::MAX)
+    /// After how many seconds a bucket that would lack so much does not any more, rounded up, at least one.
+    #[cold]
+    pub(super) fn wait(self, lacks: u32) -> u32 {
+        let nanos = u64::from(lacks.saturating_sub(self.window)) << self.shift;
+        let seconds = u32::try_from(nanos.div_ceil(1_000_000_000));
+        seconds.unwrap_or(u32::MAX).max(1)
     }
 }
 

@@ -72,7 +72,7 @@ impl Table {
     ///
     /// # Errors
     /// In how many seconds it would be there, at least one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&self, hash: u64, now: Nanos) -> Result<(), u32> {
         for _ in 0..TRIES {
             let Some(taking) = self.taking(hash, now)? else {
@@ -97,7 +97,7 @@ impl Table {
     ///
     /// # Errors
     /// As there.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_loosely(&self, hash: u64, now: Nanos) -> Result<(), u32> {
         if let Some(Taking { place, taken, .. }) = self.taking(hash, now)? {
             place.store(taken.0, Relaxed);
@@ -106,7 +106,7 @@ impl Table {
     }
 
     /// What is to be written where, so that one is taken.
-    #[inline]
+    #[inline(always)]
     fn taking(&self, hash: u64, now: Nanos) -> Result<Option<Taking<'_>>, u32> {
         let Some((set, owner)) = self.place(hash) else {
             return Ok(None);
@@ -120,7 +120,7 @@ impl Table {
         };
         let then = lacks + spread.interval;
         if then > spread.window {
-            return Err(spread.seconds(then - spread.window).max(1));
+            return Err(spread.wait(then));
         }
         let taken = Bucket::new(owner, Tick(now.0.wrapping_add(then)));
         Ok(Some(Taking {
@@ -156,7 +156,7 @@ impl Table {
     }
 
     /// The set of a hash, and what tells its owner from others there: never 0.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "a hash has bits enough")]
     fn place(&self, hash: u64) -> Option<(&Set, u32)> {
         let owner = ((hash >> 32) as u32).max(1);
@@ -173,11 +173,11 @@ impl Table {
 /// The place in its set that a source takes if it can, so that it is mostly found at the first look.
 #[inline]
 const fn home(hash: u64) -> usize {
-    (hash >> 29) as usize % WAYS
+    (hash >> 61) as usize % WAYS
 }
 
 /// The bucket of the owner, or else the one that is nearest to full.
-#[inline]
+#[inline(always)]
 fn find(set: &Set, home: usize, owner: u32, now: Tick) -> (&AtomicU64, Bucket) {
     let [first, ..] = &set.0;
     let place = present(set.0.get(home), "a home is one of the places").unwrap_or(first);
@@ -188,6 +188,7 @@ fn find(set: &Set, home: usize, owner: u32, now: Tick) -> (&AtomicU64, Bucket) {
     find_elsewhere(set, (place, found), owner, now)
 }
 
+#[inline(never)]
 fn find_elsewhere<'a>(
     set: &'a Set,
     home: (&'a AtomicU64, Bucket),
