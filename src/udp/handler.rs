@@ -103,17 +103,21 @@ impl Handler {
             return drop_as(Failure::InvalidAddress, context.counters);
         }
         if head.is_connect() {
-            self.admit(Kind::UnprovedDatagrams, ip, context.counters)?;
+            if self.gate.is_on() {
+                self.admit(Kind::UnprovedDatagrams, ip, context.counters)?;
+            }
             count(Counted::Connect, ip, context.counters);
             return Reply::connected(out, head.transaction, self.ids.issue(ip, context.now));
         }
         let is_proved = self.ids.verify(head.connection_id, ip, context.now);
-        let kind = if is_proved {
-            Kind::Datagrams
-        } else {
-            Kind::UnprovedDatagrams
-        };
-        self.admit(kind, ip, context.counters)?;
+        if self.gate.is_on() {
+            let kind = if is_proved {
+                Kind::Datagrams
+            } else {
+                Kind::UnprovedDatagrams
+            };
+            self.admit(kind, ip, context.counters)?;
+        }
         if !is_proved {
             context
                 .counters
@@ -137,10 +141,9 @@ impl Handler {
     }
 
     /// Counts a datagram; nothing when its source is not to be answered.
-    #[inline]
+    #[inline(never)]
     fn admit(&mut self, kind: Kind, ip: IpAddr, counters: &WorkerCounters) -> Option<()> {
-        let refused = self.gate.admit(kind, ip).err();
-        let Some(refused) = refused else {
+        let Err(refused) = self.gate.admit(kind, ip) else {
             return Some(());
         };
         let failure = match refused.reason {

@@ -20,10 +20,11 @@ use foldhash::quality::RandomState;
 use std::hash::BuildHasher;
 
 use super::Networks;
-use super::subscriber::{SUBSCRIBER_V4_BITS, SUBSCRIBER_V6_BITS, network, prefix, subscriber};
+use super::subscriber::{network, subscriber};
 use crate::clock::Seconds;
 use bans::Bans;
 pub use bans::{Ban, MAX_BANS};
+use rate::Nanos;
 pub use rate::{Rate, RateError};
 use table::Table;
 
@@ -31,10 +32,6 @@ use table::Table;
 const SOURCE_BITS: u32 = 17;
 const PREFIX_BITS: u32 = 16;
 const FEW_BITS: u32 = 14;
-
-/// The networks around a source.
-const PREFIX_V4_BITS: u32 = 24;
-const PREFIX_V6_BITS: u32 = 48;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -294,7 +291,7 @@ pub struct Limits {
     is_on: AtomicBool,
     in_force: Arc<ArcSwap<InForce>>,
     bans: Bans,
-    hasher: RandomState,
+    seeds: Seeds,
 }
 
 impl Limits {
@@ -318,7 +315,7 @@ impl Limits {
         Gate {
             in_force: Cache::new(Arc::clone(&self.in_force)),
             limits: Arc::clone(self),
-            now: Duration::ZERO,
+            now: Nanos::default(),
         }
     }
 
@@ -328,14 +325,14 @@ impl Limits {
     /// # Errors
     /// When it is not to be served.
     pub fn admit(&self, kind: Kind, ip: IpAddr, now: Duration) -> Result<(), Refused> {
-        self.decide(&self.in_force.load(), kind, ip, now)
+        self.decide(&self.in_force.load(), kind, ip, now.into())
     }
 
     /// Notes that a source was refused by somebody else's rule, which may lead to a ban as well.
     pub fn note_refusal(&self, kind: Kind, ip: IpAddr, now: Duration) {
         let in_force = self.in_force.load();
         if !ip.is_unspecified() && !in_force.exempt.covers(ip) {
-            self.charge(&in_force, kind, ip, self.source_hash(ip), now);
+            self.charge(&in_force, kind, ip, self.source_hash(ip), now.into());
         }
     }
 
@@ -344,13 +341,14 @@ impl Limits {
         in_force: &InForce,
         kind: Kind,
         ip: IpAddr,
-        now: Duration,
+        now: Nanos,
     ) -> Result<(), Refused> {
+        let number = source_number(ip);
         // All whose address is unknown are nobody in particular.
-        if ip.is_unspecified() {
+        if is_nobody(number, ip) {
             return Ok(());
         }
-        let hash = self.source_hash(ip);
+        let hash = self.seeds.hash(number);
         if !self.bans.is_empty() {
             self.admit_unbanned(in_force, ip, hash, now)?;
         }
@@ -361,7 +359,7 @@ impl Limits {
             return self.refuse(in_force, kind, ip, hash, seconds, now);
         }
         if let Some(table) = &buckets.prefix
-            && let Err(seconds) = table.take(self.prefix_hash(ip), now)
+            && let Err(seconds) = table.take_loosely(self.prefix_hash(number, ip), now)
             && !in_force.exempt.covers(ip)
         {
             // Nobody is banned for his neighbours.
@@ -379,9 +377,9 @@ impl Limits {
         in_force: &InForce,
         ip: IpAddr,
         hash: u64,
-        now: Duration,
+        now: Nanos,
     ) -> Result<(), Refused> {
-        let now = Seconds::at(now);
+        let now = Seconds::from(now);
         match self.bans.end(subscriber(ip), hash, now) {
             // Who was made exempt meanwhile is.
             Some(end) if !in_force.exempt.covers(ip) => Err(Refused {
@@ -401,7 +399,7 @@ impl Limits {
         ip: IpAddr,
         hash: u64,
         seconds: u32,
-        now: Duration,
+        now: Nanos,
     ) -> Result<(), Refused> {
         if in_force.exempt.covers(ip) {
             return Ok(());
@@ -415,14 +413,14 @@ impl Limits {
 
     /// Counts a refusal; bans a source that has had too many.
     #[cold]
-    fn charge(&self, in_force: &InForce, kind: Kind, ip: IpAddr, hash: u64, now: Duration) {
+    fn charge(&self, in_force: &InForce, kind: Kind, ip: IpAddr, hash: u64, now: Nanos) {
         let Some(refusals) = in_force.refusals.as_ref().filter(|_| kind.is_proof()) else {
             return;
         };
         if refusals.take(hash, now).is_ok() {
             return;
         }
-        let since = Seconds::at(now);
+        let since = Seconds::from(now);
         let time = u32::try_from(in_force.settings.ban_time.as_secs()).unwrap_or(u32::MAX);
         let ban = Ban {
             number: 0,
@@ -448,7 +446,7 @@ impl Limits {
     pub fn sweep(&self, now: Duration) {
         self.bans.sweep(Seconds::at(now), |ip| self.source_hash(ip));
         for table in self.in_force.load().tables() {
-            table.sweep(now);
+            table.sweep(now.into());
         }
         self.look_whether_on();
     }
@@ -490,18 +488,60 @@ impl Limits {
 
     #[inline]
     fn source_hash(&self, ip: IpAddr) -> u64 {
-        self.hash(ip, SUBSCRIBER_V4_BITS, SUBSCRIBER_V6_BITS)
+        self.seeds.hash(source_number(ip))
     }
 
     #[inline]
-    fn prefix_hash(&self, ip: IpAddr) -> u64 {
-        self.hash(ip, PREFIX_V4_BITS, PREFIX_V6_BITS)
+    fn prefix_hash(&self, source: u64, ip: IpAddr) -> u64 {
+        self.seeds.hash(source >> if ip.is_ipv4() { 8 } else { 16 })
     }
+}
 
+/// Random numbers under which sources are hashed, so that nobody knows who shares a set with whom.
+#[derive(Debug)]
+struct Seeds([u64; 3]);
+
+impl Default for Seeds {
+    fn default() -> Seeds {
+        let random = RandomState::default();
+        Seeds([1_u64, 2, 3].map(|number| random.hash_one(number)))
+    }
+}
+
+impl Seeds {
+    /// What foldhash does with one number, without its buffers: two folded multiplications.
     #[inline]
-    fn hash(&self, ip: IpAddr, v4_bits: u32, v6_bits: u32) -> u64 {
-        let bits = if ip.is_ipv4() { v4_bits } else { v6_bits };
-        self.hasher.hash_one(prefix(ip, bits))
+    fn hash(&self, number: u64) -> u64 {
+        let [first, second, third] = self.0;
+        fold(fold(number ^ first, second | 1) ^ third, first | 1)
+    }
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "each half on its own")]
+fn fold(number: u64, by: u64) -> u64 {
+    let product = u128::from(number) * u128::from(by);
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// Whether the address is the unspecified one of its family.
+#[inline]
+fn is_nobody(source: u64, ip: IpAddr) -> bool {
+    source == NOBODY_V4 || (source == 0 && ip.is_unspecified())
+}
+
+/// The number of 0.0.0.0.
+const NOBODY_V4: u64 = 1 << 63;
+
+/// A source as a number: the /64, or the v4 address with its highest bit set, as no v6 address that is given out begins.
+#[inline]
+fn source_number(ip: IpAddr) -> u64 {
+    match ip {
+        IpAddr::V4(ip) => NOBODY_V4 | u64::from(ip.to_bits()),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, e, f, g, h, ..] = ip.octets();
+            u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        }
     }
 }
 
@@ -510,14 +550,20 @@ impl Limits {
 pub struct Gate {
     limits: Arc<Limits>,
     in_force: Cache<Arc<ArcSwap<InForce>>, Arc<InForce>>,
-    now: Duration,
+    now: Nanos,
 }
 
 impl Gate {
     /// Tells the time since the start of the clock, once for all that came together.
     #[inline]
     pub fn set_now(&mut self, now: Duration) {
-        self.now = now;
+        self.now = now.into();
+    }
+
+    /// Whether there is a limit or a ban to ask about: a look at one byte.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.limits.is_on.load(Relaxed)
     }
 
     /// Counts one of `kind` of the canonical address `ip`. Costs next to nothing while there is neither a limit nor a ban.
@@ -526,7 +572,7 @@ impl Gate {
     /// When it is not to be served.
     #[inline]
     pub fn admit(&mut self, kind: Kind, ip: IpAddr) -> Result<(), Refused> {
-        if !self.limits.is_on.load(Relaxed) {
+        if !self.is_on() {
             return Ok(());
         }
         self.limits.decide(self.in_force.load(), kind, ip, self.now)

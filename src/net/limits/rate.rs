@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::clock::Seconds;
+
 /// Longest time in which an empty bucket fills: a day.
 const MAX_REFILL: Duration = Duration::from_hours(24);
 
@@ -93,7 +95,7 @@ impl Rate {
     }
 }
 
-/// A century saturates at half of it.
+/// More saturates.
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -134,6 +136,22 @@ impl fmt::Display for Rate {
     }
 }
 
+/// The time since the start of the clock in nanoseconds, worked out once for many requests; good for half a millennium.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Nanos(u64);
+
+impl From<Duration> for Nanos {
+    fn from(time: Duration) -> Nanos {
+        Nanos(nanos(time))
+    }
+}
+
+impl From<Nanos> for Seconds {
+    fn from(now: Nanos) -> Seconds {
+        Seconds::at(Duration::from_nanos(now.0))
+    }
+}
+
 /// A reading of the clock in the ticks of one bucket; it wraps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tick(pub u32);
@@ -170,16 +188,19 @@ impl Spread {
         }
     }
 
-    /// The reading at this time since the start of the clock.
+    /// The reading at this time.
     #[expect(clippy::cast_possible_truncation, reason = "a reading wraps")]
-    pub(super) fn tick(self, now: Duration) -> Tick {
-        Tick((nanos(now) >> self.shift) as u32)
+    #[inline]
+    pub(super) fn tick(self, now: Nanos) -> Tick {
+        Tick((now.0 >> self.shift) as u32)
     }
 
-    /// So many ticks in seconds, rounded up.
-    pub(super) fn seconds(self, ticks: u32) -> u32 {
-        let nanos = u64::from(ticks) << self.shift;
-        u32::try_from(nanos.div_ceil(1_000_000_000)).unwrap_or(u32::MAX)
+    /// After how many seconds a bucket that would lack so much does not any more, rounded up, at least one.
+    #[cold]
+    pub(super) fn wait(self, lacks: u32) -> u32 {
+        let nanos = u64::from(lacks.saturating_sub(self.window)) << self.shift;
+        let seconds = u32::try_from(nanos.div_ceil(1_000_000_000));
+        seconds.unwrap_or(u32::MAX).max(1)
     }
 }
 
