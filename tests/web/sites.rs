@@ -338,7 +338,7 @@ fn metrics_tell_the_same() {
     let metrics = site.visitor().get("/metrics").body;
     for line in [
         "retracker_sites_ready 1",
-        "retracker_sites_lag_seconds{quantile=\"0.99\"} 0.41",
+        "retracker_sites_lag_seconds{share=\"0.99\"} 0.41",
         "retracker_site_peers{site=\"spb\"} 567",
         "retracker_site_peers{site=\"\"} 1234",
         "retracker_site_silence_seconds{site=\"kzn\"} 7200",

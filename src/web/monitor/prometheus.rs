@@ -478,13 +478,13 @@ fn levels(lines: &mut Lines, census: &Census) {
 fn sites_of(lines: &mut Lines, status: &SitesStatus) {
     let help = "1 when what the other trackers tell has been read since the start, or there was time enough to.";
     lines.single("sites_ready", "gauge", help, u8::from(status.ready));
-    let help = "Time from a frame of another tracker entering a log to its being merged here, over the last minute; quantile 1 is the longest.";
+    let help = "Time from a frame of another tracker entering a log to its being merged here, over the last minute: within what so great a share of the frames took; share 1 is the longest.";
     let lags = [
         ("0.5", status.lag.half_ms),
         ("0.99", status.lag.ninety_nine_ms),
         ("1", status.lag.longest_ms),
     ];
-    let lags = lags.map(|(quantile, lag)| (format!("quantile=\"{quantile}\""), millis(lag)));
+    let lags = lags.map(|(share, lag)| (format!("share=\"{share}\""), millis(lag)));
     lines.family("sites_lag_seconds", "gauge", help, lags);
     let help = "Living peers by the tracker that they last announced to; this one has no name.";
     let others = status.sites.iter().map(|site| (of_site(site), site.peers));
