@@ -148,6 +148,9 @@ impl Writer {
             self.outgoing.dropped += batch.dropped;
             self.want_repair(RECENT);
         }
+        if batch.have_come_back {
+            self.want_repair(RECENT);
+        }
         if self.shared.take_resend() {
             self.want_repair(LEFT_WITHIN);
         }

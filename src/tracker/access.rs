@@ -419,7 +419,10 @@ impl Tracker {
         let is_torrent_blocked = |hash: &InfoHash| self.access.admit_torrent(hash).is_err();
         let is_blocked = |ip| self.access.is_blocked(ip);
         let has_left = |hash: &InfoHash, address, seen| self.leaves.has_left(hash, address, seen);
-        with!(self, swarms => swarms.put_back_waiting(&self.rules(&policy, now), is_torrent_blocked, is_blocked, has_left));
+        let restored = with!(self, swarms => {
+            swarms.put_back_waiting(&self.rules(&policy, now), is_torrent_blocked, is_blocked, has_left)
+        });
+        self.note_come_back(restored);
     }
 
     /// Has the stored peers follow the blocklist.
@@ -428,7 +431,11 @@ impl Tracker {
         let is_torrent_blocked = |hash: &InfoHash| self.access.admit_torrent(hash).is_err();
         let is_blocked = |ip| self.access.is_blocked(ip);
         let has_left = |hash: &InfoHash, address, seen| self.leaves.has_left(hash, address, seen);
-        with!(self, swarms => swarms.enforce(&self.rules(&policy, now), is_torrent_blocked, is_blocked, has_left))
+        let enforced = with!(self, swarms => {
+            swarms.enforce(&self.rules(&policy, now), is_torrent_blocked, is_blocked, has_left)
+        });
+        self.note_come_back(enforced.restored);
+        enforced
     }
 }
 

@@ -105,6 +105,8 @@ pub struct TouchedBatch {
     pub has_overflowed: bool,
     /// How many are missing.
     pub dropped: u64,
+    /// Whether peers have come back from behind a block: others may never have been told of them, so all have to be told of again.
+    pub have_come_back: bool,
 }
 
 /// What became of one peer.

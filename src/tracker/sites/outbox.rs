@@ -2,6 +2,7 @@
 //! queue that is full drops what comes and says so.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crossbeam_utils::CachePadded;
@@ -31,6 +32,8 @@ pub(crate) struct Outbox {
     queues: Box<[CachePadded<Mutex<Queue>>]>,
     /// An empty list, which takes the place of one that is read.
     spare: Mutex<Vec<Touched>>,
+    /// Whether peers have come back from behind a block.
+    have_come_back: AtomicBool,
 }
 
 impl Outbox {
@@ -44,6 +47,7 @@ impl Outbox {
         Outbox {
             queues: (0..workers.max(1)).map(queue).collect(),
             spare: Mutex::new(Vec::with_capacity(MAX_NOTES)),
+            have_come_back: AtomicBool::new(false),
         }
     }
 
@@ -75,6 +79,7 @@ impl Outbox {
             spare.clear();
         }
         batch.has_overflowed = batch.dropped > 0;
+        batch.have_come_back = self.have_come_back.swap(false, Ordering::Relaxed);
         batch
     }
 }
@@ -95,6 +100,15 @@ impl Tracker {
     pub fn open_outbox(&self) {
         let workers = self.metrics.workers();
         self.outbox.get_or_init(|| Outbox::new(workers));
+    }
+
+    /// Notes that so many peers have come back from behind a block: who joined just before it may have been told to nobody.
+    pub(in crate::tracker) fn note_come_back(&self, peers: u64) {
+        if peers > 0
+            && let Some(outbox) = self.outbox.get()
+        {
+            outbox.have_come_back.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Takes what all workers have noted.

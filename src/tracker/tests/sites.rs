@@ -726,6 +726,25 @@ fn the_blocked_are_not_taken_and_those_who_are_there_are_withheld() {
     assert_eq!(bench.tracker.scrape(&HASH, at(35)).downloaded, 0);
 }
 
+/// O18, W4: who joins a moment before a block is told to nobody then; all are told again when the block is lifted.
+#[test]
+fn who_comes_back_from_behind_a_block_is_told_again() {
+    let mut bench = telling(Settings::default());
+    bench.announce(&leecher(v4(P), 1), at(0));
+    let hidden = bench.tracker.block(block("10.0.0.0/8"), Wall(0), at(0));
+    assert_eq!(hidden.withheld, 1);
+    let batch = bench.tracker.take_touched();
+    assert!(!batch.have_come_back);
+    assert_eq!(bench.tracker.deltas_of(batch.touched, at(0)), []);
+    bench.tracker.block(Vec::new(), Wall(0), at(5));
+    assert!(bench.tracker.take_touched().have_come_back);
+    assert!(!bench.tracker.take_touched().have_come_back);
+    assert_eq!(
+        bench.tracker.own_delta(&HASH, at(5)).unwrap().peers.len(),
+        1
+    );
+}
+
 fn zoned(strict: bool) -> Zones {
     let rules = ["a", "b"]
         .into_iter()

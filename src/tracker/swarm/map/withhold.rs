@@ -46,24 +46,26 @@ impl<I: StoredId> Swarms<I> {
         enforced
     }
 
-    /// Puts back who has been waiting for room, where there is some.
+    /// Puts back who has been waiting for room, where there is some. Returns how many came back.
     pub(crate) fn put_back_waiting(
         &self,
         rules: &Rules<'_>,
         is_torrent_blocked: impl Fn(&InfoHash) -> bool,
         is_blocked: impl Fn(IpAddr) -> bool,
         has_left: impl Fn(&InfoHash, SocketAddr, Seconds) -> bool,
-    ) {
+    ) -> u64 {
         let mut withheld = self.withheld();
-        if withheld.is_waiting() && self.usage.room(rules.settings).0 > 0 {
-            self.put_back_lifted(
-                &mut withheld,
-                rules,
-                is_torrent_blocked,
-                is_blocked,
-                has_left,
-            );
+        if !withheld.is_waiting() || self.usage.room(rules.settings).0 == 0 {
+            return 0;
         }
+        let (restored, _) = self.put_back_lifted(
+            &mut withheld,
+            rules,
+            is_torrent_blocked,
+            is_blocked,
+            has_left,
+        );
+        restored
     }
 
     /// Puts back whom nothing hides any more. Returns how many peers came back, and for how many there was no room.
