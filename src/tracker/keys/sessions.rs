@@ -267,6 +267,7 @@ impl Sessions {
         }
         self.oldest = self.oldest.min(presence.now);
         if at <= self.list.len() {
+            make_room(&mut self.list);
             self.list.insert(at, presence.session());
         }
         self.add_address(subscriber(presence.ip));
@@ -322,7 +323,10 @@ impl Sessions {
     fn add_address(&mut self, ip: IpAddr) {
         match self.addresses.iter_mut().find(|(known, _)| *known == ip) {
             Some((_, sessions)) => *sessions += 1,
-            None => self.addresses.push((ip, 1)),
+            None => {
+                make_room(&mut self.addresses);
+                self.addresses.push((ip, 1));
+            }
         }
     }
 
@@ -336,6 +340,14 @@ impl Sessions {
                 self.addresses.swap_remove(at);
             }
         }
+    }
+}
+
+/// Room for one more, and for a quarter of what is there: most keys have a few sessions, and a list that doubles would have room for
+/// as many again.
+fn make_room<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 4).max(1));
     }
 }
 
