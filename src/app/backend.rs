@@ -50,7 +50,6 @@ pub(super) fn of_pages(
     loaded: Arc<ArcSwap<Loaded>>,
     listening: web::Listening,
     routes: http::Routes,
-    sites: Option<web::Sites>,
     audit: Audit,
 ) -> web::Backend {
     let mailboxes = || mailbox.clone();
@@ -78,7 +77,8 @@ pub(super) fn of_pages(
         configuration: Box::new(move || rows(&loaded.load())),
         listening,
         routes: vec![Arc::new(move |service| routes.mount(service))],
-        sites,
+        // Where there are any, they are added.
+        sites: None,
         audit,
     }
 }
