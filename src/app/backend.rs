@@ -56,7 +56,6 @@ pub(super) fn of_pages(
     loaded: Arc<ArcSwap<Loaded>>,
     (listening, lists): (web::Listening, Arc<ArcSwap<Vec<FileStatus>>>),
     routes: http::Routes,
-    sites: Option<web::Sites>,
     audit: Audit,
     bans: &Arc<Keeper>,
 ) -> web::Backend {
@@ -100,7 +99,8 @@ pub(super) fn of_pages(
         listening,
         full_scrape: full_scrape(&routes),
         routes: vec![Arc::new(move |service| routes.mount(service))],
-        sites,
+        // Where there are any, they are added.
+        sites: None,
         audit,
         limits: Arc::clone(bans.limits()),
         lift: Box::new(move |number| lifting.lift(number).map_err(backend_error)),

@@ -138,7 +138,7 @@ impl App {
         let address_rules = Arc::new(ArcSwap::from_pointee(config.address_rules.clone()));
         let loaded = Arc::new(ArcSwap::from_pointee(loaded));
         let audit = backend::start_audit(&config.web, clock, &ends_in)?;
-        let backend = backend::of_pages(
+        let mut backend = backend::of_pages(
             &mailbox,
             census,
             Arc::clone(&address_rules),
@@ -148,10 +148,10 @@ impl App {
                 lists.status(),
             ),
             http.routes(&tracker, clock),
-            sites.as_ref().map(sites::of_pages),
             audit.audit(),
             &bans,
         );
+        backend.sites = sites.as_ref().map(sites::of_pages);
         let web = web::start(
             config.web.clone(),
             Arc::clone(&tracker),
