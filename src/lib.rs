@@ -6,6 +6,7 @@
 //! - [`invariant`] says what cannot be otherwise, and debug builds check it.
 //! - [`supervise`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown.
 //! - [`audit`] keeps who did what.
+//! - [`tls`] opens and seals what goes over TLS; it knows no socket.
 //! - [`net`] knows addresses, and whose they are.
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
 //! - [`http`] is the HTTP tracker, [`udp`] the UDP tracker.
@@ -37,6 +38,7 @@ pub mod regular_file;
 pub mod shown;
 pub mod snapshot;
 pub mod supervise;
+pub mod tls;
 pub mod tools;
 pub mod tracker;
 pub mod udp;

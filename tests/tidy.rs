@@ -20,11 +20,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("shown", &[]),
     // Who did what: told by the pages, the composition root and the tools.
     ("audit", &["clock", "supervise", "regular_file", "shown"]),
-    // Addresses, and whose they are: arithmetic that the core needs as much as who meets clients.
-    ("net", &["metrics"]),
+    // TLS over anybody's bytes.
+    ("tls", &["clock"]),
+    // Addresses, and whose they are: arithmetic that the core needs as much as who meets clients. A connection that is handed over
+    // goes with its TLS.
+    ("net", &["metrics", "tls"]),
     ("tracker", &["metrics", "clock", "net"]),
     // The five in the middle: never one another, never config.
-    ("http", &["tracker", "metrics", "clock", "supervise", "net"]),
+    (
+        "http",
+        &["tracker", "metrics", "clock", "supervise", "net", "tls"],
+    ),
     ("udp", &["tracker", "metrics", "clock", "supervise", "net"]),
     (
         "web",
@@ -34,6 +40,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "supervise",
             "net",
+            "tls",
             "regular_file",
             "shown",
             "audit",
@@ -65,6 +72,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "logging",
             "tracker",
             "net",
+            "tls",
             "regular_file",
             "shown",
         ],
@@ -105,6 +113,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "supervise",
             "net",
+            "tls",
             "audit",
             // Whether a file is kept from the tracker is looked at before anything is built.
             "regular_file",
@@ -133,6 +142,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "csv::",
         &["tools/zones/import/table.rs", "web/view/csv_table.rs"],
     ),
+    ("rustls::", &["tls/"]),
+    ("webpki::", &["tls/certificate.rs"]),
     ("maxminddb::", &["tools/zones/import/mmdb.rs"]),
     ("tera::", &["web/view/"]),
     ("ini::", &["config/"]),

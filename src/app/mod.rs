@@ -1,6 +1,7 @@
 //! The composition root: builds the parts (bind, restore, start), runs until told to stop or until a part ends, and stops them
 //! in order. The only place that knows all parts.
 //!
+//! - `certificates.rs` watches the certificates of TLS.
 //! - `connection_key.rs` keeps what UDP clients are known by over a restart.
 //! - `backend.rs` ties the parts to each other by closures.
 //! - `examine.rs` says what is to be said of a configuration before anything is built.
@@ -10,6 +11,7 @@
 //! - `signals.rs` catches what an operator sends.
 
 mod backend;
+mod certificates;
 mod connection_key;
 mod examine;
 mod places;
@@ -28,15 +30,17 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
-use crate::config::{Loaded, Loader};
+use crate::config::{Config, Loaded, Loader};
 use crate::metrics::Metrics;
 use crate::net::client_address::ClientAddressRules;
 use crate::net::handover;
 use crate::snapshot::Moment;
 use crate::supervise::Exit;
+use crate::tls::Acceptor;
 use crate::tracker::Tracker;
 use crate::tracker::report::census::Census;
 use crate::{audit, http, logging, reaper, shown, snapshot, udp, web};
+use certificates::Watch;
 pub use examine::{Outlook, examine};
 use service::Service;
 use signals::Command;
@@ -66,6 +70,8 @@ pub struct App {
     ends: Receiver<Exit>,
     addresses: Vec<SocketAddr>,
     udp_addresses: Vec<SocketAddr>,
+    /// What begins TLS, where it is listened at.
+    tls: Option<Acceptor>,
     address_rules: Arc<ArcSwap<ClientAddressRules>>,
     /// What is in force, for a reload to compare with and for the about page.
     loaded: Arc<ArcSwap<Loaded>>,
@@ -91,8 +97,7 @@ impl App {
         let clock = Clock::start();
         let (ends_in, ends) = channel();
         let (pages, connections) = handover::channel(config.web.handover_limits());
-        let http = http::bind(&config.http, inherited.tcp).context("HTTP cannot listen")?;
-        let mut udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
+        let (http, mut udp, tls) = bind(&config, inherited)?;
         let first_worker = http.workers();
         let metrics = Arc::new(Metrics::new(first_worker + udp.threads()));
         let tracker = Arc::new(Tracker::new(config.tracker.clone(), metrics));
@@ -107,9 +112,8 @@ impl App {
         backend::restore_zone_statistics(&tracker, &mailbox);
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
         let counted = backend::statistics_keeper(&tracker, &mailbox, clock);
-        let periods = reload::reaper_settings(&config);
         let reaper = reaper::start(
-            periods,
+            reload::reaper_settings(&config),
             Arc::clone(&tracker),
             clock,
             Arc::clone(&census),
@@ -120,15 +124,16 @@ impl App {
         let address_rules = Arc::new(ArcSwap::from_pointee(config.address_rules.clone()));
         let loaded = Arc::new(ArcSwap::from_pointee(loaded));
         let audit = backend::start_audit(&config.web, clock, &ends_in)?;
-        let backend = backend::of_pages(
+        let mut backend = backend::of_pages(
             &mailbox,
             census,
             Arc::clone(&address_rules),
             Arc::clone(&loaded),
-            backend::listening(&addresses, &udp_addresses),
+            backend::listening(&addresses, &http.tls_addresses(), &udp_addresses),
             http.routes(&tracker, clock),
             audit.audit(),
         );
+        backend.certificates = backend::certificates(tls.clone());
         let web = web::start(
             config.web.clone(),
             Arc::clone(&tracker),
@@ -154,6 +159,7 @@ impl App {
             ends,
             addresses,
             udp_addresses,
+            tls,
             address_rules,
             loaded,
         })
@@ -162,6 +168,11 @@ impl App {
     /// Where HTTP is served.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where HTTPS is served.
+    pub fn tls_addresses(&self) -> &[SocketAddr] {
+        self.http.tls_addresses()
     }
 
     /// Where UDP is served.
@@ -183,6 +194,7 @@ impl App {
         signals: &mut Signals,
     ) -> Outcome {
         service.ready(&self.status());
+        let mut watch = Watch::new(&self.loaded.load(), self.clock.elapsed());
         loop {
             match self.ends.recv_timeout(LOOK) {
                 Ok(end) => return Outcome::Failed(end),
@@ -192,12 +204,14 @@ impl App {
                 match command {
                     Command::Reload => {
                         self.reload(loader, log);
+                        watch.forget();
                         log.reopen();
                     }
                     Command::Reopen => log.reopen(),
                     Command::Stop => return Outcome::Stopped,
                 }
             }
+            self.look_at_certificates(&mut watch);
             if self.is_alive() {
                 service.alive(self.clock.elapsed(), || self.status());
             }
@@ -230,6 +244,21 @@ impl App {
         let mut ended = self.ends.try_iter();
         ended.find_map(|end| end.fault.filter(|_| end.part == "snapshot"))
     }
+}
+
+/// Binds every socket, or takes over those that were handed over; with what begins TLS, where that is listened for.
+fn bind(
+    config: &Config,
+    inherited: service::InheritedSockets,
+) -> anyhow::Result<(http::Bound, udp::Bound, Option<Acceptor>)> {
+    let tls = certificates::acceptor(config, &inherited)?;
+    let mut http = http::bind(&config.http, inherited.tcp).context("HTTP cannot listen")?;
+    if let Some(acceptor) = tls.clone() {
+        let with_tls = http.with_tls(&config.http, inherited.tls, acceptor);
+        http = with_tls.context("HTTPS cannot listen")?;
+    }
+    let udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
+    Ok((http, udp, tls))
 }
 
 /// Runs the tracker as the command line asks: 0 after an orderly stop, 1 when something failed.
@@ -279,7 +308,12 @@ pub fn serve(
 /// Says where everything is, and how to end it where nobody else does.
 fn announce(app: &App, service: &Service) {
     let has_pages = app.loaded.load().config.web.is_enabled;
-    for line in places::lines(app.addresses(), app.udp_addresses(), has_pages) {
+    for line in places::lines(
+        app.addresses(),
+        app.tls_addresses(),
+        app.udp_addresses(),
+        has_pages,
+    ) {
         log::info!("{line}");
     }
     if !service.is_managed() {

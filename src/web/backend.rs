@@ -38,11 +38,22 @@ pub struct ConfigurationRow {
     pub origin: String,
 }
 
+/// A certificate in force.
+#[derive(Clone, Debug)]
+pub struct CertificateRow {
+    /// Its file, as the configuration names it.
+    pub file: String,
+    /// When the first of its chain ends.
+    pub ends: Wall,
+}
+
 /// Where the tracker listens.
 #[derive(Clone, Debug, Default)]
 pub struct Listening {
     /// For HTTP.
     pub http: Vec<SocketAddr>,
+    /// For HTTPS.
+    pub https: Vec<SocketAddr>,
     /// For UDP.
     pub udp: Vec<SocketAddr>,
 }
@@ -84,6 +95,9 @@ type Put = Box<dyn Fn(&str, Vec<u8>) + Send + Sync>;
 /// Finds a named blob.
 type Find = Box<dyn Fn(&str) -> Result<Option<Vec<u8>>, BackendError> + Send + Sync>;
 
+/// Tells the certificates in force.
+pub type Certificates = Box<dyn Fn() -> Vec<CertificateRow> + Send + Sync>;
+
 /// What the pages may ask of others. Every closure may be called from any thread; those with a `Result` may take as long as
 /// the disk does, and are called on threads that may wait.
 pub struct Backend {
@@ -105,6 +119,8 @@ pub struct Backend {
     pub configuration: Box<dyn Fn() -> Vec<ConfigurationRow> + Send + Sync>,
     /// Where the tracker listens.
     pub listening: Listening,
+    /// The certificates of TLS in force.
+    pub certificates: Certificates,
     /// Routes of other components.
     pub routes: Vec<Routes>,
     /// Who did what.

@@ -29,7 +29,10 @@ pub use auth::tokens::{
 };
 pub use auth::users::{MAX_USERS, Role, User, UserError};
 pub use auth::uses::Uses;
-pub use backend::{Backend, BackendError, ConfigurationRow, Listening, NewBlock, Routes};
+pub use backend::{
+    Backend, BackendError, CertificateRow, Certificates, ConfigurationRow, Listening, NewBlock,
+    Routes,
+};
 pub use examine::{Examined, examine};
 pub use server::{Running, start};
 pub use settings::{Secret, Settings};

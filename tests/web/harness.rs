@@ -22,8 +22,8 @@ use retracker::tracker::{
     Announce, AnnounceContext, Block, Event, InfoHash, ListOptions, PeerId, PeerList, Tracker,
 };
 use retracker::web::{
-    Backend, BackendError, ConfigurationRow, Listening, NewBlock, NewToken, Running, Scope, Secret,
-    Settings,
+    Backend, BackendError, CertificateRow, ConfigurationRow, Listening, NewBlock, NewToken,
+    Running, Scope, Secret, Settings,
 };
 
 pub(crate) const PASSWORD: &str = "gutes-wort";
@@ -208,7 +208,14 @@ fn backend(
         listening: Listening {
             http: vec!["0.0.0.0:80".parse().unwrap()],
             udp: vec!["0.0.0.0:6969".parse().unwrap()],
+            ..Listening::default()
         },
+        certificates: Box::new(|| {
+            vec![CertificateRow {
+                file: "a \"quoted\" name.pem".into(),
+                ends: Wall(2_000_000_000),
+            }]
+        }),
         routes: Vec::new(),
         audit,
     }
@@ -236,6 +243,7 @@ fn listen(pages: handover::Sender, address_rules: Arc<ArcSwap<ClientAddressRules
                 };
                 let handover = Handover {
                     stream,
+                    tls: None,
                     read,
                     peer,
                     hold: Box::new(()),

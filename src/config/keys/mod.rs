@@ -4,6 +4,7 @@ mod http;
 mod logging;
 mod pages;
 mod snapshots;
+mod tls;
 mod tracker;
 mod udp;
 mod zones;
@@ -14,6 +15,7 @@ use super::key::{Key, Retired, Section};
 pub const SECTIONS: &[Section] = &[
     tracker::SECTION,
     http::SECTION,
+    tls::SECTION,
     udp::SECTION,
     zones::ZONES,
     zones::WARNINGS,

@@ -2,6 +2,7 @@
 
 mod listening;
 mod printing;
+mod tls;
 
 use super::*;
 

@@ -11,6 +11,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use super::connection::{Connection, State};
 use super::permits::{Bounds, ConnectionPermit, Purpose};
 use super::timers::Tick;
+use super::tls::seal;
 use super::{Token, Worker};
 use crate::http::codec::{head, reply};
 use crate::http::pipeline::{Next, PipelineContext, serve, source};
@@ -53,25 +54,18 @@ impl Worker {
         let Some(mut connection) = self.slots.take(key) else {
             return;
         };
-        let before = connection.state;
         let disposition = match connection.state {
+            State::Handshaking if !self.tls.take_turn() => {
+                return self.slots.put(key, connection);
+            }
+            State::Handshaking => self.read_sealed(&mut connection),
             State::Reading if !has_permit(&connection) => Disposition::Gone,
             State::Reading => self.read(&mut connection),
             State::Writing(next) => self.flush(&mut connection, next, happened),
             State::Draining(left) => self.drain(&mut connection, left),
         };
         let is_watched = match disposition {
-            Disposition::Stays if flags(before) == flags(connection.state) => true,
-            Disposition::Stays => {
-                let data = Token::Connection(key).pack();
-                epoll::modify(
-                    &self.epoll,
-                    &connection.socket,
-                    data,
-                    flags(connection.state),
-                )
-                .is_ok()
-            }
+            Disposition::Stays => self.watch(key, &mut connection),
             Disposition::Gone => false,
             Disposition::HandOver => {
                 // The socket lives on elsewhere; closing it would have taken it out of the epoll.
@@ -92,8 +86,27 @@ impl Worker {
         self.slots.put(key, connection);
     }
 
+    /// Has the epoll look for what the connection waits for; whether it does.
+    pub(super) fn watch(&self, key: u64, connection: &mut Connection) -> bool {
+        let wanted = flags(connection.state);
+        let before = std::mem::replace(&mut connection.watched, wanted);
+        if before == wanted {
+            return true;
+        }
+        let data = Token::Connection(key).pack();
+        let watched = if before.is_empty() {
+            epoll::add(&self.epoll, &connection.socket, data, wanted)
+        } else {
+            epoll::modify(&self.epoll, &connection.socket, data, wanted)
+        };
+        watched.is_ok()
+    }
+
     /// Reads what has come, behind what is left of an earlier reading, and answers what is whole.
     pub(super) fn read(&mut self, connection: &mut Connection) -> Disposition {
+        if connection.tls.is_some() {
+            return self.read_sealed(connection);
+        }
         let kept = self.recall(connection);
         let room = present(self.input.get_mut(kept..), FITS).unwrap_or_default();
         debug_assert!(!room.is_empty(), "{FITS}, with room for more");
@@ -106,8 +119,12 @@ impl Worker {
     }
 
     /// Puts what is left of an earlier reading to the front of the input; its length.
-    fn recall(&mut self, connection: &Connection) -> usize {
+    pub(super) fn recall(&mut self, connection: &Connection) -> usize {
         let kept = connection.pending.len();
+        // Over TLS more may have been left than is read at once without it.
+        if self.input.len() < kept {
+            self.input.resize(kept, 0);
+        }
         if let Some(front) = present(self.input.get_mut(..kept), FITS) {
             front.copy_from_slice(&connection.pending);
         }
@@ -115,7 +132,7 @@ impl Worker {
     }
 
     /// Answers the requests among the first `filled` bytes of the input.
-    fn exchange(&mut self, connection: &mut Connection, filled: usize) -> Disposition {
+    pub(super) fn exchange(&mut self, connection: &mut Connection, filled: usize) -> Disposition {
         let mut from = 0;
         loop {
             self.out.clear();
@@ -144,16 +161,28 @@ impl Worker {
             );
             from += served.consumed;
             connection.requests += served.requests;
-            let Ok(sent) = send(&connection.socket, &self.out) else {
+            let replies = if connection.tls.is_some() {
+                if seal(connection, served.next, &self.out, &mut self.tls.out).is_err() {
+                    self.tls.out.clear();
+                    return Disposition::Gone;
+                }
+                &mut self.tls.out
+            } else {
+                &mut self.out
+            };
+            let Ok(sent) = send(&connection.socket, replies) else {
+                replies.clear();
                 return Disposition::Gone;
             };
-            if let Some(unsent) = self.out.get(sent..).filter(|unsent| !unsent.is_empty()) {
+            if let Some(unsent) = replies.get(sent..).filter(|unsent| !unsent.is_empty()) {
                 connection.unsent = unsent.to_vec();
                 connection.state = State::Writing(served.next);
                 connection.deadline = self.tick.after(live.settings.write_timeout);
+                replies.clear();
                 self.keep(connection, from, filled);
                 return Disposition::Stays;
             }
+            replies.clear();
             if served.next != Next::Flush {
                 let progress = match (served.requests, connection.pending.is_empty()) {
                     (0, true) => Progress::OpenReply,
@@ -188,15 +217,7 @@ impl Worker {
         match next {
             Next::Close => Disposition::Gone,
             Next::HandOver => Disposition::HandOver,
-            Next::Drain => {
-                connection.state = State::Draining(DRAIN_BYTES);
-                connection.pending = Vec::new();
-                connection.deadline = self.tick.after(DRAIN_TIME);
-                match rustix::net::shutdown(&connection.socket, Shutdown::Write) {
-                    Ok(()) => Disposition::Stays,
-                    Err(_) => Disposition::Gone,
-                }
-            }
+            Next::Drain => self.drain_from_here(connection),
             Next::Read | Next::Flush => {
                 if !connection.pending.is_empty() {
                     connection.deadline = self.request_deadline(connection, progress);
@@ -207,6 +228,17 @@ impl Worker {
                 }
                 Disposition::Stays
             }
+        }
+    }
+
+    /// Says no more, and reads on for a moment.
+    pub(super) fn drain_from_here(&self, connection: &mut Connection) -> Disposition {
+        connection.state = State::Draining(DRAIN_BYTES);
+        connection.pending = Vec::new();
+        connection.deadline = self.tick.after(DRAIN_TIME);
+        match rustix::net::shutdown(&connection.socket, Shutdown::Write) {
+            Ok(()) => Disposition::Stays,
+            Err(_) => Disposition::Gone,
         }
     }
 
@@ -241,6 +273,10 @@ impl Worker {
             return Disposition::Stays;
         }
         connection.unsent = Vec::new();
+        if connection.is_handshaking() {
+            connection.state = State::Handshaking;
+            return Disposition::Stays;
+        }
         if next != Next::Flush {
             return self.go_on(connection, next, Progress::Answered);
         }
@@ -279,6 +315,8 @@ impl Worker {
             return;
         };
         let peer = connection.peer;
+        let tls = connection.tls.take().map(|tls| tls.into_parts());
+        let (tls, open) = tls.unzip();
         let Ok((stream, read)) = connection.into_stream() else {
             counters.failed(Transport::Http, Failure::Socket);
             return;
@@ -286,21 +324,30 @@ impl Worker {
         let source = source(&self.live.settings.address_rules, peer.ip(), &read);
         let handover = Handover {
             stream,
+            tls: tls.map(Box::new),
             read,
             peer,
-            hold: Box::new(hold),
+            hold: Box::new((hold, open)),
         };
-        if let Err(handover) = pages.send(handover, source) {
+        if let Err(mut handover) = pages.send(handover, source) {
             counters.failed(Transport::Http, Failure::Connections);
-            refuse(&handover);
+            refuse(&mut handover);
         }
     }
 }
 
 /// Tells a client that the pages are busy. What does not go out at once is not sent.
-fn refuse(handover: &Handover) {
+fn refuse(handover: &mut Handover) {
     let mut word = Vec::new();
     reply::busy(&mut word, head::asks_head_only(&handover.read));
+    if let Some(tls) = &mut handover.tls {
+        let mut sealed = Vec::new();
+        if tls.seal(&word, &mut sealed).is_err() {
+            return;
+        }
+        tls.close(&mut sealed);
+        word = sealed;
+    }
     if send(&handover.stream, &word).is_ok() {
         let _ = rustix::net::shutdown(&handover.stream, Shutdown::Write);
     }
@@ -332,15 +379,15 @@ pub(super) fn may_hold(
     connection.hold.is_some()
 }
 
-pub(super) fn flags(state: State) -> epoll::EventFlags {
+fn flags(state: State) -> epoll::EventFlags {
     match state {
-        State::Reading | State::Draining(_) => epoll::EventFlags::IN,
+        State::Handshaking | State::Reading | State::Draining(_) => epoll::EventFlags::IN,
         State::Writing(_) => epoll::EventFlags::OUT,
     }
 }
 
 /// Sends as much as there is room for.
-fn send(socket: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
+pub(super) fn send(socket: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
     if bytes.is_empty() {
         return Ok(0);
     }

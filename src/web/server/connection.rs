@@ -2,22 +2,26 @@
 //! one limit of time.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_http::Request;
 use actix_service::Service;
-use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
+use actix_web::{HttpMessage, HttpResponse};
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::encrypted::Encrypted;
 use super::fault::{Fault, Refused};
 use super::{reply, request};
 use crate::metrics::Transport;
 use crate::net::handover::Handover;
 use crate::web::State;
 use crate::web::auth::guard;
+use crate::web::client::ByTls;
 use crate::web::refusal::Refusal;
 use crate::web::view::page;
 
@@ -58,6 +62,7 @@ where
 {
     let Handover {
         stream,
+        tls,
         read,
         peer,
         hold,
@@ -65,42 +70,63 @@ where
     let adopted = stream
         .set_nonblocking(true)
         .and_then(|()| tokio::net::TcpStream::from_std(stream));
-    let Ok(mut stream) = adopted else { return };
-    let talk = async {
-        let mut is_head = asks_head_only(&read);
-        let mut asker = request::Asker::default();
-        let received = request::receive(&mut stream, read, peer, &mut asker);
-        let received = tokio::time::timeout(REQUEST_LIMIT, received).await;
-        let reply = match received.unwrap_or(Err(Fault::Refused(Refused::Slow))) {
-            Ok(request) => {
-                is_head = request.method() == Method::HEAD;
-                answer(pages, request).await
-            }
-            Err(Fault::Refused(refused)) => {
-                let counters = state.metrics.spare();
-                counters.failed(Transport::Http, refused.failure());
-                let headers = asker.headers.filter(page::accepts_html);
-                let mut reply = match headers {
-                    _ if asker.is_program => for_program(refused),
-                    Some(headers) => for_person(refused).outside(state, &headers),
-                    None => page::plain(refused.status(), refused.text()),
-                };
-                guard::harden(reply.headers_mut());
-                reply
-            }
-            Err(Fault::Gone) => return,
-        };
-        // A client that goes away is no fault of ours.
-        if reply::send(&mut stream, reply, is_head, state.clock.wall())
-            .await
-            .is_ok()
-        {
-            drop(tokio::time::timeout(END_LIMIT, reply::end(&mut stream)).await);
+    let Ok(stream) = adopted else { return };
+    let limit = state.settings.connection_limit;
+    // A client that is too slow is no fault of ours.
+    drop(match tls {
+        Some(session) => {
+            let stream = Encrypted::new(stream, session);
+            tokio::time::timeout(limit, talk(state, pages, stream, read, (peer, true))).await
         }
-    };
-    // Nor is one that is too slow.
-    drop(tokio::time::timeout(state.settings.connection_limit, talk).await);
+        None => tokio::time::timeout(limit, talk(state, pages, stream, read, (peer, false))).await,
+    });
     drop(hold);
+}
+
+/// Has the one request of a connection answered, which `peer` sent, by TLS or not.
+async fn talk<S, B>(
+    state: &State,
+    pages: &S,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    read: Vec<u8>,
+    (peer, is_tls): (SocketAddr, bool),
+) where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody + 'static,
+{
+    let mut is_head = asks_head_only(&read);
+    let mut asker = request::Asker::default();
+    let received = request::receive(&mut stream, read, peer, &mut asker);
+    let received = tokio::time::timeout(REQUEST_LIMIT, received).await;
+    let reply = match received.unwrap_or(Err(Fault::Refused(Refused::Slow))) {
+        Ok(request) => {
+            is_head = request.method() == Method::HEAD;
+            if is_tls {
+                request.extensions_mut().insert(ByTls);
+            }
+            answer(pages, request).await
+        }
+        Err(Fault::Refused(refused)) => {
+            let counters = state.metrics.spare();
+            counters.failed(Transport::Http, refused.failure());
+            let headers = asker.headers.filter(page::accepts_html);
+            let mut reply = match headers {
+                _ if asker.is_program => for_program(refused),
+                Some(headers) => for_person(refused).outside(state, &headers),
+                None => page::plain(refused.status(), refused.text()),
+            };
+            guard::harden(reply.headers_mut());
+            reply
+        }
+        Err(Fault::Gone) => return,
+    };
+    // A client that goes away is no fault of ours.
+    if reply::send(&mut stream, reply, is_head, state.clock.wall())
+        .await
+        .is_ok()
+    {
+        drop(tokio::time::timeout(END_LIMIT, reply::end(&mut stream)).await);
+    }
 }
 
 async fn answer<S, B>(pages: &S, request: Request) -> HttpResponse<BoxBody>
