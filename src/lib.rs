@@ -7,6 +7,7 @@
 //! - [`supervise`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown.
 //! - [`audit`] keeps who did what.
 //! - [`lists`] reads lists that stand in files, and sees when they change.
+//! - [`tls`] opens and seals what goes over TLS; it knows no socket.
 //! - [`net`] knows addresses, and whose they are.
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
 //! - [`http`] is the HTTP tracker, [`udp`] the UDP tracker.
@@ -41,6 +42,7 @@ pub mod shown;
 pub mod sites;
 pub mod snapshot;
 pub mod supervise;
+pub mod tls;
 pub mod tools;
 pub mod tracker;
 pub mod udp;

@@ -20,8 +20,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("shown", &[]),
     // Who did what: told by the pages, the composition root and the tools.
     ("audit", &["clock", "supervise", "regular_file", "shown"]),
-    // Addresses, and whose they are: arithmetic that the core needs as much as who meets clients. Bans end at a time.
-    ("net", &["metrics", "clock"]),
+    // TLS over anybody's bytes.
+    ("tls", &["clock"]),
+    // Addresses, and whose they are: arithmetic that the core needs as much as who meets clients. Bans end at a time; a connection
+    // that is handed over goes with its TLS.
+    ("net", &["metrics", "clock", "tls"]),
     ("tracker", &["metrics", "clock", "net"]),
     // What stands in files beside the configuration, read into what the core looks at.
     (
@@ -29,7 +32,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["tracker", "net", "metrics", "clock", "regular_file"],
     ),
     // The six in the middle: never one another, never config.
-    ("http", &["tracker", "metrics", "clock", "supervise", "net"]),
+    (
+        "http",
+        &["tracker", "metrics", "clock", "supervise", "net", "tls"],
+    ),
     ("udp", &["tracker", "metrics", "clock", "supervise", "net"]),
     (
         "web",
@@ -39,6 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "supervise",
             "net",
+            "tls",
             "regular_file",
             "shown",
             "audit",
@@ -73,6 +80,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tracker",
             "net",
             "lists",
+            "tls",
             "regular_file",
             "shown",
         ],
@@ -117,6 +125,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "supervise",
             "net",
+            "tls",
             "audit",
             // Whether a file is kept from the tracker is looked at before anything is built.
             "regular_file",
@@ -147,9 +156,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ),
     ("flate2::", &["web/full_scrape.rs"]),
     ("proxy_header::", &["http/codec/proxy_protocol.rs"]),
+    ("webpki::", &["tls/certificate.rs"]),
     ("maxminddb::", &["tools/zones/import/mmdb.rs"]),
     ("tera::", &["web/view/"]),
-    ("rustls::", &["sites/engine/"]),
+    ("rustls::", &["sites/engine/", "tls/"]),
     ("ini::", &["config/"]),
     ("flexi_logger::", &["logging/"]),
     ("env_logger::", &["program.rs"]),

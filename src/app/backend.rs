@@ -15,6 +15,7 @@ use crate::lists::{FileStatus, Subject};
 use crate::net::client_address::ClientAddressRules;
 use crate::snapshot::{Mailbox, Refused};
 use crate::supervise::Exit;
+use crate::tls::{Acceptor, Certificate};
 use crate::tracker::report::census::Census;
 use crate::tracker::{Tracker, ZoneStatisticsRow};
 use crate::web::BackendError;
@@ -37,11 +38,32 @@ pub(super) fn start_audit(
 }
 
 /// Where the tracker listens, for the addresses that the pages tell.
-pub(super) fn listening(http: &[SocketAddr], udp: &[SocketAddr]) -> web::Listening {
+pub(super) fn listening(
+    http: &[SocketAddr],
+    https: &[SocketAddr],
+    udp: &[SocketAddr],
+) -> web::Listening {
     web::Listening {
         http: http.to_vec(),
+        https: https.to_vec(),
         udp: udp.to_vec(),
     }
+}
+
+/// Tells the certificates in force; none where there is no TLS.
+pub(super) fn certificates(tls: Option<Acceptor>) -> web::Certificates {
+    let row = |certificate: &Certificate| web::CertificateRow {
+        file: certificate.files.certificate.display().to_string(),
+        ends: certificate.ends,
+    };
+    Box::new(move || {
+        let certificates = tls.as_ref().map(Acceptor::certificates);
+        certificates
+            .iter()
+            .flat_map(|all| all.iter())
+            .map(row)
+            .collect()
+    })
 }
 
 /// What the pages may ask of the other parts.
@@ -98,6 +120,7 @@ pub(super) fn of_pages(
         configuration: Box::new(move || rows(&loaded.load())),
         listening,
         full_scrape: full_scrape(&routes),
+        certificates: Box::new(Vec::new),
         routes: vec![Arc::new(move |service| routes.mount(service))],
         // Where there are any, they are added.
         sites: None,

@@ -8,7 +8,7 @@ use std::path::Path;
 use log::Level;
 
 use super::key_file::FoundKeys;
-use super::{connection_key, service};
+use super::{certificates, connection_key, service};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::lists::ListFiles;
@@ -105,6 +105,13 @@ pub fn examine(loaded: &Loaded) -> Outlook {
         let text = format!("the tokens of the API cannot be read, so none is admitted: {why}");
         (Level::Error, text)
     }));
+    let certificates = &config.tls.certificates;
+    let now = Clock::start().wall();
+    outlook
+        .remarks
+        .extend(certificates::remarks(certificates, now));
+    let open = certificates::open_keys(loaded).into_iter();
+    outlook.remarks.extend(open.map(|text| (Level::Warn, text)));
     let key = connection_key::warning(&config.snapshot);
     outlook.remarks.extend(key.map(|text| (Level::Warn, text)));
     // Root has read these; the start is the service's.

@@ -1,6 +1,7 @@
 //! The composition root: builds the parts (bind, restore, start), runs until told to stop or until a part ends, and stops them
 //! in order. The only place that knows all parts.
 //!
+//! - `certificates.rs` watches the certificates of TLS.
 //! - `connection_key.rs` keeps what UDP clients are known by over a restart.
 //! - `bans.rs` keeps bans over a restart.
 //! - `backend.rs` ties the parts to each other by closures.
@@ -14,6 +15,7 @@
 
 mod backend;
 mod bans;
+mod certificates;
 mod connection_key;
 mod examine;
 mod key_file;
@@ -41,9 +43,11 @@ use crate::net::client_address::ClientAddressRules;
 use crate::net::handover;
 use crate::snapshot::Moment;
 use crate::supervise::Exit;
+use crate::tls::Acceptor;
 use crate::tracker::Tracker;
 use crate::tracker::report::census::Census;
 use crate::{audit, http, logging, reaper, shown, snapshot, udp, web};
+use certificates::Watch;
 pub use examine::{Outlook, examine};
 use key_file::KeyFile;
 use lists::Lists;
@@ -78,6 +82,8 @@ pub struct App {
     ends: Receiver<Exit>,
     addresses: Vec<SocketAddr>,
     udp_addresses: Vec<SocketAddr>,
+    /// What begins TLS, where it is listened at.
+    tls: Option<Acceptor>,
     address_rules: Arc<ArcSwap<ClientAddressRules>>,
     bans: Arc<bans::Keeper>,
     /// What is in force, for a reload to compare with and for the about page.
@@ -110,8 +116,7 @@ impl App {
         let clock = Clock::start();
         let (ends_in, ends) = channel();
         let (pages, connections) = handover::channel(config.web.handover_limits());
-        let http = http::bind(&config.http, inherited.tcp).context("HTTP cannot listen")?;
-        let mut udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
+        let (http, mut udp, tls) = bind(&config, inherited)?;
         let first_worker = http.workers();
         let tracker = core(&loaded, first_worker + udp.threads(), clock)?;
         // Before the swarms come back, so that whom a list covers is hidden from the first moment on.
@@ -125,9 +130,8 @@ impl App {
         let bans = Arc::new(bans::Keeper::new(&config, &mailbox, clock, origin));
         udp.limit(Arc::clone(bans.limits()));
         let counted = backend::statistics_keeper(&tracker, &mailbox, &bans, clock);
-        let periods = reload::reaper_settings(&config);
         let reaper = reaper::start(
-            periods,
+            reload::reaper_settings(&config),
             Arc::clone(&tracker),
             clock,
             Arc::clone(&census),
@@ -144,7 +148,7 @@ impl App {
             Arc::clone(&address_rules),
             Arc::clone(&loaded),
             (
-                backend::listening(&addresses, &udp_addresses),
+                backend::listening(&addresses, &http.tls_addresses(), &udp_addresses),
                 lists.status(),
             ),
             http.routes(&tracker, clock),
@@ -152,6 +156,7 @@ impl App {
             &bans,
         );
         backend.sites = sites.as_ref().map(sites::of_pages);
+        backend.certificates = backend::certificates(tls.clone());
         let web = web::start(
             config.web.clone(),
             Arc::clone(&tracker),
@@ -180,6 +185,7 @@ impl App {
             ends,
             addresses,
             udp_addresses,
+            tls,
             address_rules,
             bans,
             loaded,
@@ -190,6 +196,11 @@ impl App {
     /// Where HTTP is served.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where HTTPS is served.
+    pub fn tls_addresses(&self) -> &[SocketAddr] {
+        self.http.tls_addresses()
     }
 
     /// Where UDP is served.
@@ -211,6 +222,7 @@ impl App {
         signals: &mut Signals,
     ) -> Outcome {
         service.ready(&self.status());
+        let mut watch = Watch::new(&self.loaded.load(), self.clock.elapsed());
         loop {
             match self.ends.recv_timeout(LOOK) {
                 Ok(end) => return Outcome::Failed(end),
@@ -220,6 +232,7 @@ impl App {
                 match command {
                     Command::Reload => {
                         self.reload(loader, log);
+                        watch.forget();
                         log.reopen();
                     }
                     Command::Reopen => log.reopen(),
@@ -229,6 +242,7 @@ impl App {
             self.key_file.look(self.clock.now(), &self.mailbox);
             let config = &self.loaded.load().config;
             self.lists.look(&self.tracker, config, self.clock);
+            self.look_at_certificates(&mut watch);
             if self.is_alive() {
                 service.alive(self.clock.elapsed(), || self.status());
             }
@@ -313,6 +327,21 @@ fn restore(
     })
 }
 
+/// Binds every socket, or takes over those that were handed over; with what begins TLS, where that is listened for.
+fn bind(
+    config: &Config,
+    inherited: service::InheritedSockets,
+) -> anyhow::Result<(http::Bound, udp::Bound, Option<Acceptor>)> {
+    let tls = certificates::acceptor(config, &inherited)?;
+    let mut http = http::bind(&config.http, inherited.tcp).context("HTTP cannot listen")?;
+    if let Some(acceptor) = tls.clone() {
+        let with_tls = http.with_tls(&config.http, inherited.tls, acceptor);
+        http = with_tls.context("HTTPS cannot listen")?;
+    }
+    let udp = udp::bind(&config.udp, inherited.udp).context("UDP cannot listen")?;
+    Ok((http, udp, tls))
+}
+
 /// Runs the tracker as the command line asks: 0 after an orderly stop, 1 when something failed.
 pub fn serve(
     loader: &Loader,
@@ -360,7 +389,12 @@ pub fn serve(
 /// Says where everything is, and how to end it where nobody else does.
 fn announce(app: &App, service: &Service) {
     let has_pages = app.loaded.load().config.web.is_enabled;
-    for line in places::lines(app.addresses(), app.udp_addresses(), has_pages) {
+    for line in places::lines(
+        app.addresses(),
+        app.tls_addresses(),
+        app.udp_addresses(),
+        has_pages,
+    ) {
         log::info!("{line}");
     }
     if !service.is_managed() {

@@ -24,15 +24,21 @@ pub(super) fn configuration(place: &Place) -> String {
 }
 
 /// A line for each listening socket, one for the addresses that subscribers use, one for that of the pages.
-pub(super) fn lines(http: &[SocketAddr], udp: &[SocketAddr], has_pages: bool) -> Vec<String> {
+pub(super) fn lines(
+    http: &[SocketAddr],
+    tls: &[SocketAddr],
+    udp: &[SocketAddr],
+    has_pages: bool,
+) -> Vec<String> {
     let serving = |scheme: &'static str, addresses: &[SocketAddr]| {
         let line = |address: &SocketAddr| format!("serving {scheme}://{address}/announce");
         addresses.iter().map(line).collect::<Vec<_>>()
     };
     let mut lines = serving("http", http);
+    lines.extend(serving("https", tls));
     lines.extend(serving("udp", udp));
     let own = FAR_AWAY.map(own_address);
-    let (http, udp) = (reached(http, &own), reached(udp, &own));
+    let (http, tls, udp) = (reached(http, &own), reached(tls, &own), reached(udp, &own));
     let for_clients = |scheme: &'static str, addresses: &[SocketAddr]| {
         let from_outside = addresses
             .iter()
@@ -42,13 +48,21 @@ pub(super) fn lines(http: &[SocketAddr], udp: &[SocketAddr], has_pages: bool) ->
         from_outside.map(url).collect::<Vec<_>>()
     };
     let mut announce = for_clients("http", &http);
+    announce.extend(for_clients("https", &tls));
     announce.extend(for_clients("udp", &udp));
     if !announce.is_empty() {
         lines.push(format!("for clients: {}", announce.join(" ")));
     }
     if has_pages && !http.is_empty() {
-        let url = |address: &SocketAddr| format!("http://{}/", authority("http", *address));
-        let urls: Vec<String> = http.iter().map(url).collect();
+        let url = |scheme: &str, address: &SocketAddr| {
+            format!("{scheme}://{}/", authority(scheme, *address))
+        };
+        let https = tls.iter().map(|address| url("https", address));
+        let urls: Vec<String> = http
+            .iter()
+            .map(|address| url("http", address))
+            .chain(https)
+            .collect();
         lines.push(format!("the pages: {}", urls.join(" ")));
     }
     lines
@@ -79,11 +93,13 @@ fn reached(listening: &[SocketAddr], own: &[Option<IpAddr>; 2]) -> Vec<SocketAdd
     reached
 }
 
-/// Host and port as a URL has them: port 80 is HTTP's own.
+/// Host and port as a URL has them: port 80 is HTTP's own, 443 that of HTTPS.
 fn authority(scheme: &str, address: SocketAddr) -> String {
     match (scheme, address) {
         ("http", SocketAddr::V4(v4)) if v4.port() == 80 => v4.ip().to_string(),
         ("http", SocketAddr::V6(v6)) if v6.port() == 80 => format!("[{}]", v6.ip()),
+        ("https", SocketAddr::V4(v4)) if v4.port() == 443 => v4.ip().to_string(),
+        ("https", SocketAddr::V6(v6)) if v6.port() == 443 => format!("[{}]", v6.ip()),
         _ => address.to_string(),
     }
 }
@@ -118,18 +134,19 @@ mod tests {
             .collect();
         assert_eq!(told, ["127.0.0.1:8080", "10.0.0.5:8080", "[::1]:8080"]);
         let one: Vec<SocketAddr> = vec!["192.0.2.7:80".parse().unwrap()];
-        let lines = lines(&one, &one, true);
+        let lines = lines(&one, &["[::1]:443".parse().unwrap()], &one, true);
         assert_eq!(
             lines,
             [
                 "serving http://192.0.2.7:80/announce",
+                "serving https://[::1]:443/announce",
                 "serving udp://192.0.2.7:80/announce",
                 "for clients: http://192.0.2.7/announce udp://192.0.2.7:80/announce",
-                "the pages: http://192.0.2.7/",
+                "the pages: http://192.0.2.7/ https://[::1]/",
             ]
         );
         let local: Vec<SocketAddr> = vec!["[::1]:81".parse().unwrap()];
-        let lines = super::lines(&local, &[], false);
+        let lines = super::lines(&local, &[], &[], false);
         assert_eq!(lines, ["serving http://[::1]:81/announce"]);
     }
 

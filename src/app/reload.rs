@@ -141,6 +141,7 @@ impl App {
             .store(Arc::new(config.address_rules.clone()));
         self.reaper.configure(reaper_settings(config));
         self.web.configure(&config.web);
+        self.use_certificates(config.tls.certificates.clone());
         log.set_level(config.logging.level);
         self.loaded.store(Arc::new(loaded));
         log::info!("the configuration is reloaded");

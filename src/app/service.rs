@@ -14,6 +14,9 @@ use crate::metrics::{Gauge, Metrics};
 /// A part that gave no sign of life for so many seconds hangs.
 const SILENCE: u64 = 10;
 
+/// What sockets for HTTPS are called (`FileDescriptorName`); nothing else tells them from those for HTTP.
+const TLS_NAME: &str = "tls";
+
 /// How often the status line is renewed.
 const STATUS_PERIOD: Duration = Duration::from_secs(30);
 
@@ -22,6 +25,8 @@ const STATUS_PERIOD: Duration = Duration::from_secs(30);
 pub struct InheritedSockets {
     /// For HTTP.
     pub tcp: Vec<TcpListener>,
+    /// For HTTPS: those that are named [`TLS_NAME`].
+    pub tls: Vec<TcpListener>,
     /// For UDP.
     pub udp: Vec<UdpSocket>,
 }
@@ -79,13 +84,20 @@ impl Service {
         std::env::var_os("NOTIFY_SOCKET").is_some()
     }
 
-    /// Takes the sockets that were handed over (`LISTEN_FDS`); what is neither a TCP listener nor a UDP socket is left alone.
+    /// Takes the sockets that were handed over (`LISTEN_FDS`, and their names in `LISTEN_FDNAMES`); what is neither a TCP listener nor a
+    /// UDP socket is left alone.
     pub fn inherit(&self) -> InheritedSockets {
+        let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let names: Vec<&str> = names.split(':').collect();
         let mut given = ListenFd::from_env();
         let mut inherited = InheritedSockets::default();
         for index in 0..given.len() {
             if let Ok(Some(listener)) = given.take_tcp_listener(index) {
-                inherited.tcp.push(listener);
+                if names.get(index) == Some(&TLS_NAME) {
+                    inherited.tls.push(listener);
+                } else {
+                    inherited.tcp.push(listener);
+                }
             } else if let Ok(Some(socket)) = given.take_udp_socket(index) {
                 inherited.udp.push(socket);
             } else {

@@ -87,10 +87,30 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
     reported(config, locations, warnings);
     one_top_zone(config, warnings);
     config.site_sources.check(locations, warnings);
+    tls(config, locations, warnings);
     if config.logging.log_file.is_none() && !config.logging.console_output {
         let location = location("LOGGING", "console_output");
         warnings.push(format!(
             "{location} is off and there is no log_file: nothing is logged"
+        ));
+    }
+}
+
+/// Where HTTPS is listened for, and with what.
+fn tls(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
+    if !config.tls.certificates.is_empty() && config.tls.listen.is_empty() {
+        let location = named(locations, "TLS", "certificate");
+        warnings.push(format!(
+            "{location} has no effect while [TLS] listen is empty, unless the service manager hands over sockets named tls"
+        ));
+    }
+    let both = config.http.tls.listen.iter();
+    let mut both =
+        both.filter(|address| config.http.listen.contains(address) && address.port() != 0);
+    if let Some(address) = both.next() {
+        let location = named(locations, "TLS", "listen");
+        warnings.push(format!(
+            "{location}: {address} is where HTTP without TLS is listened for already; one port speaks one of them"
         ));
     }
 }

@@ -1,6 +1,7 @@
 //! Values that are lists: networks, listening addresses, prefixes of peer ids. Separated by blanks, commas or both.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -254,37 +255,98 @@ pub(super) fn distinct(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 /// The addresses to listen on.
 pub(super) struct ListenAddressList<'a>(pub &'a mut Vec<ListenAddress>);
 
+/// Reads addresses to listen on; `expects` says what may stand there.
+fn listen_addresses(text: &str, expects: &str) -> Result<Vec<ListenAddress>, String> {
+    let mut listen_addresses: Vec<ListenAddress> = Vec::new();
+    for entry in entries(text) {
+        for listen_address in
+            ListenAddress::parse(entry).map_err(|fault| format!("{fault}; expected {expects}"))?
+        {
+            let is_same = |known: &ListenAddress| {
+                (known.ip, known.port) == (listen_address.ip, listen_address.port)
+            };
+            if listen_addresses.iter().any(is_same) {
+                return Err(format!("`{entry}` is given twice"));
+            }
+            listen_addresses.push(listen_address);
+        }
+    }
+    Ok(listen_addresses)
+}
+
+fn written_addresses(listen_addresses: &[ListenAddress]) -> String {
+    let written = listen_addresses.iter().map(|address| address.write());
+    written.collect::<Vec<_>>().join(" ")
+}
+
 impl Slot for ListenAddressList<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
-        let mut listen_addresses: Vec<ListenAddress> = Vec::new();
-        for entry in entries(text) {
-            for listen_address in ListenAddress::parse(entry)
-                .map_err(|fault| format!("{fault}; expected {}", self.expects()))?
-            {
-                let is_same = |known: &ListenAddress| {
-                    (known.ip, known.port) == (listen_address.ip, listen_address.port)
-                };
-                if listen_addresses.iter().any(is_same) {
-                    return Err(format!("`{entry}` is given twice"));
-                }
-                listen_addresses.push(listen_address);
-            }
-        }
-        *self.0 = listen_addresses;
+        *self.0 = listen_addresses(text, &self.expects())?;
         Ok(())
     }
 
     fn write(&self) -> String {
-        let listen_addresses: Vec<String> = self
-            .0
-            .iter()
-            .map(|listen_address| listen_address.write())
-            .collect();
-        listen_addresses.join(" ")
+        written_addresses(self.0)
     }
 
     fn expects(&self) -> String {
         "addresses, as 0.0.0.0 or [2001:db8::1]:8080, or nothing for all".into()
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
+/// The addresses to listen on for TLS, if any.
+pub(super) struct TlsListenAddressList<'a>(pub &'a mut Vec<ListenAddress>);
+
+impl Slot for TlsListenAddressList<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        *self.0 = listen_addresses(text, &self.expects())?;
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        written_addresses(self.0)
+    }
+
+    fn expects(&self) -> String {
+        "addresses, as 0.0.0.0 or [2001:db8::1]:8443, or nothing".into()
+    }
+
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+}
+
+/// Files, in order.
+pub(super) struct FileList<'a>(pub &'a mut Vec<PathBuf>);
+
+/// Files of a list at most.
+const MAX_FILES: usize = 100;
+
+impl Slot for FileList<'_> {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let files: Vec<PathBuf> = entries(text).map(PathBuf::from).collect();
+        if files.len() > MAX_FILES {
+            return Err(format!("at most {MAX_FILES} files"));
+        }
+        *self.0 = files;
+        Ok(())
+    }
+
+    fn write(&self) -> String {
+        let files: Vec<String> = self
+            .0
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect();
+        files.join(" ")
+    }
+
+    fn expects(&self) -> String {
+        "paths, or nothing".into()
     }
 
     fn may_be_empty(&self) -> bool {

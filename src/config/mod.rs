@@ -3,6 +3,7 @@
 //! The only place that knows INI. It starts nothing and logs nothing; components know nothing of it. All that is known of a
 //! key stands in one row of the table in [`keys`], from which come reading, checking, printing and the sample file.
 
+mod certificates;
 mod check;
 mod dialect;
 mod env_file;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, io};
 
+pub use certificates::TlsSources;
 pub use key::{Key, Section};
 pub use keys::SECTIONS;
 pub use language::Language;
@@ -72,6 +74,8 @@ pub struct Config {
     pub free_bind: bool,
     /// HTTP.
     pub http: http::Settings,
+    /// TLS (`[TLS]`): where to listen, and the certificates; HTTP gets the addresses.
+    pub tls: TlsSources,
     /// UDP.
     pub udp: udp::Settings,
     /// The port of UDP, where it is another than that of HTTP (`[UDP] port`).
@@ -112,6 +116,7 @@ impl Default for Config {
             reported: reported_address::Rules::default(),
             free_bind: false,
             http: http::Settings::default(),
+            tls: TlsSources::default(),
             udp: udp::Settings::default(),
             udp_port: None,
             limits: limits::Settings::default(),
@@ -144,6 +149,9 @@ impl Config {
             Some(port) => at(&|listen_address| SocketAddr::new(listen_address.ip, port.get())),
             None => self.http.listen.clone(),
         };
+        let https = self.tls.listen.iter();
+        let https: Vec<SocketAddr> = https.map(|address| address.or_port(HTTPS_PORT)).collect();
+        self.http.tls.listen = list::distinct(&https);
         (self.http.free_bind, self.udp.free_bind) = (self.free_bind, self.free_bind);
         self.http.address_rules = self.address_rules.clone();
         self.http.reported = self.reported.clone();
@@ -172,6 +180,9 @@ impl Config {
         }
     }
 }
+
+/// The port of HTTPS where none is given.
+const HTTPS_PORT: u16 = 443;
 
 /// What is read of a configuration file and of `.env` at most: a thousand times what anybody writes by hand.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;

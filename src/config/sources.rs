@@ -10,8 +10,9 @@ use super::dialect::Entry;
 use super::key::{FreeKeys, Key, Section};
 use super::place::{self, Place};
 use super::problem::{Location, Locations, Problem, Problems, named, nearest};
-use super::{Config, check, dialect, env_file, keys};
-use crate::web;
+use super::{Config, MAX_ZONES_BYTES, check, dialect, env_file, keys};
+use crate::tls::Certificate;
+use crate::{regular_file, web};
 
 /// Before every variable of ours: `RETRACKER_SECTION_KEY`.
 const PREFIX: &str = "RETRACKER_";
@@ -99,6 +100,7 @@ impl Sources {
                 );
             }
         }
+        reading.certificates(read_file);
         reading.zones(read_file);
         reading.users();
         reading.sites(read_file);
@@ -134,7 +136,32 @@ impl Loaded {
             .chain(zones)
             .chain(self.config.keys_file.clone())
             .chain(sites)
+            .chain(self.certificate_files())
             .collect()
+    }
+
+    /// The files of certificates and keys, as this process can open them.
+    pub fn certificate_files(&self) -> Vec<PathBuf> {
+        let files = self.config.tls.files();
+        let files = files.iter().map(|file| self.place.resolve(file));
+        files.collect()
+    }
+
+    /// The files of private keys, as this process can open them.
+    pub fn key_files(&self) -> Vec<PathBuf> {
+        let certificates = self.config.tls.certificates.iter();
+        let keys = certificates.map(|certificate| self.place.resolve(&certificate.files.key));
+        keys.collect()
+    }
+
+    /// Reads the certificates once more.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn certificates_anew(&self) -> Result<Vec<Certificate>, Problems> {
+        let read = |path: &Path| regular_file::read(&self.place.resolve(path), MAX_ZONES_BYTES);
+        let tls = &self.config.tls;
+        tls.read(&self.locations, &read).map_err(Problems)
     }
 
     /// The keys whose values differ from those of `newer` although they are taken at the start only, as `[SECTION] key`.
@@ -224,6 +251,14 @@ impl Reading {
                 "{location}: [{}] {} = {shown}: {fault}",
                 entry.section, entry.key
             ));
+        }
+    }
+
+    /// Reads the certificates.
+    fn certificates(&mut self, read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>) {
+        match self.config.tls.read(&self.locations, read_file) {
+            Ok(certificates) => self.config.tls.certificates = certificates,
+            Err(problems) => self.problems.extend(problems),
         }
     }
 

@@ -5,7 +5,8 @@
 //! - `handler` answers one request, `pipeline` a buffer of them; neither knows a socket.
 //! - `socketless` is a connection without one, for tests and fuzzing.
 //! - `worker` is the loop on the sockets: `accept` on its listeners, `advance` on its connections, `proxied` on what proxies
-//!   say before them, with `timers` (time limits) and `permits` (bounds on connections). `listen` opens the sockets.
+//!   say before them, with `timers` (time limits) and `permits` (bounds on connections); `tls` stands before the requests of a
+//!   connection to a TLS port, `handshakes` bounds what that costs. `listen` opens the sockets.
 //! - `full_scrape` tells all torrents, for the pages to send.
 //! - `actix` mounts the same answers on actix-web, for requests that came another way.
 
@@ -37,16 +38,18 @@ use crate::net::handover;
 use crate::net::limits::Limits;
 use crate::supervise;
 use crate::supervise::Exit;
+use crate::tls::Acceptor;
 use crate::tracker::Tracker;
 use handler::Handler;
 use listen::Listeners;
 use worker::Worker;
 use worker::accept::Listener;
+use worker::handshakes::HandshakeLimiter;
 use worker::permits::ConnectionLimiter;
 
 pub use actix::Routes;
 pub use full_scrape::FullScrape;
-pub use settings::Settings;
+pub use settings::{Settings, TlsSettings};
 pub use socketless::{Ending, SocketlessConnection};
 
 /// What may be asked about the process itself.
@@ -91,6 +94,8 @@ impl LiveSettings {
 struct Shared {
     live: Arc<ArcSwap<LiveSettings>>,
     limiter: Arc<ConnectionLimiter>,
+    tls: Option<Acceptor>,
+    handshakes: Arc<HandshakeLimiter>,
     pages: Option<handover::Sender>,
     reports: Option<ProbeResponder>,
     grace_ms: AtomicU64,
@@ -106,6 +111,8 @@ impl Shared {
 pub struct Bound {
     live: Arc<ArcSwap<LiveSettings>>,
     listeners: Vec<Listeners>,
+    tls_listeners: Vec<Listeners>,
+    tls: Option<Acceptor>,
     workers: usize,
     reports: Option<ProbeResponder>,
     limits: Arc<Limits>,
@@ -116,6 +123,7 @@ impl std::fmt::Debug for Bound {
         out.debug_struct("Bound")
             .field("live", &self.live)
             .field("listeners", &self.listeners)
+            .field("tls_listeners", &self.tls_listeners)
             .finish_non_exhaustive()
     }
 }
@@ -126,17 +134,30 @@ impl std::fmt::Debug for Bound {
 /// When an address cannot be had: in use, not ours, not permitted. A v6 address on a system without v6 is passed over with a
 /// warning as long as another address is left.
 pub fn bind(settings: &Settings, inherited: Vec<TcpListener>) -> io::Result<Bound> {
+    Ok(Bound {
+        live: Arc::new(ArcSwap::from_pointee(LiveSettings::new(settings.clone()))),
+        listeners: open_all(settings, &settings.listen, inherited)?,
+        tls_listeners: Vec::new(),
+        tls: None,
+        workers: settings.worker_count(),
+        reports: None,
+        limits: Arc::default(),
+    })
+}
+
+/// The listening sockets at the addresses, or `inherited` ones in their stead.
+fn open_all(
+    settings: &Settings,
+    addresses: &[SocketAddr],
+    inherited: Vec<TcpListener>,
+) -> io::Result<Vec<Listeners>> {
     let workers = settings.worker_count();
     let mut listeners = Vec::new();
     let mut missing = None;
     for listener in inherited {
         listeners.push(listen::adopt(listener, workers)?);
     }
-    let addresses = if listeners.is_empty() {
-        settings.listen.as_slice()
-    } else {
-        &[]
-    };
+    let addresses = if listeners.is_empty() { addresses } else { &[] };
     for address in addresses {
         match listen::open(*address, workers, settings.free_bind) {
             Ok(opened) => listeners.push(opened),
@@ -150,13 +171,7 @@ pub fn bind(settings: &Settings, inherited: Vec<TcpListener>) -> io::Result<Boun
     if listeners.is_empty() {
         return Err(missing.unwrap_or_else(|| io::Error::other("no address to listen on")));
     }
-    Ok(Bound {
-        live: Arc::new(ArcSwap::from_pointee(LiveSettings::new(settings.clone()))),
-        listeners,
-        workers,
-        reports: None,
-        limits: Arc::default(),
-    })
+    Ok(listeners)
 }
 
 impl Bound {
@@ -166,6 +181,30 @@ impl Bound {
             .iter()
             .map(|listeners| listeners.address)
             .collect()
+    }
+
+    /// Listens for TLS besides, at the addresses of the settings for it or on `inherited` sockets in their stead, with sessions that
+    /// `acceptor` begins.
+    ///
+    /// # Errors
+    /// As [`bind`].
+    pub fn with_tls(
+        self,
+        settings: &Settings,
+        inherited: Vec<TcpListener>,
+        acceptor: Acceptor,
+    ) -> io::Result<Bound> {
+        Ok(Bound {
+            tls_listeners: open_all(settings, &settings.tls.listen, inherited)?,
+            tls: Some(acceptor),
+            ..self
+        })
+    }
+
+    /// Where it listens for TLS, with the real ports.
+    pub fn tls_addresses(&self) -> Vec<SocketAddr> {
+        let listeners = self.tls_listeners.iter();
+        listeners.map(|listeners| listeners.address).collect()
     }
 
     /// How many workers there will be; each has counters of its own, the first of all.
@@ -204,16 +243,21 @@ impl Bound {
         pages: Option<handover::Sender>,
         ends: &Sender<Exit>,
     ) -> io::Result<Running> {
-        let addresses = self.addresses();
+        let (addresses, tls_addresses) = (self.addresses(), self.tls_addresses());
         let mut opened_at: Vec<Vec<Listener>> = (0..self.workers).map(|_| Vec::new()).collect();
-        for listeners in self.listeners {
+        let plain = self.listeners.into_iter().map(|plain| (plain, false));
+        let tls = self.tls_listeners.into_iter().map(|tls| (tls, true));
+        for (listeners, is_tls) in plain.chain(tls) {
             for (opened_at, socket) in opened_at.iter_mut().zip(listeners.sockets) {
-                opened_at.push(Listener::new(socket, listeners.is_shared));
+                opened_at.push(Listener::new(socket, listeners.is_shared, is_tls));
             }
         }
+        let metrics = tracker.metrics();
         let shared = Arc::new(Shared {
             live: self.live,
-            limiter: Arc::new(ConnectionLimiter::new(Arc::clone(tracker.metrics()))),
+            limiter: Arc::new(ConnectionLimiter::new(Arc::clone(metrics))),
+            tls: self.tls,
+            handshakes: Arc::new(HandshakeLimiter::new(Arc::clone(metrics))),
             pages,
             reports: self.reports,
             grace_ms: AtomicU64::new(0),
@@ -222,6 +266,7 @@ impl Bound {
             shared: Arc::clone(&shared),
             tracker: Arc::clone(tracker),
             addresses,
+            tls_addresses,
             wakes: Vec::new(),
             threads: Vec::new(),
         };
@@ -244,6 +289,7 @@ pub struct Running {
     shared: Arc<Shared>,
     tracker: Arc<Tracker>,
     addresses: Vec<SocketAddr>,
+    tls_addresses: Vec<SocketAddr>,
     wakes: Vec<OwnedFd>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -252,6 +298,11 @@ impl Running {
     /// Where it listens.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it listens for TLS.
+    pub fn tls_addresses(&self) -> &[SocketAddr] {
+        &self.tls_addresses
     }
 
     /// Replaces the settings, except `listen` and `workers`. Connections that are held stay.

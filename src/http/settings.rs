@@ -6,6 +6,30 @@ use std::time::Duration;
 use crate::net::client_address::ClientAddressRules;
 use crate::net::reported_address::Rules;
 
+/// Settings of HTTPS. `listen` is taken at the start only.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// Addresses to listen on for TLS (`[TLS] listen`). Default none.
+    pub listen: Vec<SocketAddr>,
+    /// From accept to the end of the handshake (`handshake_timeout`); never longer than `request_timeout`. Default 5 s.
+    pub handshake_timeout: Duration,
+    /// Handshakes under way at once (`max_handshakes`). Default 256; 0 counts as 1.
+    pub max_handshakes: usize,
+    /// Those of one v4 address or one v6 /64; trusted proxies are exempt (`max_handshakes_per_address`). Default 16. 0: any number.
+    pub max_handshakes_per_address: u32,
+}
+
+impl Default for TlsSettings {
+    fn default() -> TlsSettings {
+        TlsSettings {
+            listen: Vec::new(),
+            handshake_timeout: Duration::from_secs(5),
+            max_handshakes: 256,
+            max_handshakes_per_address: 16,
+        }
+    }
+}
+
 /// Settings of the HTTP tracker. `listen`, `free_bind` and `workers` are taken at the start only; a reload changes the rest.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -49,6 +73,8 @@ pub struct Settings {
     /// Connections held at once from one v4 address or one v6 /64; trusted proxies are exempt (`max_connections_per_address`).
     /// Default 100. 0: any number.
     pub max_connections_per_address: u32,
+    /// HTTPS.
+    pub tls: TlsSettings,
 }
 
 impl Default for Settings {
@@ -75,6 +101,7 @@ impl Default for Settings {
             max_requests: 10_000,
             max_connections: 0,
             max_connections_per_address: 100,
+            tls: TlsSettings::default(),
         }
     }
 }

@@ -17,6 +17,8 @@ labelled! {
         ExpiredPeers = "expired_peers",
         /// Open HTTP connections.
         Connections = "connections",
+        /// Open HTTP connections over TLS, handshakes under way included.
+        TlsConnections = "tls_connections",
         /// Wall time of the last snapshot that finished, to be shown; 0 before the first.
         SnapshotFinishedAt = "snapshot_finished_at",
         /// Monotonic seconds at which it finished, for its age; 0 before the first.
@@ -71,6 +73,8 @@ labelled! {
         ReloadsRefused = "reloads_refused",
         /// 1 when the last reload was refused; 0 after one that was not, and after the start.
         LastReloadRefused = "last_reload_refused",
+        /// 1 when certificates whose files had changed could not be used; 0 once they can.
+        CertificatesRefused = "certificates_refused",
         /// Wall time at which the configuration in force was read: at the start, or by the last reload that was not refused.
         ConfiguredAt = "configured_at",
         /// Its digest (`config::digest`).

@@ -159,8 +159,48 @@ labelled! {
         Socket = "socket",
         /// A reported address that the rules did not accept; the announce went on with the source.
         ReportedAddress = "reported_address",
+        /// TLS that failed, in its handshake or after it.
+        Tls = "tls",
         /// A fault of ours (a page that failed).
         Internal = "internal",
+    }
+}
+
+labelled! {
+    /// How a TLS handshake ended.
+    Handshake {
+        /// It was whole.
+        Full = "full",
+        /// It went on from an earlier session, by a ticket.
+        Resumed = "resumed",
+        /// Too many were under way, in all or from one address, or too many connections held.
+        TooMany = "too_many",
+        /// It took longer than the limit.
+        TimedOut = "timed_out",
+        /// The client went away.
+        Gone = "gone",
+        /// HTTP without TLS, which is told so.
+        PlainHttp = "plain_http",
+        /// What came is no TLS.
+        NoTls = "no_tls",
+        /// No protocol, cipher or kind of certificate in common with the client.
+        NothingInCommon = "nothing_in_common",
+        /// The client did not want what it was shown.
+        Rejected = "rejected",
+        /// A message was longer than is taken.
+        TooLong = "too_long",
+        /// The protocol was broken.
+        Broken = "broken",
+    }
+}
+
+labelled! {
+    /// The version of TLS that a connection came by.
+    TlsVersion {
+        /// RFC 5246.
+        V1_2 = "1.2",
+        /// RFC 8446.
+        V1_3 = "1.3",
     }
 }
 
@@ -274,6 +314,8 @@ pub struct WorkerCounters {
     handed_out: AtomicU64,
     latency: [AtomicU64; LATENCY_BOUNDS_US.len() + 1],
     latency_sum_us: AtomicU64,
+    handshakes: [AtomicU64; Handshake::COUNT],
+    tls_versions: [AtomicU64; TlsVersion::COUNT],
 }
 
 impl WorkerCounters {
@@ -338,6 +380,16 @@ impl WorkerCounters {
             received_bytes as u64,
         );
         self.add(self.sent_bytes.get(transport as usize), sent_bytes as u64);
+    }
+
+    /// Counts a TLS handshake by how it ended.
+    pub fn shook_hands(&self, end: Handshake) {
+        self.add(self.handshakes.get(end as usize), 1);
+    }
+
+    /// Counts a connection by the version of TLS that it agreed on.
+    pub fn agreed(&self, version: TlsVersion) {
+        self.add(self.tls_versions.get(version as usize), 1);
     }
 
     /// Puts the time that a tracker request took (from parse to bytes) into the histogram.

@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
-    Action, AnnounceEvent, AnnounceOutcome, ByFailure, Failure, Family, Full, LABELLED,
-    LATENCY_BOUNDS_US, StrangerReason, Transport, WorkerCounters,
+    Action, AnnounceEvent, AnnounceOutcome, ByFailure, Failure, Family, Full, Handshake, LABELLED,
+    LATENCY_BOUNDS_US, StrangerReason, TlsVersion, Transport, WorkerCounters,
 };
 use crate::invariant::present;
 
@@ -36,6 +36,10 @@ pub struct Totals {
     pub latency: [u64; LATENCY_BOUNDS_US.len() + 1],
     /// Sum of all latencies.
     pub latency_sum_us: u64,
+    /// TLS handshakes by how they ended.
+    pub handshakes: [u64; Handshake::COUNT],
+    /// Connections by their version of TLS.
+    pub tls_versions: [u64; TlsVersion::COUNT],
 }
 
 impl Totals {
@@ -66,6 +70,8 @@ impl Totals {
             gather_one(&mut totals.handed_out, &counters.handed_out);
             gather(&mut totals.latency, &counters.latency);
             gather_one(&mut totals.latency_sum_us, &counters.latency_sum_us);
+            gather(&mut totals.handshakes, &counters.handshakes);
+            gather(&mut totals.tls_versions, &counters.tls_versions);
         }
         totals
     }
@@ -96,6 +102,16 @@ impl Totals {
     pub fn refused(&self, transport: Transport) -> u64 {
         let reasons = present(self.failures.get(transport as usize), LABELLED);
         reasons.into_iter().flat_map(|reasons| reasons.iter()).sum()
+    }
+
+    /// TLS handshakes that ended so.
+    pub fn handshakes(&self, end: Handshake) -> u64 {
+        *present(self.handshakes.get(end as usize), LABELLED).unwrap_or(&0)
+    }
+
+    /// Connections over one version of TLS.
+    pub fn tls_versions(&self, version: TlsVersion) -> u64 {
+        *present(self.tls_versions.get(version as usize), LABELLED).unwrap_or(&0)
     }
 
     /// Announces that met one outcome.

@@ -77,6 +77,8 @@ const MAX_URLS: usize = 12;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places<'a> {
     pub http: &'a [SocketAddr],
+    /// Where TLS is listened for; only a name of the configuration is in a certificate for certain.
+    pub https: &'a [SocketAddr],
     pub udp: &'a [SocketAddr],
     /// The names in the configuration.
     pub names: &'a [String],
@@ -102,6 +104,7 @@ impl Places<'_> {
         for name in self.names {
             if !self.is_behind_proxy {
                 urls.extend(ports(self.http).map(|port| over_http(name, port)));
+                urls.extend(ports(self.https).map(|port| over_https(name, port)));
             }
             urls.extend(self.over_udp(name));
         }
@@ -140,6 +143,13 @@ fn over_http(host: &str, port: u16) -> String {
     match port {
         80 => format!("http://{host}/announce"),
         _ => format!("http://{host}:{port}/announce"),
+    }
+}
+
+fn over_https(host: &str, port: u16) -> String {
+    match port {
+        443 => format!("https://{host}/announce"),
+        _ => format!("https://{host}:{port}/announce"),
     }
 }
 
@@ -194,6 +204,7 @@ mod tests {
     fn places() -> Places<'static> {
         Places {
             http: &[],
+            https: &[],
             udp: &[],
             names: &[],
             is_behind_proxy: false,
@@ -212,6 +223,10 @@ mod tests {
         let told = ["http://retracker.local/announce".parse().unwrap()];
         let all = Places {
             http: &listens,
+            https: &[
+                "0.0.0.0:443".parse().unwrap(),
+                "192.0.2.1:8443".parse().unwrap(),
+            ],
             udp: &listens[..2],
             names: &names,
             host: Some("tracker.isp.example"),
@@ -225,6 +240,8 @@ mod tests {
                 "udp://tracker.isp.example:80/announce",
                 "http://tracker.isp.example:81/announce",
                 "http://tracker.isp.example:8080/announce",
+                "https://tracker.isp.example/announce",
+                "https://tracker.isp.example:8443/announce",
                 "http://192.0.2.1:8080/announce",
             ]
         );

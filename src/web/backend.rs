@@ -107,11 +107,22 @@ pub struct ConfigurationRow {
     pub origin: String,
 }
 
+/// A certificate in force.
+#[derive(Clone, Debug)]
+pub struct CertificateRow {
+    /// Its file, as the configuration names it.
+    pub file: String,
+    /// When the first of its chain ends.
+    pub ends: Wall,
+}
+
 /// Where the tracker listens.
 #[derive(Clone, Debug, Default)]
 pub struct Listening {
     /// For HTTP.
     pub http: Vec<SocketAddr>,
+    /// For HTTPS.
+    pub https: Vec<SocketAddr>,
     /// For UDP.
     pub udp: Vec<SocketAddr>,
 }
@@ -177,6 +188,9 @@ pub struct FullScrape {
     pub busy: Tell,
 }
 
+/// Tells the certificates in force.
+pub type Certificates = Box<dyn Fn() -> Vec<CertificateRow> + Send + Sync>;
+
 /// What the pages may ask of others. Every closure may be called from any thread; those with a `Result` may take as long as
 /// the disk does, and are called on threads that may wait.
 pub struct Backend {
@@ -208,6 +222,8 @@ pub struct Backend {
     pub listening: Listening,
     /// All torrents at once.
     pub full_scrape: FullScrape,
+    /// The certificates of TLS in force.
+    pub certificates: Certificates,
     /// Routes of other components.
     pub routes: Vec<Routes>,
     /// The other sites, where there are any.

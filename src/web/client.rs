@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest};
 
 use super::State;
 use crate::net::client_address;
@@ -54,8 +54,20 @@ pub(super) fn is_admin(state: &State, request: &HttpRequest) -> bool {
     Client::of(state, request).is_admin
 }
 
-/// Whether the visitor's browser speaks TLS, as a trusted proxy says it.
+/// What a request carries that came by TLS to the tracker itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ByTls;
+
+/// Whether the request came by TLS to the tracker itself.
+pub(super) fn is_by_tls(request: &HttpRequest) -> bool {
+    request.extensions().contains::<ByTls>()
+}
+
+/// Whether the visitor's browser speaks TLS: with the tracker itself, or with a trusted proxy, which says so.
 pub(super) fn is_secure(state: &State, request: &HttpRequest) -> bool {
+    if is_by_tls(request) {
+        return true;
+    }
     let address_rules = state.backend.address_rules.load();
     let says_https = request
         .headers()

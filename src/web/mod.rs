@@ -33,8 +33,8 @@ pub use auth::tokens::{
 pub use auth::users::{MAX_USERS, Role, User, UserError};
 pub use auth::uses::Uses;
 pub use backend::{
-    Backend, BackendError, ConfigurationRow, FullScrape, ListFile, ListFileSubject, Listening,
-    NewBlock, Routes, TorrentListChange, TorrentListOutcome,
+    Backend, BackendError, CertificateRow, Certificates, ConfigurationRow, FullScrape, ListFile,
+    ListFileSubject, Listening, NewBlock, Routes, TorrentListChange, TorrentListOutcome,
 };
 pub use examine::{Examined, examine};
 pub use server::{Running, start};

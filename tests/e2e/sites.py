@@ -531,7 +531,8 @@ def strangers(network):
 
     def check():
         configuration = site.command()[-1]
-        done = site.host.start([site.binary, "sites", "check", "--config", configuration], os.path.join(site.folder, "check"))
+        log = os.path.join(site.folder, f"check-{time.monotonic_ns()}")
+        done = site.host.start([site.binary, "sites", "check", "--config", configuration], log)
         return done.end(60), done.tail(40)
 
     status, told = check()
@@ -539,13 +540,13 @@ def strangers(network):
     wrongs = {
         "password": {"password_file": wrong_password(site)},
         "certificate": {"ca_file": os.path.join(network.certificates, "other-ca.pem")},
-        "stream": {"name": "b"},
+        "may not be written": {"name": "b"},
     }
     right = dict(site.settings["SITES"])
     for word, wrong in wrongs.items():
         site.settings["SITES"] = right | wrong
         status, told = check()
-        expect(status == 1 and word in told.lower(), f"what is wrong with the {word} is said: {status} {told}")
+        expect(status == 1 and word in told.lower(), f"what is wrong is said, {word!r}: {status} {told}")
         trackers.Retracker.start(site)
         info_hash = os.urandom(20)
         # d has no clients of its own: they come by its own address, which is as good.

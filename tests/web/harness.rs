@@ -24,8 +24,8 @@ use retracker::tracker::{
     NewKey, PeerId, PeerList, Tracker,
 };
 use retracker::web::{
-    Backend, BackendError, ConfigurationRow, FullScrape, ListFile, ListFileSubject, Listening,
-    NewBlock, NewToken, Running, Scope, Secret, Settings, Sites, TorrentListChange,
+    Backend, BackendError, CertificateRow, ConfigurationRow, FullScrape, ListFile, ListFileSubject,
+    Listening, NewBlock, NewToken, Running, Scope, Secret, Settings, Sites, TorrentListChange,
     TorrentListOutcome,
 };
 
@@ -261,8 +261,15 @@ fn backend(
         listening: Listening {
             http: vec!["0.0.0.0:80".parse().unwrap()],
             udp: vec!["0.0.0.0:6969".parse().unwrap()],
+            ..Listening::default()
         },
         full_scrape: full_scrape(tracker, clock),
+        certificates: Box::new(|| {
+            vec![CertificateRow {
+                file: "a \"quoted\" name.pem".into(),
+                ends: Wall(2_000_000_000),
+            }]
+        }),
         routes: Vec::new(),
         sites: None,
         audit,
@@ -365,6 +372,7 @@ fn listen(pages: handover::Sender, address_rules: Arc<ArcSwap<ClientAddressRules
                 };
                 let handover = Handover {
                     stream,
+                    tls: None,
                     read,
                     peer,
                     hold: Box::new(()),

@@ -6,6 +6,7 @@ mod logging;
 mod pages;
 mod sites;
 mod snapshots;
+mod tls;
 mod tracker;
 mod udp;
 mod zones;
@@ -16,6 +17,7 @@ use super::key::{Key, Retired, Section};
 pub const SECTIONS: &[Section] = &[
     tracker::SECTION,
     http::SECTION,
+    tls::SECTION,
     udp::SECTION,
     limits::SECTION,
     zones::ZONES,

@@ -3,6 +3,7 @@
 mod listening;
 mod printing;
 mod sites;
+mod tls;
 
 use super::*;
 

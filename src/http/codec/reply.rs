@@ -139,6 +139,17 @@ pub(crate) fn too_many(out: &mut Vec<u8>, why: &str, seconds: u32, frame: Frame)
     finish(out, &begun);
 }
 
+/// Writes the reply to HTTP without TLS where TLS is spoken.
+pub(crate) fn needs_tls(out: &mut Vec<u8>) {
+    let frame = Frame {
+        closes: true,
+        tells_keep_alive: false,
+        is_head_only: false,
+    };
+    let why = "this port is for HTTPS; the address begins with https://\n";
+    text(out, "400 Bad Request", frame, why);
+}
+
 /// Writes the body of an announce reply.
 pub fn announce(
     out: &mut Vec<u8>,

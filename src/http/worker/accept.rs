@@ -8,7 +8,7 @@ use rustix::event::epoll;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
-use super::advance::{Disposition, flags, may_hold};
+use super::advance::{Disposition, may_hold};
 use super::connection::Connection;
 use super::permits::Purpose;
 use super::timers::Tick;
@@ -30,15 +30,18 @@ pub(crate) struct Listener {
     pub socket: OwnedFd,
     /// Whether other workers wait for the same socket.
     is_shared: bool,
+    /// Whether it is for TLS.
+    is_tls: bool,
     /// Until when it rests, when the process had no file left.
     pub paused: Option<Tick>,
 }
 
 impl Listener {
-    pub(crate) fn new(socket: OwnedFd, is_shared: bool) -> Listener {
+    pub(crate) fn new(socket: OwnedFd, is_shared: bool, is_tls: bool) -> Listener {
         Listener {
             socket,
             is_shared,
+            is_tls,
             paused: None,
         }
     }
@@ -53,10 +56,11 @@ impl Worker {
             let Some(open) = self.listeners.get(listener) else {
                 return false;
             };
+            let is_tls = open.is_tls;
             match rustix::net::acceptfrom_with(&open.socket, flags) {
                 Ok((socket, peer)) => {
                     if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
-                        self.welcome(socket, peer);
+                        self.welcome(socket, peer, is_tls);
                     }
                 }
                 Err(Errno::AGAIN) => return false,
@@ -127,14 +131,22 @@ impl Worker {
         }
     }
 
-    /// Serves a connection that was just accepted. Its request is mostly there already, and then it may never be held.
-    fn welcome(&mut self, socket: OwnedFd, peer: SocketAddr) {
+    /// Serves a connection that was just accepted. Its request is mostly there already, and then it may never be held; with TLS there
+    /// is a handshake first.
+    fn welcome(&mut self, socket: OwnedFd, peer: SocketAddr, is_tls: bool) {
         if let Err(limited) = self.handler.admit_connection(peer.ip()) {
-            return self.turn_away(&socket, limited);
+            // Who begins TLS understands nothing before it, and a handshake is more than he is to have.
+            if !is_tls {
+                self.turn_away(&socket, limited);
+            }
+            return;
         }
         let deadline = self.tick.after(self.live.settings.request_timeout);
         let mut connection = Connection::new(socket, peer, deadline);
         connection.expects_proxy_header = self.live.settings.proxy_protocol;
+        if is_tls {
+            return self.begin_tls(connection);
+        }
         match self.read(&mut connection) {
             Disposition::Stays => self.settle(connection),
             Disposition::Gone => {}
@@ -153,9 +165,7 @@ impl Worker {
             return;
         }
         let key = self.slots.reserve();
-        let token = Token::Connection(key).pack();
-        let flags = flags(connection.state);
-        if epoll::add(&self.epoll, &connection.socket, token, flags).is_err() {
+        if !self.watch(key, &mut connection) {
             self.handler
                 .counters()
                 .failed(Transport::Http, Failure::Socket);

@@ -11,6 +11,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use super::connection::{Connection, State};
 use super::permits::{Bounds, ConnectionPermit, Purpose};
 use super::timers::Tick;
+use super::tls::seal;
 use super::{Token, Worker};
 use crate::http::codec::{head, reply};
 use crate::http::pipeline::{Next, PipelineContext, serve, source, turn_away};
@@ -19,6 +20,7 @@ use crate::invariant::present;
 use crate::metrics::{Failure, Transport};
 use crate::net::handover::Handover;
 use crate::net::limits::Refused as Limited;
+use crate::tls::Session;
 
 /// A request that begins when the connection has been silent for almost the time allowed has this much left at least.
 const IDLE_LEEWAY: Duration = Duration::from_secs(5);
@@ -54,25 +56,18 @@ impl Worker {
         let Some(mut connection) = self.slots.take(key) else {
             return;
         };
-        let before = connection.state;
         let disposition = match connection.state {
+            State::Handshaking if !self.tls.take_turn() => {
+                return self.slots.put(key, connection);
+            }
+            State::Handshaking => self.read_sealed(&mut connection),
             State::Reading if !has_permit(&connection) => Disposition::Gone,
             State::Reading => self.read(&mut connection),
             State::Writing(next) => self.flush(&mut connection, next, happened),
             State::Draining(left) => self.drain(&mut connection, left),
         };
         let is_watched = match disposition {
-            Disposition::Stays if flags(before) == flags(connection.state) => true,
-            Disposition::Stays => {
-                let data = Token::Connection(key).pack();
-                epoll::modify(
-                    &self.epoll,
-                    &connection.socket,
-                    data,
-                    flags(connection.state),
-                )
-                .is_ok()
-            }
+            Disposition::Stays => self.watch(key, &mut connection),
             Disposition::Gone => false,
             Disposition::HandOver => {
                 // The socket lives on elsewhere; closing it would have taken it out of the epoll.
@@ -93,8 +88,27 @@ impl Worker {
         self.slots.put(key, connection);
     }
 
+    /// Has the epoll look for what the connection waits for; whether it does.
+    pub(super) fn watch(&self, key: u64, connection: &mut Connection) -> bool {
+        let wanted = flags(connection.state);
+        let before = std::mem::replace(&mut connection.watched, wanted);
+        if before == wanted {
+            return true;
+        }
+        let data = Token::Connection(key).pack();
+        let watched = if before.is_empty() {
+            epoll::add(&self.epoll, &connection.socket, data, wanted)
+        } else {
+            epoll::modify(&self.epoll, &connection.socket, data, wanted)
+        };
+        watched.is_ok()
+    }
+
     /// Reads what has come, behind what is left of an earlier reading, and answers what is whole.
     pub(super) fn read(&mut self, connection: &mut Connection) -> Disposition {
+        if connection.tls.is_some() {
+            return self.read_sealed(connection);
+        }
         let kept = self.recall(connection);
         let room = present(self.input.get_mut(kept..), FITS).unwrap_or_default();
         debug_assert!(!room.is_empty(), "{FITS}, with room for more");
@@ -110,8 +124,12 @@ impl Worker {
     }
 
     /// Puts what is left of an earlier reading to the front of the input; its length.
-    fn recall(&mut self, connection: &Connection) -> usize {
+    pub(super) fn recall(&mut self, connection: &Connection) -> usize {
         let kept = connection.pending.len();
+        // Over TLS more may have been left than is read at once without it.
+        if self.input.len() < kept {
+            self.input.resize(kept, 0);
+        }
         if let Some(front) = present(self.input.get_mut(..kept), FITS) {
             front.copy_from_slice(&connection.pending);
         }
@@ -152,16 +170,28 @@ impl Worker {
             );
             from += served.consumed;
             connection.requests += served.requests;
-            let Ok(sent) = send(&connection.socket, &self.out) else {
+            let replies = if connection.tls.is_some() {
+                if seal(connection, served.next, &self.out, &mut self.tls.out).is_err() {
+                    self.tls.out.clear();
+                    return Disposition::Gone;
+                }
+                &mut self.tls.out
+            } else {
+                &mut self.out
+            };
+            let Ok(sent) = send(&connection.socket, replies) else {
+                replies.clear();
                 return Disposition::Gone;
             };
-            if let Some(unsent) = self.out.get(sent..).filter(|unsent| !unsent.is_empty()) {
+            if let Some(unsent) = replies.get(sent..).filter(|unsent| !unsent.is_empty()) {
                 connection.unsent = unsent.to_vec();
                 connection.state = State::Writing(served.next);
                 connection.deadline = self.tick.after(live.settings.write_timeout);
+                replies.clear();
                 self.keep(connection, from, filled);
                 return Disposition::Stays;
             }
+            replies.clear();
             if served.next != Next::Flush {
                 let progress = match (served.requests, connection.pending.is_empty()) {
                     (0, true) => Progress::OpenReply,
@@ -252,6 +282,10 @@ impl Worker {
             return Disposition::Stays;
         }
         connection.unsent = Vec::new();
+        if connection.is_handshaking() {
+            connection.state = State::Handshaking;
+            return Disposition::Stays;
+        }
         if next != Next::Flush {
             return self.go_on(connection, next, Progress::Answered);
         }
@@ -290,6 +324,8 @@ impl Worker {
             return;
         };
         let peer = connection.peer;
+        let tls = connection.tls.take().map(|tls| tls.into_parts());
+        let (mut tls, open) = tls.unzip();
         let Ok((stream, read)) = connection.into_stream() else {
             let counters = self.handler.counters();
             counters.failed(Transport::Http, Failure::Socket);
@@ -297,18 +333,20 @@ impl Worker {
         };
         let source = source(&self.live.settings.address_rules, peer.ip(), &read);
         if let Err(limited) = self.handler.admit_request(source.ip) {
-            return self.turn_away_read(&stream, limited, &read);
+            let tls = tls.as_mut();
+            return self.turn_away_read(&stream, tls, limited, &read);
         }
         let handover = Handover {
             stream,
+            tls: tls.map(Box::new),
             read,
             peer,
-            hold: Box::new(hold),
+            hold: Box::new((hold, open)),
         };
-        if let Err(handover) = pages.send(handover, source) {
+        if let Err(mut handover) = pages.send(handover, source) {
             let counters = self.handler.counters();
             counters.failed(Transport::Http, Failure::Connections);
-            refuse(&handover);
+            refuse(&mut handover);
         }
     }
 }
@@ -320,27 +358,45 @@ impl Worker {
         let mut input = std::mem::take(&mut self.input);
         let read = rustix::net::recv(socket, input.as_mut_slice(), RecvFlags::empty());
         let read = read.map_or(0, |(read, _)| read);
-        self.turn_away_read(socket, limited, input.get(..read).unwrap_or_default());
+        let read = input.get(..read).unwrap_or_default();
+        self.turn_away_read(socket, None, limited, read);
         self.input = input;
     }
 
     /// Tells a client that has asked this that it is not served.
     #[cold]
-    fn turn_away_read(&mut self, socket: impl AsFd, limited: Limited, read: &[u8]) {
-        self.out.clear();
-        turn_away(&self.handler, limited, read, &mut self.out);
-        if send(&socket, &self.out).is_ok() {
-            let _ = rustix::net::shutdown(&socket, Shutdown::Write);
-        }
+    fn turn_away_read(
+        &mut self,
+        socket: impl AsFd,
+        tls: Option<&mut Session>,
+        limited: Limited,
+        read: &[u8],
+    ) {
+        let mut word = Vec::new();
+        turn_away(&self.handler, limited, read, &mut word);
+        say_last(socket, tls, word);
     }
 }
 
-/// Tells a client that the pages are busy. What does not go out at once is not sent.
-fn refuse(handover: &Handover) {
+/// Tells a client that the pages are busy.
+fn refuse(handover: &mut Handover) {
     let mut word = Vec::new();
     reply::busy(&mut word, head::asks_head_only(&handover.read));
-    if send(&handover.stream, &word).is_ok() {
-        let _ = rustix::net::shutdown(&handover.stream, Shutdown::Write);
+    say_last(&handover.stream, handover.tls.as_deref_mut(), word);
+}
+
+/// Says the last word of a connection. What does not go out at once is not sent.
+fn say_last(socket: impl AsFd, tls: Option<&mut Session>, mut word: Vec<u8>) {
+    if let Some(tls) = tls {
+        let mut sealed = Vec::new();
+        if tls.seal(&word, &mut sealed).is_err() {
+            return;
+        }
+        tls.close(&mut sealed);
+        word = sealed;
+    }
+    if send(&socket, &word).is_ok() {
+        let _ = rustix::net::shutdown(&socket, Shutdown::Write);
     }
 }
 
@@ -370,9 +426,9 @@ pub(super) fn may_hold(
     connection.hold.is_some()
 }
 
-pub(super) fn flags(state: State) -> epoll::EventFlags {
+fn flags(state: State) -> epoll::EventFlags {
     match state {
-        State::Reading | State::Draining(_) => epoll::EventFlags::IN,
+        State::Handshaking | State::Reading | State::Draining(_) => epoll::EventFlags::IN,
         State::Writing(_) => epoll::EventFlags::OUT,
     }
 }

@@ -5,14 +5,19 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use rustix::event::epoll::EventFlags;
+
 use super::permits::ConnectionPermit;
 use super::timers::Tick;
+use super::tls::Encryption;
 use crate::http::pipeline::Next;
 use crate::invariant::present;
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
+    /// Bytes of a TLS handshake.
+    Handshaking,
     /// Bytes of a request.
     Reading,
     /// Room for the rest of its replies; and what comes then.
@@ -31,9 +36,13 @@ pub(super) struct Connection {
     /// Whether the first bytes may be a proxy's header.
     pub expects_proxy_header: bool,
     pub state: State,
+    /// Its TLS, when it has any.
+    pub tls: Option<Box<Encryption>>,
+    /// What the epoll looks for; nothing while it does not know the connection.
+    pub watched: EventFlags,
     /// Bytes of requests that could not be answered yet; empty most of the time.
     pub pending: Vec<u8>,
-    /// Bytes of replies that could not be sent yet; empty most of the time.
+    /// Bytes of replies that could not be sent yet, sealed where there is TLS; empty most of the time.
     pub unsent: Vec<u8>,
     /// Requests answered.
     pub requests: u32,
@@ -52,6 +61,8 @@ impl Connection {
             peer,
             expects_proxy_header: false,
             state: State::Reading,
+            tls: None,
+            watched: EventFlags::empty(),
             pending: Vec::new(),
             unsent: Vec::new(),
             requests: 0,
@@ -64,6 +75,12 @@ impl Connection {
     /// Whether it is kept between requests.
     pub(super) fn is_idle(&self) -> bool {
         self.is_at_rest() && self.requests > 0
+    }
+
+    /// Whether its TLS handshake is not over.
+    pub(super) fn is_handshaking(&self) -> bool {
+        let tls = self.tls.as_ref();
+        tls.is_some_and(|tls| tls.session.is_handshaking())
     }
 
     /// Whether no request is under way, be it that none has come yet.

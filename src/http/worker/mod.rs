@@ -7,9 +7,11 @@
 pub(super) mod accept;
 mod advance;
 mod connection;
+pub(super) mod handshakes;
 pub(super) mod permits;
 mod proxied;
 mod timers;
+mod tls;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -24,10 +26,11 @@ use super::handler::Handler;
 use super::{LiveSettings, Shared};
 use crate::clock::{Clock, Seconds};
 use crate::invariant::present;
-use crate::metrics::{Failure, Transport};
+use crate::metrics::{Failure, Handshake, Transport};
 use accept::{Listener, listener_flags};
 use connection::Slots;
 use timers::{TICK, Tick, Timers};
+use tls::TlsWork;
 
 /// What an event is about, as a number that the kernel keeps beside each descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,12 @@ impl Token {
 /// Events taken per wake-up.
 const EVENTS: usize = 256;
 
+/// For a wake-up that waits for nobody.
+const NO_TIME: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
 /// Batches accepted at most when the process is about to end.
 const STOP_BATCHES: u32 = 64;
 
@@ -91,6 +100,7 @@ pub(super) struct Worker {
     input: Vec<u8>,
     /// Replies that wait to be sent.
     out: Vec<u8>,
+    tls: TlsWork,
     tick: Tick,
     now: Seconds,
     stop_at: Option<Tick>,
@@ -127,6 +137,7 @@ impl Worker {
             handler,
             input: Vec::new(),
             out: Vec::new(),
+            tls: TlsWork::default(),
             tick,
             now: clock.now(),
             stop_at: None,
@@ -147,13 +158,18 @@ impl Worker {
                     .listeners
                     .iter()
                     .any(|listener| listener.paused.is_some());
-            let timeout = is_waiting.then_some(&tick);
+            let timeout = if self.tls.is_waiting() {
+                Some(&NO_TIME)
+            } else {
+                is_waiting.then_some(&tick)
+            };
             events.clear();
             match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(format!("epoll: {error}")),
             }
             self.look_around();
+            self.tls.begin();
             for event in &events {
                 match Token::unpack(event.data) {
                     Token::Wake => self.begin_to_stop(),
@@ -163,6 +179,7 @@ impl Worker {
                     Token::Connection(key) => self.advance(key, event.flags),
                 }
             }
+            self.shake_hands();
             if let Some(stop_at) = self.stop_at
                 && (self.slots.is_empty() || stop_at.has_come(self.tick))
             {
@@ -215,6 +232,10 @@ impl Worker {
         if !connection.deadline.has_come(self.tick) {
             connection.wake = self.timers.put(key, connection.deadline);
             return;
+        }
+        if connection.is_handshaking() {
+            let counters = self.handler.counters();
+            counters.shook_hands(Handshake::TimedOut);
         }
         if !connection.is_idle() {
             self.handler

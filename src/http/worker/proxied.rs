@@ -23,13 +23,34 @@ impl Worker {
         connection: &mut Connection,
         filled: usize,
     ) -> Disposition {
+        match self.take_header(connection, filled) {
+            Ok(from) if from == filled => {
+                // The time for the first request goes on.
+                connection.pending = Vec::new();
+                Disposition::Stays
+            }
+            Ok(from) => self.exchange(connection, from, filled),
+            Err(disposition) => disposition,
+        }
+    }
+
+    /// Takes a proxy's header off the first `filled` bytes of the input; where what is behind it begins.
+    ///
+    /// # Errors
+    /// What becomes of the connection when there is none to be taken yet, or ever.
+    #[cold]
+    pub(super) fn take_header(
+        &mut self,
+        connection: &mut Connection,
+        filled: usize,
+    ) -> Result<usize, Disposition> {
         let input = present(self.input.get(..filled), FITS).unwrap_or_default();
         let address_rules = &self.live.settings.address_rules;
         let is_believed = address_rules.believes(connection.peer.ip());
         let (from, peer) = match (proxy_protocol::read(input), is_believed) {
             (Preamble::Partial { is_certain }, _) if is_believed || !is_certain => {
                 self.keep(connection, 0, filled);
-                return Disposition::Stays;
+                return Err(Disposition::Stays);
             }
             (Preamble::Absent, false) => (0, connection.peer),
             (Preamble::Absent, true) => (0, NOBODY),
@@ -38,7 +59,7 @@ impl Worker {
                 Origin::Proxy | Origin::Unknown => (length, NOBODY),
             },
             (Preamble::Partial { .. } | Preamble::Malformed | Preamble::Whole { .. }, _) => {
-                return self.refuse_proxy_header(connection);
+                return Err(self.refuse_proxy_header(connection));
             }
         };
         connection.expects_proxy_header = false;
@@ -49,15 +70,10 @@ impl Worker {
             if was_held && !may_hold(&self.shared, &self.live, connection, Purpose::Work) {
                 let counters = self.handler.counters();
                 counters.failed(Transport::Http, Failure::Connections);
-                return Disposition::Gone;
+                return Err(Disposition::Gone);
             }
         }
-        if from == filled {
-            // The time for the first request goes on.
-            connection.pending = Vec::new();
-            return Disposition::Stays;
-        }
-        self.exchange(connection, from, filled)
+        Ok(from)
     }
 
     /// Tells whoever sent a header that it is not taken, and ends the connection.
@@ -65,6 +81,7 @@ impl Worker {
         let counters = self.handler.counters();
         counters.failed(Transport::Http, Failure::ProxyHeader);
         self.out.clear();
+        connection.tls = None;
         let text = "no such PROXY header is taken from here\n";
         reply::text(&mut self.out, "400 Bad Request", CLOSING, text);
         // What does not go out at once is not sent.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::tls::Session;
 use limiter::Limiter;
 pub use limiter::{Limits, Permit, Source};
 
@@ -21,6 +22,8 @@ pub use limiter::{Limits, Permit, Source};
 pub struct Handover {
     /// The connection; not blocking.
     pub stream: TcpStream,
+    /// The TLS that it came by, if it did; `read` is opened already.
+    pub tls: Option<Box<Session>>,
     /// What has been read and not answered.
     pub read: Vec<u8>,
     /// The other end, as the socket has it: it may be a proxy.
@@ -102,6 +105,7 @@ mod tests {
         Handover {
             peer: stream.local_addr().unwrap(),
             stream,
+            tls: None,
             read: Vec::new(),
             hold: Box::new(()),
         }

@@ -8,7 +8,8 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName,
-    HeaderValue, ORIGIN, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    HeaderValue, ORIGIN, REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -349,17 +350,25 @@ fn is_foreign(headers: &HeaderMap) -> bool {
     named.is_none_or(|named| !named.eq_ignore_ascii_case(host))
 }
 
-/// Adds the protecting headers to every reply, `no-store` where nothing else is said, and `Secure` to cookies under TLS.
+/// Adds the protecting headers to every reply, `no-store` where nothing else is said, and under TLS `Secure` to cookies, and
+/// that browsers come by it only (RFC 6797).
 pub(crate) async fn protect(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let is_secure = request
-        .app_data::<Data<State>>()
-        .is_some_and(|state| client::is_secure(state, request.request()));
+    let state = request.app_data::<Data<State>>();
+    let is_secure = state.is_some_and(|state| client::is_secure(state, request.request()));
+    // A proxy's clients are told by the proxy.
+    let is_by_tls = client::is_by_tls(request.request());
+    let hsts = state.map(|state| state.settings.hsts.as_secs());
+    let hsts = hsts.filter(|seconds| is_by_tls && *seconds > 0);
     let mut reply = next.call(request).await?.map_into_boxed_body();
     let headers = reply.headers_mut();
     harden(headers);
+    if let Some(seconds) = hsts {
+        let value = HeaderValue::from_str(&format!("max-age={seconds}"))?;
+        headers.insert(STRICT_TRANSPORT_SECURITY, value);
+    }
     if is_secure {
         let cookies: Vec<HeaderValue> = headers.remove(SET_COOKIE).collect();
         for cookie in cookies {

@@ -1,5 +1,5 @@
-//! `/metrics` (O4): Prometheus text 0.0.4. One prefix, base units, and no label made of input but the names of zones and of other
-//! trackers, which are configured, and bounded in number and length.
+//! `/metrics` (O4): Prometheus text 0.0.4. One prefix, base units, and no label made of input but the names of zones, of other
+//! trackers and of the files of certificates, which are configured, and bounded in number and length.
 
 use std::cmp::Reverse;
 use std::fmt::Display;
@@ -9,8 +9,8 @@ use actix_web::web::Data;
 
 use super::health::{self, Fault};
 use crate::metrics::{
-    Action, AnnounceEvent, AnnounceOutcome, Failure, Family, Full, Gauge, LATENCY_BOUNDS_US,
-    StrangerReason, Totals, Transport,
+    Action, AnnounceEvent, AnnounceOutcome, Failure, Family, Full, Gauge, Handshake,
+    LATENCY_BOUNDS_US, StrangerReason, TlsVersion, Totals, Transport,
 };
 use crate::tracker::report::census::{Census, Roles, ZoneCount};
 use crate::web::State;
@@ -93,6 +93,7 @@ fn text(state: &State) -> String {
     configuration(&mut lines, state);
     lists(&mut lines, state);
     requests(&mut lines, &totals);
+    tls(&mut lines, state, &totals);
     announces(&mut lines, &totals);
     latency(&mut lines, &totals);
     swarms(&mut lines, state, &census);
@@ -237,6 +238,32 @@ fn requests(lines: &mut Lines, totals: &Totals) {
     lines.by_label("received_bytes_total", help, "transport", transports, bytes);
     let (help, bytes) = ("Bytes of replies.", totals.sent_bytes);
     lines.by_label("sent_bytes_total", help, "transport", transports, bytes);
+}
+
+fn tls(lines: &mut Lines, state: &State, totals: &Totals) {
+    let help = "Open HTTP connections over TLS, handshakes under way included.";
+    let open = state.metrics.gauge(Gauge::TlsConnections);
+    lines.single("tls_connections", "gauge", help, open);
+    let help = "TLS handshakes by how they ended.";
+    let ends = (Handshake::ALL, Handshake::label as fn(_) -> _);
+    let handshakes = totals.handshakes;
+    lines.by_label("tls_handshakes_total", help, "outcome", ends, handshakes);
+    let help = "Connections over TLS by its version.";
+    let versions = (TlsVersion::ALL, TlsVersion::label as fn(_) -> _);
+    let counts = totals.tls_versions;
+    lines.by_label("tls_connections_total", help, "version", versions, counts);
+    let help = "Unix time at which the first certificate of a chain in force ends.";
+    let certificates = (state.backend.certificates)().into_iter();
+    let certificates = certificates.map(|certificate| {
+        let labels = format!("certificate=\"{}\"", escape(&certificate.file));
+        (labels, certificate.ends.0)
+    });
+    let name = "tls_certificate_expiry_timestamp_seconds";
+    lines.family(name, "gauge", help, certificates);
+    let help = "0 while files of certificates have changed and cannot be used, so that the certificates before them are still in force.";
+    let is_successful = 1_u64.saturating_sub(state.metrics.gauge(Gauge::CertificatesRefused));
+    let name = "tls_certificates_last_reload_successful";
+    lines.single(name, "gauge", help, is_successful);
 }
 
 fn announces(lines: &mut Lines, totals: &Totals) {

@@ -120,6 +120,7 @@ fn announce_urls(state: &State, request: &HttpRequest) -> Vec<String> {
     let host = request.headers().get(HOST);
     let places = Places {
         http: &state.backend.listening.http,
+        https: &state.backend.listening.https,
         udp: &state.backend.listening.udp,
         names: address_rules.hosts.configured(),
         is_behind_proxy: address_rules.mode == Mode::Proxy,

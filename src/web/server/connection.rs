@@ -2,16 +2,19 @@
 //! one limit of time, and one more for a reply that comes in pieces.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_http::Request;
 use actix_service::Service;
-use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
+use actix_web::{HttpMessage, HttpResponse};
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::encrypted::Encrypted;
 use super::fault::{Fault, Refused};
 use super::reply::BodyEnd;
 use super::{reply, request};
@@ -19,6 +22,7 @@ use crate::metrics::Transport;
 use crate::net::handover::Handover;
 use crate::web::State;
 use crate::web::auth::guard;
+use crate::web::client::ByTls;
 use crate::web::refusal::Refusal;
 use crate::web::view::page;
 
@@ -62,6 +66,7 @@ where
 {
     let Handover {
         stream,
+        tls,
         read,
         peer,
         hold,
@@ -69,56 +74,110 @@ where
     let adopted = stream
         .set_nonblocking(true)
         .and_then(|()| tokio::net::TcpStream::from_std(stream));
-    let Ok(mut stream) = adopted else { return };
-    let limit = state.settings.connection_limit;
-    let talk = async {
-        let mut is_head = asks_head_only(&read);
-        let mut asker = request::Asker::default();
-        let received = request::receive(&mut stream, read, peer, &mut asker);
-        let received = tokio::time::timeout(REQUEST_LIMIT, received).await;
-        let reply = match received.unwrap_or(Err(Fault::Refused(Refused::Slow))) {
-            Ok(request) => {
-                is_head = request.method() == Method::HEAD;
-                let end = BodyEnd::of_stream(request.version());
-                let reply = answer(pages, request).await;
-                if reply::is_streamed(&reply) {
-                    return Some((reply, end, is_head));
-                }
-                reply
-            }
-            Err(Fault::Refused(refused)) => {
-                let counters = state.metrics.spare();
-                counters.failed(Transport::Http, refused.failure());
-                let headers = asker.headers.filter(page::accepts_html);
-                let mut reply = match headers {
-                    _ if asker.is_program => for_program(refused),
-                    Some(headers) => for_person(refused).outside(state, &headers),
-                    None => page::plain(refused.status(), refused.text()),
-                };
-                guard::harden(reply.headers_mut());
-                reply
-            }
-            Err(Fault::Gone) => return None,
-        };
-        // A client that goes away is no fault of ours.
-        if reply::send(&mut stream, reply, is_head, state.clock.wall())
-            .await
-            .is_ok()
-        {
-            drop(tokio::time::timeout(END_LIMIT, reply::end(&mut stream)).await);
+    let Ok(stream) = adopted else { return };
+    match tls {
+        Some(session) => {
+            let mut stream = Encrypted::new(stream, session);
+            serve(state, pages, &mut stream, read, (peer, true)).await;
         }
-        None
-    };
-    // Nor is one that is too slow.
-    let talked = tokio::time::timeout(limit, talk).await;
-    if let Ok(Some((reply, end, is_head))) = talked {
-        let now = state.clock.wall();
-        let sent = reply::stream(&mut stream, reply, end, is_head, now, limit);
-        if let Ok(Ok(())) = tokio::time::timeout(STREAM_LIMIT, sent).await {
-            drop(tokio::time::timeout(END_LIMIT, reply::end(&mut stream)).await);
+        None => {
+            let mut stream = stream;
+            serve(state, pages, &mut stream, read, (peer, false)).await;
         }
     }
     drop(hold);
+}
+
+/// Has the one request of a connection answered, which `peer` sent, by TLS or not. A client that goes away or is too slow is no fault
+/// of ours.
+async fn serve<S, B>(
+    state: &State,
+    pages: &S,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    read: Vec<u8>,
+    asker: (SocketAddr, bool),
+) where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody + 'static,
+{
+    let limit = state.settings.connection_limit;
+    let talked = talk(state, pages, stream, read, asker);
+    let Ok(Some(streamed)) = tokio::time::timeout(limit, talked).await else {
+        return;
+    };
+    let Streamed {
+        reply,
+        end,
+        is_head,
+    } = streamed;
+    let now = state.clock.wall();
+    let sent = reply::stream(stream, reply, end, is_head, now, limit);
+    if let Ok(Ok(())) = tokio::time::timeout(STREAM_LIMIT, sent).await {
+        drop(tokio::time::timeout(END_LIMIT, reply::end(stream)).await);
+    }
+}
+
+/// A reply that comes in pieces.
+struct Streamed {
+    reply: HttpResponse<BoxBody>,
+    end: BodyEnd,
+    is_head: bool,
+}
+
+/// Reads the request and answers it, unless the reply comes in pieces: then it is returned.
+async fn talk<S, B>(
+    state: &State,
+    pages: &S,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    read: Vec<u8>,
+    (peer, is_tls): (SocketAddr, bool),
+) -> Option<Streamed>
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody + 'static,
+{
+    let mut is_head = asks_head_only(&read);
+    let mut asker = request::Asker::default();
+    let received = request::receive(stream, read, peer, &mut asker);
+    let received = tokio::time::timeout(REQUEST_LIMIT, received).await;
+    let reply = match received.unwrap_or(Err(Fault::Refused(Refused::Slow))) {
+        Ok(request) => {
+            is_head = request.method() == Method::HEAD;
+            let end = BodyEnd::of_stream(request.version());
+            if is_tls {
+                request.extensions_mut().insert(ByTls);
+            }
+            let reply = answer(pages, request).await;
+            if reply::is_streamed(&reply) {
+                return Some(Streamed {
+                    reply,
+                    end,
+                    is_head,
+                });
+            }
+            reply
+        }
+        Err(Fault::Refused(refused)) => {
+            let counters = state.metrics.spare();
+            counters.failed(Transport::Http, refused.failure());
+            let headers = asker.headers.filter(page::accepts_html);
+            let mut reply = match headers {
+                _ if asker.is_program => for_program(refused),
+                Some(headers) => for_person(refused).outside(state, &headers),
+                None => page::plain(refused.status(), refused.text()),
+            };
+            guard::harden(reply.headers_mut());
+            reply
+        }
+        Err(Fault::Gone) => return None,
+    };
+    if reply::send(stream, reply, is_head, state.clock.wall())
+        .await
+        .is_ok()
+    {
+        drop(tokio::time::timeout(END_LIMIT, reply::end(stream)).await);
+    }
+    None
 }
 
 async fn answer<S, B>(pages: &S, request: Request) -> HttpResponse<BoxBody>

@@ -1,6 +1,7 @@
 //! The thread that actix-web runs on. It owns no listener: it receives connections, serves each, and ends it.
 
 mod connection;
+mod encrypted;
 mod fault;
 pub(super) mod reader;
 mod reply;

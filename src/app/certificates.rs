@@ -1,0 +1,287 @@
+//! Certificates while the tracker runs: what begins TLS, what is said of certificates that end soon, and the files, which are looked at
+//! every few seconds on the main thread.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use log::Level;
+
+use super::App;
+use super::service::InheritedSockets;
+use crate::clock::Wall;
+use crate::config::{Config, Loaded};
+use crate::metrics::Gauge;
+use crate::tls::{Acceptor, Certificate};
+
+/// Days before its end from which on one is told of it.
+const NEAR_DAYS: i64 = 14;
+
+/// How often that is said.
+const TELL_PERIOD: Duration = Duration::from_hours(24);
+
+/// How often the files are looked at. They are read when they have changed and then stood still from one look to the next, for a
+/// certificate and its key are not written at one moment.
+const LOOK_PERIOD: Duration = Duration::from_secs(2);
+
+/// What begins TLS, where anything is listened at for it.
+///
+/// # Errors
+/// When there is no certificate for sockets that were handed over, or the system has no random bytes.
+pub(super) fn acceptor(
+    config: &Config,
+    inherited: &InheritedSockets,
+) -> anyhow::Result<Option<Acceptor>> {
+    if config.http.tls.listen.is_empty() && inherited.tls.is_empty() {
+        return Ok(None);
+    }
+    let certificates = config.tls.certificates.clone();
+    anyhow::ensure!(
+        !certificates.is_empty(),
+        "a socket for TLS was handed over, and there is no [TLS] certificate to show there"
+    );
+    let acceptor = Acceptor::new(certificates).context("HTTPS cannot be served")?;
+    Ok(Some(acceptor))
+}
+
+/// What an operator should know of certificates: those that have ended, and those that soon will.
+pub(super) fn remarks(certificates: &[Certificate], now: Wall) -> Vec<(Level, String)> {
+    let remark = |certificate: &Certificate| {
+        let file = certificate.files.certificate.display();
+        match certificate.days_left(now) {
+            left if left < 0 => Some((
+                Level::Error,
+                format!("the certificate {file} has ended: clients that check it do not come in"),
+            )),
+            left if left < NEAR_DAYS => Some((
+                Level::Warn,
+                format!("the certificate {file} ends in {}", days(left)),
+            )),
+            _ => None,
+        }
+    };
+    certificates.iter().filter_map(remark).collect()
+}
+
+fn days(count: i64) -> String {
+    match count {
+        0 => "less than a day".to_owned(),
+        1 => "one day".to_owned(),
+        count => format!("{count} days"),
+    }
+}
+
+/// What is said of private keys that more than the tracker can read.
+pub(super) fn open_keys(loaded: &Loaded) -> Vec<String> {
+    let keys = loaded.key_files().into_iter();
+    let open = keys.filter_map(|key| {
+        let mode = fs::metadata(&key).ok()?.mode() & 0o7777;
+        (mode & 0o007 != 0).then(|| {
+            let file = key.display();
+            format!(
+                "the private key {file} is open to every user of this machine (mode {mode:04o}): chmod o= {file}"
+            )
+        })
+    });
+    open.collect()
+}
+
+/// By what a file is known to be another one, or to have been written; nothing when it is not there.
+type Stamp = Option<(u64, u64, u64, i64, i64)>;
+
+fn stamp(file: &Path) -> Stamp {
+    let about = fs::metadata(file).ok()?;
+    Some((
+        about.dev(),
+        about.ino(),
+        about.size(),
+        about.mtime(),
+        about.mtime_nsec(),
+    ))
+}
+
+fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
+    files.iter().map(|file| stamp(file)).collect()
+}
+
+/// Looks at the files of the certificates in force.
+#[derive(Debug)]
+pub(super) struct Watch {
+    looked: Duration,
+    told: Duration,
+    /// As they were when they were last read; nothing when that is to be done anew.
+    read: Option<Vec<Stamp>>,
+    /// As they were at the last look.
+    seen: Vec<Stamp>,
+}
+
+impl Watch {
+    /// Begins with what the start has read.
+    pub(super) fn new(loaded: &Loaded, now: Duration) -> Watch {
+        let seen = stamps(&loaded.certificate_files());
+        Watch {
+            looked: now,
+            told: now,
+            read: Some(seen.clone()),
+            seen,
+        }
+    }
+
+    /// A reload has read them, or other ones: they are compared from here on.
+    pub(super) fn forget(&mut self) {
+        self.read = None;
+    }
+
+    /// Whether they are to be read: they are others than those that were, and the same as at the last look. `now` is time since the
+    /// start.
+    fn is_due(&mut self, files: &[PathBuf], now: Duration) -> bool {
+        if now.saturating_sub(self.looked) < LOOK_PERIOD {
+            return false;
+        }
+        self.looked = now;
+        let seen = stamps(files);
+        let is_still = seen == self.seen;
+        self.seen = seen;
+        let is_due = is_still && self.read.as_ref() != Some(&self.seen);
+        if is_due {
+            self.read = Some(self.seen.clone());
+        }
+        is_due
+    }
+
+    /// Whether it is time to tell of those that end soon.
+    fn tells(&mut self, now: Duration) -> bool {
+        let is_due = now.saturating_sub(self.told) >= TELL_PERIOD;
+        if is_due {
+            self.told = now;
+        }
+        is_due
+    }
+}
+
+/// Puts certificates in force, unless they are the same; whether they were not.
+fn install(acceptor: &Acceptor, certificates: Vec<Certificate>) -> bool {
+    let is_new = *acceptor.certificates() != certificates;
+    if is_new {
+        acceptor.replace(certificates);
+    }
+    is_new
+}
+
+impl App {
+    /// Reads the certificates again when their files have changed, and tells once a day of those that end soon.
+    pub(super) fn look_at_certificates(&self, watch: &mut Watch) {
+        let Some(acceptor) = &self.tls else { return };
+        let (loaded, now) = (self.loaded.load_full(), self.clock.elapsed());
+        if watch.is_due(&loaded.certificate_files(), now) {
+            self.read_certificates(&loaded);
+        }
+        if watch.tells(now) {
+            for (level, text) in remarks(&acceptor.certificates(), self.clock.wall()) {
+                log::log!(level, "{text}");
+            }
+        }
+    }
+
+    fn read_certificates(&self, loaded: &Loaded) {
+        match loaded.certificates_anew() {
+            Ok(certificates) => self.use_certificates(certificates),
+            Err(problems) => {
+                let metrics = self.tracker.metrics();
+                metrics.set(Gauge::CertificatesRefused, 1);
+                for problem in &problems.0 {
+                    log::error!("the certificates are refused, the old ones stay: {problem}");
+                }
+            }
+        }
+    }
+
+    /// Puts certificates that were read in force, where anything is listened at for TLS.
+    pub(super) fn use_certificates(&self, certificates: Vec<Certificate>) {
+        let Some(acceptor) = self.tls.as_ref().filter(|_| !certificates.is_empty()) else {
+            return;
+        };
+        let metrics = self.tracker.metrics();
+        metrics.set(Gauge::CertificatesRefused, 0);
+        if install(acceptor, certificates) {
+            let certificates = acceptor.certificates();
+            log::info!("{} certificates are in force anew", certificates.len());
+            for (level, text) in remarks(&certificates, self.clock.wall()) {
+                log::log!(level, "{text}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::Files;
+
+    fn near() -> Certificate {
+        let certificate = include_bytes!("../../tests/fixtures/tls/near.pem");
+        let key = include_bytes!("../../tests/fixtures/tls/near.key");
+        let files = Files {
+            certificate: "near.pem".into(),
+            key: "near.key".into(),
+        };
+        Certificate::read(files, certificate, key).unwrap()
+    }
+
+    /// P23
+    #[test]
+    fn one_is_told_two_weeks_before_a_certificate_ends() {
+        const DAY: u64 = 86_400;
+        let near = near();
+        let told = |seconds: u64| {
+            let remarks = remarks(std::slice::from_ref(&near), Wall(near.ends.0 - seconds));
+            remarks.into_iter().next()
+        };
+        assert_eq!(told(14 * DAY), None);
+        for (seconds, words) in [
+            (14 * DAY - 1, "ends in 13 days"),
+            (DAY, "ends in one day"),
+            (DAY - 1, "ends in less than a day"),
+        ] {
+            let (level, text) = told(seconds).unwrap();
+            assert!(level == Level::Warn && text.ends_with(words), "{text}");
+        }
+        let ended = remarks(std::slice::from_ref(&near), Wall(near.ends.0 + 1));
+        assert_eq!(ended.first().unwrap().0, Level::Error);
+    }
+
+    /// P23: a certificate and its key are written one after the other.
+    #[test]
+    fn files_are_read_when_they_have_changed_and_stand_still() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("one.pem");
+        fs::write(&file, "1").unwrap();
+        let files = [file.clone()];
+        let mut watch = Watch {
+            looked: Duration::ZERO,
+            told: Duration::ZERO,
+            read: Some(stamps(&files)),
+            seen: stamps(&files),
+        };
+        let mut now = Duration::ZERO;
+        let mut look = |watch: &mut Watch| {
+            now += LOOK_PERIOD;
+            watch.is_due(&files, now)
+        };
+        assert!(!look(&mut watch));
+        for text in ["22", "333"] {
+            fs::write(&file, text).unwrap();
+            assert!(!look(&mut watch), "it may still be written");
+        }
+        assert!(look(&mut watch));
+        assert!(!look(&mut watch), "once for each change");
+        fs::remove_file(&file).unwrap();
+        assert!(!look(&mut watch));
+        assert!(look(&mut watch));
+        watch.forget();
+        assert!(look(&mut watch));
+        assert!(!watch.is_due(&files, now), "not before it is time");
+    }
+}

@@ -1,0 +1,146 @@
+//! Handshakes within their bounds: of time, in number, per address; and what a flood of them leaves to others.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use retracker::metrics::{Failure, Handshake};
+
+use super::client::{Client, VERSIONS, config, connect, rest};
+use super::server::{Server, announce, start_with};
+
+/// The hello of a client, as it would send it.
+fn hello() -> Vec<u8> {
+    let name = "localhost".to_owned().try_into().unwrap();
+    let config = std::sync::Arc::new(config(&VERSIONS));
+    let mut client = rustls::ClientConnection::new(config, name).unwrap();
+    let mut bytes = Vec::new();
+    client.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+/// Connections that send the first part of a hello, from one address, until so many handshakes are under way.
+fn stalled(server: &Server, ip: &str, count: u64) -> Vec<TcpStream> {
+    let begin = |_| {
+        let mut stream = connect(ip, server.address);
+        stream.write_all(&hello()[..50]).unwrap();
+        stream
+    };
+    let streams = (0..count).map(begin).collect();
+    server.await_open(count);
+    streams
+}
+
+/// P23
+#[test]
+fn one_address_has_few_handshakes_at_once() {
+    let server = start_with(|settings| settings.tls.max_handshakes_per_address = 3);
+    let mut held = stalled(&server, "127.0.0.1", 3);
+    let mut more = connect("127.0.0.1", server.address);
+    more.write_all(&hello()).unwrap();
+    assert_eq!(rest(&mut more), b"");
+    server.await_handshakes(Handshake::TooMany, 1);
+    assert_eq!(server.failures(Failure::Connections), 1);
+    // Others do not notice.
+    let mut other = Client::from("127.0.0.2", server.address, &config(&VERSIONS), "localhost");
+    assert_eq!(other.get(&announce(1)).status, 200);
+    // Nor does the address itself once one of its own is over, one way or the other.
+    let mut first = held.remove(0);
+    first.write_all(&hello()[50..]).unwrap();
+    assert!(first.read(&mut [0; 100]).unwrap() > 0);
+    drop(first);
+    server.await_handshakes(Handshake::Gone, 1);
+    let mut own = Client::new(server.address, &config(&VERSIONS));
+    assert_eq!(own.get(&announce(2)).number("incomplete"), 2);
+    // Connections whose handshake is over are none of these.
+    drop(held.pop());
+    server.await_handshakes(Handshake::Gone, 2);
+    let _next = stalled_besides(&server, 2);
+}
+
+/// One more of an address that has one under way and two connections open.
+fn stalled_besides(server: &Server, open: u64) -> TcpStream {
+    let mut stream = connect("127.0.0.1", server.address);
+    stream.write_all(&hello()[..50]).unwrap();
+    server.await_open(open + 2);
+    stream
+}
+
+/// P23: the bound in all stands whoever comes; it is for handshakes, and plain announces have nothing to do with it.
+#[test]
+fn handshakes_are_few_in_all_and_announces_go_on_beside_them() {
+    let server = start_with(|settings| settings.tls.max_handshakes = 8);
+    let held: Vec<TcpStream> = (1..=8)
+        .flat_map(|host| {
+            let mut stream = connect(&format!("127.0.0.{host}"), server.address);
+            stream.write_all(&hello()[..50]).unwrap();
+            Some(stream)
+        })
+        .collect();
+    server.await_open(8);
+    let mut late = connect("127.0.0.9", server.address);
+    late.write_all(&hello()).unwrap();
+    assert_eq!(rest(&mut late), b"");
+    for port in 1..50 {
+        let mut plain = connect("127.0.0.1", server.plain);
+        write!(plain, "GET {} HTTP/1.0\r\n\r\n", announce(port)).unwrap();
+        assert!(rest(&mut plain).starts_with(b"HTTP/1.1 200"));
+    }
+    drop(held);
+    server.await_open(0);
+    server.await_handshakes(Handshake::Gone, 8);
+    let mut client = Client::new(server.address, &config(&VERSIONS));
+    assert_eq!(client.get(&announce(50)).status, 200);
+}
+
+/// P23
+#[test]
+fn a_handshake_that_stalls_is_ended() {
+    let server = start_with(|settings| {
+        settings.tls.handshake_timeout = Duration::from_millis(300);
+    });
+    let mut silent = connect("127.0.0.1", server.address);
+    let mut half = connect("127.0.0.1", server.address);
+    half.write_all(&hello()[..100]).unwrap();
+    let mut unfinished = connect("127.0.0.1", server.address);
+    unfinished.write_all(&hello()).unwrap();
+    // The hello of the server and its certificate come, and then the end.
+    assert!(rest(&mut unfinished).len() > 500);
+    assert_eq!((rest(&mut half), rest(&mut silent)), (vec![], vec![]));
+    server.await_handshakes(Handshake::TimedOut, 3);
+    server.await_open(0);
+}
+
+/// P23: a handshake in pieces of any size is as good as a whole one.
+#[test]
+fn a_hello_may_come_byte_by_byte() {
+    let server = start_with(|_| {});
+    let mut client = Client::new(server.address, &config(&VERSIONS));
+    let mut bytes = Vec::new();
+    client.tls.write_tls(&mut bytes).unwrap();
+    for byte in bytes {
+        client.socket.write_all(&[byte]).unwrap();
+    }
+    let mut client = client.shake_hands().unwrap();
+    assert_eq!(client.get(&announce(1)).status, 200);
+}
+
+/// P23: whatever number of clients come at once, each gets its turn.
+#[test]
+fn many_handshakes_at_once_are_all_answered() {
+    let server = start_with(|settings| settings.tls.max_handshakes_per_address = 0);
+    let clients: Vec<Client> = (0..100)
+        .map(|_| {
+            let mut client = Client::new(server.address, &config(&VERSIONS));
+            client.tls.write_tls(&mut client.socket).unwrap();
+            client
+        })
+        .collect();
+    for (mut client, port) in clients.into_iter().zip(1_u16..) {
+        assert_eq!(
+            client.get(&announce(port)).number("incomplete"),
+            u64::from(port)
+        );
+    }
+    assert_eq!(server.handshakes(Handshake::Full), 100);
+}
