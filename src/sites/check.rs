@@ -124,7 +124,7 @@ impl Findings {
         let ahead = time.ahead_of(clock.elapsed(), clock.wall());
         if ahead.abs() > CLOCK_DIFFERENCE_MS {
             let text = format!(
-                "its clock and this machine's differ by {} s; trackers go by the engines', of which any two should agree",
+                "its clock and this machine's differ by {} s; no peer is older or younger for that, since ages go by the engine's clock, but one of the two is wrong",
                 ahead / 1_000
             );
             self.add(Grade::Doubtful, text);

@@ -1,5 +1,5 @@
 //! The engine's clock beside ours. When something happened is told by the entry's id, which is the engine's time, less the age that the
-//! frame gives; so no tracker's wall clock matters, and those of two engines only by what they differ.
+//! frame gives, and compared with the same engine's time now; so neither a tracker's wall clock matters, nor by what two engines' differ.
 
 use std::time::Duration;
 

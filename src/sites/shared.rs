@@ -26,6 +26,9 @@ const READY_AFTER: Duration = Duration::from_secs(60);
 /// With so many trackers known, no more are taken from what partners say.
 const MAX_HEARSAY: usize = 40;
 
+/// A tracker that has said nothing for so long, four words of life, is taken for dead.
+const LIVES_FOR: Duration = Duration::from_secs(20);
+
 /// From one line about a trouble to the next about the same.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -417,12 +420,12 @@ impl Shared {
         })
     }
 
-    /// Trackers that were heard within a minute, this one not among them.
+    /// Trackers that were heard a moment ago, this one not among them.
     pub(super) fn live_sites(&self) -> Vec<SiteName> {
         let now = self.clock.elapsed();
         let is_live = |site: &Site| {
             site.heard
-                .is_some_and(|heard| now.saturating_sub(heard) < Duration::from_secs(60))
+                .is_some_and(|heard| now.saturating_sub(heard) < LIVES_FOR)
         };
         let board = self.board();
         let live = board.sites.iter().filter(|(_, site)| is_live(site));
@@ -530,5 +533,42 @@ fn engine_status(
         streams: known.streams,
         bytes_read: known.bytes_read,
         reconnects: known.connects.saturating_sub(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_that_are_missing_are_counted_until_they_come() {
+        let mut site = Site::new(Origin::UNKNOWN);
+        let mut missed_after = |epoch, sequence| {
+            site.follow(epoch, sequence);
+            site.missed
+        };
+        assert_eq!(missed_after(1, 700), 0);
+        assert_eq!(missed_after(1, 701), 0);
+        assert_eq!(missed_after(1, 704), 2);
+        assert_eq!(missed_after(1, 702), 1, "it came by another engine");
+        assert_eq!(missed_after(2, 0), 1, "another run has missed nothing");
+        assert_eq!(missed_after(2, 1), 1);
+    }
+
+    #[test]
+    fn names_that_are_only_heard_of_leave_room_for_those_that_speak() {
+        let settings = Settings::new("a".parse().unwrap(), "net".parse().unwrap(), Vec::new());
+        let shared = Shared::new(&settings, Vec::new(), &Kept::default(), 1, Clock::start());
+        let mut board = shared.board();
+        let name = |number: usize| format!("x{number}").parse().unwrap();
+        let heard_of = (0..100).filter(|number| board.number_of_hearsay(&name(*number)).is_some());
+        assert_eq!(heard_of.count(), MAX_HEARSAY);
+        let numbered = (100..200).filter(|number| board.number(&name(*number)).is_some());
+        assert_eq!(numbered.count(), 62 - MAX_HEARSAY);
+        assert_eq!(
+            board.number(&name(0)),
+            Origin::new(1),
+            "it keeps its number"
+        );
     }
 }

@@ -17,7 +17,12 @@ fn both(a: &Site, b: &Site, torrent: u8, numbers: std::ops::Range<u32>) {
 fn who_announced_to_one_is_known_to_all_and_who_left_to_none() {
     let engine = Fake::start();
     let (a, b) = (site("a", &[&engine]), site("b", &[&engine]));
-    both(&a, &b, 1, 0..50);
+    // Some seconds ago: of two trackers the later second wins, and of one second what is there stays.
+    for number in 0..50 {
+        let site = if number % 2 == 0 { &a } else { &b };
+        let before = site.clock.now().minus(5);
+        tell(&site.tracker, before, &announce(1, number, Event::Started));
+    }
     equal(&[&a, &b], 50);
     a.announce(1, 0, Event::Stopped);
     b.announce(1, 1, Event::Stopped);
@@ -68,6 +73,46 @@ fn completions_are_counted_once_whoever_hears_of_them_again() {
             25
         );
     }
+}
+
+/// The duty round: what a tracker that is gone had counted, those that live go on telling.
+#[test]
+fn the_counts_of_a_dead_tracker_live_on() {
+    let engine = Fake::start();
+    let short_lived = |name: &str| {
+        let tracker = crate::tracker::Settings {
+            announce_interval: 2,
+            ..crate::tracker::Settings::default()
+        };
+        let tracker = Arc::new(Tracker::new(tracker, Arc::new(Metrics::new(1))));
+        started(
+            &settings(name, &[&engine]),
+            None,
+            tracker,
+            Blocklist::none(),
+        )
+        .0
+    };
+    let (mut a, b) = (short_lived("a"), short_lived("b"));
+    let downloaded = |site: &Site, torrent: u8| {
+        site.tracker
+            .scrape(&hash(torrent), site.clock.now())
+            .downloaded
+    };
+    for torrent in 0..16 {
+        a.announce(torrent, 1, Event::Started);
+        a.announce(torrent, 1, Event::Completed);
+    }
+    eventually("b has heard of all", || {
+        (0..16).all(|torrent| downloaded(&b, torrent) == 1)
+    });
+    a.stop();
+    engine.flush();
+    let c = short_lived("c");
+    // Which of them b tells is chance; those that a is thought to tell come when it is known to be dead.
+    eventually("c hears of some", || {
+        (0..16).any(|torrent| downloaded(&c, torrent) == 1)
+    });
 }
 
 #[test]

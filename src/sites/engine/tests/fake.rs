@@ -30,7 +30,7 @@ pub(crate) enum Mood {
     RefusesNews(&'static str),
     /// Answers this to everything.
     Says(Vec<u8>),
-    /// Answers this to XREAD for more than one log, or for the log of this key.
+    /// Answers this to XREAD and XINFO, where they name the log of this key.
     LiesAbout(&'static str, Vec<u8>),
 }
 
@@ -107,7 +107,13 @@ impl Fake {
         let mut state = self.state();
         state.logs.clear();
         state.run += 1;
-        for stream in state.connections.drain(..) {
+        drop(state);
+        self.cut();
+    }
+
+    /// Ends all connections, and takes new ones.
+    pub(in crate::sites) fn cut(&self) {
+        for stream in self.state().connections.drain(..) {
             drop(stream.shutdown(Shutdown::Both));
         }
     }
@@ -194,6 +200,14 @@ impl Fake {
                 let log = state.logs.get_mut(*key).unwrap();
                 log.entries.retain(|(id, _)| id.ms >= min);
                 bulk(id.to_string())
+            }
+            [b"XINFO", b"STREAM", key]
+                if matches!(mood, Mood::LiesAbout(about, _) if about.as_bytes() == *key) =>
+            {
+                match mood {
+                    Mood::LiesAbout(_, lie) => lie.clone(),
+                    _ => Vec::new(),
+                }
             }
             [b"XINFO", b"STREAM", key] => match self.state().logs.get(*key) {
                 None => b"-ERR no such key\r\n".to_vec(),
