@@ -321,7 +321,7 @@ fn ready_says_what_is_missing_and_health_who_is_silent() {
         .push(("Host".into(), "elsewhere.example".into()));
     assert!(stranger.get("/ready").json()["missing"].is_null());
     let (site, _) = among(SitesStatus {
-        silent_s: 31,
+        silent_s: 61,
         ..status()
     });
     let health = site.visitor().get("/health");

@@ -12,6 +12,9 @@ use crate::web::{State, client};
 /// A part that has given no sign of life for this many seconds is down.
 const SILENCE: u64 = 30;
 
+/// So long the part that speaks with other sites may be silent: every call of an engine that answers only just in time takes a second.
+const SITES_SILENCE: u32 = 60;
+
 /// What can be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -81,7 +84,7 @@ pub(crate) fn faults(state: &State, sites: Option<&SitesStatus>) -> Vec<Fault> {
         faults.push(Fault::ReaperSilent);
     }
     if let Some(sites) = sites {
-        if u64::from(sites.silent_s) > SILENCE {
+        if sites.silent_s > SITES_SILENCE {
             faults.push(Fault::SitesSilent);
         }
         if !sites.ready {
