@@ -1,13 +1,10 @@
 //! The composition root: builds the parts (bind, restore, start), runs until told to stop or until a part ends, and stops them
 //! in order. The only place that knows all parts.
 //!
-//! - `certificates.rs` watches the certificates of TLS.
-//! - `connection_key.rs` keeps what UDP clients are known by over a restart.
-//! - `bans.rs` keeps bans over a restart.
-//! - `backend.rs` ties the parts to each other by closures.
+//! - `backend.rs` ties the parts to each other by closures, `sites.rs` to other sites.
+//! - `connection_key.rs` and `bans.rs` keep what UDP clients are known by, and bans, over a restart.
+//! - `certificates.rs`, `key_file.rs` and `lists.rs` put files in force, at the start and when they change.
 //! - `examine.rs` says what is to be said of a configuration before anything is built.
-//! - `key_file.rs` puts the file of keys in force, and again when it changes.
-//! - `lists.rs` puts lists from files in force, at the start and when they change.
 //! - `places.rs` says where the tracker can be reached, in addresses that one can use.
 //! - `reload.rs` puts a new configuration in force.
 //! - `service.rs` speaks to the service manager: sockets handed over, readiness, watchdog.

@@ -57,15 +57,7 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
             "{location} is above max_numwant: {most} peers are handed out"
         ));
     }
-    let is_direct = config.address_rules.mode == Mode::Direct;
-    if config.http.proxy_protocol && (is_direct || config.address_rules.trusted_proxies.is_empty())
-    {
-        let location = location("HTTP", "proxy_protocol");
-        warnings.push(format!(
-            "{location} is on and no proxy is believed (mode = proxy, trusted_proxies): every connection that begins with a PROXY header \
-             is refused"
-        ));
-    }
+    proxies(config, locations, warnings);
     ignored(config, locations, warnings);
     served(config, locations, warnings);
     let reports = &config.reported;
@@ -78,12 +70,7 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
         ));
     }
     limits(config, locations, warnings);
-    if config.keys_file.is_some() && tracker.keys == KeyMode::Off {
-        let location = location("TRACKER", "keys_file");
-        warnings.push(format!(
-            "{location} has no effect while keys is off: everybody is served"
-        ));
-    }
+    keys(config, locations, warnings);
     reported(config, locations, warnings);
     one_top_zone(config, warnings);
     config.site_sources.check(locations, warnings);
@@ -92,6 +79,29 @@ pub(super) fn check(config: &Config, locations: &Locations, warnings: &mut Vec<S
         let location = location("LOGGING", "console_output");
         warnings.push(format!(
             "{location} is off and there is no log_file: nothing is logged"
+        ));
+    }
+}
+
+/// Headers of the PROXY protocol that nobody may send.
+fn proxies(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
+    let is_direct = config.address_rules.mode == Mode::Direct;
+    if config.http.proxy_protocol && (is_direct || config.address_rules.trusted_proxies.is_empty())
+    {
+        let location = named(locations, "HTTP", "proxy_protocol");
+        warnings.push(format!(
+            "{location} is on and no proxy is believed (mode = proxy, trusted_proxies): every connection that begins with a PROXY header \
+             is refused"
+        ));
+    }
+}
+
+/// Keys that mean nothing.
+fn keys(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
+    if config.keys_file.is_some() && config.tracker.keys == KeyMode::Off {
+        let location = named(locations, "TRACKER", "keys_file");
+        warnings.push(format!(
+            "{location} has no effect while keys is off: everybody is served"
         ));
     }
 }

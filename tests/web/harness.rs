@@ -191,6 +191,10 @@ fn start_behind(
     site
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "a closure for each thing that pages may ask for"
+)]
 fn backend(
     tracker: &Arc<Tracker>,
     clock: Clock,
