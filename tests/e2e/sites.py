@@ -295,7 +295,7 @@ def load(network):
 
 
 def tracker_dies(network):
-    """kill -9 of a tracker: its peers are handed out by the others; it comes back with its database, and without it."""
+    """O18, O24: kill -9 of a tracker: its peers are handed out by the others; it comes back with its database, and without it."""
     a, b = network.sites["a"], network.sites["b"]
     peers, downloads = network.count()
     info_hash = os.urandom(20)
@@ -495,7 +495,7 @@ def hostile_partner(network):
 
 
 def blocks(network):
-    """A block on A is in force on B and C, survives a restart of everything, and is lifted everywhere."""
+    """O25: a block on A is in force on B and C, survives a restart of everything, and is lifted everywhere."""
     a, b, c = (network.sites[name] for name in NAMES)
     info_hash = os.urandom(20)
     a.announce(info_hash, source_of("a", 11), port=4_013, event="started")
@@ -526,7 +526,7 @@ def blocks(network):
 
 
 def strangers(network):
-    """A wrong CA, a wrong password, a name that is another's: `sites check` says what, and the tracker serves without."""
+    """O23: a wrong CA, a wrong password, a name that is another's: `sites check` says what, and the tracker serves without."""
     site = Site(network, "d", network.hosts["d"], [network.engines["e2"]], os.path.join(network.folder, "d"))
 
     def check():

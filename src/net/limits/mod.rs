@@ -1,7 +1,7 @@
 //! How much one source may ask for, and who is refused everything for a time because of repeated excess (O8).
 //!
 //! A source is a v4 address or a /64 of v6; the network around it, a /24 or a /48, has a bucket of its own. Nothing here depends on how
-//! many sources there are: buckets are in [tables](table) of a fixed size, bans have a bound. All is decided here, without a lock that
+//! many sources there are: buckets are in [tables](mod@table) of a fixed size, bans have a bound. All is decided here, without a lock that
 //! waits; whoever meets clients asks through a [`Gate`] of its own and answers in its protocol.
 //!
 //! Only what a source has sent for sure leads to a ban: no datagram whose address may be forged, and nothing of its neighbours.
