@@ -72,7 +72,7 @@ def scrape(host, key, torrent):
 def trade(lab, tracker, number, folder):
     seeding, leeching, udp = PAIRS[number]
     hosts = [
-        lab.host(f"k{number}{role}", "switch", f"10.77.21{number}.{last}/16", f"fd77::21{number}:{last}/64")
+        lab.host(f"k{number}{role}", "switch", f"10.77.22{number}.{last}/16", f"fd77::22{number}:{last}/64")
         for role, last in (("s", 2), ("l", 3))
     ]
     both = []
@@ -123,7 +123,7 @@ def trade(lab, tracker, number, folder):
 
 def lose(lab, tracker, folder):
     """Who has no key is refused, and who loses his is gone."""
-    host = lab.host("klost", "switch", "10.77.219.2/16", "fd77::219:2/64")
+    host = lab.host("klost", "switch", "10.77.229.2/16", "fd77::229:2/64")
     key = key_of(0, "seeder")
     torrents = [
         Torrent("lost.bin", url, LENGTH, seed=399) for url in (tracker.url(), keyed_url(tracker, key, False))
@@ -153,7 +153,7 @@ def lose(lab, tracker, folder):
 
 
 def check(lab, folder):
-    host = lab.host("keys", "switch", "10.77.210.1/16", "fd77::210:1/64")
+    host = lab.host("keys", "switch", "10.77.220.1/16", "fd77::220:1/64")
     settings = {"TRACKER": {"keys": "required", "keys_file": keys_file(folder)}}
     tracker = Retracker(host, os.path.join(folder, "tracker"), settings)
     tracker.start()

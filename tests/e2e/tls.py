@@ -65,7 +65,7 @@ def trusting(name, authority):
 def check(lab, folder):
     if not shutil.which("openssl"):
         raise Fault("openssl is not installed")
-    host = lab.host("tls-tracker", "switch", "10.77.203.1/16", "fd77::203:1/64")
+    host = lab.host("tls-tracker", "switch", "10.77.204.1/16", "fd77::204:1/64")
     authority, certificate, key = certificates(folder, host.v4)
     settings = {"TRACKER": {"admin_networks": host.v4}, "TLS": {"listen": f"0.0.0.0:{TLS_PORT}", "certificate": certificate, "key": key}}
     tracker = Retracker(host, os.path.join(folder, "tracker"), settings)
@@ -88,7 +88,7 @@ def check(lab, folder):
 def trade(lab, tracker, folder, authority, number, seeder, leecher):
     torrent = Torrent(f"tls-{number}.bin", f"https://{tracker.v4}:{TLS_PORT}/announce", 1 << 20, seed=203 + number)
     hosts = [
-        lab.host(f"tls{number}{role}", "switch", f"10.77.203.{10 * (number + 1) + at}/16", f"fd77::203:{10 * (number + 1) + at}/64")
+        lab.host(f"tls{number}{role}", "switch", f"10.77.204.{10 * (number + 1) + at}/16", f"fd77::204:{10 * (number + 1) + at}/64")
         for at, role in enumerate("sl")
     ]
     pair = [
