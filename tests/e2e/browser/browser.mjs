@@ -463,7 +463,7 @@ async function rolesAndAudit() {
   await page.click("form[action='/about/tokens'] button");
   await page.locator("#secret").waitFor();
   const row = page.locator("tr", { hasText: "audited token" }).first();
-  check("a token says what it opens", (await row.innerText()).includes("reading and the blocklist"));
+  check("a token says what it opens", (await row.innerText()).includes("reading, the blocklist and the listed torrents"));
   await row.locator("button").click();
   await page.waitForURL(/done=revoke/);
   await page.goto(`${origin}/audit`);
