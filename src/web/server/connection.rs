@@ -78,32 +78,44 @@ where
     match tls {
         Some(session) => {
             let mut stream = Encrypted::new(stream, session);
-            serve(state, pages, &mut stream, read, (peer, true)).await;
+            // One that breaks off does so without TLS' own word of the end.
+            let _ = serve(state, pages, &mut stream, read, (peer, true)).await;
         }
         None => {
             let mut stream = stream;
-            serve(state, pages, &mut stream, read, (peer, false)).await;
+            let served = serve(state, pages, &mut stream, read, (peer, false)).await;
+            if served.is_err() {
+                // A reset: to a client that knows no chunks nothing else tells what broke off from what is whole.
+                drop(stream.set_zero_linger());
+            }
         }
     }
     drop(hold);
 }
 
+/// A reply in pieces was not sent to its end.
+struct BrokenOff;
+
 /// Has the one request of a connection answered, which `peer` sent, by TLS or not. A client that goes away or is too slow is no fault
 /// of ours.
+///
+/// # Errors
+/// When a reply has begun and breaks off.
 async fn serve<S, B>(
     state: &State,
     pages: &S,
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     read: Vec<u8>,
     asker: (SocketAddr, bool),
-) where
+) -> Result<(), BrokenOff>
+where
     S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
     B: MessageBody + 'static,
 {
     let limit = state.settings.connection_limit;
     let talked = talk(state, pages, stream, read, asker);
     let Ok(Some(streamed)) = tokio::time::timeout(limit, talked).await else {
-        return;
+        return Ok(());
     };
     let Streamed {
         reply,
@@ -112,9 +124,11 @@ async fn serve<S, B>(
     } = streamed;
     let now = state.clock.wall();
     let sent = reply::stream(stream, reply, end, is_head, now, limit);
-    if let Ok(Ok(())) = tokio::time::timeout(STREAM_LIMIT, sent).await {
-        drop(tokio::time::timeout(END_LIMIT, reply::end(stream)).await);
-    }
+    let Ok(Ok(())) = tokio::time::timeout(STREAM_LIMIT, sent).await else {
+        return Err(BrokenOff);
+    };
+    drop(tokio::time::timeout(END_LIMIT, reply::end(stream)).await);
+    Ok(())
 }
 
 /// A reply that comes in pieces.
