@@ -43,6 +43,7 @@ pub enum Kind {
     /// Datagrams of a source that has shown a connection id, and so has proved its address.
     Datagrams,
     /// Datagrams whose source may be forged. They have buckets of their own, of the same rates, so that nobody uses up a victim's.
+    /// Connects are none of them: with a bucket, forged ones would keep their victim from its connection id.
     UnprovedDatagrams,
     /// Tries to log in.
     Logins,
