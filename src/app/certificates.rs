@@ -46,10 +46,19 @@ pub(super) fn acceptor(
     Ok(Some(acceptor))
 }
 
-/// What an operator should know of certificates: those that have ended, and those that soon will.
+/// What an operator should know of certificates: those that have not begun, those that have ended, and those that soon will.
 pub(super) fn remarks(certificates: &[Certificate], now: Wall) -> Vec<(Level, String)> {
     let remark = |certificate: &Certificate| {
         let file = certificate.files.certificate.display();
+        let early = certificate.days_to_begin(now);
+        if early >= 0 {
+            let days = days(early);
+            let text = format!(
+                "the certificate {file} is not valid yet, it begins in {days} by the clock of this machine: clients that check it do not \
+                 come in"
+            );
+            return Some((Level::Error, text));
+        }
         match certificate.days_left(now) {
             left if left < 0 => Some((
                 Level::Error,
@@ -250,6 +259,19 @@ mod tests {
         }
         let ended = remarks(std::slice::from_ref(&near), Wall(near.ends.0 + 1));
         assert_eq!(ended.first().unwrap().0, Level::Error);
+    }
+
+    /// P23
+    #[test]
+    fn one_is_told_of_a_certificate_that_is_not_valid_yet() {
+        let near = near();
+        let told = |now| remarks(std::slice::from_ref(&near), Wall(now)).pop();
+        let (level, text) = told(near.begins.0 - 1).unwrap();
+        assert_eq!(level, Level::Error);
+        assert!(text.contains("begins in less than a day"), "{text}");
+        let (_, text) = told(near.begins.0 - 3 * 86_400 - 1).unwrap();
+        assert!(text.contains("begins in 3 days"), "{text}");
+        assert_eq!(told(near.begins.0), None);
     }
 
     /// P23: a certificate and its key are written one after the other.

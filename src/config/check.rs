@@ -114,15 +114,17 @@ fn tls(config: &Config, locations: &Locations, warnings: &mut Vec<String>) {
             "{location} has no effect while [TLS] listen is empty, unless the service manager hands over sockets named tls"
         ));
     }
-    let both = config.http.tls.listen.iter();
-    let mut both =
-        both.filter(|address| config.http.listen.contains(address) && address.port() != 0);
-    if let Some(address) = both.next() {
-        let location = named(locations, "TLS", "listen");
-        warnings.push(format!(
-            "{location}: {address} is where HTTP without TLS is listened for already; one port speaks one of them"
-        ));
-    }
+}
+
+/// What is wrong with an address and port that is listened at with and without TLS, if there is one.
+pub(super) fn shared_port(config: &Config, locations: &Locations) -> Option<String> {
+    let mut both = config.http.tls.listen.iter();
+    let address =
+        both.find(|address| address.port() != 0 && config.http.listen.contains(address))?;
+    let location = named(locations, "TLS", "listen");
+    Some(format!(
+        "{location}: {address} is where HTTP without TLS is listened for already; one port speaks one of them"
+    ))
 }
 
 /// What is refused of networks that subscribers have.

@@ -196,6 +196,7 @@ pub struct Loader {
     file: Option<PathBuf>,
     overrides: Vec<Override>,
     is_for_tool: bool,
+    has_sockets: bool,
 }
 
 impl Loader {
@@ -205,6 +206,8 @@ impl Loader {
             file,
             overrides,
             is_for_tool: false,
+            // Whoever takes the sockets takes the variable out of the environment; so it is not there at a reload.
+            has_sockets: env::var_os("LISTEN_FDS").is_some(),
         }
     }
 
@@ -224,6 +227,7 @@ impl Loader {
     pub fn load(&self) -> Result<Loaded, Problems> {
         let mut sources = Sources {
             overrides: self.overrides.clone(),
+            has_sockets: self.has_sockets,
             ..Sources::default()
         };
         let variable = env::var_os(place::VARIABLE);

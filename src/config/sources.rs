@@ -41,6 +41,8 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// The command line.
     pub overrides: Vec<Override>,
+    /// Whether the service manager hands over sockets, so that it is not known from the values where is listened.
+    pub has_sockets: bool,
 }
 
 /// A configuration that may be used.
@@ -106,6 +108,14 @@ impl Sources {
         reading.sites(read_file);
         if reading.problems.is_empty() {
             reading.config.settle();
+            let shared = check::shared_port(&reading.config, &reading.locations);
+            match shared {
+                Some(text) if self.has_sockets => reading.warnings.push(text),
+                Some(text) => reading.problem(text),
+                None => {}
+            }
+        }
+        if reading.problems.is_empty() {
             check::check(&reading.config, &reading.locations, &mut reading.warnings);
             Ok(Loaded {
                 config: reading.config,

@@ -70,6 +70,8 @@ pub struct Certificate {
     pub files: Files,
     /// The names that it is for, in lower case; a first part may be `*`.
     pub names: Vec<String>,
+    /// When the last of its chain begins.
+    pub begins: Wall,
     /// When the first of its chain ends.
     pub ends: Wall,
     /// It and its key, as rustls has them.
@@ -88,13 +90,14 @@ impl fmt::Debug for Certificate {
         out.debug_struct("Certificate")
             .field("files", &self.files)
             .field("names", &self.names)
+            .field("begins", &self.begins)
             .field("ends", &self.ends)
             .finish_non_exhaustive()
     }
 }
 
 impl Certificate {
-    /// Makes one of what is in its files. Whether it has ended is not asked: an old certificate is better than no service.
+    /// Makes one of what is in its files. Whether it is valid today is not asked: an old certificate is better than no service.
     ///
     /// # Errors
     /// [`Unusable`].
@@ -111,10 +114,11 @@ impl Certificate {
             .valid_dns_names()
             .map(str::to_ascii_lowercase)
             .collect();
-        let ends = chain.iter().map(|one| validity::ends(one));
-        let ends = ends.collect::<Option<Vec<u64>>>();
-        let ends = ends.and_then(|ends| ends.into_iter().min());
-        let ends = Wall(ends.ok_or(Unusable::BadCertificate)?);
+        let (mut begins, mut ends) = (0, u64::MAX);
+        for one in &chain {
+            let one = validity::read(one).ok_or(Unusable::BadCertificate)?;
+            (begins, ends) = (one.begins.max(begins), one.ends.min(ends));
+        }
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
             pem::Error::NoItemsFound => Unusable::NoKey,
             _ => Unusable::BadKey,
@@ -127,21 +131,33 @@ impl Certificate {
         Ok(Certificate {
             files,
             names,
-            ends,
+            begins: Wall(begins),
+            ends: Wall(ends),
             signed: Arc::new(signed),
         })
     }
 
+    /// Whole days until it begins; negative once it has begun.
+    pub fn days_to_begin(&self, now: Wall) -> i64 {
+        // In the second that it names it is valid already.
+        days_until(self.begins, Wall(now.0.saturating_add(1)))
+    }
+
     /// Whole days until it ends; negative once it has ended.
     pub fn days_left(&self, now: Wall) -> i64 {
-        const DAY: i64 = 86_400;
-        let (ends, now) = (i64::try_from(self.ends.0), i64::try_from(now.0));
-        // Saturates after the sun has gone out.
-        let left = ends
-            .unwrap_or(i64::MAX)
-            .saturating_sub(now.unwrap_or(i64::MAX));
-        left.div_euclid(DAY)
+        days_until(self.ends, now)
     }
+}
+
+/// Whole days from `now` on; negative for what is past.
+fn days_until(then: Wall, now: Wall) -> i64 {
+    const DAY: i64 = 86_400;
+    let (then, now) = (i64::try_from(then.0), i64::try_from(now.0));
+    // Saturates after the sun has gone out.
+    let left = then
+        .unwrap_or(i64::MAX)
+        .saturating_sub(now.unwrap_or(i64::MAX));
+    left.div_euclid(DAY)
 }
 
 #[cfg(test)]
@@ -198,10 +214,12 @@ pub(in crate::tls) mod tests {
 
     /// P23
     #[test]
-    fn days_are_counted_to_the_end_and_beyond() {
+    fn days_are_counted_to_the_begin_and_to_the_end_and_beyond() {
         let one = read(ONE, ONE_KEY).unwrap();
         let before = |seconds| one.days_left(Wall(one.ends.0 - seconds));
         assert_eq!((before(86_400), before(86_399), before(0)), (1, 0, 0));
         assert_eq!(one.days_left(Wall(one.ends.0 + 1)), -1);
+        let early = |seconds| one.days_to_begin(Wall(one.begins.0 - seconds));
+        assert_eq!((early(86_401), early(86_400), early(0)), (1, 0, -1));
     }
 }

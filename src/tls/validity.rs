@@ -1,4 +1,4 @@
-//! When a certificate ends (RFC 5280, 4.1): the few fields before that are passed over, in DER (X.690). What rustls reads of a
+//! From when to when a certificate is valid (RFC 5280, 4.1): the few fields before that are passed over, in DER (X.690). What rustls reads of a
 //! certificate does not tell it.
 
 use time::{Date, Month, Time};
@@ -9,8 +9,17 @@ const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// Seconds since 1970 after which the certificate is not valid; nothing when it is no certificate.
-pub(super) fn ends(certificate: &[u8]) -> Option<u64> {
+/// From when to when a certificate is valid, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Validity {
+    /// The first of them.
+    pub begins: u64,
+    /// The last of them.
+    pub ends: u64,
+}
+
+/// When the certificate is valid; nothing when it is no certificate.
+pub(super) fn read(certificate: &[u8]) -> Option<Validity> {
     let (whole, _) = element(certificate, SEQUENCE)?;
     let (mut fields, _) = element(whole, SEQUENCE)?;
     if let Some((_, rest)) = element(fields, VERSION) {
@@ -21,8 +30,12 @@ pub(super) fn ends(certificate: &[u8]) -> Option<u64> {
         fields = element(fields, tag)?.1;
     }
     let (validity, _) = element(fields, SEQUENCE)?;
-    let (_, not_after) = moment(validity)?;
-    moment(not_after)?.0
+    let (begins, not_after) = moment(validity)?;
+    Some(Validity {
+        // One of before 1970 cannot be told, and is over.
+        begins: begins.unwrap_or(0),
+        ends: moment(not_after)?.0?,
+    })
 }
 
 /// A moment at the start of the bytes, where it is one that can be told, and what follows it.
@@ -95,21 +108,20 @@ mod tests {
 
     /// P23: both spellings of a moment are read.
     #[test]
-    fn the_end_of_a_certificate_is_found() {
-        // As `openssl x509 -enddate` says it.
+    fn begin_and_end_of_a_certificate_are_found() {
+        // As `openssl x509 -dates` says it.
         let at = |year, month, day, time: (u8, u8, u8)| {
             let date = Date::from_calendar_date(year, month, day).unwrap();
             let time = Time::from_hms(time.0, time.1, time.2).unwrap();
             u64::try_from(date.with_time(time).assume_utc().unix_timestamp()).unwrap()
         };
-        assert_eq!(
-            ends(&der(ONE)),
-            Some(at(2120, Month::January, 1, (0, 0, 0)))
-        );
-        assert_eq!(
-            ends(&der(NEAR)),
-            Some(at(2030, Month::June, 15, (12, 30, 0)))
-        );
+        let begins = at(2020, Month::January, 1, (0, 0, 0));
+        for (certificate, ends) in [
+            (ONE, at(2120, Month::January, 1, (0, 0, 0))),
+            (NEAR, at(2030, Month::June, 15, (12, 30, 0))),
+        ] {
+            assert_eq!(read(&der(certificate)), Some(Validity { begins, ends }));
+        }
     }
 
     #[test]
@@ -117,7 +129,7 @@ mod tests {
         let whole = der(ONE);
         // Everything from the end of the validity on is passed over.
         for length in 0..100 {
-            assert_eq!(ends(&whole[..length]), None, "{length}");
+            assert_eq!(read(&whole[..length]), None, "{length}");
         }
     }
 
@@ -125,10 +137,10 @@ mod tests {
         /// P23: whatever is in the file of a certificate, nothing panics.
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>, at in 0_usize..300, byte: u8) {
-            ends(&bytes);
+            read(&bytes);
             let mut damaged = der(ONE);
             damaged[at] = byte;
-            ends(&damaged);
+            read(&damaged);
         }
     }
 }

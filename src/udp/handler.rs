@@ -103,9 +103,7 @@ impl Handler {
             return drop_as(Failure::InvalidAddress, context.counters);
         }
         if head.is_connect() {
-            if self.gate.is_on() {
-                self.admit(Kind::UnprovedDatagrams, ip, context.counters)?;
-            }
+            // Not limited: forged ones would use up what their victim has, and the answer is as long as they are and needs no state.
             count(Counted::Connect, ip, context.counters);
             return Reply::connected(out, head.transaction, self.ids.issue(ip, context.now));
         }

@@ -2,17 +2,20 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use retracker::metrics::{Failure, Handshake};
+use retracker::net::client_address::Mode;
+use retracker::net::limits::{Levels, Limits, Settings};
 
 use super::client::{Client, VERSIONS, config, connect, rest};
-use super::server::{Server, announce, start_with};
+use super::server::{Server, announce, start_limited, start_with};
 
 /// The hello of a client, as it would send it.
 fn hello() -> Vec<u8> {
     let name = "localhost".to_owned().try_into().unwrap();
-    let config = std::sync::Arc::new(config(&VERSIONS));
+    let config = Arc::new(config(&VERSIONS));
     let mut client = rustls::ClientConnection::new(config, name).unwrap();
     let mut bytes = Vec::new();
     client.write_tls(&mut bytes).unwrap();
@@ -143,4 +146,37 @@ fn many_handshakes_at_once_are_all_answered() {
         );
     }
     assert_eq!(server.handshakes(Handshake::Full), 100);
+}
+
+/// P23, O7, O8: whom a proxy names has no handshake beyond the limit of his connections.
+#[test]
+fn a_client_that_a_proxy_names_counts_before_the_handshake() {
+    let settings = Settings {
+        connections: Levels {
+            source: "1/h 1".parse().ok(),
+            prefix: None,
+        },
+        ..Settings::off()
+    };
+    let exempt = || std::iter::once("127.0.0.1/32".parse().unwrap()).collect();
+    let limits = Arc::new(Limits::new(settings, exempt()));
+    let proxied = |settings: &mut retracker::http::Settings| {
+        settings.proxy_protocol = true;
+        settings.address_rules.mode = Mode::Proxy;
+        settings.address_rules.trusted_proxies = exempt();
+    };
+    let server = start_limited(proxied, limits);
+    let begin = |named: &str| {
+        let mut client = Client::new(server.address, &config(&VERSIONS));
+        let header = format!("PROXY TCP4 {named} 198.51.100.1 40000 443\r\n");
+        client.socket.write_all(header.as_bytes()).unwrap();
+        client.shake_hands()
+    };
+    let mut served = begin("192.0.2.1").unwrap();
+    assert_eq!(served.get(&announce(1)).status, 200);
+    assert!(begin("192.0.2.1").is_err());
+    assert_eq!(server.failures(Failure::ConnectionRate), 1);
+    let mut other = begin("192.0.2.2").unwrap();
+    assert_eq!(other.get(&announce(2)).status, 200);
+    assert_eq!(server.handshakes(Handshake::Full), 2);
 }

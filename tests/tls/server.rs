@@ -9,6 +9,7 @@ use retracker::clock::Clock;
 use retracker::http;
 use retracker::metrics::{Failure, Gauge, Handshake, Metrics, Totals};
 use retracker::net::handover;
+use retracker::net::limits::Limits;
 use retracker::supervise::Exit;
 use retracker::tls::{Acceptor, Certificate, Files};
 use retracker::tracker;
@@ -48,9 +49,25 @@ pub(crate) fn start_with(change: impl FnOnce(&mut http::Settings)) -> Server {
     start_all(change, None)
 }
 
+/// Starts a tracker that refuses who asks for too much.
+pub(crate) fn start_limited(
+    change: impl FnOnce(&mut http::Settings),
+    limits: Arc<Limits>,
+) -> Server {
+    start_whole(change, None, limits)
+}
+
 pub(crate) fn start_all(
     change: impl FnOnce(&mut http::Settings),
     pages: Option<handover::Sender>,
+) -> Server {
+    start_whole(change, pages, Arc::default())
+}
+
+fn start_whole(
+    change: impl FnOnce(&mut http::Settings),
+    pages: Option<handover::Sender>,
+    limits: Arc<Limits>,
 ) -> Server {
     let mut settings = http::Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
@@ -75,6 +92,7 @@ pub(crate) fn start_all(
     let (ends, reports) = channel();
     let running = http::bind(&settings, Vec::new())
         .unwrap()
+        .limited(limits)
         .with_tls(&settings, Vec::new(), acceptor.clone())
         .unwrap()
         .start(&core, Clock::start(), pages, &ends)

@@ -1,15 +1,19 @@
 //! Connections that a proxy begins with a header of the PROXY protocol, over real sockets (O7).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use retracker::http;
 use retracker::metrics::{Failure, Gauge};
 use retracker::net::client_address::{Mode, NOBODY};
 use retracker::net::handover;
+use retracker::net::limits;
 use retracker::tracker;
 
-use crate::harness::{Client, Server, announce, peers, receive, settings, start_all, start_with};
+use crate::harness::{
+    Client, Server, announce, peers, receive, settings, start_all, start_limited, start_with,
+};
 
 /// Two trusted proxies for each family, and admins of a network of their own, which 127.0.0.1 belongs to as well.
 fn proxied(settings: &mut http::Settings) {
@@ -363,6 +367,41 @@ fn connections_count_for_the_client_and_not_for_the_proxy() {
     server.await_connections(20);
     drop(kept);
     server.await_connections(0);
+}
+
+/// O7, O8: the proxy is exempt, and whom it names is not.
+#[test]
+fn limits_and_bans_of_connections_hold_for_the_client_that_is_named() {
+    let settings = limits::Settings {
+        connections: limits::Levels {
+            source: "1/h 2".parse().ok(),
+            prefix: None,
+        },
+        ban_after: 2,
+        ..limits::Settings::off()
+    };
+    let exempt = std::iter::once("127.0.0.1/32".parse().unwrap()).collect();
+    let limits = Arc::new(limits::Limits::new(settings, exempt));
+    let server = start_limited(proxied, &limits);
+    let path = request(&announce(7, ""), "");
+    let ask = |header: &[u8]| begin(&server, "127.0.0.1", header, &path);
+    let header = v2_of("192.0.2.1");
+    for _ in 0..2 {
+        assert_eq!(ask(&header).reply().number("incomplete"), 1);
+    }
+    for _ in 0..3 {
+        let mut refused = ask(&header);
+        assert_eq!(refused.reply().failure(), "too many requests");
+        assert!(refused.is_closed());
+    }
+    assert_eq!(server.failures(Failure::ConnectionRate), 3);
+    let banned = ask(&v1("192.0.2.1")).reply().failure();
+    assert!(banned.starts_with("banned for a time"), "{banned}");
+    // Whoever is not named has no bucket, and everybody else has one of his own.
+    for _ in 0..5 {
+        assert_eq!(failure(&server, &v2(0x20, 0, &[]), ""), UNKNOWN);
+    }
+    assert_eq!(ask(&v2_of("192.0.2.2")).reply().number("incomplete"), 2);
 }
 
 /// O7, O2: connections that are there stay what they were; each new one goes by what is in force.

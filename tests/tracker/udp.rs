@@ -90,10 +90,12 @@ impl Client {
         self.socket.send(&packet).unwrap();
     }
 
-    /// Sends another connect.
-    pub(crate) fn connect(&self) {
-        let mut packet = CONNECT.to_be_bytes().to_vec();
-        packet.extend(*b"\0\0\0\0tran");
+    /// The same with an id that was never given out.
+    pub(crate) fn send_forged(&self, action: u32, body: &[u8]) {
+        let mut packet = (!self.id).to_be_bytes().to_vec();
+        packet.extend(action.to_be_bytes());
+        packet.extend(*b"tran");
+        packet.extend(body);
         self.socket.send(&packet).unwrap();
     }
 

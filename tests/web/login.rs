@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use retracker::net::Networks;
 use retracker::net::client_address::{ClientAddressRules, Mode};
 use retracker::net::limits;
 use retracker::web::Secret;
@@ -201,6 +202,34 @@ fn tries_to_log_in_are_limited_and_lead_to_a_ban() {
         assert_eq!(exempt.log_in("admin", PASSWORD).status, 302);
         exempt.cookies.clear();
     }
+}
+
+/// O8, W3: when strangers in all have tried too often, each of them waits, and none is banned for the others.
+#[test]
+fn nobody_is_banned_for_the_failed_logins_of_others() {
+    let site = start();
+    site.address_rules.store(Arc::new(ClientAddressRules {
+        admin_networks: Networks::default(),
+        ..ClientAddressRules::default()
+    }));
+    let settings = limits::Settings {
+        ban_after: 3,
+        ..limits::Settings::off()
+    };
+    site.limits.configure(settings, Networks::default());
+    for host in 100..120 {
+        let mut guesser = site.visitor();
+        guesser.from = format!("127.0.0.{host}");
+        for _ in 0..5 {
+            assert_eq!(guesser.log_in("admin", "guess").status, 200);
+        }
+    }
+    let mut late = site.visitor();
+    late.from = "127.0.0.66".into();
+    for _ in 0..8 {
+        assert_eq!(late.log_in("admin", "guess").status, 429);
+    }
+    assert!(site.limits.bans(site.clock.now()).is_empty());
 }
 
 /// R6

@@ -39,7 +39,7 @@ const KEYS: &[Key] = &[
     key(
         "datagrams",
         "UDP datagrams of one source, as 10/s 2000. off: any number. Those that prove their address by a connection id are counted apart \
-         from those that do not, so that forged ones use up nothing of their victim's.",
+         from those that do not, and connects are not counted but always answered, so that forged ones use up nothing of their victim's.",
         |c| Box::new(OptionalRate(&mut c.limits.datagrams.source)),
     ),
     key(

@@ -78,10 +78,20 @@ fn what_is_wrong_is_told_with_its_place() {
 fn one_is_told_of_what_has_no_effect() {
     let warnings = |tls: &str| resolved(tls).unwrap().warnings.join("\n");
     assert!(warnings("certificate = together.pem").contains("[TLS] certificate has no effect"));
-    let clash = warnings("listen = 0.0.0.0:8080\ncertificate = together.pem");
-    assert!(
-        clash.contains("0.0.0.0:8080 is where HTTP without TLS is listened for already"),
-        "{clash}"
-    );
     assert_eq!(warnings("listen = 0.0.0.0\ncertificate = together.pem"), "");
+}
+
+/// P23
+#[test]
+fn one_port_speaks_http_with_tls_or_without() {
+    let told = "c.ini:2: [TLS] listen: 0.0.0.0:8080 is where HTTP without TLS is listened for already; one port speaks one of them";
+    let tls = "listen = 0.0.0.0:8080\ncertificate = together.pem";
+    assert_eq!(resolved(tls).unwrap_err().to_string(), told);
+    // Sockets that are handed over take the place of what is said here.
+    let handed_over = Sources {
+        has_sockets: true,
+        ..sources(&format!("[TLS]\n{tls}\n"))
+    };
+    assert_eq!(handed_over.resolve(&read).unwrap().warnings, [told]);
+    assert!(resolved("listen = 127.0.0.1:8080\ncertificate = together.pem").is_ok());
 }

@@ -365,7 +365,7 @@ impl Worker {
 
     /// Tells a client that has asked this that it is not served.
     #[cold]
-    fn turn_away_read(
+    pub(super) fn turn_away_read(
         &mut self,
         socket: impl AsFd,
         tls: Option<&mut Session>,

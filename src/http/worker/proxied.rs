@@ -1,5 +1,5 @@
 //! What a proxy says of a connection before anything else is said on it: its header is taken off the first bytes, and from then on
-//! the client that it names is the other end, for addresses, admins, permits and pages alike.
+//! the client that it names is the other end, for addresses, admins, permits, limits and pages alike.
 //!
 //! A header counts from trusted proxies only, and where they are to send one, their connection without it is nobody's. It comes within
 //! the time of a first request; its length is bounded by [`MAX_LENGTH`](super::super::codec::proxy_protocol::MAX_LENGTH).
@@ -14,6 +14,7 @@ use crate::http::pipeline::CLOSING;
 use crate::invariant::present;
 use crate::metrics::{Failure, Transport};
 use crate::net::client_address::NOBODY;
+use crate::net::limits::Refused as Limited;
 
 impl Worker {
     /// Takes a proxy's header off the first `filled` bytes of the input, and goes on with what is behind it.
@@ -65,6 +66,11 @@ impl Worker {
         connection.expects_proxy_header = false;
         if peer != connection.peer {
             connection.peer = peer;
+            // The proxy was asked for when it connected, and it is exempt.
+            if let Err(limited) = self.handler.admit_connection(peer.ip()) {
+                self.turn_away_named(connection, limited, from, filled);
+                return Err(Disposition::Gone);
+            }
             // One that came in pieces is held as the proxy's.
             let was_held = connection.hold.take().is_some();
             if was_held && !may_hold(&self.shared, &self.live, connection, Purpose::Work) {
@@ -74,6 +80,24 @@ impl Worker {
             }
         }
         Ok(from)
+    }
+
+    /// Tells a client that a proxy has named, and that is not to be served, if it has asked already. Who begins TLS understands nothing
+    /// before it.
+    fn turn_away_named(
+        &mut self,
+        connection: &Connection,
+        limited: Limited,
+        from: usize,
+        filled: usize,
+    ) {
+        if connection.tls.is_some() {
+            return;
+        }
+        let input = std::mem::take(&mut self.input);
+        let read = present(input.get(from..filled), FITS).unwrap_or_default();
+        self.turn_away_read(&connection.socket, None, limited, read);
+        self.input = input;
     }
 
     /// Tells whoever sent a header that it is not taken, and ends the connection.

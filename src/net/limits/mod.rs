@@ -43,6 +43,7 @@ pub enum Kind {
     /// Datagrams of a source that has shown a connection id, and so has proved its address.
     Datagrams,
     /// Datagrams whose source may be forged. They have buckets of their own, of the same rates, so that nobody uses up a victim's.
+    /// Connects are none of them: with a bucket, forged ones would keep their victim from its connection id.
     UnprovedDatagrams,
     /// Tries to log in.
     Logins,
@@ -344,23 +345,26 @@ impl Limits {
         now: Nanos,
     ) -> Result<(), Refused> {
         let number = source_number(ip);
-        // All whose address is unknown are nobody in particular.
-        if is_nobody(number, ip) {
+        // All whose address is unknown are nobody in particular. Who is exempt takes nothing either: his neighbours have the same buckets.
+        if is_nobody(number, ip) || in_force.exempt.covers(ip) {
             return Ok(());
         }
         let hash = self.seeds.hash(number);
         if !self.bans.is_empty() {
-            self.admit_unbanned(in_force, ip, hash, now)?;
+            self.admit_unbanned(ip, hash, now)?;
         }
         let buckets = in_force.buckets(kind);
         if let Some(table) = &buckets.source
             && let Err(seconds) = table.take(hash, now)
         {
-            return self.refuse(in_force, kind, ip, hash, seconds, now);
+            self.charge(in_force, kind, ip, hash, now);
+            return Err(Refused {
+                reason: Reason::Rate,
+                seconds,
+            });
         }
         if let Some(table) = &buckets.prefix
             && let Err(seconds) = table.take_loosely(self.prefix_hash(number, ip), now)
-            && !in_force.exempt.covers(ip)
         {
             // Nobody is banned for his neighbours.
             return Err(Refused {
@@ -372,43 +376,15 @@ impl Limits {
     }
 
     #[inline]
-    fn admit_unbanned(
-        &self,
-        in_force: &InForce,
-        ip: IpAddr,
-        hash: u64,
-        now: Nanos,
-    ) -> Result<(), Refused> {
+    fn admit_unbanned(&self, ip: IpAddr, hash: u64, now: Nanos) -> Result<(), Refused> {
         let now = Seconds::from(now);
         match self.bans.end(subscriber(ip), hash, now) {
-            // Who was made exempt meanwhile is.
-            Some(end) if !in_force.exempt.covers(ip) => Err(Refused {
+            Some(end) => Err(Refused {
                 reason: Reason::Banned,
                 seconds: end.since(now).max(1),
             }),
-            _ => Ok(()),
+            None => Ok(()),
         }
-    }
-
-    /// What becomes of a source that has used up what it may.
-    #[cold]
-    fn refuse(
-        &self,
-        in_force: &InForce,
-        kind: Kind,
-        ip: IpAddr,
-        hash: u64,
-        seconds: u32,
-        now: Nanos,
-    ) -> Result<(), Refused> {
-        if in_force.exempt.covers(ip) {
-            return Ok(());
-        }
-        self.charge(in_force, kind, ip, hash, now);
-        Err(Refused {
-            reason: Reason::Rate,
-            seconds,
-        })
     }
 
     /// Counts a refusal; bans a source that has had too many.

@@ -74,6 +74,26 @@ fn each_kind_and_level_has_its_own_buckets() {
     assert_eq!(given(Kind::Requests, "0.0.0.0"), 100);
 }
 
+/// O8: nobody is refused for what an administrator beside him does.
+#[test]
+fn who_is_exempt_takes_nothing_from_the_buckets_of_neighbours() {
+    let exempt = ["2001:db8::1/128", "192.0.2.1/32"];
+    let exempt = exempt.iter().map(|network| network.parse().unwrap());
+    let settings = Settings {
+        requests: levels("1/s 10", "1/s 10"),
+        ..banning()
+    };
+    let limits = Arc::new(Limits::new(settings, exempt.collect()));
+    let given = |from| admitted(&limits, Kind::Requests, from, 1);
+    assert_eq!(given("2001:db8::1"), 100);
+    assert_eq!(given("2001:db8::2"), 10);
+    assert_eq!(given("192.0.2.1"), 100);
+    assert_eq!(given("192.0.2.2"), 10);
+    // The neighbour is banned for his own excess, and still only he.
+    assert_eq!(given("2001:db8::2"), 0);
+    assert_eq!(given("2001:db8::1"), 100);
+}
+
 /// O8
 #[test]
 fn a_refusal_says_when_to_come_again() {

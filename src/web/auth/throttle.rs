@@ -50,6 +50,15 @@ struct Tries {
     known: VecDeque<IpAddr>,
 }
 
+/// How long a client has to wait, and for whose tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// For those of its own network.
+    Own(Duration),
+    /// For those of all that nothing speaks for.
+    OfAll(Duration),
+}
+
 /// Counts tries by network. Times are durations since the start of the clock.
 #[derive(Debug)]
 pub(crate) struct Throttle {
@@ -73,7 +82,7 @@ impl Throttle {
     }
 
     /// Counts a try to log in as `name` as failed until [`Throttle::forgive`] says otherwise. `Err` is how long the client has to wait.
-    pub(crate) fn begin(&self, client: Client, name: &str, now: Duration) -> Result<(), Duration> {
+    pub(crate) fn begin(&self, client: Client, name: &str, now: Duration) -> Result<(), Wait> {
         let network = subscriber(client.ip);
         let begun = Try {
             at: now,
@@ -82,9 +91,10 @@ impl Throttle {
         self.with(|tries| {
             let is_vouched_for = client.is_admin || tries.known.contains(&network);
             if !is_vouched_for {
-                tries.wait_of_all(now)?;
+                tries.wait_of_all(now).map_err(Wait::OfAll)?;
             }
-            tries.count(network, begun, self.window, self.most)?;
+            let counted = tries.count(network, begun, self.window, self.most);
+            counted.map_err(Wait::Own)?;
             if !is_vouched_for {
                 tries.in_all.push_back((begun, network));
             }
@@ -211,13 +221,19 @@ mod tests {
             for minute in 0..5 {
                 assert_eq!(throttle.begin(one, "anna", minute * MINUTE), Ok(()));
             }
-            assert_eq!(throttle.begin(one, "anna", 5 * MINUTE), Err(10 * MINUTE));
+            assert_eq!(
+                throttle.begin(one, "anna", 5 * MINUTE),
+                Err(Wait::Own(10 * MINUTE))
+            );
             assert_eq!(
                 throttle.begin(stranger("192.0.2.2"), "anna", 5 * MINUTE),
                 Ok(())
             );
             assert_eq!(throttle.begin(one, "anna", 15 * MINUTE), Ok(()));
-            assert_eq!(throttle.begin(one, "anna", 15 * MINUTE), Err(MINUTE));
+            assert_eq!(
+                throttle.begin(one, "anna", 15 * MINUTE),
+                Err(Wait::Own(MINUTE))
+            );
         }
     }
 
@@ -282,7 +298,10 @@ mod tests {
             assert_eq!(throttle.begin(guesser, "anna", MINUTE), Ok(()), "{host}");
         }
         let late = stranger("192.0.2.1");
-        assert_eq!(throttle.begin(late, "anna", 2 * MINUTE), Err(59 * MINUTE));
+        assert_eq!(
+            throttle.begin(late, "anna", 2 * MINUTE),
+            Err(Wait::OfAll(59 * MINUTE))
+        );
         // Neither who sits in an admin network nor who knew the password before is kept out.
         assert_eq!(
             throttle.begin(admin("10.0.0.1"), "anna", 2 * MINUTE),
@@ -292,7 +311,10 @@ mod tests {
         // A try whose password was never looked at counts for nobody.
         throttle.forgive_one(stranger("203.0.113.50"));
         assert_eq!(throttle.begin(late, "anna", 3 * MINUTE), Ok(()));
-        assert_eq!(throttle.begin(late, "anna", 3 * MINUTE), Err(58 * MINUTE));
+        assert_eq!(
+            throttle.begin(late, "anna", 3 * MINUTE),
+            Err(Wait::OfAll(58 * MINUTE))
+        );
         assert_eq!(throttle.begin(late, "anna", 61 * MINUTE), Ok(()));
     }
 

@@ -18,6 +18,7 @@ use crate::web::auth::guard::{account, begin_session};
 use crate::web::auth::resume::Resume;
 use crate::web::auth::secrets::random_hex;
 use crate::web::auth::sessions::has_ended;
+use crate::web::auth::throttle::Wait;
 use crate::web::client::Client;
 use crate::web::refusal::Refusal;
 use crate::web::view::page::{Page, plain, redirect};
@@ -82,7 +83,14 @@ pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
         Err(refused) => Err(Duration::from_secs(refused.seconds.into())),
         Ok(()) => {
             let begun = state.throttle.begin(client, form.text("username"), now);
-            begun.inspect_err(|_| limits.note_refusal(Kind::Logins, client.ip, now))
+            begun.map_err(|wait| match wait {
+                Wait::Own(wait) => {
+                    limits.note_refusal(Kind::Logins, client.ip, now);
+                    wait
+                }
+                // Nobody is banned for what others try.
+                Wait::OfAll(wait) => wait,
+            })
         }
     };
     if let Err(wait) = begun {
