@@ -430,6 +430,11 @@ impl Tracker {
                     &mut effect,
                 );
                 debug_assert!(met.is_ok() || admitted.revision != self.access.revision());
+                if let Some(outbox) = self.outbox.get()
+                    && effect.outcome == AnnounceOutcome::Left
+                {
+                    self.note_leave(outbox, &announce, None, now, policy.lifetime);
+                }
             }
         }
     }
