@@ -517,13 +517,18 @@ impl Reader {
         }
     }
 
-    /// With this tracker's numbers for names: a count of this tracker's own is its own, whoever tells it.
+    /// With this tracker's numbers for names. A count of this tracker's own is believed from its own log, and from others only while a
+    /// tracker that began with nothing reads what there is: later it knows better, and what is believed once can never sink again.
     fn localised(&mut self, origin: Option<Origin>, swarm: SwarmEntry) -> SwarmDelta {
         let mut downloaded = Vec::with_capacity(swarm.counts.len());
         for (name, count) in swarm.counts {
             match name {
                 None => downloaded.push((origin, count)),
-                Some(name) if name == self.shared.settings.name => downloaded.push((None, count)),
+                Some(name) if name == self.shared.settings.name => {
+                    if self.shared.began_with_nothing && !self.is_caught_up {
+                        downloaded.push((None, count));
+                    }
+                }
                 Some(name) => {
                     if let Some(of) = self.number(name) {
                         downloaded.push((Some(of), count));

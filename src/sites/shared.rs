@@ -173,6 +173,8 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     /// Which run of this tracker.
     pub(super) epoch: u64,
+    /// Whether nothing was kept of the others: this tracker has no database, or never spoke with anybody.
+    pub(super) began_with_nothing: bool,
     board: Mutex<Board>,
     is_stopping: AtomicBool,
     resend: AtomicBool,
@@ -192,10 +194,13 @@ impl Shared {
     pub(super) fn new(
         settings: &Settings,
         engines: Vec<Engine>,
-        kept: &Kept,
+        kept: Option<&Kept>,
         epoch: u64,
         clock: Clock,
     ) -> Shared {
+        let began_with_nothing = kept.is_none();
+        let nothing = Kept::default();
+        let kept = kept.unwrap_or(&nothing);
         let named = kept.origins.iter();
         let board = Board {
             sites: named
@@ -226,6 +231,7 @@ impl Shared {
             engines,
             clock,
             epoch,
+            began_with_nothing,
             board: Mutex::new(board),
             is_stopping: AtomicBool::new(false),
             resend: AtomicBool::new(false),
@@ -558,7 +564,7 @@ mod tests {
     #[test]
     fn names_that_are_only_heard_of_leave_room_for_those_that_speak() {
         let settings = Settings::new("a".parse().unwrap(), "net".parse().unwrap(), Vec::new());
-        let shared = Shared::new(&settings, Vec::new(), &Kept::default(), 1, Clock::start());
+        let shared = Shared::new(&settings, Vec::new(), None, 1, Clock::start());
         let mut board = shared.board();
         let name = |number: usize| format!("x{number}").parse().unwrap();
         let heard_of = (0..100).filter(|number| board.number_of_hearsay(&name(*number)).is_some());
