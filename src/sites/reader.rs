@@ -488,8 +488,11 @@ impl Reader {
                 }
                 Entry::Block(block) => {
                     let is_shared = self.shared.settings.share_blocklist;
-                    if is_shared && (self.blocks.take)(block).is_err() {
+                    if is_shared && let Err(why) = (self.blocks.take)(block) {
                         tally.drop(Dropped::Block, 1);
+                        self.shared.complain(self.engine, "block", || {
+                            format!("a block that {name} tells is not taken: {why}")
+                        });
                     }
                 }
                 Entry::Hello(said) => hello = Some(said),
