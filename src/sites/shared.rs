@@ -20,8 +20,8 @@ use crate::tracker::{Origin, Tracker};
 /// Changes of the blocklist that wait to be told; more come with the next round.
 const MAX_WAITING_BLOCKS: usize = 1_024;
 
-/// After so long this tracker counts as ready, whatever has not been read: it serves what it knows.
-const READY_AFTER: Duration = Duration::from_secs(60);
+/// After so long this tracker counts as ready, whatever has not been read: it serves what it knows. The start waits no longer either.
+const READY_AFTER: Duration = Duration::from_secs(10);
 
 /// With so many trackers known, no more are taken from what partners say.
 const MAX_HEARSAY: usize = 40;
@@ -481,7 +481,7 @@ impl Shared {
                 )
             })
             .collect();
-        let is_ready = missing.is_empty() || now >= READY_AFTER;
+        let is_ready = is_ready(&missing, now);
         if board.writes_to.is_none() {
             missing.push("no engine takes what this tracker tells".into());
         }
@@ -500,6 +500,11 @@ impl Shared {
             missing,
         }
     }
+}
+
+/// Whether the time of the cold start is over, or nothing is missing: what is still to be read comes when its engine is there.
+fn is_ready(missing: &[String], running_for: Duration) -> bool {
+    missing.is_empty() || running_for >= READY_AFTER
 }
 
 fn engine_status(
@@ -559,6 +564,16 @@ mod tests {
         assert_eq!(missed_after(1, 702), 1, "it came by another engine");
         assert_eq!(missed_after(2, 0), 1, "another run has missed nothing");
         assert_eq!(missed_after(2, 1), 1);
+    }
+
+    /// O26
+    #[test]
+    fn an_engine_that_is_down_keeps_no_tracker_unready_beyond_the_time_of_the_start() {
+        let missing = ["the logs of redis://e1:6379".to_owned()];
+        let at = Duration::from_secs;
+        assert!(!is_ready(&missing, at(9)));
+        assert!(is_ready(&missing, at(10)));
+        assert!(is_ready(&[], at(0)));
     }
 
     #[test]
