@@ -137,12 +137,19 @@ pub fn examine(loaded: &Loaded) -> Outlook {
     if outlook.denied.is_empty()
         && let Err(lines) = FoundKeys::of(config)
     {
+        let place = loaded.place_of("TRACKER", "keys_file");
+        let lines = lines.into_iter().map(|line| format!("{place}: {line}"));
         outlook.faults.extend(lines);
     }
     // Certificates that may not be read were told above.
     let sites = config.sites.as_ref().filter(|_| outlook.denied.is_empty());
     if let Some(Err(error)) = sites.map(sites::examine) {
-        outlook.faults.push(error.to_string());
+        let key = match &error {
+            sites::Error::Certificates { .. } | sites::Error::NoCertificates => "ca_file",
+            sites::Error::Engines | sites::Error::Random(_) => "engines",
+        };
+        let place = loaded.place_of("SITES", key);
+        outlook.faults.push(format!("{place}: {error}"));
     }
     if let Err(error) = logging::examine(&config.logging) {
         outlook.faults.push(with_causes(&anyhow::Error::new(error)));

@@ -119,7 +119,9 @@ impl App {
         // Before the swarms come back, so that whom a list covers is hidden from the first moment on.
         let lists = Lists::begin(&tracker, &config, clock);
         reload::report(tracker.metrics(), &loaded, clock);
-        let restored = restore(&config, &tracker, &mut udp, clock, &ends_in)?;
+        let address_rules = Arc::new(ArcSwap::from_pointee(config.address_rules.clone()));
+        let rules = &address_rules;
+        let restored = restore(&config, &tracker, &mut udp, rules, clock, &ends_in)?;
         let (mailbox, sites, origin) = (restored.mailbox, restored.sites, restored.origin);
         let key_file = KeyFile::start(&config, &mailbox)?;
         backend::restore_zone_statistics(&tracker, &mailbox);
@@ -136,7 +138,6 @@ impl App {
             ends_in.clone(),
         )?;
         let (addresses, udp_addresses) = (http.addresses(), udp.addresses().to_vec());
-        let address_rules = Arc::new(ArcSwap::from_pointee(config.address_rules.clone()));
         let loaded = Arc::new(ArcSwap::from_pointee(loaded));
         let audit = backend::start_audit(&config.web, clock, &ends_in)?;
         let mut backend = backend::of_pages(
@@ -301,6 +302,7 @@ fn restore(
     config: &Config,
     tracker: &Arc<Tracker>,
     udp: &mut udp::Bound,
+    rules: &sites::AddressRules,
     clock: Clock,
     ends: &Sender<Exit>,
 ) -> anyhow::Result<Restored> {
@@ -314,7 +316,7 @@ fn restore(
     let slot = sites::Slot::default();
     let (kept, links) = (sites::kept(&restored), sites::links(config, &slot));
     let (mailbox, snapshots) = restored.start(Arc::clone(tracker), clock, links, ends.clone())?;
-    let ties = (&mailbox, &slot);
+    let ties = (&mailbox, &slot, rules);
     let sites = sites::start(config, kept.as_deref(), tracker, ties, clock, ends)?;
     Ok(Restored {
         mailbox,
@@ -339,7 +341,8 @@ fn bind(
     Ok((http, udp, tls))
 }
 
-/// Runs the tracker as the command line asks: 0 after an orderly stop, 1 when something failed.
+/// Runs the tracker as the command line asks: 0 after an orderly stop, 1 when something failed, 77 and 78 for what `--check-config` would
+/// refuse.
 pub fn serve(
     loader: &Loader,
     loaded: Loaded,
@@ -357,6 +360,12 @@ pub fn serve(
             log::error!("the tracker cannot start: {denied}");
         }
         return ExitCode::from(NO_PERMISSION);
+    }
+    if !outlook.faults.is_empty() {
+        for fault in &outlook.faults {
+            log::error!("the tracker cannot start: {fault}");
+        }
+        return ExitCode::from(crate::cli::BAD_CONFIGURATION);
     }
     let mut service = Service::new();
     let outcome = App::build(loaded, service.inherit()).and_then(|app| {

@@ -5,12 +5,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::net::client_address::ClientAddressRules;
+use crate::net::is_wide;
 use crate::snapshot::{self, BlockEdit, Mailbox};
 use crate::supervise::Exit;
-use crate::tracker::Tracker;
+use crate::tracker::{Target, Tracker};
 use crate::{sites, web};
 
 /// The name under which the snapshot database keeps how far the others have been read.
@@ -21,6 +24,9 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// The running part, once it runs: the snapshot thread is there before it.
 pub(super) type Slot = Arc<OnceLock<sites::Handle>>;
+
+/// Whose the admin networks are, as of the last reload.
+pub(super) type AddressRules = Arc<ArcSwap<ClientAddressRules>>;
 
 /// What the snapshot thread keeps of it, and tells it.
 pub(super) fn links(config: &Config, slot: &Slot) -> snapshot::Links {
@@ -53,7 +59,7 @@ pub(super) fn start(
     config: &Config,
     kept: Option<&[u8]>,
     tracker: &Arc<Tracker>,
-    (mailbox, slot): (&Mailbox, &Slot),
+    (mailbox, slot, rules): (&Mailbox, &Slot, &AddressRules),
     clock: Clock,
     ends: &Sender<Exit>,
 ) -> anyhow::Result<Option<sites::Running>> {
@@ -61,7 +67,7 @@ pub(super) fn start(
         return Ok(None);
     };
     let blocks = if settings.share_blocklist {
-        blocklist(mailbox)
+        blocklist(mailbox, Arc::clone(rules), clock)
     } else {
         sites::Blocklist::none()
     };
@@ -92,13 +98,36 @@ pub(super) fn start(
     Ok(Some(running))
 }
 
+/// Whether a block of a partner is none that an operator would be asked about: it is for one slip to shut out a whole provider, or
+/// those who could lift it, on all trackers. Lifts are never dangerous.
+fn is_modest(block: &BlockEdit, rules: &ClientAddressRules) -> Result<(), sites::NotTaken> {
+    let (snapshot::BlockChange::Put { .. }, Target::Network(network)) =
+        (&block.change, block.target)
+    else {
+        return Ok(());
+    };
+    if is_wide(network) {
+        return Err(sites::NotTaken::Wide);
+    }
+    let mut admins = rules.admin_networks.iter();
+    if admins.any(|admins| network.contains(&admins) || admins.contains(&network)) {
+        return Err(sites::NotTaken::AdminNetwork);
+    }
+    Ok(())
+}
+
 /// The doors to the blocklist, which the snapshot thread keeps.
-fn blocklist(mailbox: &Mailbox) -> sites::Blocklist {
+fn blocklist(mailbox: &Mailbox, rules: AddressRules, clock: Clock) -> sites::Blocklist {
     let (taking, listing) = (mailbox.clone(), mailbox.clone());
     sites::Blocklist {
         take: Box::new(move |delta| {
-            let taken = taking.edit_from_elsewhere(edit(delta));
-            taken.map_err(|_| sites::NotTaken)
+            let edit = edit(delta);
+            is_modest(&edit, &rules.load())?;
+            let taken = taking.edit_from_elsewhere(edit, clock.wall());
+            taken.map_err(|refused| match refused {
+                snapshot::Refused::TooLong => sites::NotTaken::Impossible,
+                _ => sites::NotTaken::Busy,
+            })
         }),
         list: Box::new(move || listing.known_edits().iter().map(delta).collect()),
     }
@@ -247,7 +276,7 @@ mod tests {
     use super::*;
     use crate::app::App;
     use crate::tracker::{
-        Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Refusal, Target,
+        Announce, AnnounceContext, Event, InfoHash, ListOptions, PeerId, PeerList, Refusal,
     };
 
     /// O26: the page has a text for every reason and every state that there is.
@@ -288,6 +317,44 @@ mod tests {
                 stamp: 7,
             };
             assert_eq!(edit(delta(&made)), made);
+        }
+    }
+
+    /// O25
+    #[test]
+    fn a_block_that_an_operator_would_be_asked_about_is_not_taken_from_a_partner() {
+        let rules = ClientAddressRules {
+            admin_networks: std::iter::once("192.0.2.0/24".parse().unwrap()).collect(),
+            ..ClientAddressRules::default()
+        };
+        let of = |network: &str, change| {
+            let target = Target::Network(network.parse().unwrap());
+            let stamp = 1;
+            is_modest(
+                &BlockEdit {
+                    target,
+                    change,
+                    stamp,
+                },
+                &rules,
+            )
+        };
+        let put = || snapshot::BlockChange::Put {
+            reason: String::new(),
+            created: crate::clock::Wall(1),
+            expires: None,
+        };
+        for (network, taken) in [
+            ("10.1.0.0/16", Ok(())),
+            ("10.0.0.0/15", Err(sites::NotTaken::Wide)),
+            ("0.0.0.0/0", Err(sites::NotTaken::Wide)),
+            ("2001:db8::/32", Ok(())),
+            ("::/0", Err(sites::NotTaken::Wide)),
+            ("192.0.2.7/32", Err(sites::NotTaken::AdminNetwork)),
+            ("192.0.0.0/16", Err(sites::NotTaken::AdminNetwork)),
+        ] {
+            assert_eq!(of(network, put()), taken, "{network}");
+            assert_eq!(of(network, snapshot::BlockChange::Lifted), Ok(()));
         }
     }
 

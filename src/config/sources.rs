@@ -130,6 +130,11 @@ impl Sources {
 }
 
 impl Loaded {
+    /// Where a key was given, with its section and name, as what is said of it begins.
+    pub fn place_of(&self, section: &'static str, key: &'static str) -> String {
+        named(&self.locations, section, key)
+    }
+
     /// The files that it was read from, as this process can open them.
     pub fn files_read(&self) -> Vec<PathBuf> {
         let place = &self.place;
@@ -429,6 +434,7 @@ impl Reading {
         } else {
             slot.read(text)
         };
+        let shown = slot.shown(text);
         drop(slot);
         match fault {
             Ok(()) => drop(self.locations.insert((section.name, key.name), location)),
@@ -436,7 +442,7 @@ impl Reading {
                 let shown = if key.is_secret {
                     "(hidden)".to_owned()
                 } else {
-                    format!("`{}`", excerpt(text))
+                    format!("`{}`", excerpt(&shown))
                 };
                 let hint = if text.contains(" #") || text.contains(" ;") {
                     "; a comment behind a value wants two blanks before it"

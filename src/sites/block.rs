@@ -32,17 +32,29 @@ pub enum BlockChange {
     Lifted,
 }
 
-/// Takes a change that another tracker told of; an error when there is no room for it now. Called on a thread that reads from an
+/// Takes a change that another tracker told of; an error when it is not taken. Called on a thread that reads from an
 /// engine: it may wait a little, for no disk for long.
 pub type TakeBlock = Box<dyn Fn(BlockDelta) -> Result<(), NotTaken> + Send + Sync>;
 
 /// All that this tracker knows of its blocklist, lifts included: told again now and then, and when others have to be told anew.
 pub type ListBlocks = Box<dyn Fn() -> Vec<BlockDelta> + Send + Sync>;
 
-/// A change of the blocklist could not be taken; it comes again with a later round.
+/// Why a change of the blocklist is not taken; it comes again with a later round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the change of the blocklist could not be taken")]
-pub struct NotTaken;
+pub enum NotTaken {
+    /// Too many wait already.
+    #[error("too many changes wait")]
+    Busy,
+    /// An operator would be asked whether it is meant, and a partner cannot be.
+    #[error("its network is wider than a /16 (IPv6: /32); who means it blocks it on each tracker")]
+    Wide,
+    /// It would shut out who runs the tracker.
+    #[error("it covers an admin network; who means it blocks it on each tracker")]
+    AdminNetwork,
+    /// Nobody can have made it.
+    #[error("its time is more than a day ahead of the clock here, or its reason is too long")]
+    Impossible,
+}
 
 /// The two doors to this tracker's own blocklist, which this part does not keep.
 pub struct Blocklist {

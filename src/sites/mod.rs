@@ -116,8 +116,10 @@ pub fn open(
             Kept::default()
         })
     });
-    let kept = kept.unwrap_or_default();
-    let is_named = |origin: &Origin| kept.origins.values().any(|known| known == origin);
+    let is_named = |origin: &Origin| {
+        let mut kept = kept.iter().flat_map(|kept| kept.origins.values());
+        kept.any(|known| known == origin)
+    };
     let unnamed = (1..)
         .map_while(Origin::new)
         .filter(|origin| !is_named(origin));
@@ -126,7 +128,7 @@ pub fn open(
     }
     let epoch = getrandom::u64().map_err(Error::Random)?;
     tracker.open_outbox();
-    let shared = Arc::new(Shared::new(settings, engines, &kept, epoch, clock));
+    let shared = Arc::new(Shared::new(settings, engines, kept.as_ref(), epoch, clock));
     let blocks = Arc::new(blocks);
     let readers = (0..shared.engines.len()).map(|engine| {
         let (tracker, blocks) = (Arc::clone(&tracker), Arc::clone(&blocks));

@@ -8,8 +8,9 @@ use super::mailbox::{MAX_BLOCKS, MAX_REASON, Refused};
 use crate::clock::Wall;
 use crate::tracker::{Block, Target};
 
-/// Stamps above this are not from any clock, and would leave no room for later ones.
-const MAX_STAMP: u64 = 1 << 53;
+/// By how many seconds a stamp may be ahead of the clock of this machine. No clock that somebody looks after is a day ahead, and one
+/// edit from the end of time would leave no room for a lift.
+const MAX_AHEAD: u64 = 24 * 60 * 60;
 
 /// Text of the edits that may wait, in bytes.
 const MAX_WAITING_BYTES: usize = 16 << 20;
@@ -65,9 +66,9 @@ impl BlockEdit {
         (self.stamp, self.change.rank()) > (other.stamp, other.change.rank())
     }
 
-    /// The edit with its target in the one spelling that it is known by; `None` for one that nobody can have made.
-    pub(super) fn checked(mut self) -> Option<BlockEdit> {
-        if self.stamp > MAX_STAMP {
+    /// The edit with its target in the one spelling that it is known by; `None` for one that nobody can have made by `wall`.
+    pub(super) fn checked(mut self, wall: Wall) -> Option<BlockEdit> {
+        if self.stamp > wall.0.saturating_add(MAX_AHEAD) {
             return None;
         }
         if let BlockChange::Put { reason, .. } = &self.change
@@ -121,8 +122,8 @@ impl EditQueue {
     ///
     /// # Errors
     /// [`Refused::Busy`] when so many wait already, [`Refused::TooLong`] for one that nobody can have made.
-    pub(super) fn push(&self, edit: BlockEdit) -> Result<bool, Refused> {
-        let edit = edit.checked().ok_or(Refused::TooLong)?;
+    pub(super) fn push(&self, edit: BlockEdit, wall: Wall) -> Result<bool, Refused> {
+        let edit = edit.checked(wall).ok_or(Refused::TooLong)?;
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = waiting.bytes + edit.bytes();
         if waiting.edits.len() as u64 >= MAX_BLOCKS || bytes > MAX_WAITING_BYTES {
@@ -199,21 +200,25 @@ mod tests {
     #[test]
     fn what_nobody_can_have_made_is_not_taken_and_the_queue_has_a_bound() {
         let queue = EditQueue::default();
-        assert_eq!(queue.push(lifted(MAX_STAMP + 1)), Err(Refused::TooLong));
+        let wall = Wall(1_000);
+        let ahead = 1_000 + MAX_AHEAD;
+        assert_eq!(queue.push(lifted(ahead + 1), wall), Err(Refused::TooLong));
+        assert_eq!(queue.push(lifted(ahead), wall), Ok(true));
+        assert_eq!(queue.take().len(), 1);
         let long = "ы".repeat(MAX_REASON + 1);
-        assert_eq!(queue.push(put(1, &long, None)), Err(Refused::TooLong));
-        assert_eq!(queue.push(put(1, "why", None)), Ok(true));
+        assert_eq!(queue.push(put(1, &long, None), wall), Err(Refused::TooLong));
+        assert_eq!(queue.push(put(1, "why", None), wall), Ok(true));
         let taken = queue.take();
         let canonical = Target::Network("10.0.0.0/8".parse().unwrap());
         assert_eq!(taken[0].target, canonical);
         let reason = "x".repeat(MAX_REASON);
         let mut pushed = 0_usize;
-        while queue.push(put(2, &reason, None)).is_ok() {
+        while queue.push(put(2, &reason, None), wall).is_ok() {
             pushed += 1;
         }
         assert!(pushed <= MAX_WAITING_BYTES / MAX_REASON);
         queue.put_back(taken.clone());
-        assert_eq!(queue.push(lifted(3)), Err(Refused::Busy));
+        assert_eq!(queue.push(lifted(3), wall), Err(Refused::Busy));
         assert_eq!(queue.take()[0], taken[0]);
         assert!(queue.is_empty());
     }

@@ -239,9 +239,9 @@ impl Mailbox {
     /// knows a later one, and tries again for as long as the disk refuses.
     ///
     /// # Errors
-    /// [`Refused::Busy`] when too many wait, [`Refused::TooLong`] for one that nobody can have made.
-    pub fn edit_from_elsewhere(&self, edit: BlockEdit) -> Result<(), Refused> {
-        if self.shared.edits.push(edit)? {
+    /// [`Refused::Busy`] when too many wait, [`Refused::TooLong`] for one that nobody can have made by `wall`.
+    pub fn edit_from_elsewhere(&self, edit: BlockEdit, wall: Wall) -> Result<(), Refused> {
+        if self.shared.edits.push(edit, wall)? {
             // Where the mailbox is full, the thread looks soon anyway.
             drop(self.messages.try_send(Message::Wake));
         }

@@ -51,7 +51,9 @@ fn lifted(target: Target, stamp: u64) -> BlockEdit {
 /// Waits until everything that has come is done: the thread does that before a snapshot.
 fn take_in(node: &Node, edits: impl IntoIterator<Item = BlockEdit>) {
     for edit in edits {
-        node.mailbox.edit_from_elsewhere(edit).unwrap();
+        node.mailbox
+            .edit_from_elsewhere(edit, Wall(u64::MAX))
+            .unwrap();
     }
     node.mailbox.save().unwrap();
 }
@@ -186,9 +188,11 @@ fn edits_that_nobody_can_have_made_are_refused() {
     let target = network("10.0.0.0/30");
     let refused = node
         .mailbox
-        .edit_from_elsewhere(put(target, &"x".repeat(501), 1));
+        .edit_from_elsewhere(put(target, &"x".repeat(501), 1), Wall(u64::MAX));
     assert_eq!(refused, Err(Refused::TooLong));
-    let refused = node.mailbox.edit_from_elsewhere(lifted(target, u64::MAX));
+    let refused = node
+        .mailbox
+        .edit_from_elsewhere(lifted(target, u64::MAX), Wall(7));
     assert_eq!(refused, Err(Refused::TooLong));
 }
 

@@ -92,6 +92,45 @@ fn a_partner_that_floods_keeps_nobody_from_hearing_the_others() {
     eventually("the news of b", || of_b() == Some(1));
 }
 
+/// O18: what a partner says of this tracker's own count is believed only by a tracker that began with nothing, while it reads the logs.
+#[test]
+fn no_partner_raises_the_own_count_of_a_tracker_that_knows_it() {
+    let engine = Fake::start();
+    let a = site("a", &[&engine]);
+    a.announce(1, 1, Event::Started);
+    a.announce(1, 1, Event::Completed);
+    let mut packer = Packer::new(1, 0, 1_800, Seconds::START, 0);
+    packer.entry(&Entry::Swarm(SwarmEntry {
+        info_hash: hash(1),
+        counts: vec![(Some("a".parse().unwrap()), 4_000_000)],
+        peers: Vec::new(),
+    }));
+    let frames = packer.finish().0;
+    engine.append("rt:net:d:evil", &frames[0].bytes);
+    let frames_of_evil = |site: &Site| {
+        let sites = site.status().sites;
+        let mut evil = sites.iter().filter(|site| site.name.as_str() == "evil");
+        evil.next().map_or(0, |site| site.frames)
+    };
+    let own = |site: &Site| site.tracker.counts_delta(&hash(1)).unwrap().downloaded;
+    eventually("it is read", || frames_of_evil(&a) == 1);
+    assert_eq!(own(&a), [(None, 1)]);
+    // With what was kept it is as cautious from its first moment on.
+    let tracker = fresh_tracker();
+    let kept = br#"{"format":1,"origins":[],"positions":[]}"#;
+    let (mut again, _) = started(
+        &settings("a", &[&engine]),
+        Some(kept),
+        tracker,
+        Blocklist::none(),
+    );
+    assert_eq!(frames_of_evil(&again), 1);
+    assert_eq!(own(&again), [(None, 1)], "its own log is its own word");
+    again.stop();
+    let cold = site("a", &[&engine]);
+    assert_eq!(own(&cold), [(None, 4_000_000)]);
+}
+
 #[test]
 fn a_log_that_cannot_be_read_is_left_out_and_the_others_are_read() {
     for lie in [

@@ -140,12 +140,27 @@ impl Tracker {
         if !is_news {
             return;
         }
-        let has_left = effect.outcome == AnnounceOutcome::Left;
-        if has_left {
-            self.remember_own_leave(announce, context.now, policy.lifetime);
+        let worker = context.counters.worker();
+        if effect.outcome == AnnounceOutcome::Left {
+            self.note_leave(outbox, announce, worker, context.now, policy.lifetime);
+            return;
         }
-        let touched = Touched::new(announce.info_hash, announce.ip, announce.port, has_left);
-        outbox.push(context.counters.worker(), touched);
+        let touched = Touched::new(announce.info_hash, announce.ip, announce.port, false);
+        outbox.push(worker, touched);
+    }
+
+    /// Notes that a peer has left, by its own word or because its key is over, in the queue of a worker; a repair tells it too.
+    pub(in crate::tracker) fn note_leave(
+        &self,
+        outbox: &Outbox,
+        announce: &Announce,
+        worker: Option<usize>,
+        now: Seconds,
+        lifetime: u32,
+    ) {
+        self.remember_own_leave(announce, now, lifetime);
+        let touched = Touched::new(announce.info_hash, announce.ip, announce.port, true);
+        outbox.push(worker, touched);
     }
 
     #[cold]

@@ -1100,3 +1100,46 @@ fn a_snapshot_keeps_whose_a_peer_is() {
     again.peers.sort_by_key(|peer| peer.ip);
     assert_eq!(again, swarm);
 }
+
+/// O16, O18: whose key is revoked is gone from the other trackers too, by the next batch and by every repair.
+#[test]
+fn the_peers_of_a_revoked_key_leave_all_trackers() {
+    use crate::tracker::keys::{KeyDigest, KeyLimits, KeyMode, KeyRecord, KeyUser, NewKey};
+    let settings = Settings {
+        keys: KeyMode::Accepted,
+        ..Settings::default()
+    };
+    let (mut a, b) = (telling(settings), telling(Settings::default()));
+    let digest = KeyDigest::of(b"0123456789abcdef0123456789abcdef").unwrap();
+    let key = NewKey {
+        digest,
+        label: String::new(),
+        expires: None,
+        limits: KeyLimits::default(),
+    };
+    a.tracker.keys().put(KeyRecord {
+        number: 7,
+        key,
+        is_from_file: false,
+        created: Wall(1),
+        revoked: None,
+    });
+    let metrics = Arc::clone(a.tracker.metrics());
+    let mut context = AnnounceContext {
+        now: at(0),
+        rng: &mut a.rng,
+        counters: metrics.counters(0),
+    };
+    let user = KeyUser {
+        digest,
+        uploaded: 0,
+    };
+    a.tracker
+        .announce_by_key(&leecher(v4(P), 1), &user, &mut context, &mut a.list)
+        .unwrap();
+    assert_eq!(tell(&a, 3, &b, at(1)), joined());
+    a.tracker.revoke_key(7, Wall(2), at(60));
+    assert_eq!(a.tracker.own_leaves(at(59)).len(), 1, "a repair tells it");
+    assert_eq!(tell(&a, 3, &b, at(61)), gone());
+    assert_eq!(stored(&b, at(61)), []);
+}
