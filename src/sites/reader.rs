@@ -544,9 +544,8 @@ impl Reader {
                     }
                 }
                 Some(name) => {
-                    if let Some(of) = self.shared.board().number_of_hearsay(&name) {
-                        downloaded.push((Some(of), count));
-                    }
+                    let of = self.shared.board().number_of_hearsay(&name);
+                    downloaded.extend(of.map(|of| (Some(of), count)));
                 }
             }
         }
