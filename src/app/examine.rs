@@ -74,6 +74,25 @@ fn of_lists(config: &Config) -> Vec<(Level, String)> {
     remarks
 }
 
+/// What is wrong with the files that single keys name, with the key.
+fn faults_of_named_files(loaded: &Loaded) -> Vec<String> {
+    let config = &loaded.config;
+    let mut faults = Vec::new();
+    if let Err(lines) = FoundKeys::of(config) {
+        let place = loaded.place_of("TRACKER", "keys_file");
+        faults.extend(lines.into_iter().map(|line| format!("{place}: {line}")));
+    }
+    if let Some(Err(error)) = config.sites.as_ref().map(sites::examine) {
+        let key = match &error {
+            sites::Error::Certificates { .. } | sites::Error::NoCertificates => "ca_file",
+            sites::Error::Engines | sites::Error::Random(_) => "engines",
+        };
+        let place = loaded.place_of("SITES", key);
+        faults.push(format!("{place}: {error}"));
+    }
+    faults
+}
+
 /// Looks, as the user that this process is.
 pub fn examine(loaded: &Loaded) -> Outlook {
     let config = &loaded.config;
@@ -134,15 +153,9 @@ pub fn examine(loaded: &Loaded) -> Outlook {
     if let Err(error) = Zones::new(&config.zones, &config.reported.pairs) {
         outlook.faults.push(error.to_string());
     }
-    if outlook.denied.is_empty()
-        && let Err(lines) = FoundKeys::of(config)
-    {
-        outlook.faults.extend(lines);
-    }
-    // Certificates that may not be read were told above.
-    let sites = config.sites.as_ref().filter(|_| outlook.denied.is_empty());
-    if let Some(Err(error)) = sites.map(sites::examine) {
-        outlook.faults.push(error.to_string());
+    // What may not be read was told above.
+    if outlook.denied.is_empty() {
+        outlook.faults.extend(faults_of_named_files(loaded));
     }
     if let Err(error) = logging::examine(&config.logging) {
         outlook.faults.push(with_causes(&anyhow::Error::new(error)));

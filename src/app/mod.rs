@@ -341,7 +341,8 @@ fn bind(
     Ok((http, udp, tls))
 }
 
-/// Runs the tracker as the command line asks: 0 after an orderly stop, 1 when something failed.
+/// Runs the tracker as the command line asks: 0 after an orderly stop, 1 when something failed, 77 and 78 for what `--check-config` would
+/// refuse.
 pub fn serve(
     loader: &Loader,
     loaded: Loaded,
@@ -359,6 +360,12 @@ pub fn serve(
             log::error!("the tracker cannot start: {denied}");
         }
         return ExitCode::from(NO_PERMISSION);
+    }
+    if !outlook.faults.is_empty() {
+        for fault in &outlook.faults {
+            log::error!("the tracker cannot start: {fault}");
+        }
+        return ExitCode::from(crate::cli::BAD_CONFIGURATION);
     }
     let mut service = Service::new();
     let outcome = App::build(loaded, service.inherit()).and_then(|app| {

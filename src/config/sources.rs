@@ -120,6 +120,11 @@ impl Sources {
 }
 
 impl Loaded {
+    /// Where a key was given, with its section and name, as what is said of it begins.
+    pub fn place_of(&self, section: &'static str, key: &'static str) -> String {
+        named(&self.locations, section, key)
+    }
+
     /// The files that it was read from, as this process can open them.
     pub fn files_read(&self) -> Vec<PathBuf> {
         let place = &self.place;
