@@ -201,7 +201,7 @@ impl Slot for EngineList<'_> {
         for entry in entries(text) {
             let engine: EngineUrl = entry
                 .parse()
-                .map_err(|error| format!("`{}`: {error}", without_secrets(entry)))?;
+                .map_err(|error| format!("`{}`: {error}", self.shown(entry)))?;
             if engines.contains(&engine) {
                 return Err(format!("{engine} stands there twice"));
             }
@@ -212,6 +212,11 @@ impl Slot for EngineList<'_> {
         }
         *self.0 = engines;
         Ok(())
+    }
+
+    fn shown(&self, text: &str) -> String {
+        let entries = entries(text).map(without_secrets);
+        entries.collect::<Vec<_>>().join(" ")
     }
 
     fn write(&self) -> String {
@@ -230,11 +235,26 @@ impl Slot for EngineList<'_> {
     }
 }
 
-/// What may be shown of an address that somebody wrote a password into.
+/// What may be shown of an address that somebody may have written a password into, be it with a blank in it: what is no address of an
+/// engine up to its host is left out.
 fn without_secrets(entry: &str) -> String {
-    match (entry.split_once("://"), entry.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
-        _ => entry.to_owned(),
+    let (scheme, rest) = match entry.split_once("://") {
+        Some((scheme @ ("redis" | "rediss" | "http" | "https"), rest)) => (scheme, rest),
+        _ => ("", entry),
+    };
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}{separator}…@{host}"),
+        // The beginning of a password with a blank would stand where a port does.
+        None if format!("redis://{rest}").parse::<EngineUrl>().is_err() => {
+            match rest.split_once(':') {
+                Some((host, port)) if !port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    format!("{scheme}{separator}{host}:…")
+                }
+                _ => entry.to_owned(),
+            }
+        }
+        None => entry.to_owned(),
     }
 }
 

@@ -424,6 +424,7 @@ impl Reading {
         } else {
             slot.read(text)
         };
+        let shown = slot.shown(text);
         drop(slot);
         match fault {
             Ok(()) => drop(self.locations.insert((section.name, key.name), location)),
@@ -431,7 +432,7 @@ impl Reading {
                 let shown = if key.is_secret {
                     "(hidden)".to_owned()
                 } else {
-                    format!("`{}`", excerpt(text))
+                    format!("`{}`", excerpt(&shown))
                 };
                 let hint = if text.contains(" #") || text.contains(" ;") {
                     "; a comment behind a value wants two blanks before it"

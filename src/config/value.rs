@@ -21,6 +21,11 @@ pub(super) trait Slot {
     /// What is wrong and what would be right; nothing has changed then.
     fn read(&mut self, text: &str) -> Result<(), String>;
 
+    /// What may be shown of a `text` that was refused.
+    fn shown(&self, text: &str) -> String {
+        text.to_owned()
+    }
+
     /// The value as [`Slot::read`] takes it.
     fn write(&self) -> String;
 

@@ -164,6 +164,25 @@ fn engines_without_what_they_need_are_refused() {
 
 /// O23
 #[test]
+fn a_password_in_the_address_of_an_engine_is_refused_and_not_shown() {
+    for engine in [
+        "redis://:hunter2@e1",
+        "redis://user:hunter2@e1:6379",
+        "redis://user:a@hunter2@e1",
+        "redis://user:hunter2 more@e1",
+        "user:hunter2@e1",
+        "hunter2://x@e1",
+        "redis://ok redis://user:hunter2@e1",
+    ] {
+        let text = format!("[SITES]\nname = a\nengines = {engine}\n");
+        let told = problem(&text);
+        assert!(told.starts_with("c.ini:3: [SITES] engines"), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+/// O23
+#[test]
 fn a_password_that_travels_in_the_clear_is_warned_of() {
     let warnings = |engine: &str| {
         let text = format!(
