@@ -37,13 +37,16 @@ impl Handle {
         self.shared.ask_for_resend();
     }
 
-    /// Drops the peers and counts that are known from another tracker only; how many peers. One that still runs tells them again.
+    /// Drops the peers and counts that are known from another tracker only; how many peers. One that still runs tells them again; else
+    /// its number is free for a new one.
     ///
     /// # Errors
     /// [`UnknownSite`] for a name that has not been heard.
     pub fn forget(&self, name: &SiteName) -> Result<u64, UnknownSite> {
         let origin = self.shared.forget(name).ok_or(UnknownSite)?;
-        Ok(self.tracker.forget(origin, self.shared.now()))
+        let peers = self.tracker.forget(origin, self.shared.now());
+        self.shared.free_number(name);
+        Ok(peers)
     }
 
     /// Tells the others of a change of the blocklist, within a moment where an engine takes it and later where none does. Never waits;

@@ -3,7 +3,6 @@
 //! Logs are read by concrete ids; new ones are looked for every second. What a partner tells too fast waits in its own log. A log
 //! that cannot be read within the bounds is found by reading each alone, and left out for a minute.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,8 +106,6 @@ pub(super) struct Reader {
     /// The keys that are still to be read one by one, after a failure of all together.
     alone: Vec<String>,
     is_caught_up: bool,
-    /// Numbers of trackers that others told counts of.
-    names: BTreeMap<SiteName, Origin>,
 }
 
 impl Reader {
@@ -131,7 +128,6 @@ impl Reader {
             noted: Duration::ZERO,
             alone: Vec::new(),
             is_caught_up: false,
-            names: BTreeMap::new(),
         }
     }
 
@@ -408,6 +404,12 @@ impl Reader {
             else {
                 continue;
             };
+            if !self.is_numbered(at) {
+                // The next search finds it as a new one, and says so when there is no number for it.
+                self.logs.remove(at);
+                has_advanced = true;
+                continue;
+            }
             let mut tally = Tally::default();
             for (id, bytes) in part.entries {
                 let Some(log) = self.logs.get_mut(at).filter(|log| id > log.position) else {
@@ -432,6 +434,15 @@ impl Reader {
         } else {
             Err(EngineError::Shape)
         }
+    }
+
+    /// Whether the tracker of a log has a number still: one that was forgotten and speaks again may have another by then, or none.
+    fn is_numbered(&mut self, at: usize) -> bool {
+        let Some(log) = self.logs.get_mut(at).filter(|log| log.origin.is_some()) else {
+            return true;
+        };
+        log.origin = self.shared.board().number(&log.name);
+        log.origin.is_some()
     }
 
     /// Merges one entry. Returns how many peers' worth of work it was.
@@ -513,7 +524,7 @@ impl Reader {
         site.heard = site.heard.max(Some(heard));
         site.lag_ms = Some(lag_ms);
         site.lifetime = Some(frame.header.lifetime);
-        site.is_forgotten = false;
+        (site.is_forgotten, site.may_be_replaced) = (false, false);
         if let Some(hello) = hello {
             site.version = hello.version;
             site.zones_digest = Some(hello.zones_digest);
@@ -522,7 +533,7 @@ impl Reader {
 
     /// With this tracker's numbers for names. A count of this tracker's own is believed from its own log, and from others only while a
     /// tracker that began with nothing reads what there is: later it knows better, and what is believed once can never sink again.
-    fn localised(&mut self, origin: Option<Origin>, swarm: SwarmEntry) -> SwarmDelta {
+    fn localised(&self, origin: Option<Origin>, swarm: SwarmEntry) -> SwarmDelta {
         let mut downloaded = Vec::with_capacity(swarm.counts.len());
         for (name, count) in swarm.counts {
             match name {
@@ -533,7 +544,8 @@ impl Reader {
                     }
                 }
                 Some(name) => {
-                    if let Some(of) = self.number(name) {
+                    let number = self.shared.board().number_of_hearsay(&name);
+                    if let Some(of) = number {
                         downloaded.push((Some(of), count));
                     }
                 }
@@ -544,16 +556,6 @@ impl Reader {
             downloaded,
             peers: swarm.peers,
         }
-    }
-
-    /// The number of a tracker that another one told a count of.
-    fn number(&mut self, name: SiteName) -> Option<Origin> {
-        if let Some(origin) = self.names.get(&name) {
-            return Some(*origin);
-        }
-        let origin = self.shared.board().number_of_hearsay(&name)?;
-        self.names.insert(name, origin);
-        Some(origin)
     }
 
     /// Puts what was counted, and how far the log was read, where others see it.

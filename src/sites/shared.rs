@@ -48,6 +48,8 @@ pub(super) struct Site {
     pub(super) lifetime: Option<u32>,
     pub(super) zones_digest: Option<u64>,
     pub(super) is_forgotten: bool,
+    /// Whether it is forgotten and nothing is stored under its number any more.
+    pub(super) may_be_replaced: bool,
     epoch: u64,
     next: u32,
 }
@@ -67,6 +69,7 @@ impl Site {
             lifetime: None,
             zones_digest: None,
             is_forgotten: false,
+            may_be_replaced: false,
             epoch: 0,
             next: 0,
         }
@@ -142,15 +145,19 @@ pub(super) struct Board {
 
 impl Board {
     /// The number of a tracker that another one speaks of: as [`Board::number`], but what partners make up leaves numbers for those that
-    /// have a log.
+    /// have a log, and one that is forgotten comes back only by its own word.
     pub(super) fn number_of_hearsay(&mut self, name: &SiteName) -> Option<Origin> {
-        let is_known = self.sites.contains_key(name);
-        (is_known || self.sites.len() < MAX_HEARSAY)
+        if let Some(site) = self.sites.get(name) {
+            return Some(site.origin).filter(|_| !site.is_forgotten);
+        }
+        let remembered = self.sites.values().filter(|site| !site.is_forgotten);
+        (remembered.count() < MAX_HEARSAY)
             .then(|| self.number(name))
             .flatten()
     }
 
-    /// The number of another tracker, which it gets when it is new; `None` when there are as many as can be.
+    /// The number of another tracker, which it gets when it is new, in the place of a forgotten one where no number is free; `None` when
+    /// there are as many as can be.
     pub(super) fn number(&mut self, name: &SiteName) -> Option<Origin> {
         if let Some(site) = self.sites.get(name) {
             return Some(site.origin);
@@ -158,9 +165,17 @@ impl Board {
         let is_free = |origin: &Origin| self.sites.values().all(|site| site.origin != *origin);
         let numbers = (1..).map_while(Origin::new);
         let mut named = numbers.take_while(|origin| *origin != Origin::UNKNOWN);
-        let origin = named.find(is_free)?;
+        let origin = named.find(is_free).or_else(|| self.replaced())?;
         self.sites.insert(name.clone(), Site::new(origin));
         Some(origin)
+    }
+
+    /// The number of a forgotten tracker, which has none from now on.
+    fn replaced(&mut self) -> Option<Origin> {
+        let mut sites = self.sites.iter();
+        let (name, _) = sites.find(|(_, site)| site.may_be_replaced)?;
+        let name = name.clone();
+        self.sites.remove(&name).map(|site| site.origin)
     }
 }
 
@@ -343,10 +358,18 @@ impl Shared {
         Some(origin)
     }
 
+    /// Gives the number of a forgotten tracker free, when nothing is stored under it any more.
+    pub(super) fn free_number(&self, name: &SiteName) {
+        let mut board = self.board();
+        if let Some(site) = board.sites.get_mut(name) {
+            site.may_be_replaced = site.is_forgotten;
+        }
+    }
+
     pub(super) fn kept_state(&self) -> Vec<u8> {
         let board = self.board();
         let mut kept = Kept::default();
-        for (name, site) in &board.sites {
+        for (name, site) in board.sites.iter().filter(|(_, site)| !site.is_forgotten) {
             kept.origins.insert(name.clone(), site.origin);
         }
         for (engine, known) in self.engines.iter().zip(&board.engines) {
@@ -591,5 +614,23 @@ mod tests {
             Origin::new(1),
             "it keeps its number"
         );
+    }
+
+    /// O26
+    #[test]
+    fn a_forgotten_tracker_leaves_its_number_to_a_new_one() {
+        let settings = Settings::new("a".parse().unwrap(), "net".parse().unwrap(), Vec::new());
+        let shared = Shared::new(&settings, Vec::new(), None, 1, Clock::start());
+        let name = |number: usize| format!("x{number}").parse().unwrap();
+        let number = |name: SiteName| shared.board().number(&name);
+        assert_eq!((0..100).filter_map(|at| number(name(at))).count(), 62);
+        let origin = shared.forget(&name(7));
+        assert_eq!(number("new".parse().unwrap()), None, "its peers are there");
+        shared.free_number(&name(7));
+        assert_eq!(shared.board().number_of_hearsay(&name(7)), None);
+        assert_eq!(Kept::read(&shared.kept_state()).unwrap().origins.len(), 61);
+        assert_eq!(number("new".parse().unwrap()), origin);
+        assert_eq!(number("other".parse().unwrap()), None);
+        assert_eq!(number(name(7)), None, "it is a stranger");
     }
 }
