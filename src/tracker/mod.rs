@@ -395,7 +395,11 @@ impl Tracker {
             lifetime: policy.lifetime,
             line_mib: policy.settings.line_mib,
         };
-        self.keys.enter(user, announce, rules)
+        let left = self.keys.enter(user, announce, rules)?;
+        if let Some(session) = left {
+            self.remove_peers_of(&[session], now);
+        }
+        Ok(())
     }
 
     /// Ends a key; the peers that its clients have stored are gone from all replies when this returns. A peer that has not announced
@@ -407,7 +411,7 @@ impl Tracker {
         self.remove_peers_of(&sessions, now);
     }
 
-    /// Removes the peers of sessions that are over, as if they had stopped.
+    /// Removes the peers at the places of sessions that are over or have moved, as if they had stopped.
     fn remove_peers_of(&self, sessions: &[KeySession], now: Seconds) {
         let policy = self.policy.load_full();
         let rules = self.rules(&policy, now);

@@ -264,7 +264,8 @@ impl Keys {
         entry.judge(self.wall())
     }
 
-    /// Lets an announce in, if the key is in force and within its limits, and accounts for it.
+    /// Lets an announce in, if the key is in force and within its limits, and accounts for it. Returns the session at the places that it
+    /// has left by it: its peers there are to be removed, or one client would be in a swarm from any number of addresses.
     ///
     /// # Errors
     /// The refusal that the client is to read; nothing has changed then.
@@ -273,7 +274,7 @@ impl Keys {
         user: &KeyUser,
         announce: &Announce,
         rules: KeyRules,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<KeySession>, Refusal> {
         let wall = self.wall();
         let mut shard = self.shard(&user.digest).ok_or(Refusal::KeyUnknown)?;
         let entry = shard.get_mut(&user.digest).ok_or(Refusal::KeyUnknown)?;
@@ -301,10 +302,12 @@ impl Keys {
             entry.sessions.meet(&presence, entry.record.key.limits)
         };
         self.recount(before, entry.sessions.list().len());
-        entry.account(last?, &presence, rules.line_mib);
+        let last = last?;
+        let reported = last.map(|former| (former.reported, former.seen));
+        entry.account(reported, &presence, rules.line_mib);
         entry.totals.last_seen = Some(wall);
         entry.is_changed = true;
-        Ok(())
+        Ok(last.and_then(|former| former.left))
     }
 
     fn recount(&self, before: usize, after: usize) {
@@ -639,11 +642,11 @@ mod tests {
             };
             keys.enter(&user, &announce, rules)
         };
-        assert_eq!(enter(1, Event::None), Ok(()));
+        assert_eq!(enter(1, Event::None), Ok(None));
         assert_eq!(enter(2, Event::None), Err(Refusal::KeysFull));
-        assert_eq!(enter(1, Event::None), Ok(()));
-        assert_eq!(enter(2, Event::Stopped), Ok(()));
-        assert_eq!(enter(1, Event::Stopped), Ok(()));
-        assert_eq!(enter(2, Event::None), Ok(()));
+        assert_eq!(enter(1, Event::None), Ok(None));
+        assert_eq!(enter(2, Event::Stopped), Ok(None));
+        assert_eq!(enter(1, Event::Stopped), Ok(None));
+        assert_eq!(enter(2, Event::None), Ok(None));
     }
 }

@@ -72,6 +72,23 @@ impl KeySession {
         own.find(|own| own.is_ipv4() == ip.is_ipv4())
     }
 
+    /// The session at those of its places that `ip` and `port` are not: of the family of `ip` only, where it goes on from there.
+    fn elsewhere(&self, ip: IpAddr, port: u16, goes_on: bool) -> Option<KeySession> {
+        let is_left = |place: IpAddr, at: u16| {
+            (place, at) != (ip, port) && !(goes_on && place.is_ipv4() != ip.is_ipv4())
+        };
+        let left = KeySession {
+            v4: self
+                .v4
+                .filter(|(place, at)| is_left(IpAddr::V4(*place), *at)),
+            v6: self
+                .v6
+                .filter(|(place, at)| is_left(IpAddr::V6(*place), *at)),
+            ..*self
+        };
+        (left.v4.is_some() || left.v6.is_some()).then_some(left)
+    }
+
     fn move_to(&mut self, ip: IpAddr, port: u16) {
         match ip {
             IpAddr::V4(ip) => self.v4 = Some((ip, port)),
@@ -90,6 +107,17 @@ pub(super) struct Sessions {
     addresses: Vec<(IpAddr, u32)>,
     /// Nobody was last seen before this.
     oldest: Seconds,
+}
+
+/// What the session of who announces was until then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Former {
+    /// What it reported last.
+    pub reported: Traffic,
+    /// When.
+    pub seen: Seconds,
+    /// It, at the places that it has left: its peers there are to go.
+    pub left: Option<KeySession>,
 }
 
 /// Who announces what, and from where.
@@ -166,8 +194,8 @@ impl Sessions {
             .binary_search_by(|session| session.is_of(info_hash, peer_id))
     }
 
-    /// Who announces is from now on among them, unless a limit is in its way. Returns what it reported last and when; nothing when
-    /// it was not among them.
+    /// Who announces is from now on among them, unless a limit is in its way. Returns what it was; nothing when it was not among
+    /// them.
     ///
     /// # Errors
     /// The limit. Nothing has changed but that the dead are gone.
@@ -175,7 +203,7 @@ impl Sessions {
         &mut self,
         presence: &Presence<'_>,
         limits: KeyLimits,
-    ) -> Result<Option<(Traffic, Seconds)>, Refusal> {
+    ) -> Result<Option<Former>, Refusal> {
         let place = self.may_meet(presence, limits).or_else(|refusal| {
             // Who has left without a word takes nobody's place.
             if self.forget_dead(presence.now, presence.lifetime) {
@@ -240,14 +268,18 @@ impl Sessions {
             .any(|session| session.info_hash == *info_hash)
     }
 
-    fn refresh(&mut self, at: usize, presence: &Presence<'_>) -> Option<(Traffic, Seconds)> {
+    fn refresh(&mut self, at: usize, presence: &Presence<'_>) -> Option<Former> {
         let session = self.list.get_mut(at)?;
         let (own, from) = (
             subscriber(presence.ip),
             session.subscriber_beside(presence.ip),
         );
+        let before = Former {
+            reported: session.reported,
+            seen: session.seen,
+            left: session.elsewhere(presence.ip, presence.port, true),
+        };
         session.move_to(presence.ip, presence.port);
-        let before = (session.reported, session.seen);
         (session.reported, session.seen) = (presence.reported, presence.now);
         if from != Some(own) {
             self.add_address(own);
@@ -273,15 +305,19 @@ impl Sessions {
         self.add_address(subscriber(presence.ip));
     }
 
-    /// Whoever leaves is gone. Returns what it reported last and when.
-    pub(super) fn leave(&mut self, presence: &Presence<'_>) -> Option<(Traffic, Seconds)> {
+    /// Whoever leaves is gone, from all of its places. Returns what it was.
+    pub(super) fn leave(&mut self, presence: &Presence<'_>) -> Option<Former> {
         let at = self.find(presence).ok()?;
         let gone = self.list.remove(at);
         if !self.has_beside(at, presence.info_hash) {
             self.torrents = self.torrents.saturating_sub(1);
         }
         gone.subscribers().for_each(|ip| self.take_address(ip));
-        Some((gone.reported, gone.seen))
+        Some(Former {
+            reported: gone.reported,
+            seen: gone.seen,
+            left: gone.elsewhere(presence.ip, presence.port, false),
+        })
     }
 
     /// Forgets whom nobody has heard of for so long that its peer is dead; whether there was any.

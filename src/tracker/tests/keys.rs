@@ -227,6 +227,40 @@ fn a_key_is_used_from_so_many_addresses_and_for_so_many_torrents_at_once() {
     assert_eq!(bench.tracker.keys().one(7).unwrap().torrents, 1);
 }
 
+/// O16: one client is in a swarm from one address of a family, or it would have as many as it likes behind one limit.
+#[test]
+fn who_moves_to_another_address_leaves_the_old_one() {
+    let mut bench = closed(KeyLimits {
+        addresses: 1,
+        torrents: 0,
+    });
+    let client = leecher(v4(1), 1);
+    let at_place = |ip, port| Announce { ip, port, ..client };
+    let v6: IpAddr = "2001:db8::1".parse().unwrap();
+    for last in 1..=20 {
+        let announce = at_place(v4(last), 1);
+        bench.with_key(&announce, 0, at(last)).unwrap();
+        assert_eq!(bench.stored(at(last)), 1, "{last}");
+    }
+    // Its other family stays, and so does who announces again from where he is.
+    for announce in [at_place(v6, 1), at_place(v4(20), 1), at_place(v6, 1)] {
+        bench.with_key(&announce, 0, at(1_000)).unwrap();
+    }
+    let places = |bench: &Bench| {
+        let peers = bench.tracker.export(&HASH, at(1_000)).unwrap().peers;
+        peers.iter().map(|peer| peer.ip).collect::<Vec<_>>()
+    };
+    assert_eq!(places(&bench).len(), 2);
+    // Who stops is gone, wherever he says so.
+    let stopped = Announce {
+        event: Event::Stopped,
+        ..at_place(v4(30), 1)
+    };
+    bench.with_key(&stopped, 0, at(1_001)).unwrap();
+    assert_eq!(bench.stored(at(1_001)), 0);
+    assert_eq!(bench.tracker.keys().sessions(), 0);
+}
+
 /// O16
 #[test]
 fn the_peers_of_a_key_go_with_it() {
