@@ -10,13 +10,10 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{Loaded, Loader, Override};
+use crate::config::{BAD_CONFIGURATION, Loaded, Loader, Override};
 use crate::program::{self, Completions, print};
 use crate::tools::{check, database_view, hash_password, import, owner, sites, token, zones};
 use crate::{config, manual, shown};
-
-/// The exit code of a configuration that cannot be used: `EX_CONFIG`.
-pub const BAD_CONFIGURATION: u8 = 78;
 
 /// What the program calls itself.
 const NAME: &str = "retracker";

@@ -34,7 +34,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 
 use crate::clock::{Clock, Seconds};
-use crate::config::{Config, Loaded, Loader};
+use crate::config::{BAD_CONFIGURATION, Config, Loaded, Loader};
 use crate::metrics::Metrics;
 use crate::net::client_address::ClientAddressRules;
 use crate::net::handover;
@@ -365,7 +365,7 @@ pub fn serve(
         for fault in &outlook.faults {
             log::error!("the tracker cannot start: {fault}");
         }
-        return ExitCode::from(crate::cli::BAD_CONFIGURATION);
+        return ExitCode::from(BAD_CONFIGURATION);
     }
     let mut service = Service::new();
     let outcome = App::build(loaded, service.inherit()).and_then(|app| {

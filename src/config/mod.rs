@@ -45,6 +45,9 @@ use crate::{
     http, lists, logging, regular_file, sites as other_sites, snapshot, tracker, udp, web,
 };
 
+/// The exit code of a configuration that cannot be used: `EX_CONFIG`.
+pub const BAD_CONFIGURATION: u8 = 78;
+
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
 pub struct Config {
