@@ -289,9 +289,8 @@ def load(network):
               for number, site in enumerate(network.sites.values())]
     told = [crowd.done() for crowd in crowds]
     took = network.equal()
-    lag = [site.status() for site in network.sites.values()]
-    lags = {site["name"]: {other["name"]: other.get("lag_ms") for other in site["sites"]} for site in lag}
-    return f"{sum(one['announces'] for one in told)} announces, equal {took:.1f} s later; lags at the end {lags}"
+    lags = {site.name: site.status()["lag"] for site in network.sites.values()}
+    return f"{sum(one['announces'] for one in told)} announces, equal {took:.1f} s later; lags of the last minute {lags}"
 
 
 def tracker_dies(network):
