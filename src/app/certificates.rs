@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,6 +13,7 @@ use super::App;
 use super::service::InheritedSockets;
 use crate::clock::Wall;
 use crate::config::{Config, Loaded};
+use crate::lists::watched::{Stamp, stamp};
 use crate::metrics::Gauge;
 use crate::tls::{Acceptor, Certificate};
 
@@ -95,20 +96,6 @@ pub(super) fn open_keys(loaded: &Loaded) -> Vec<String> {
         })
     });
     open.collect()
-}
-
-/// By what a file is known to be another one, or to have been written; nothing when it is not there.
-type Stamp = Option<(u64, u64, u64, i64, i64)>;
-
-fn stamp(file: &Path) -> Stamp {
-    let about = fs::metadata(file).ok()?;
-    Some((
-        about.dev(),
-        about.ino(),
-        about.size(),
-        about.mtime(),
-        about.mtime_nsec(),
-    ))
 }
 
 fn stamps(files: &[PathBuf]) -> Vec<Stamp> {

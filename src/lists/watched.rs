@@ -12,10 +12,10 @@ pub const LOOK_SECONDS: u32 = 2;
 
 /// What shows that a file is the same: where it lies, how large it is, when its content and when anything of it changed. `None` for one
 /// that cannot be looked at.
-type Stamp = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
+pub type Stamp = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
 
-/// Through links, so that a link which is led elsewhere is another file.
-fn stamp(path: &Path) -> Stamp {
+/// What shows now that a file is the same. Through links, so that a link which is led elsewhere is another file.
+pub fn stamp(path: &Path) -> Stamp {
     let about = fs::metadata(path).ok()?;
     let (content, any) = (
         (about.mtime(), about.mtime_nsec()),

@@ -376,17 +376,15 @@ impl Restored {
         let Source::Database(database, _) = &self.opened.source else {
             return;
         };
-        let written = database.begin().and_then(|()| {
+        let written = database.in_transaction(|| {
             database.finish(Finished {
                 stamp: self.timeline.stamp(moment.now),
                 wall: moment.wall,
                 boot: moment.boot,
-            })?;
-            database.commit()
+            })
         });
         if let Err(error) = written {
             log::debug!("the beginning of the database's time: {error}");
-            database.rollback();
         }
     }
 }

@@ -97,15 +97,7 @@ impl TlsWork {
 impl Worker {
     /// Begins the TLS of a connection that was just accepted, if there is a permit for it; its hello is read when its turn comes.
     pub(super) fn begin_tls(&mut self, mut connection: Connection) {
-        let settings = &self.live.settings;
-        let ip = connection.peer.ip().to_canonical();
-        let most = settings.tls.max_handshakes_per_address;
-        let is_bounded = most > 0 && !settings.address_rules.believes(ip);
-        let total = settings.tls.max_handshakes;
-        let permit = self
-            .shared
-            .handshakes
-            .take(ip, total, is_bounded.then_some(most));
+        let permit = self.handshake_permit(&connection);
         let is_held =
             permit.is_some() && may_hold(&self.shared, &self.live, &mut connection, Purpose::Work);
         let counters = self.handler.counters();
@@ -121,7 +113,7 @@ impl Worker {
             return;
         };
         let first_request_by = connection.deadline;
-        let handshake_by = self.tick.after(settings.tls.handshake_timeout);
+        let handshake_by = self.tick.after(self.live.settings.tls.handshake_timeout);
         connection.deadline = first_request_by.min(handshake_by);
         connection.state = State::Handshaking;
         connection.tls = Some(Box::new(Encryption {
@@ -219,20 +211,28 @@ impl Worker {
         self.open_sealed(connection, 0, end)
     }
 
-    /// Takes the permit for a handshake in the name of the client that a proxy has named; whether there is one.
-    fn may_shake_hands(&self, connection: &mut Connection) -> bool {
+    /// Takes a permit for a handshake in the name of the connection's other end, if there is one.
+    fn handshake_permit(&self, connection: &Connection) -> Option<HandshakePermit> {
         let settings = &self.live.settings;
         let ip = connection.peer.ip().to_canonical();
         let most = settings.tls.max_handshakes_per_address;
         let is_bounded = most > 0 && !settings.address_rules.believes(ip);
+        let (handshakes, total) = (&self.shared.handshakes, settings.tls.max_handshakes);
+        handshakes.take(ip, total, is_bounded.then_some(most))
+    }
+
+    /// Changes the permit that was taken in the name of a proxy for one of the client that it has named; whether there is one.
+    fn may_shake_hands(&self, connection: &mut Connection) -> bool {
         let Some(tls) = &mut connection.tls else {
             return false;
         };
         tls.permit = None;
-        let total = settings.tls.max_handshakes;
-        let most = is_bounded.then_some(most);
-        tls.permit = self.shared.handshakes.take(ip, total, most);
-        tls.permit.is_some()
+        let permit = self.handshake_permit(connection);
+        let is_there = permit.is_some();
+        if let Some(tls) = &mut connection.tls {
+            tls.permit = permit;
+        }
+        is_there
     }
 
     /// Opens the first `end` bytes of the sealed input, of which `held` had come before, and answers what is whole.

@@ -210,6 +210,22 @@ impl Database {
         }
     }
 
+    /// Does all of it in a transaction, or nothing.
+    ///
+    /// # Errors
+    /// What `edit` says, or that the disk refuses; nothing is changed then.
+    pub(super) fn in_transaction<T>(
+        &self,
+        edit: impl FnOnce() -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.begin()?;
+        let done = edit().and_then(|done| self.commit().map(|()| done));
+        if done.is_err() {
+            self.rollback();
+        }
+        done
+    }
+
     /// Moves the log into the database, as far as no other program is reading it. Nothing is lost when this fails.
     pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
         checkpoint(&self.connection, "PASSIVE")

@@ -39,7 +39,7 @@ impl Writer {
             }
         }
         let stamp = self.judge(database, self.next_stamp(database, &block.target))?;
-        let put = in_transaction(database, || {
+        let put = database.in_transaction(|| {
             database.put_block_edit(&EditRow {
                 target: block.target,
                 stamp,
@@ -62,7 +62,7 @@ impl Writer {
             return self.enforce(database).map(|()| removed);
         };
         let stamp = self.judge(database, self.next_stamp(database, &target))?;
-        let lifted = in_transaction(database, || {
+        let lifted = database.in_transaction(|| {
             database.put_block_edit(&EditRow {
                 target,
                 stamp,
@@ -120,7 +120,7 @@ impl Writer {
             return Ok(());
         }
         let wall = self.clock.wall();
-        let merged = in_transaction(database, || {
+        let merged = database.in_transaction(|| {
             let mut merged = Merged {
                 entries: database.count_blocks()?,
                 ..Merged::default()
@@ -316,17 +316,4 @@ pub(super) fn log_effect(enforced: Enforced) {
     if let Some(shortage) = enforced.shortage() {
         log::warn!("{shortage}");
     }
-}
-
-/// Does all of it or nothing.
-pub(super) fn in_transaction<T>(
-    database: &Database,
-    edit: impl FnOnce() -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    database.begin()?;
-    let done = edit().and_then(|done| database.commit().map(|()| done));
-    if done.is_err() {
-        database.rollback();
-    }
-    done
 }

@@ -74,14 +74,7 @@ impl Writer {
         database: &Database,
         work: impl FnOnce(&Database) -> rusqlite::Result<T>,
     ) -> Result<T, Refused> {
-        let done = database.begin().and_then(|()| {
-            let done = work(database)?;
-            database.commit()?;
-            Ok(done)
-        });
-        if done.is_err() {
-            database.rollback();
-        }
+        let done = database.in_transaction(|| work(database));
         self.judge(database, done)
     }
 
@@ -164,14 +157,10 @@ impl Writer {
         if records.is_empty() {
             return Ok(());
         }
-        database.begin()?;
-        let written = records
-            .iter()
-            .try_for_each(|record| database.restore_key(record))
-            .and_then(|()| database.commit());
-        if written.is_err() {
-            database.rollback();
-        }
+        let written = database.in_transaction(|| {
+            let mut records = records.iter();
+            records.try_for_each(|record| database.restore_key(record))
+        });
         let numbers: Vec<i64> = records.iter().map(|record| record.number).collect();
         self.tracker.keys().mark_changed(&numbers);
         written

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Writer;
-use super::blocklist::{in_transaction, log_effect};
+use super::blocklist::log_effect;
 use crate::metrics::Gauge;
 use crate::snapshot::database::Database;
 use crate::snapshot::mailbox::{ListChange, MAX_LISTED, Refused};
@@ -26,9 +26,8 @@ impl Writer {
         if after.len() > MAX_LISTED {
             return Err(Refused::TooManyTorrents);
         }
-        let written = in_transaction(database, || {
-            database.change_listed(added, removed, self.clock.wall())
-        });
+        let written =
+            database.in_transaction(|| database.change_listed(added, removed, self.clock.wall()));
         self.judge(database, written)?;
         let left = before.hashes().iter();
         let removed = left.filter(|hash| !after.contains(hash)).count();
@@ -54,8 +53,6 @@ impl Writer {
     /// The disk refuses.
     pub(super) fn put_listed(&self, database: &Database) -> rusqlite::Result<()> {
         let listed = self.tracker.access().listed_torrents().added;
-        in_transaction(database, || {
-            database.change_listed(listed.hashes(), &[], self.clock.wall())
-        })
+        database.in_transaction(|| database.change_listed(listed.hashes(), &[], self.clock.wall()))
     }
 }
