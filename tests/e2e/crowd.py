@@ -21,6 +21,8 @@ UDP_MAGIC = 0x41727101980
 # Clients that share an address have ports from here on.
 FIRST_PORT = 2_000
 FREEBIND = 15
+# A connection id is to be used for a minute (BEP 15).
+ID_SECONDS = 60
 
 
 def hash_of(seed, number):
@@ -118,9 +120,14 @@ class Crowd:
         options = self.options
         self.connect()
         began, sent = time.monotonic(), 0
-        give_up = None
+        renewed, give_up = began, None
         while sent < options.count or self.waiting:
             now = time.monotonic()
+            if now - renewed > ID_SECONDS / 2:
+                # The old ids are used until the new ones are there.
+                renewed = now
+                for source in self.sources:
+                    source.connect()
             due = min(options.count, int((now - began) * options.rate) + 1)
             while sent < due:
                 number = options.first + sent
