@@ -69,15 +69,13 @@ fn rows(
     limit: usize,
     is_meant: impl Fn(&InfoHash) -> bool,
 ) -> Rows {
-    let from = |hashes: &'_ [InfoHash]| hashes.partition_point(|hash| *hash < first);
-    let [of_file, added] = [&listed.of_file, &listed.added].map(|set| set.hashes());
-    let mut of_file = of_file.iter().skip(from(of_file)).peekable();
-    let mut added = added.iter().skip(from(added)).peekable();
+    let mut of_file = listed.of_file.iter_from(first).peekable();
+    let mut added = listed.added.iter_from(first).peekable();
     let mut rows = Vec::new();
     loop {
         let hash = match (of_file.peek(), added.peek()) {
-            (Some(file), Some(added)) => **file.min(added),
-            (Some(hash), None) | (None, Some(hash)) => **hash,
+            (Some(file), Some(added)) => *file.min(added),
+            (Some(hash), None) | (None, Some(hash)) => *hash,
             (None, None) => return Rows { rows, next: None },
         };
         if !is_meant(&hash) {
@@ -89,8 +87,8 @@ fn rows(
         }
         rows.push(Row {
             hash,
-            is_of_file: of_file.next_if(|next| **next == hash).is_some(),
-            is_added: added.next_if(|next| **next == hash).is_some(),
+            is_of_file: of_file.next_if(|next| *next == hash).is_some(),
+            is_added: added.next_if(|next| *next == hash).is_some(),
         });
     }
 }
