@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path) -> Result<TorrentSet, Refused> {
 }
 
 /// What is before a comment.
-pub(super) fn uncommented(line: &[u8]) -> &[u8] {
+fn uncommented(line: &[u8]) -> &[u8] {
     let end = line.iter().position(|byte| *byte == b'#');
     line.get(..end.unwrap_or(line.len()))
         .unwrap_or_default()
