@@ -119,6 +119,13 @@ fn in_words(hashes: &[InfoHash]) -> String {
     words
 }
 
+/// Whether any of these stands in the file alone, so that taking it off the list here changes nothing: it stays listed.
+fn stay_in_file(removed: &[InfoHash], state: &State) -> bool {
+    let listed = state.tracker.access().listed_torrents();
+    let stays = |hash: &InfoHash| listed.of_file.contains(hash) && !listed.added.contains(hash);
+    removed.iter().any(stays)
+}
+
 /// What there is to ask before torrents are taken off the list; nothing while all are served.
 async fn question(
     removed: &[InfoHash],
@@ -257,6 +264,9 @@ pub(crate) async fn change(state: Data<State>, request: HttpRequest, form: Form)
         return again(StatusCode::BAD_REQUEST, Some("list_bad_hash"), None);
     };
     let is_removal = form.text("action") == "remove";
+    if is_removal && stay_in_file(&hashes, &state) {
+        return refused(Refusal::LIST_OF_FILE);
+    }
     if is_removal && form.text("confirm") != confirmation(text) {
         let asker = Client::of(&state, &request).ip;
         match question(&hashes, asker, &state).await {
@@ -322,6 +332,9 @@ pub(crate) async fn change_json(
     };
     if added.is_empty() && removed.is_empty() {
         return Refusal::LIST_HASH.json(&state);
+    }
+    if stay_in_file(&removed, &state) {
+        return Refusal::LIST_OF_FILE.json(&state);
     }
     if !body.force && !removed.is_empty() {
         let asker = Client::of(&state, &request).ip;
