@@ -9,11 +9,20 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use retracker::clock::Seconds;
-use retracker::net::Networks;
 use retracker::net::limits::{Ban, Gate, Kind, Levels, Limits, Settings};
 
 /// Sources that take turns: as many as a busy tracker serves in some seconds.
 const SOURCES: u32 = 10_000;
+
+/// As `[WEB] admin_networks` may be.
+const ADMINS: [&str; 6] = [
+    "127.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "198.51.100.0/24",
+    "::1/128",
+    "fd00::/8",
+];
 
 fn limits(source: Option<&str>, prefix: Option<&str>) -> Arc<Limits> {
     let rate = |text: Option<&str>| text.map(|text| text.parse().unwrap());
@@ -25,7 +34,8 @@ fn limits(source: Option<&str>, prefix: Option<&str>) -> Arc<Limits> {
         requests: levels,
         ..Settings::off()
     };
-    Arc::new(Limits::new(settings, Networks::default()))
+    let admins = ADMINS.iter().map(|network| network.parse().unwrap());
+    Arc::new(Limits::new(settings, admins.collect()))
 }
 
 fn v4(number: u32) -> IpAddr {

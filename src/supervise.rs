@@ -41,6 +41,16 @@ where
     })
 }
 
+/// Lets every other thread of the machine come first, where all cores are busy: for work that takes long and that nobody's announce waits for.
+/// Of the calling thread only, and for good. Where it is not allowed, the thread goes on as it is.
+pub fn step_back() {
+    /// Where all are busy, others get nine times as much.
+    const NICE: i32 = 10;
+    if let Err(error) = rustix::process::nice(NICE) {
+        log::debug!("a thread keeps its priority: {error}");
+    }
+}
+
 fn describe(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -51,6 +61,19 @@ fn describe(panic: &(dyn std::any::Any + Send)) -> String {
 mod tests {
     use super::*;
     use std::sync::mpsc::channel;
+
+    /// P22: the priority is of a thread and not of the process.
+    #[test]
+    fn who_steps_back_lets_others_come_first_and_nobody_else_does() {
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let before = priority();
+        let stepped = std::thread::spawn(move || {
+            step_back();
+            priority()
+        });
+        assert_eq!(stepped.join().unwrap(), (before + 10).min(19));
+        assert_eq!(priority(), before);
+    }
 
     #[test]
     fn every_end_is_reported_with_its_cause() {

@@ -1,13 +1,13 @@
-//! Files of what is blocked, as others publish them: addresses, networks and ranges, P2P plaintext (`name:1.2.3.4-5.6.7.8`), DAT of eMule
-//! (`001.002.003.004 - 005.006.007.008 , 000 , name`), and info hashes. The lines of a file may be of several kinds.
+//! Files of what is blocked, as others publish them: addresses, networks (`10.0.0.0/8`, `10.0.0.0/255.0.0.0`) and ranges, P2P plaintext
+//! (`name:1.2.3.4-5.6.7.8`, `name:10.0.0.0/8`), DAT of eMule (`001.002.003.004 - 005.006.007.008 , 000 , name`), and info hashes. Comments
+//! begin with `#` or `;`, or with `//` where a line begins. The lines of a file may be of several kinds.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::lines::{self, Bounds, Refused};
-use super::torrents::uncommented;
 use crate::net::{AddressRange, UnsortedRanges};
 use crate::tracker::{BlocklistFile, InfoHash, TorrentSet};
 
@@ -39,6 +39,8 @@ enum Fault {
     Backwards,
     #[error("a network with bits set behind its length")]
     Untrimmed,
+    #[error("a netmask with ones behind zeros")]
+    Mask,
     #[error("a level that is no number")]
     Level,
 }
@@ -64,7 +66,10 @@ pub(super) fn read(path: &Path) -> Result<BlocklistFile, Refused> {
 }
 
 fn judge(line: &[u8]) -> Result<Line, Fault> {
-    if line.starts_with(b"#") || line.starts_with(b"//") {
+    if [b"#".as_slice(), b";", b"//"]
+        .iter()
+        .any(|sign| line.starts_with(sign))
+    {
         return Ok(Line::Nothing);
     }
     if let Some(listed) = dat(line) {
@@ -75,6 +80,13 @@ fn judge(line: &[u8]) -> Result<Line, Fault> {
     }
     // A name may hold anything, of any encoding, `#` and colons too.
     p2p(line).ok_or(Fault::Unknown)?.map(Line::Addresses)
+}
+
+/// What is before a comment.
+fn uncommented(line: &[u8]) -> &[u8] {
+    let end = line.iter().position(|byte| b"#;".contains(byte));
+    let line = line.get(..end.unwrap_or(line.len()));
+    line.unwrap_or_default().trim_ascii()
 }
 
 /// A range and a level between commas.
@@ -105,18 +117,37 @@ fn plain(text: &[u8]) -> Option<Result<Line, Fault>> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return AddressRange::new(ip, ip).map(|range| Ok(Line::Addresses(range)));
     }
-    let network: IpNet = text.parse().ok()?;
+    network(text.as_bytes()).map(|network| network.map(Line::Addresses))
+}
+
+/// `A/LENGTH`, or `A/NETMASK` of v4; `None` for what is no network.
+fn network(text: &[u8]) -> Option<Result<AddressRange, Fault>> {
+    let text = str::from_utf8(text.trim_ascii()).ok()?;
+    let (address, length) = text.split_once('/')?;
+    let network: IpNet = match length.parse::<Ipv4Addr>() {
+        Ok(mask) => {
+            let address: Ipv4Addr = address.parse().ok()?;
+            match Ipv4Net::with_netmask(address, mask) {
+                Ok(network) => network.into(),
+                Err(_) => return Some(Err(Fault::Mask)),
+            }
+        }
+        Err(_) => text.parse().ok()?,
+    };
     if network.trunc() != network {
         return Some(Err(Fault::Untrimmed));
     }
     // By its ends, so that one of v4-mapped addresses is of v4.
     let range = AddressRange::new(network.network(), network.broadcast());
-    Some(range.map(Line::Addresses).ok_or(Fault::Backwards))
+    Some(range.ok_or(Fault::Backwards))
 }
 
-/// What stands behind a name and a colon. Names have colons, and so have addresses of v6: the longest text that is a range counts.
+/// What stands behind a name and a colon. Names have colons, and so have addresses of v6: the longest text that is a range or a network counts.
 fn p2p(line: &[u8]) -> Option<Result<AddressRange, Fault>> {
-    let behind = |at: usize| line.get(at + 1..).and_then(range);
+    let behind = |at: usize| {
+        let text = line.get(at + 1..)?;
+        range(text).or_else(|| network(text))
+    };
     let colon = |byte: &u8| *byte == b':';
     // Nearly all are of v4, whose colon is the last.
     let last = line.iter().rposition(colon)?;
@@ -183,6 +214,9 @@ mod tests {
             ("// a comment", Ok(Line::Nothing)),
             ("1.2.3.4", addresses(first, first)),
             ("1.2.3.4 # why", addresses(first, first)),
+            ("; a comment", Ok(Line::Nothing)),
+            ("1.2.3.0/24 ; SBL1", addresses("1.2.3.0", "1.2.3.255")),
+            ("1.2.3.4-5.6.7.8;why", addresses(first, last)),
             ("1.2.3.4-5.6.7.8", addresses(first, last)),
             ("1.2.3.4 - 5.6.7.8", addresses(first, last)),
             ("10.0.0.0/8", addresses("10.0.0.0", "10.255.255.255")),
@@ -190,6 +224,18 @@ mod tests {
                 "::ffff:10.0.0.0/104",
                 addresses("10.0.0.0", "10.255.255.255"),
             ),
+            (
+                "10.0.0.0/255.255.0.0",
+                addresses("10.0.0.0", "10.0.255.255"),
+            ),
+            ("0.0.0.0/0.0.0.0", addresses("0.0.0.0", "255.255.255.255")),
+            ("1.2.3.4/255.255.255.255 # host", addresses(first, first)),
+            ("name:10.0.0.0/8", addresses("10.0.0.0", "10.255.255.255")),
+            (
+                "na:me; x:10.0.0.0/255.0.0.0",
+                addresses("10.0.0.0", "10.255.255.255"),
+            ),
+            ("name:2001:db8::/120", v6()),
             ("::ffff:1.2.3.4", addresses(first, first)),
             ("::ffff:1.2.3.4-::ffff:5.6.7.8", addresses(first, last)),
             ("2001:db8::/120", v6()),
@@ -244,9 +290,47 @@ mod tests {
             ("::-::ffff:1.2.3.4", Fault::Backwards),
             ("10.0.0.1/8", Fault::Untrimmed),
             ("10.0.0.0/33", Fault::Unknown),
+            ("10.0.0.1/255.0.0.0", Fault::Untrimmed),
+            ("name:10.0.0.1/8", Fault::Untrimmed),
+            ("10.0.0.0/255.0.255.0", Fault::Mask),
+            ("10.0.0.0/0.255.255.255", Fault::Mask),
+            ("10.0.0.0/255.0.0", Fault::Unknown),
+            ("2001:db8::/255.0.0.0", Fault::Unknown),
+            ("name ; 10.0.0.0/8", Fault::Unknown),
             ("1.2.3.4 - 5.6.7.8 , many , name", Fault::Level),
         ] {
             assert_eq!(judge(line.as_bytes()), Err(fault), "{line}");
+        }
+    }
+
+    /// O22: files as they are published, with a mark, ends of lines and names of Windows, are read; a packed one is told by its kind.
+    #[test]
+    fn files_are_read_as_others_publish_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        let read_bytes = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read(&path)
+        };
+        let p2p = b"\xef\xbb\xbf# List distributed by somebody\r\n\r\nCaf\xe9, Inc:1.2.4.0-1.2.4.255\r\nBogon:0.0.0.0/8\r\n";
+        assert_eq!(read_bytes(p2p).unwrap().addresses.len(), 2);
+        let dat = b"# ipfilter.dat\n000.000.000.000 - 000.255.255.255 , 000 , Bogon\n001.002.004.000 - 001.002.004.255 , 200 , let in\n";
+        assert_eq!(read_bytes(dat).unwrap().addresses.len(), 1);
+        let drop = b"; DROP list\n1.10.16.0/20 ; SBL256894\n2.56.192.0/22 ; SBL459831\n";
+        assert_eq!(read_bytes(drop).unwrap().addresses.len(), 2);
+        for (bytes, told) in [
+            (
+                &b"\x1f\x8b\x08\x00\x00\n\xff\xff"[..],
+                ":1: packed with gzip",
+            ),
+            (b"PK\x03\x04 ipfilter.dat", ":1: a zip archive"),
+            (b"\xff\xff\xff\xffP2B\x02name\0", ":1: a binary list"),
+            (b"\xff\xfe1\0.\0", ":1: text of 16 bits"),
+            (b"1.2.3.4\nname:5-6\n", ":2: neither an address"),
+        ] {
+            let refused = read_bytes(bytes).unwrap_err();
+            assert_eq!(refused.lines().count(), 1, "{refused}");
+            assert!(refused.to_string().contains(told), "{refused}");
         }
     }
 
@@ -256,6 +340,22 @@ mod tests {
         fn any_line_is_judged(line in proptest::collection::vec(any::<u8>(), 0..60)) {
             let judged = judge(&line);
             prop_assert!(judged.is_err() || !line.is_empty());
+        }
+
+        /// O22: a network is the same by its length and by its mask, with a name and without.
+        #[test]
+        fn networks_are_read_in_either_form(ip in any::<u32>(), length in 0_u8..=32) {
+            let network = Ipv4Net::new(Ipv4Addr::from(ip), length).unwrap().trunc();
+            let (mask, address) = (network.netmask(), network.network());
+            let expected = Ok(Line::Addresses(AddressRange::from(IpNet::from(network))));
+            for line in [
+                format!("{network}"),
+                format!("{address}/{mask}"),
+                format!("a name:{network}"),
+                format!("a name:{address}/{mask}"),
+            ] {
+                prop_assert_eq!(judge(line.as_bytes()), expected, "{}", line);
+            }
         }
 
         /// O22: whatever its name holds, the range of a P2P line is the one at its end.

@@ -96,6 +96,10 @@ pub fn each<E: Display>(
         more: 0,
         is_unreadable: false,
     };
+    if let Some(kind) = no_text(file.fill_buf().map_err(unread)?) {
+        refused.add(1, &kind);
+        return Err(refused);
+    }
     let (mut line, mut entries, mut bytes) = (Vec::new(), 0, 0_u64);
     for number in 1_u64.. {
         line.clear();
@@ -141,6 +145,24 @@ pub fn each<E: Display>(
     } else {
         Err(refused)
     }
+}
+
+/// What a file is that begins like this, where it is none of text but one that lists are often published as.
+fn no_text(beginning: &[u8]) -> Option<&'static str> {
+    const KINDS: [(&[u8], &str); 7] = [
+        (b"\x1f\x8b", "packed with gzip: unpack it (gunzip) first"),
+        (b"PK\x03\x04", "a zip archive: unpack it (unzip) first"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it first"),
+        (
+            b"\xff\xff\xff\xffP2B",
+            "a binary list (P2B): a list of text is needed, as P2P plaintext",
+        ),
+        (b"\xfd7zXZ\0", "packed with xz: unpack it (unxz) first"),
+        (b"\xff\xfe", "text of 16 bits a character: save it as UTF-8"),
+        (b"\xfe\xff", "text of 16 bits a character: save it as UTF-8"),
+    ];
+    let kind = KINDS.iter().find(|(sign, _)| beginning.starts_with(sign));
+    kind.map(|(_, words)| *words)
 }
 
 impl Refused {

@@ -2,7 +2,7 @@
 
 use actix_web::error::{InternalError, JsonPayloadError};
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Json, JsonConfig, Path};
+use actix_web::web::{Data, Json, JsonConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,6 +22,7 @@ use super::pages::torrents::{TorrentRow, query, torrent_row};
 use super::pages::zones::{HOUR_SECONDS, ZoneRow, saved, zone_row};
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
+use super::view::number::Number;
 use super::view::parameters::Parameters;
 use crate::audit::Deed;
 use crate::tracker::report::census::LISTED_ROWS;
@@ -196,11 +197,8 @@ pub(super) async fn block(
 pub(super) async fn unblock(
     state: Data<State>,
     request: HttpRequest,
-    number: Path<String>,
+    Number(number): Number<i64>,
 ) -> HttpResponse {
-    let Ok(number) = number.parse::<i64>() else {
-        return error(StatusCode::NOT_FOUND, "no such entry");
-    };
     let (own, target) = (Data::clone(&state), target_of(&state, number));
     match state
         .writes

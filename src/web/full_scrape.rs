@@ -24,6 +24,7 @@ use super::jobs::JobError;
 use super::refusal::Refusal;
 use super::{FullScrape, State, api};
 use crate::metrics::{Action, Failure, Family, Transport};
+use crate::supervise;
 
 /// Bytes of a piece.
 const PIECE: usize = 64 * 1024;
@@ -93,13 +94,19 @@ async fn pieces(state: &Data<State>, request: &HttpRequest) -> Result<ScrapeBody
     let (sender, receiver) = mpsc::channel(WAITING);
     if *request.method() != Method::HEAD {
         let (own, is_gzip) = (Data::clone(state), takes_gzip(request.headers()));
-        let work = move || write(&own.backend.full_scrape, is_gzip, sender);
+        let work = move || write_behind_others(&own.backend.full_scrape, is_gzip, sender);
         state.scrapes.begin(work).await?;
     }
     let family = Family::of(Client::of(state, request).ip);
     let counters = state.metrics.spare();
     counters.answered(Transport::Http, family, Action::Scrape);
     Ok(ScrapeBody(receiver))
+}
+
+/// As [`write`], on a thread that has nothing else to do: announces come first where cores are busy.
+fn write_behind_others(full_scrape: &FullScrape, is_gzip: bool, sender: mpsc::Sender<Piece>) {
+    supervise::step_back();
+    write(full_scrape, is_gzip, sender);
 }
 
 /// Writes it to the end or until nobody listens any more. Blocks as long as the reader does.

@@ -1,16 +1,19 @@
 //! `/api/v1/keys…`: the keys of announce addresses for a site that gives them to its members, and its accounting (O16). A key itself is
 //! in the answer that made it and nowhere else.
 
+use std::str::FromStr;
+
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Json};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::State;
 use super::api::error;
-use super::pages::keys::{KeyRow, WantedKeys, after, found, key_row, make, revoke};
+use super::pages::keys::{KeyRow, WantedKeys, found, key_row, make, revoke};
 use super::refusal::Refusal;
+use super::view::number::Number;
 use super::view::parameters::Parameters;
 use crate::clock::Wall;
 use crate::tracker::{KeyLimits, KeyReport};
@@ -23,29 +26,52 @@ const MAX_EXPORTED: usize = 5_000;
 /// Keys revoked at once at most.
 const MAX_REVOKED: usize = 500;
 
-/// How many are wanted.
-fn limit(params: &Parameters, usual: usize, most: usize) -> usize {
-    let wanted = params.text("limit").and_then(|text| text.parse().ok());
-    // None, or a bad one, is the usual.
-    wanted.unwrap_or(usual).clamp(1, most)
+/// Which keys a query asks for.
+struct Asked {
+    /// Those behind this number.
+    after: i64,
+    /// So many at most.
+    most: usize,
+    /// What was used, made or over at or after this.
+    since: Wall,
 }
 
-/// Keeps what was used, made or over at or after `since`.
-fn changed_since(params: &Parameters, now: Wall) -> impl Fn(&KeyReport) -> bool + use<> {
-    let since = params.text("since").and_then(|text| text.parse().ok());
-    // None, or a bad one, is all.
-    let since = Wall(since.unwrap_or(0));
-    move |report| report.changed_at(now) >= since
+impl Asked {
+    /// What is not given has its usual value, and a limit is brought within its bounds; what is given and no number is refused: a
+    /// program that accounts by the answer would take all keys for those that it asked for.
+    fn of(request: &HttpRequest, usual: usize, most: usize) -> Result<Asked, Refusal> {
+        let params = Parameters::of(request);
+        let limit = number(&params, "limit")?.unwrap_or(usual);
+        Ok(Asked {
+            after: number(&params, "after")?.unwrap_or(0),
+            most: limit.clamp(1, most),
+            since: Wall(number(&params, "since")?.unwrap_or(0)),
+        })
+    }
+
+    async fn found(&self, state: &Data<State>, now: Wall) -> Result<Vec<KeyReport>, Refusal> {
+        let since = self.since;
+        let is_meant = move |report: &KeyReport| report.changed_at(now) >= since;
+        found(state, self.after, self.most, is_meant).await
+    }
+}
+
+fn number<N: FromStr>(params: &Parameters, name: &str) -> Result<Option<N>, Refusal> {
+    let read = |text: &str| text.parse().map_err(|_| Refusal::NUMBER);
+    params.text(name).map(read).transpose()
 }
 
 pub(super) async fn list(state: Data<State>, request: HttpRequest) -> HttpResponse {
-    let params = Parameters::of(&request);
-    let (now, most) = (state.clock.wall(), limit(&params, LISTED, MAX_LISTED));
-    let found = match found(&state, after(&params), most, changed_since(&params, now)).await {
+    let now = state.clock.wall();
+    let asked = match Asked::of(&request, LISTED, MAX_LISTED) {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal.json(&state),
+    };
+    let found = match asked.found(&state, now).await {
         Ok(found) => found,
         Err(refusal) => return refusal.json(&state),
     };
-    let last = found.last().filter(|_| found.len() == most);
+    let last = found.last().filter(|_| found.len() == asked.most);
     let next = last.map(|report| report.record.number);
     let rows: Vec<KeyRow> = found.iter().map(|report| key_row(report, now)).collect();
     let total = state.tracker.keys().len();
@@ -54,12 +80,12 @@ pub(super) async fn list(state: Data<State>, request: HttpRequest) -> HttpRespon
 
 /// A line of JSON for each key; whoever has the last line asks for what is behind its number.
 pub(super) async fn export(state: Data<State>, request: HttpRequest) -> HttpResponse {
-    let params = Parameters::of(&request);
-    let (now, most) = (
-        state.clock.wall(),
-        limit(&params, MAX_EXPORTED, MAX_EXPORTED),
-    );
-    let found = match found(&state, after(&params), most, changed_since(&params, now)).await {
+    let now = state.clock.wall();
+    let asked = match Asked::of(&request, MAX_EXPORTED, MAX_EXPORTED) {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal.json(&state),
+    };
+    let found = match asked.found(&state, now).await {
         Ok(found) => found,
         Err(refusal) => return refusal.json(&state),
     };
@@ -76,18 +102,21 @@ pub(super) async fn export(state: Data<State>, request: HttpRequest) -> HttpResp
         .body(lines)
 }
 
-pub(super) async fn one(state: Data<State>, number: Path<String>) -> HttpResponse {
-    let number = number.parse::<i64>().ok();
-    let Some(report) = number.and_then(|number| state.tracker.keys().one(number)) else {
-        return no_such_key();
+pub(super) async fn one(state: Data<State>, Number(number): Number<i64>) -> HttpResponse {
+    let Some(report) = state.tracker.keys().one(number) else {
+        return error(StatusCode::NOT_FOUND, "no such key");
     };
     let from: Vec<String> = report.addresses.iter().map(ToString::to_string).collect();
     let row = key_row(&report, state.clock.wall());
     HttpResponse::Ok().json(json!({ "key": row, "from": from }))
 }
 
-fn no_such_key() -> HttpResponse {
-    error(StatusCode::NOT_FOUND, "no such key")
+/// Nothing to revoke: a second time is answered as every `DELETE` of what is gone. What was done with the key is still to be had.
+fn none_in_force() -> HttpResponse {
+    error(
+        StatusCode::NOT_FOUND,
+        "no such key, or it was revoked before",
+    )
 }
 
 /// What keys are made of: one for each label.
@@ -126,19 +155,16 @@ pub(super) async fn create(
 pub(super) async fn end(
     state: Data<State>,
     request: HttpRequest,
-    number: Path<String>,
+    Number(number): Number<i64>,
 ) -> HttpResponse {
-    let Ok(number) = number.parse::<i64>() else {
-        return no_such_key();
-    };
     match revoke(&state, &request, vec![number]).await {
-        Ok(revoked) if revoked.is_empty() => no_such_key(),
+        Ok(revoked) if revoked.is_empty() => none_in_force(),
         Ok(_) => match state.tracker.keys().one(number) {
             Some(report) => {
                 let row = key_row(&report, state.clock.wall());
                 HttpResponse::Ok().json(json!({ "key": row }))
             }
-            None => no_such_key(),
+            None => none_in_force(),
         },
         Err(refusal) => refusal.json(&state),
     }

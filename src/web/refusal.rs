@@ -60,6 +60,17 @@ impl Refusal {
         text: "search_unread",
     };
 
+    pub(super) const NUMBER: Refusal = Refusal {
+        status: StatusCode::BAD_REQUEST,
+        text: "refused_number",
+    };
+
+    /// What is to be taken off the list is the file's to take off.
+    pub(super) const LIST_OF_FILE: Refusal = Refusal {
+        status: StatusCode::CONFLICT,
+        text: "list_is_of_file",
+    };
+
     pub(super) const LIST_HASH: Refusal = Refusal {
         status: StatusCode::BAD_REQUEST,
         text: "list_bad_hash",
@@ -215,6 +226,8 @@ mod tests {
             (Refusal::TOO_LONG, 413),
             (Refusal::SEARCH, 400),
             (Refusal::LIST_HASH, 400),
+            (Refusal::LIST_OF_FILE, 409),
+            (Refusal::NUMBER, 400),
         ] {
             assert_eq!(refusal.status, status, "{}", refusal.text);
             for key in [refusal.text, refusal.title()] {

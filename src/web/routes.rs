@@ -259,11 +259,18 @@ async fn root(state: Data<State>, request: HttpRequest) -> HttpResponse {
     page.unwrap_or_else(|| page::redirect("/stat"))
 }
 
-async fn not_found(state: Data<State>, request: HttpRequest) -> HttpResponse {
-    if request.path().starts_with("/api/") {
-        return api::error(StatusCode::NOT_FOUND, "not found");
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    not_found_at(&request)
+}
+
+/// That there is nothing at this path, for a program or for a person.
+pub(super) fn not_found_at(request: &HttpRequest) -> HttpResponse {
+    match request.app_data::<Data<State>>() {
+        Some(state) if !request.path().starts_with("/api/") => {
+            Refusal::NOT_FOUND.shown(state, request)
+        }
+        _ => api::error(StatusCode::NOT_FOUND, "not found"),
     }
-    Refusal::NOT_FOUND.shown(&state, &request)
 }
 
 #[cfg(test)]

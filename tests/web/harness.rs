@@ -326,8 +326,7 @@ fn list_torrents(tracker: &Tracker, change: TorrentListChange, clock: Clock) -> 
     let TorrentListChange { added, removed } = change;
     let before = tracker.access().listed_torrents().added;
     let after = before.changed(&added, &[]).changed(&[], &removed);
-    let removed = before.hashes().iter();
-    let removed = removed.filter(|hash| !after.contains(hash)).count();
+    let removed = before.iter().filter(|hash| !after.contains(hash)).count();
     let outcome = TorrentListOutcome {
         added: after.len() + removed - before.len(),
         removed,

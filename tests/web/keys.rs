@@ -63,7 +63,10 @@ fn a_site_makes_keys_reads_their_totals_and_revokes_them() {
         (ended.status, &ended.json()["key"]["state"]),
         (200, &"revoked".into())
     );
-    assert_eq!(program.send("DELETE", "/api/v1/keys/2", "").status, 404);
+    let again = program.send("DELETE", "/api/v1/keys/2", "");
+    let told = "no such key, or it was revoked before";
+    assert_eq!((again.status, &again.json()["error"]), (404, &told.into()));
+    assert_eq!(program.get("/api/v1/keys/2").status, 200);
     let many = program.send("POST", "/api/v1/keys/revoke", r#"{"numbers":[1,2,3,99]}"#);
     assert_eq!(
         (many.status, many.json()["revoked"].clone()),
@@ -118,14 +121,17 @@ fn the_export_is_json_lines_that_go_on_where_they_were_cut() {
             .body,
         ""
     );
-    assert_eq!(
-        program
-            .get("/api/v1/keys/export?after=x&limit=y&since=z")
-            .body
-            .lines()
-            .count(),
-        6
-    );
+    // What is no number is not taken for one that was left out.
+    for query in ["after=x", "limit=y", "since=abc", "since=-1", "after=1.5"] {
+        for path in ["/api/v1/keys", "/api/v1/keys/export"] {
+            let refused = program.get(&format!("{path}?{query}"));
+            assert_eq!(refused.status, 400, "{query}");
+            let told = "after, limit and since have to be whole numbers.";
+            assert_eq!(refused.json()["error"], told);
+        }
+    }
+    let all = program.get("/api/v1/keys/export?after=&limit=99999&since=0");
+    assert_eq!(all.body.lines().count(), 6);
 }
 
 /// O16, W9: every answer is as it is described.

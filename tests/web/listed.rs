@@ -1,7 +1,9 @@
 //! The page and the calls of the listed torrents (O21), and what is shown of files (O22).
 
+use std::sync::Arc;
+
 use retracker::audit::Deed;
-use retracker::tracker::InfoHash;
+use retracker::tracker::{InfoHash, TorrentSet};
 use retracker::web::{BackendError, Scope};
 
 use crate::harness::{Site, start};
@@ -122,6 +124,35 @@ fn nothing_is_emptied_by_a_slip() {
         200
     );
     assert!(!is_listed(&site, 7));
+}
+
+/// O21: what only the file lists, the file takes off; nothing else of such a request is done either.
+#[test]
+fn what_stands_in_the_file_stays_and_whoever_takes_it_off_is_told() {
+    let site = start();
+    let in_file = Arc::new(TorrentSet::new(vec![InfoHash([1; 20]), InfoHash([2; 20])]));
+    let added = Arc::new(TorrentSet::new(vec![InfoHash([2; 20]), InfoHash([3; 20])]));
+    let access = site.tracker.access();
+    access.list_torrents(|listed| (listed.of_file, listed.added) = (in_file, added));
+    let [ones, twos, threes] = ["01", "02", "03"].map(|byte| byte.repeat(20));
+    let mut program = site.program(Scope::Block, None);
+    let body = format!(r#"{{"remove":["{ones}","{threes}"],"force":true}}"#);
+    let refused = program.send("POST", "/api/v1/listed", &body);
+    assert_eq!(refused.status, 409);
+    let told = refused.json()["error"].as_str().unwrap().to_owned();
+    assert!(told.contains("torrents_file"), "{told}");
+    let mut operator = site.operator();
+    let text = format!("{threes}\n{ones}");
+    let fields = [("hashes", text.as_str()), ("action", "remove")];
+    let refused = operator.submit("/listed", "/listed", &fields);
+    assert!(refused.status == 409 && refused.body.contains(&told));
+    assert!(is_listed(&site, 1) && is_listed(&site, 3));
+    // One of both lists is the page's to take off its own, and one of neither is off already.
+    let fours = "04".repeat(20);
+    let body = format!(r#"{{"remove":["{twos}","{threes}","{fours}"]}}"#);
+    let done = program.send("POST", "/api/v1/listed", &body);
+    assert_eq!((done.status, &done.json()["removed"]), (200, &2.into()));
+    assert!(is_listed(&site, 2) && !is_listed(&site, 3));
 }
 
 /// O21, W9, W13

@@ -71,10 +71,15 @@ impl Bans {
         self.count.load(Relaxed) == 0
     }
 
-    /// When the ban of the source with this hash ends, if it is banned.
+    /// Whether anybody is banned in the part of a source with this hash.
     #[inline]
+    pub(super) fn may_hold(&self, hash: u64) -> bool {
+        self.part(hash).is_some_and(|part| part.load(Relaxed) != 0)
+    }
+
+    /// When the ban of the source with this hash ends, if it is banned.
     pub(super) fn end(&self, source: IpAddr, hash: u64, now: Seconds) -> Option<Seconds> {
-        if self.part(hash)?.load(Relaxed) == 0 {
+        if !self.may_hold(hash) {
             return None;
         }
         let list = self.list(hash)?.load();

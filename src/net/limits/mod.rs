@@ -7,6 +7,7 @@
 //! Only what a source has sent for sure leads to a ban: no datagram whose address may be forged, and nothing of its neighbours.
 
 mod bans;
+mod exempt;
 mod rate;
 mod table;
 
@@ -24,6 +25,7 @@ use super::subscriber::{network, subscriber};
 use crate::clock::Seconds;
 use bans::Bans;
 pub use bans::{Ban, MAX_BANS};
+use exempt::Exempt;
 use rate::Nanos;
 pub use rate::{Rate, RateError};
 use table::Table;
@@ -191,8 +193,8 @@ struct Buckets {
 #[derive(Debug, Default)]
 struct InForce {
     settings: Settings,
-    /// Who is neither refused nor banned.
-    exempt: Networks,
+    /// Who is neither refused nor banned; as ranges, which each request is looked for in.
+    exempt: Exempt,
     connections: Buckets,
     requests: Buckets,
     datagrams: Buckets,
@@ -203,7 +205,7 @@ struct InForce {
 }
 
 impl InForce {
-    fn new(settings: Settings, exempt: Networks, old: &InForce) -> InForce {
+    fn new(settings: Settings, exempt: Exempt, old: &InForce) -> InForce {
         let buckets = |kind: Kind| {
             let (levels, before) = (settings.levels(kind), old.settings.levels(kind));
             let known = old.buckets(kind);
@@ -306,7 +308,7 @@ impl Limits {
     /// Puts other settings in force. Bans stay, and so do the buckets of rates that stay.
     pub fn configure(&self, settings: Settings, exempt: Networks) {
         let old = self.in_force.load_full();
-        let in_force = InForce::new(settings, exempt, &old);
+        let in_force = InForce::new(settings, exempt.into(), &old);
         self.in_force.store(Arc::new(in_force));
         self.look_whether_on();
     }
@@ -337,6 +339,7 @@ impl Limits {
         }
     }
 
+    #[inline]
     fn decide(
         &self,
         in_force: &InForce,
@@ -350,7 +353,7 @@ impl Limits {
             return Ok(());
         }
         let hash = self.seeds.hash(number);
-        if !self.bans.is_empty() {
+        if !self.bans.is_empty() && self.bans.may_hold(hash) {
             self.admit_unbanned(ip, hash, now)?;
         }
         let buckets = in_force.buckets(kind);
@@ -363,19 +366,18 @@ impl Limits {
                 seconds,
             });
         }
-        if let Some(table) = &buckets.prefix
-            && let Err(seconds) = table.take_loosely(self.prefix_hash(number, ip), now)
-        {
-            // Nobody is banned for his neighbours.
-            return Err(Refused {
-                reason: Reason::Rate,
-                seconds,
-            });
-        }
-        Ok(())
+        let Some(table) = &buckets.prefix else {
+            return Ok(());
+        };
+        // Nobody is banned for his neighbours.
+        let taken = table.take_loosely(self.prefix_hash(number, ip), now);
+        taken.map_err(|seconds| Refused {
+            reason: Reason::Rate,
+            seconds,
+        })
     }
 
-    #[inline]
+    #[inline(never)]
     fn admit_unbanned(&self, ip: IpAddr, hash: u64, now: Nanos) -> Result<(), Refused> {
         let now = Seconds::from(now);
         match self.bans.end(subscriber(ip), hash, now) {
@@ -389,6 +391,7 @@ impl Limits {
 
     /// Counts a refusal; bans a source that has had too many.
     #[cold]
+    #[inline(never)]
     fn charge(&self, in_force: &InForce, kind: Kind, ip: IpAddr, hash: u64, now: Nanos) {
         let Some(refusals) = in_force.refusals.as_ref().filter(|_| kind.is_proof()) else {
             return;
@@ -475,21 +478,21 @@ impl Limits {
 
 /// Random numbers under which sources are hashed, so that nobody knows who shares a set with whom.
 #[derive(Debug)]
-struct Seeds([u64; 3]);
+struct Seeds([u64; 2]);
 
 impl Default for Seeds {
     fn default() -> Seeds {
         let random = RandomState::default();
-        Seeds([1_u64, 2, 3].map(|number| random.hash_one(number)))
+        Seeds([1_u64, 2].map(|number| random.hash_one(number)))
     }
 }
 
 impl Seeds {
-    /// What foldhash does with one number, without its buffers: two folded multiplications.
+    /// What foldhash does with one number where it is fast, without its buffers: a folded multiplication of random numbers.
     #[inline]
     fn hash(&self, number: u64) -> u64 {
-        let [first, second, third] = self.0;
-        fold(fold(number ^ first, second | 1) ^ third, first | 1)
+        let [first, second] = self.0;
+        fold(number ^ first, second | 1)
     }
 }
 

@@ -249,7 +249,8 @@ fn refusals_of_others_count_towards_a_ban() {
 fn all_tables_and_bans_together_take_less_than_16_mib() {
     let sources = 4 * (8 << SOURCE_BITS) + (8 << FEW_BITS);
     let prefixes = 4 * (8 << PREFIX_BITS) + (8 << PREFIX_BITS);
+    let exempt = 1 << 13;
     // A list is copied when it changes, and may have twice the room that it needs.
     let bans = MAX_BANS * size_of::<Ban>() * 3 + (1 << 16);
-    assert!(sources + prefixes + bans < 16 << 20);
+    assert!(sources + prefixes + bans + exempt < 16 << 20);
 }

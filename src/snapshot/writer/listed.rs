@@ -29,8 +29,7 @@ impl Writer {
         let written =
             database.in_transaction(|| database.change_listed(added, removed, self.clock.wall()));
         self.judge(database, written)?;
-        let left = before.hashes().iter();
-        let removed = left.filter(|hash| !after.contains(hash)).count();
+        let removed = before.iter().filter(|hash| !after.contains(hash)).count();
         let change = ListChange {
             added: after.len() + removed - before.len(),
             removed,
@@ -52,7 +51,13 @@ impl Writer {
     /// # Errors
     /// The disk refuses.
     pub(super) fn put_listed(&self, database: &Database) -> rusqlite::Result<()> {
-        let listed = self.tracker.access().listed_torrents().added;
-        database.in_transaction(|| database.change_listed(listed.hashes(), &[], self.clock.wall()))
+        let listed: Vec<InfoHash> = self
+            .tracker
+            .access()
+            .listed_torrents()
+            .added
+            .iter()
+            .collect();
+        database.in_transaction(|| database.change_listed(&listed, &[], self.clock.wall()))
     }
 }

@@ -1,7 +1,7 @@
 //! `/about`: version, the health of every part, the configuration with secrets hidden, and the tokens of the API.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ use crate::web::monitor::health;
 use crate::web::refusal::Refusal;
 use crate::web::view::csv_table;
 use crate::web::view::csv_table::Csv;
+use crate::web::view::number::Number;
 use crate::web::view::page::{Page, redirect};
 use crate::web::{ConfigurationRow, NewToken, Scope, State, Token, TokenError};
 
@@ -257,12 +258,9 @@ fn rights(form: &Form, now: Wall) -> Option<(Scope, Option<Wall>)> {
 pub(crate) async fn revoke_token(
     state: Data<State>,
     request: HttpRequest,
-    number: Path<String>,
+    Number(number): Number<u64>,
     _form: Form,
 ) -> HttpResponse {
-    let Ok(number) = number.parse::<u64>() else {
-        return Refusal::NOT_FOUND.shown(&state, &request);
-    };
     let own = Data::clone(&state);
     let refusal = match state.writes.run(move || own.tokens.revoke(number)).await {
         Ok(Ok(revoked)) => {

@@ -1,7 +1,7 @@
 //! Bans: the table of them on `/callers` and in the API, and their lifting (O8).
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use crate::web::auth::form::Form;
 use crate::web::refusal::Refusal;
 use crate::web::view::csv_table;
 use crate::web::view::csv_table::Csv;
+use crate::web::view::number::Number;
 use crate::web::view::page::redirect;
 
 /// Bans on the page at most; its table as CSV and the API have all of them.
@@ -94,12 +95,9 @@ pub(crate) async fn lift(
 pub(crate) async fn remove(
     state: Data<State>,
     request: HttpRequest,
-    number: Path<String>,
+    Number(number): Number<u64>,
     _form: Form,
 ) -> HttpResponse {
-    let Ok(number) = number.parse::<u64>() else {
-        return Refusal::NOT_FOUND.shown(&state, &request);
-    };
     match lift(&state, &request, number).await {
         Ok(_) => redirect("/callers?done=lift"),
         Err(refusal) => refusal.shown(&state, &request),
@@ -115,15 +113,11 @@ pub(crate) async fn list(state: Data<State>) -> HttpResponse {
 pub(crate) async fn delete(
     state: Data<State>,
     request: HttpRequest,
-    number: Path<String>,
+    Number(number): Number<u64>,
 ) -> HttpResponse {
-    let missing = || crate::web::api::error(StatusCode::NOT_FOUND, "no such ban");
-    let Ok(number) = number.parse::<u64>() else {
-        return missing();
-    };
     match lift(&state, &request, number).await {
         Ok(true) => HttpResponse::NoContent().finish(),
-        Ok(false) => missing(),
+        Ok(false) => crate::web::api::error(StatusCode::NOT_FOUND, "no such ban"),
         Err(refusal) => refusal.json(&state),
     }
 }

@@ -1,7 +1,7 @@
 //! `/blocklist`: the original's page and fields, for addresses, networks and info hashes (W4).
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
@@ -18,6 +18,7 @@ use crate::web::refusal::Refusal;
 use crate::web::view::csv_table;
 use crate::web::view::csv_table::Csv;
 use crate::web::view::language::moment;
+use crate::web::view::number::Number;
 use crate::web::view::page::{Page, redirect};
 use crate::web::{BackendError, ListFile, ListFileSubject, NewBlock, State};
 
@@ -298,12 +299,9 @@ pub(crate) async fn add(state: Data<State>, request: HttpRequest, form: Form) ->
 pub(crate) async fn remove(
     state: Data<State>,
     request: HttpRequest,
-    number: Path<String>,
+    Number(number): Number<i64>,
     _form: Form,
 ) -> HttpResponse {
-    let Ok(number) = number.parse::<i64>() else {
-        return Refusal::NOT_FOUND.shown(&state, &request);
-    };
     let (own, target) = (Data::clone(&state), target_of(&state, number));
     let work = move || (own.backend.unblock)(number);
     let refusal = match state.writes.run(work).await {

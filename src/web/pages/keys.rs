@@ -2,7 +2,7 @@
 //! makes a key ever sees it: of those that are there, only digests are known.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ use crate::web::auth::caller::audit;
 use crate::web::auth::form::Form;
 use crate::web::auth::secrets::random_hex;
 use crate::web::refusal::Refusal;
+use crate::web::view::number::Number;
 use crate::web::view::page::{Page, redirect};
 use crate::web::view::parameters::{Parameters, encode};
 use crate::web::{BackendError, State};
@@ -251,7 +252,7 @@ fn told(error: BackendError) -> Refusal {
 }
 
 /// The number behind which a list begins.
-pub(crate) fn after(params: &Parameters) -> i64 {
+fn after(params: &Parameters) -> i64 {
     let after = params.text("after").and_then(|text| text.parse().ok());
     // None, or a bad one, is the beginning.
     after.unwrap_or(0)
@@ -345,12 +346,9 @@ pub(crate) async fn make_keys(
 pub(crate) async fn revoke_key(
     state: Data<State>,
     request: HttpRequest,
-    number: Path<String>,
+    Number(number): Number<i64>,
     _form: Form,
 ) -> HttpResponse {
-    let Ok(number) = number.parse::<i64>() else {
-        return Refusal::NOT_FOUND.shown(&state, &request);
-    };
     match revoke(&state, &request, vec![number]).await {
         Ok(_) => redirect("/keys?done=revoke"),
         Err(refusal) => {

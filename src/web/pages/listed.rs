@@ -69,15 +69,13 @@ fn rows(
     limit: usize,
     is_meant: impl Fn(&InfoHash) -> bool,
 ) -> Rows {
-    let from = |hashes: &'_ [InfoHash]| hashes.partition_point(|hash| *hash < first);
-    let [of_file, added] = [&listed.of_file, &listed.added].map(|set| set.hashes());
-    let mut of_file = of_file.iter().skip(from(of_file)).peekable();
-    let mut added = added.iter().skip(from(added)).peekable();
+    let mut of_file = listed.of_file.iter_from(first).peekable();
+    let mut added = listed.added.iter_from(first).peekable();
     let mut rows = Vec::new();
     loop {
         let hash = match (of_file.peek(), added.peek()) {
-            (Some(file), Some(added)) => **file.min(added),
-            (Some(hash), None) | (None, Some(hash)) => **hash,
+            (Some(file), Some(added)) => *file.min(added),
+            (Some(hash), None) | (None, Some(hash)) => *hash,
             (None, None) => return Rows { rows, next: None },
         };
         if !is_meant(&hash) {
@@ -89,8 +87,8 @@ fn rows(
         }
         rows.push(Row {
             hash,
-            is_of_file: of_file.next_if(|next| **next == hash).is_some(),
-            is_added: added.next_if(|next| **next == hash).is_some(),
+            is_of_file: of_file.next_if(|next| *next == hash).is_some(),
+            is_added: added.next_if(|next| *next == hash).is_some(),
         });
     }
 }
@@ -119,6 +117,13 @@ fn in_words(hashes: &[InfoHash]) -> String {
     let shown = hashes.iter().take(4).map(ToString::to_string);
     words.push_str(&shown.collect::<Vec<_>>().join(" "));
     words
+}
+
+/// Whether any of these stands in the file alone, so that taking it off the list here changes nothing: it stays listed.
+fn stay_in_file(removed: &[InfoHash], state: &State) -> bool {
+    let listed = state.tracker.access().listed_torrents();
+    let stays = |hash: &InfoHash| listed.of_file.contains(hash) && !listed.added.contains(hash);
+    removed.iter().any(stays)
 }
 
 /// What there is to ask before torrents are taken off the list; nothing while all are served.
@@ -259,6 +264,9 @@ pub(crate) async fn change(state: Data<State>, request: HttpRequest, form: Form)
         return again(StatusCode::BAD_REQUEST, Some("list_bad_hash"), None);
     };
     let is_removal = form.text("action") == "remove";
+    if is_removal && stay_in_file(&hashes, &state) {
+        return refused(Refusal::LIST_OF_FILE);
+    }
     if is_removal && form.text("confirm") != confirmation(text) {
         let asker = Client::of(&state, &request).ip;
         match question(&hashes, asker, &state).await {
@@ -324,6 +332,9 @@ pub(crate) async fn change_json(
     };
     if added.is_empty() && removed.is_empty() {
         return Refusal::LIST_HASH.json(&state);
+    }
+    if stay_in_file(&removed, &state) {
+        return Refusal::LIST_OF_FILE.json(&state);
     }
     if !body.force && !removed.is_empty() {
         let asker = Client::of(&state, &request).ip;
