@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Probe;
 use super::codec::query::{Fault, Parameters};
 use super::codec::reply::{AnnounceFormat, Retry};
-use super::codec::{percent, query, reply};
+use super::codec::{query, reply};
 use super::settings::Settings;
 use crate::clock::{Clock, Seconds};
 use crate::metrics::{Action, Failure, Family, Metrics, Transport, WorkerCounters};
@@ -17,6 +17,7 @@ use crate::net::client_address::{ClientAddressRules, Forwarding, ProxyChain};
 use crate::net::hosts::Browser;
 use crate::net::limits::{Gate, Kind, Limits, Reason, Refused as Limited};
 use crate::net::reported_address::Reports;
+use crate::percent;
 use crate::tracker::{
     AnnounceContext, InfoHash, KeyDigest, KeyUser, Keys, ListOptions, PeerList, Refusal, Tracker,
     name_before_key,
@@ -274,7 +275,7 @@ impl Handler {
         if keys.are_off() {
             return Ok(None);
         }
-        keys.in_path(&percent::decode_path(path))
+        keys.in_path(path)
     }
 
     /// Seeds the random numbers, so that what is drawn can be repeated.
