@@ -191,8 +191,8 @@ pub(super) struct Handler {
     list: PeerList,
     hashes: Vec<InfoHash>,
     untimed: u32,
-    /// Nothing where limits have been looked at before, or are nobody's matter.
-    gate: Option<Gate>,
+    /// Open to everybody where limits have been looked at before, or are nobody's matter.
+    gate: Gate,
 }
 
 impl Handler {
@@ -206,23 +206,21 @@ impl Handler {
             list: PeerList::default(),
             hashes: Vec::new(),
             untimed: 0,
-            gate: None,
+            gate: Gate::default(),
         }
     }
 
     /// The same, refusing who asks for too much.
     pub(super) fn limited(self, limits: &Arc<Limits>) -> Handler {
         Handler {
-            gate: Some(limits.gate()),
+            gate: limits.gate(),
             ..self
         }
     }
 
     /// Tells the limits the time since the start of the clock, once for all that happened together.
     pub(super) fn set_limit_time(&mut self, now: Duration) {
-        if let Some(gate) = &mut self.gate {
-            gate.set_now(now);
-        }
+        self.gate.set_now(now);
     }
 
     /// Counts a connection that was accepted from this socket address.
@@ -242,10 +240,7 @@ impl Handler {
     }
 
     fn admit(&mut self, kind: Kind, ip: IpAddr) -> Result<(), Limited> {
-        let Some(gate) = &mut self.gate else {
-            return Ok(());
-        };
-        gate.admit(kind, ip).inspect_err(|limited| {
+        self.gate.admit(kind, ip).inspect_err(|limited| {
             let failure = match (limited.reason, kind) {
                 (Reason::Banned, _) => Failure::Banned,
                 (Reason::Rate, Kind::Connections) => Failure::ConnectionRate,
