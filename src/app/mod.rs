@@ -128,13 +128,13 @@ impl App {
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
         let bans = Arc::new(bans::Keeper::new(&config, &mailbox, clock, origin));
         udp.limit(Arc::clone(bans.limits()));
-        let counted = backend::statistics_keeper(&tracker, &mailbox, &bans, clock);
+        let hooks = backend::of_reaper(&tracker, &mailbox, &bans, clock);
         let reaper = reaper::start(
             reload::reaper_settings(&config),
             Arc::clone(&tracker),
             clock,
             Arc::clone(&census),
-            counted,
+            hooks,
             ends_in.clone(),
         )?;
         let (addresses, udp_addresses) = (http.addresses(), udp.addresses().to_vec());

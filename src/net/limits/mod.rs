@@ -409,7 +409,6 @@ impl Limits {
             // It begins anew after the ban.
             refusals.forget(hash);
             self.is_on.store(true, Relaxed);
-            log::debug!("{} is banned: too many {}", ban.network, kind.name());
         }
     }
 
