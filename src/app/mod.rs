@@ -19,6 +19,7 @@ mod key_file;
 mod lists;
 mod places;
 mod reload;
+mod secret_files;
 mod service;
 mod signals;
 mod sites;
@@ -230,7 +231,7 @@ impl App {
                 match command {
                     Command::Reload => {
                         self.reload(loader, log);
-                        watch.forget();
+                        watch.begin_anew(&self.loaded.load());
                         log.reopen();
                     }
                     Command::Reopen => log.reopen(),
