@@ -170,7 +170,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("webpki::", &["tls/certificate.rs"]),
     ("maxminddb::", &["tools/zones/import/mmdb.rs"]),
     ("tera::", &["web/view/"]),
-    ("rustls::", &["sites/engine/", "tls/"]),
+    // The load generator is a client of its own, which shares nothing with what it measures.
+    ("rustls::", &["sites/engine/", "tls/", "lab/bench/tls.rs"]),
     ("ini::", &["config/"]),
     ("flexi_logger::", &["logging/"]),
     ("env_logger::", &["program.rs"]),
