@@ -4,7 +4,8 @@
 //!
 //! - [`clock`] reads the time, [`metrics`] counts; they import nothing of ours.
 //! - [`invariant`] says what cannot be otherwise, and debug builds check it.
-//! - [`supervise`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown.
+//! - [`supervise`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown; `percent`
+//!   undoes percent-encoding.
 //! - [`audit`] keeps who did what.
 //! - [`lists`] reads lists that stand in files, and sees when they change.
 //! - [`tls`] opens and seals what goes over TLS; it knows no socket.
@@ -35,6 +36,7 @@ pub mod logging;
 pub mod manual;
 pub mod metrics;
 pub mod net;
+mod percent;
 pub mod program;
 pub mod reaper;
 pub mod regular_file;

@@ -48,8 +48,19 @@ enum Order {
     Stop,
 }
 
-/// Called after each census, after the first on the reaper's thread.
-pub type Counted = Box<dyn FnMut(&Census) + Send>;
+/// What others have it do, on its thread.
+pub struct Hooks {
+    /// Called once a second.
+    pub ticked: Box<dyn FnMut() + Send>,
+    /// Called after each census, after the first on the thread of whoever starts the reaper.
+    pub counted: Box<dyn FnMut(&Census) + Send>,
+}
+
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
 
 /// The running reaper.
 #[derive(Debug)]
@@ -59,7 +70,7 @@ pub struct Running {
 }
 
 /// Counts the first census, so that whoever serves after this tells the peers that were restored, and starts the thread. Each census is
-/// put into `census`, and `counted` is told of it.
+/// put into `census`, and the hooks are told of it.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -68,7 +79,7 @@ pub fn start(
     tracker: Arc<Tracker>,
     clock: Clock,
     census: Arc<ArcSwap<Census>>,
-    counted: Counted,
+    hooks: Hooks,
     ends: Sender<Exit>,
 ) -> io::Result<Running> {
     let (orders, received) = channel();
@@ -78,7 +89,7 @@ pub fn start(
         tracker,
         clock,
         census,
-        counted,
+        hooks,
         swept: now,
         counted_at: now,
     };
@@ -109,7 +120,7 @@ struct Reaper {
     tracker: Arc<Tracker>,
     clock: Clock,
     census: Arc<ArcSwap<Census>>,
-    counted: Counted,
+    hooks: Hooks,
     swept: Seconds,
     counted_at: Seconds,
 }
@@ -139,6 +150,7 @@ impl Reaper {
         }
         let metrics = self.tracker.metrics();
         metrics.set(Gauge::ReaperAlive, now.raw().into());
+        (self.hooks.ticked)();
         let since = now.since(self.swept);
         let is_pressed = since >= MIN_SWEEP && self.tracker.has_surplus();
         if is_pressed || since >= seconds(self.settings.sweep_period) {
@@ -181,7 +193,7 @@ impl Reaper {
         metrics.set(Gauge::LeechersV4, census.v4.leechers);
         metrics.set(Gauge::LeechersV6, census.v6.leechers);
         metrics.set(Gauge::Torrents, census.torrents);
-        (self.counted)(&census);
+        (self.hooks.counted)(&census);
         self.census.store(Arc::new(census));
     }
 }
@@ -235,13 +247,16 @@ mod tests {
         let (told, counted) = channel();
         let (ends, ended) = channel();
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
-        let counted_door: Counted = Box::new(move |census| told.send(census.torrents).unwrap());
+        let hooks = Hooks {
+            ticked: Box::new(|| {}),
+            counted: Box::new(move |census| told.send(census.torrents).unwrap()),
+        };
         let running = start(
             Settings::default(),
             Arc::clone(&tracker),
             clock,
             Arc::clone(&census),
-            counted_door,
+            hooks,
             ends,
         );
         assert_eq!(counted.try_recv(), Ok(1));

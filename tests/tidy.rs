@@ -18,6 +18,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // How files are read, and how text is shown: for whoever meets either.
     ("regular_file", &[]),
     ("shown", &[]),
+    // What stands encoded in paths and queries, for whoever reads either.
+    ("percent", &[]),
     // Who did what: told by the pages, the composition root and the tools.
     ("audit", &["clock", "supervise", "regular_file", "shown"]),
     // TLS over anybody's bytes.
@@ -25,7 +27,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Addresses, and whose they are: arithmetic that the core needs as much as who meets clients. Bans end at a time; a connection
     // that is handed over goes with its TLS.
     ("net", &["metrics", "clock", "tls"]),
-    ("tracker", &["metrics", "clock", "net"]),
+    // Keys of announce addresses stand in paths.
+    ("tracker", &["metrics", "clock", "net", "percent"]),
     // What stands in files beside the configuration, read into what the core looks at.
     (
         "lists",
@@ -34,7 +37,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The six in the middle: never one another, never config.
     (
         "http",
-        &["tracker", "metrics", "clock", "supervise", "net", "tls"],
+        &[
+            "tracker",
+            "metrics",
+            "clock",
+            "supervise",
+            "net",
+            "tls",
+            "percent",
+        ],
     ),
     ("udp", &["tracker", "metrics", "clock", "supervise", "net"]),
     (
@@ -159,7 +170,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("webpki::", &["tls/certificate.rs"]),
     ("maxminddb::", &["tools/zones/import/mmdb.rs"]),
     ("tera::", &["web/view/"]),
-    ("rustls::", &["sites/engine/", "tls/"]),
+    // The load generator is a client of its own, which shares nothing with what it measures.
+    ("rustls::", &["sites/engine/", "tls/", "lab/bench/tls.rs"]),
     ("ini::", &["config/"]),
     ("flexi_logger::", &["logging/"]),
     ("env_logger::", &["program.rs"]),

@@ -219,21 +219,24 @@ pub(super) fn keep_statistics(tracker: &Tracker, mailbox: &Mailbox) {
     }
 }
 
-/// Keeps the zones' counters once in a while, and bans that have changed, on the thread that counts the census.
-pub(super) fn statistics_keeper(
+/// Keeps the zones' counters once in a while, and bans when they change, on the reaper's thread.
+pub(super) fn of_reaper(
     tracker: &Arc<Tracker>,
     mailbox: &Mailbox,
     bans: &Arc<Keeper>,
     clock: Clock,
-) -> reaper::Counted {
+) -> reaper::Hooks {
     let (tracker, mailbox) = (Arc::clone(tracker), mailbox.clone());
-    let bans = Arc::clone(bans);
+    let (looked_at, bans) = (Arc::clone(bans), Arc::clone(bans));
     let mut kept = clock.now();
-    Box::new(move |census| {
-        bans.tend();
-        if census.at.since(kept) >= STATISTICS_PERIOD {
-            kept = census.at;
-            keep_statistics(&tracker, &mailbox);
-        }
-    })
+    reaper::Hooks {
+        ticked: Box::new(move || looked_at.look()),
+        counted: Box::new(move |census| {
+            bans.tend();
+            if census.at.since(kept) >= STATISTICS_PERIOD {
+                kept = census.at;
+                keep_statistics(&tracker, &mailbox);
+            }
+        }),
+    }
 }

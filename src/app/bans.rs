@@ -1,12 +1,15 @@
-//! Bans over a restart: kept in the snapshot database under a name of their own, with their times in the database's time.
+//! Bans as they are made: the log tells of them, and the snapshot database keeps them over a restart, under a name of their own and with
+//! their times in its time. Both within a second or so, and not for each of a flood of them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use time::UtcDateTime;
 
-use crate::clock::{Clock, Seconds};
+use crate::clock::{Clock, Seconds, Wall};
 use crate::config::Config;
 use crate::net::Networks;
 use crate::net::client_address::{ClientAddressRules, Mode};
@@ -19,6 +22,12 @@ const NAME: &str = "bans";
 /// What a ban takes there at most, in bytes.
 const ROW_BYTES: usize = 192;
 const _: () = assert!(MAX_BANS * ROW_BYTES <= MAX_SAVED_STATE_BYTES);
+
+/// Bans that the log tells of in one minute, one by one; of more it tells how many.
+const TOLD_A_MINUTE: usize = 10;
+
+/// Keeping bans takes at most one part in so many of the time, however many are made.
+const KEEPING_SHARE: u32 = 20;
 
 /// A ban as the database has it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +56,59 @@ pub(super) struct Keeper {
     origin: (Seconds, u64),
     /// The version of the bans that is on the disk.
     kept: AtomicU64,
+    news: Mutex<News>,
+}
+
+/// What has been done about bans that were made.
+#[derive(Debug)]
+struct News {
+    /// The version that was looked at last.
+    looked: u64,
+    /// The highest number of a ban that was told of, or passed over.
+    told: u64,
+    /// When the minute began for which lines are counted, how many there were, and how many bans had none.
+    minute: Seconds,
+    lines: usize,
+    untold: usize,
+    /// When they may be kept again.
+    keep_at: Duration,
+}
+
+impl News {
+    /// What is to be said of bans that were made since the last time, newest first. `until` says when one ends.
+    fn of(&mut self, bans: &[Ban], now: Seconds, until: impl Fn(&Ban) -> String) -> Vec<String> {
+        let mut lines = Vec::new();
+        if now.since(self.minute) >= 60 {
+            if self.untold > 0 {
+                lines.push(format!("{} more sources were banned", self.untold));
+            }
+            (self.minute, self.lines, self.untold) = (now, 0, 0);
+        }
+        let told = self.told;
+        for ban in bans.iter().rev().filter(|ban| ban.number > told) {
+            self.told = self.told.max(ban.number);
+            if self.lines == TOLD_A_MINUTE {
+                self.untold += 1;
+                continue;
+            }
+            self.lines += 1;
+            let (network, until, kind) = (ban.network, until(ban), ban.kind.name());
+            lines.push(format!(
+                "{network} is banned until {until}: too many {kind}"
+            ));
+        }
+        lines
+    }
+}
+
+/// A moment as it stands in the log, UTC.
+fn moment(wall: Wall) -> String {
+    let moment = i64::try_from(wall.0).ok();
+    let moment = moment.and_then(|seconds| UtcDateTime::from_unix_timestamp(seconds).ok());
+    let moment = moment.unwrap_or(UtcDateTime::MAX);
+    let ((year, month, day), (hour, minute, second)) = (moment.to_calendar_date(), moment.as_hms());
+    let month = u8::from(month);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
 impl Keeper {
@@ -64,6 +126,14 @@ impl Keeper {
             clock,
             origin,
             kept: AtomicU64::new(0),
+            news: Mutex::new(News {
+                looked: 0,
+                told: 0,
+                minute: clock.now(),
+                lines: 0,
+                untold: 0,
+                keep_at: Duration::ZERO,
+            }),
         };
         keeper.restore();
         keeper
@@ -89,6 +159,10 @@ impl Keeper {
             Err(refused) => unread(&refused),
         }
         self.kept.store(self.limits.bans_version(), Relaxed);
+        let bans = self.limits.bans(self.clock.now());
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.looked = self.limits.bans_version();
+        news.told = bans.first().map_or(0, |ban| ban.number);
     }
 
     /// A ban of a row; nothing when it has ended, or is none.
@@ -125,6 +199,43 @@ impl Keeper {
         if let Err(refused) = self.keep() {
             log::warn!("the bans are not kept: {refused}");
         }
+    }
+
+    /// Tells of bans that were made since the last look, and keeps what has changed. To be called every second, by a thread that may wait
+    /// for the disk; costs nothing when nothing has changed.
+    pub(super) fn look(&self) {
+        let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
+        let version = self.limits.bans_version();
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = version == news.looked;
+        if is_same && news.untold == 0 {
+            return;
+        }
+        news.looked = version;
+        let bans = if is_same {
+            Vec::new()
+        } else {
+            self.limits.bans(now)
+        };
+        let until = |ban: &Ban| {
+            let wall = self.clock.wall();
+            moment(Wall(wall.0.saturating_add(ban.until.since(now).into())))
+        };
+        for line in news.of(&bans, now, until) {
+            log::info!("{line}");
+        }
+        if is_same {
+            return;
+        }
+        if elapsed < news.keep_at {
+            // Looked at again.
+            news.looked = version.wrapping_sub(1);
+            return;
+        }
+        // What the disk refuses is tried, and told, when bans are tended.
+        let _ = self.keep();
+        let took = self.clock.elapsed().saturating_sub(elapsed);
+        news.keep_at = elapsed + took * KEEPING_SHARE;
     }
 
     fn keep(&self) -> Result<(), Refused> {
@@ -271,5 +382,54 @@ mod tests {
             .restore(run.keeper.ban(&row("192.0.2.0/24", "requests", u64::MAX)));
         assert_eq!(run.bans().len(), 1);
         run.stop();
+    }
+
+    /// O8: what was banned a moment ago is banned after a kill.
+    #[test]
+    fn a_ban_is_on_the_disk_at_the_next_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = run(folder.path(), 0);
+        first.ban("192.0.2.1/32", 1, 100);
+        first.keeper.look();
+        // Nothing else is kept.
+        first.keeper.mailbox.stop();
+        first.thread.join().unwrap();
+        let second = run(folder.path(), 10);
+        assert_eq!(second.bans(), [(1, 90)]);
+        assert_eq!(second.keeper.news.lock().unwrap().told, 1);
+        second.stop();
+    }
+
+    /// O8
+    #[test]
+    fn the_log_tells_of_ten_bans_a_minute_and_how_many_more_there_were() {
+        let ban = |number: u8| Ban {
+            number: number.into(),
+            network: format!("192.0.2.{number}/32").parse().unwrap(),
+            kind: Kind::Requests,
+            since: Seconds::START,
+            until: Seconds::START.plus(100),
+        };
+        let mut news = News {
+            looked: 0,
+            told: 1,
+            minute: Seconds::START,
+            lines: 0,
+            untold: 0,
+            keep_at: Duration::ZERO,
+        };
+        let bans: Vec<Ban> = (1..=14).rev().map(ban).collect();
+        let until = |ban: &Ban| moment(Wall(1_800_000_000 + u64::from(ban.until.since(ban.since))));
+        let lines = news.of(&bans, Seconds::START, until);
+        assert_eq!(lines.len(), 10);
+        assert_eq!(
+            lines[0],
+            "192.0.2.2/32 is banned until 2027-01-15 08:01:40 UTC: too many requests"
+        );
+        assert!(lines[9].starts_with("192.0.2.11/32"));
+        assert!(news.of(&bans, Seconds::START.plus(59), until).is_empty());
+        let later = news.of(&[], Seconds::START.plus(60), until);
+        assert_eq!(later, ["3 more sources were banned"]);
+        assert!(news.of(&bans, Seconds::START.plus(61), until).is_empty());
     }
 }

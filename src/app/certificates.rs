@@ -1,9 +1,6 @@
 //! Certificates while the tracker runs: what begins TLS, what is said of certificates that end soon, and the files, which are looked at
 //! every few seconds on the main thread.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,7 +10,7 @@ use super::App;
 use super::service::InheritedSockets;
 use crate::clock::Wall;
 use crate::config::{Config, Loaded};
-use crate::lists::watched::{Stamp, stamp};
+use crate::lists::watched::WatchedFiles;
 use crate::metrics::Gauge;
 use crate::tls::{Acceptor, Certificate};
 
@@ -22,10 +19,6 @@ const NEAR_DAYS: i64 = 14;
 
 /// How often that is said.
 const TELL_PERIOD: Duration = Duration::from_hours(24);
-
-/// How often the files are looked at. They are read when they have changed and then stood still from one look to the next, for a
-/// certificate and its key are not written at one moment.
-const LOOK_PERIOD: Duration = Duration::from_secs(2);
 
 /// What begins TLS, where anything is listened at for it.
 ///
@@ -83,68 +76,25 @@ fn days(count: i64) -> String {
     }
 }
 
-/// What is said of private keys that more than the tracker can read.
-pub(super) fn open_keys(loaded: &Loaded) -> Vec<String> {
-    let keys = loaded.key_files().into_iter();
-    let open = keys.filter_map(|key| {
-        let mode = fs::metadata(&key).ok()?.mode() & 0o7777;
-        (mode & 0o007 != 0).then(|| {
-            let file = key.display();
-            format!(
-                "the private key {file} is open to every user of this machine (mode {mode:04o}): chmod o= {file}"
-            )
-        })
-    });
-    open.collect()
-}
-
-fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
-    files.iter().map(|file| stamp(file)).collect()
-}
-
 /// Looks at the files of the certificates in force.
 #[derive(Debug)]
 pub(super) struct Watch {
-    looked: Duration,
+    files: WatchedFiles,
     told: Duration,
-    /// As they were when they were last read; nothing when that is to be done anew.
-    read: Option<Vec<Stamp>>,
-    /// As they were at the last look.
-    seen: Vec<Stamp>,
 }
 
 impl Watch {
     /// Begins with what the start has read.
     pub(super) fn new(loaded: &Loaded, now: Duration) -> Watch {
-        let seen = stamps(&loaded.certificate_files());
         Watch {
-            looked: now,
+            files: WatchedFiles::new(loaded.certificate_files()),
             told: now,
-            read: Some(seen.clone()),
-            seen,
         }
     }
 
-    /// A reload has read them, or other ones: they are compared from here on.
-    pub(super) fn forget(&mut self) {
-        self.read = None;
-    }
-
-    /// Whether they are to be read: they are others than those that were, and the same as at the last look. `now` is time since the
-    /// start.
-    fn is_due(&mut self, files: &[PathBuf], now: Duration) -> bool {
-        if now.saturating_sub(self.looked) < LOOK_PERIOD {
-            return false;
-        }
-        self.looked = now;
-        let seen = stamps(files);
-        let is_still = seen == self.seen;
-        self.seen = seen;
-        let is_due = is_still && self.read.as_ref() != Some(&self.seen);
-        if is_due {
-            self.read = Some(self.seen.clone());
-        }
-        is_due
+    /// A reload has read them, or other ones, or was refused: they are compared once more.
+    pub(super) fn begin_anew(&mut self, loaded: &Loaded) {
+        self.files = WatchedFiles::of_uncertain_state(loaded.certificate_files());
     }
 
     /// Whether it is time to tell of those that end soon.
@@ -170,11 +120,10 @@ impl App {
     /// Reads the certificates again when their files have changed, and tells once a day of those that end soon.
     pub(super) fn look_at_certificates(&self, watch: &mut Watch) {
         let Some(acceptor) = &self.tls else { return };
-        let (loaded, now) = (self.loaded.load_full(), self.clock.elapsed());
-        if watch.is_due(&loaded.certificate_files(), now) {
-            self.read_certificates(&loaded);
+        if watch.files.have_changed(self.clock.now()) {
+            self.read_certificates(&self.loaded.load());
         }
-        if watch.tells(now) {
+        if watch.tells(self.clock.elapsed()) {
             for (level, text) in remarks(&acceptor.certificates(), self.clock.wall()) {
                 log::log!(level, "{text}");
             }
@@ -259,38 +208,5 @@ mod tests {
         let (_, text) = told(near.begins.0 - 3 * 86_400 - 1).unwrap();
         assert!(text.contains("begins in 3 days"), "{text}");
         assert_eq!(told(near.begins.0), None);
-    }
-
-    /// P23: a certificate and its key are written one after the other.
-    #[test]
-    fn files_are_read_when_they_have_changed_and_stand_still() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("one.pem");
-        fs::write(&file, "1").unwrap();
-        let files = [file.clone()];
-        let mut watch = Watch {
-            looked: Duration::ZERO,
-            told: Duration::ZERO,
-            read: Some(stamps(&files)),
-            seen: stamps(&files),
-        };
-        let mut now = Duration::ZERO;
-        let mut look = |watch: &mut Watch| {
-            now += LOOK_PERIOD;
-            watch.is_due(&files, now)
-        };
-        assert!(!look(&mut watch));
-        for text in ["22", "333"] {
-            fs::write(&file, text).unwrap();
-            assert!(!look(&mut watch), "it may still be written");
-        }
-        assert!(look(&mut watch));
-        assert!(!look(&mut watch), "once for each change");
-        fs::remove_file(&file).unwrap();
-        assert!(!look(&mut watch));
-        assert!(look(&mut watch));
-        watch.forget();
-        assert!(look(&mut watch));
-        assert!(!watch.is_due(&files, now), "not before it is time");
     }
 }

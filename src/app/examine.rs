@@ -8,7 +8,7 @@ use std::path::Path;
 use log::Level;
 
 use super::key_file::FoundKeys;
-use super::{certificates, connection_key, service};
+use super::{certificates, connection_key, secret_files, service};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::lists::ListFiles;
@@ -111,6 +111,7 @@ pub fn examine(loaded: &Loaded) -> Outlook {
     let pages = web::examine(&config.web);
     outlook.remarks.extend(pages.remarks);
     outlook.faults.extend(pages.faults);
+    let tokens_file = pages.tokens.clone();
     let tokens = pages
         .tokens
         .and_then(|file| match denied(&file, Use::Read) {
@@ -129,7 +130,8 @@ pub fn examine(loaded: &Loaded) -> Outlook {
     outlook
         .remarks
         .extend(certificates::remarks(certificates, now));
-    let open = certificates::open_keys(loaded).into_iter();
+    let secrets = pages.files.iter().cloned().chain(tokens_file);
+    let open = secret_files::open_to_all(loaded, secrets.collect()).into_iter();
     outlook.remarks.extend(open.map(|text| (Level::Warn, text)));
     let key = connection_key::warning(&config.snapshot);
     outlook.remarks.extend(key.map(|text| (Level::Warn, text)));

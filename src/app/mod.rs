@@ -19,6 +19,7 @@ mod key_file;
 mod lists;
 mod places;
 mod reload;
+mod secret_files;
 mod service;
 mod signals;
 mod sites;
@@ -128,13 +129,13 @@ impl App {
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
         let bans = Arc::new(bans::Keeper::new(&config, &mailbox, clock, origin));
         udp.limit(Arc::clone(bans.limits()));
-        let counted = backend::statistics_keeper(&tracker, &mailbox, &bans, clock);
+        let hooks = backend::of_reaper(&tracker, &mailbox, &bans, clock);
         let reaper = reaper::start(
             reload::reaper_settings(&config),
             Arc::clone(&tracker),
             clock,
             Arc::clone(&census),
-            counted,
+            hooks,
             ends_in.clone(),
         )?;
         let (addresses, udp_addresses) = (http.addresses(), udp.addresses().to_vec());
@@ -230,7 +231,7 @@ impl App {
                 match command {
                     Command::Reload => {
                         self.reload(loader, log);
-                        watch.forget();
+                        watch.begin_anew(&self.loaded.load());
                         log.reopen();
                     }
                     Command::Reopen => log.reopen(),

@@ -46,7 +46,7 @@ pub struct Sources {
 }
 
 /// A configuration that may be used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Loaded {
     /// The settings.
     pub config: Config,
@@ -167,6 +167,16 @@ impl Loaded {
         let certificates = self.config.tls.certificates.iter();
         let keys = certificates.map(|certificate| self.place.resolve(&certificate.files.key));
         keys.collect()
+    }
+
+    /// The file of the password of other sites' engines, as this process can open it, where it is read.
+    pub fn sites_password_file(&self) -> Option<PathBuf> {
+        let sites = &self.config.site_sources;
+        let file = sites
+            .password_file
+            .as_ref()
+            .filter(|_| !sites.engines.is_empty());
+        file.map(|file| self.place.resolve(file))
     }
 
     /// Reads the certificates once more.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Probe;
 use super::codec::query::{Fault, Parameters};
 use super::codec::reply::{AnnounceFormat, Retry};
-use super::codec::{percent, query, reply};
+use super::codec::{query, reply};
 use super::settings::Settings;
 use crate::clock::{Clock, Seconds};
 use crate::metrics::{Action, Failure, Family, Metrics, Transport, WorkerCounters};
@@ -17,6 +17,7 @@ use crate::net::client_address::{ClientAddressRules, Forwarding, ProxyChain};
 use crate::net::hosts::Browser;
 use crate::net::limits::{Gate, Kind, Limits, Reason, Refused as Limited};
 use crate::net::reported_address::Reports;
+use crate::percent;
 use crate::tracker::{
     AnnounceContext, InfoHash, KeyDigest, KeyUser, Keys, ListOptions, PeerList, Refusal, Tracker,
     name_before_key,
@@ -190,8 +191,8 @@ pub(super) struct Handler {
     list: PeerList,
     hashes: Vec<InfoHash>,
     untimed: u32,
-    /// Nothing where limits have been looked at before, or are nobody's matter.
-    gate: Option<Gate>,
+    /// Open to everybody where limits have been looked at before, or are nobody's matter.
+    gate: Gate,
 }
 
 impl Handler {
@@ -205,23 +206,21 @@ impl Handler {
             list: PeerList::default(),
             hashes: Vec::new(),
             untimed: 0,
-            gate: None,
+            gate: Gate::default(),
         }
     }
 
     /// The same, refusing who asks for too much.
     pub(super) fn limited(self, limits: &Arc<Limits>) -> Handler {
         Handler {
-            gate: Some(limits.gate()),
+            gate: limits.gate(),
             ..self
         }
     }
 
     /// Tells the limits the time since the start of the clock, once for all that happened together.
     pub(super) fn set_limit_time(&mut self, now: Duration) {
-        if let Some(gate) = &mut self.gate {
-            gate.set_now(now);
-        }
+        self.gate.set_now(now);
     }
 
     /// Counts a connection that was accepted from this socket address.
@@ -241,10 +240,7 @@ impl Handler {
     }
 
     fn admit(&mut self, kind: Kind, ip: IpAddr) -> Result<(), Limited> {
-        let Some(gate) = &mut self.gate else {
-            return Ok(());
-        };
-        gate.admit(kind, ip).inspect_err(|limited| {
+        self.gate.admit(kind, ip).inspect_err(|limited| {
             let failure = match (limited.reason, kind) {
                 (Reason::Banned, _) => Failure::Banned,
                 (Reason::Rate, Kind::Connections) => Failure::ConnectionRate,
@@ -274,7 +270,7 @@ impl Handler {
         if keys.are_off() {
             return Ok(None);
         }
-        keys.in_path(&percent::decode_path(path))
+        keys.in_path(path)
     }
 
     /// Seeds the random numbers, so that what is drawn can be repeated.

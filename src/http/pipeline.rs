@@ -94,7 +94,11 @@ pub(super) fn serve(
             Parsed::Complete(head) => head,
             Parsed::Partial { .. } if rest.len() <= limit => return served,
             parsed => {
-                refuse(handler.counters(), parsed, head::asks_head_only(rest), out);
+                // Whoever a proxy that does not name it by a header of the connection stands for is not known from this.
+                match handler.admit_request(socket) {
+                    Ok(()) => refuse(handler.counters(), parsed, head::asks_head_only(rest), out),
+                    Err(limited) => too_many(limited, head::asks_head_only(rest), out),
+                }
                 served.next = Next::Drain;
                 return served;
             }
@@ -145,13 +149,7 @@ fn respond(
     let endpoint = endpoint(head.path, head.query, handler.keys());
     let is_trackers = endpoint.is_some_and(Endpoint::is_trackers);
     if is_trackers && head.method == Method::Other {
-        handler.counters().failed(Transport::Http, Failure::Method);
-        reply::text(
-            out,
-            "405 Method Not Allowed",
-            CLOSING,
-            "method not allowed\n",
-        );
+        refuse_method(handler, pipeline, socket, head, out);
         return Next::Drain;
     }
     let endpoint = endpoint.filter(|_| !head.has_body && head.method != Method::Other);
@@ -178,13 +176,18 @@ fn respond(
     };
     match (endpoint, told) {
         (Some(endpoint), _) => answer(handler, pipeline, socket, endpoint, head, frame, out),
-        (None, Some(told)) => reply::report(out, told.is_good, frame, &told.body),
-        (None, None) => {
-            handler
-                .counters()
-                .failed(Transport::Http, Failure::NotFound);
-            reply::text(out, "404 Not Found", frame, "not found\n");
+        (None, Some(Ok(told))) => reply::report(out, told.is_good, frame, &told.body),
+        (None, Some(Err(limited))) => {
+            reply::too_many(out, limited.text(), limited.seconds, frame);
         }
+        (None, None) => match admit(handler, pipeline, socket, head) {
+            Ok(()) => {
+                let counters = handler.counters();
+                counters.failed(Transport::Http, Failure::NotFound);
+                reply::text(out, "404 Not Found", frame, "not found\n");
+            }
+            Err(limited) => reply::too_many(out, limited.text(), limited.seconds, frame),
+        },
     }
     match (stays, head.has_body) {
         (true, _) => Next::Read,
@@ -193,20 +196,57 @@ fn respond(
     }
 }
 
-/// What is to be told of the process, and counts it.
+/// Counts a request that the tracker itself has no answer to, but whoever is to have one at all.
+///
+/// # Errors
+/// When its client is not to be served.
+#[cold]
+fn admit(
+    handler: &mut Handler,
+    pipeline: PipelineContext<'_>,
+    socket: IpAddr,
+    head: &Head<'_>,
+) -> Result<(), Limited> {
+    let client = client(pipeline.settings, socket, Endpoint::Status, head);
+    let ip = client.known_ip();
+    ip.map_or(Ok(()), |ip| handler.admit_request(ip))
+}
+
+/// Answers a request of the tracker by a method that it does not have.
+#[cold]
+fn refuse_method(
+    handler: &mut Handler,
+    pipeline: PipelineContext<'_>,
+    socket: IpAddr,
+    head: &Head<'_>,
+    out: &mut Vec<u8>,
+) {
+    if let Err(limited) = admit(handler, pipeline, socket, head) {
+        return too_many(limited, false, out);
+    }
+    handler.counters().failed(Transport::Http, Failure::Method);
+    let text = "method not allowed\n";
+    reply::text(out, "405 Method Not Allowed", CLOSING, text);
+}
+
+/// What is to be told of the process, and counts it; that its client is not to be served, when it asks too often.
 #[cold]
 fn report(
-    handler: &Handler,
+    handler: &mut Handler,
     pipeline: PipelineContext<'_>,
     socket: IpAddr,
     question: Probe,
     head: &Head<'_>,
-) -> Option<ProbeReply> {
+) -> Option<Result<ProbeReply, Limited>> {
+    let reports = pipeline.reports?;
+    if let Err(limited) = admit(handler, pipeline, socket, head) {
+        return Some(Err(limited));
+    }
     let address_rules = &pipeline.settings.address_rules;
     let client = client(pipeline.settings, socket, Endpoint::Probe(question), head);
-    let report = pipeline.reports?(question, client.is_admin(address_rules));
+    let report = reports(question, client.is_admin(address_rules));
     handler.reported(&client, address_rules);
-    Some(report)
+    Some(Ok(report))
 }
 
 fn client<'a>(
@@ -294,6 +334,16 @@ pub(super) const CLOSING: Frame = Frame {
     tells_keep_alive: false,
     is_head_only: false,
 };
+
+/// Tells whoever asks for too much, and ends the connection.
+#[cold]
+fn too_many(limited: Limited, is_head_only: bool, out: &mut Vec<u8>) {
+    let frame = Frame {
+        is_head_only,
+        ..CLOSING
+    };
+    reply::too_many(out, limited.text(), limited.seconds, frame);
+}
 
 /// Answers what is no request, or too long a one.
 #[cold]

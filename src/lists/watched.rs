@@ -12,10 +12,10 @@ pub const LOOK_SECONDS: u32 = 2;
 
 /// What shows that a file is the same: where it lies, how large it is, when its content and when anything of it changed. `None` for one
 /// that cannot be looked at.
-pub type Stamp = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
+type Stamp = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
 
 /// What shows now that a file is the same. Through links, so that a link which is led elsewhere is another file.
-pub fn stamp(path: &Path) -> Stamp {
+fn stamp(path: &Path) -> Stamp {
     let about = fs::metadata(path).ok()?;
     let (content, any) = (
         (about.mtime(), about.mtime_nsec()),
@@ -29,8 +29,9 @@ struct Watched {
     path: PathBuf,
     /// As it was when the caller was last told, or began.
     known: Stamp,
-    /// As it was at the last look.
+    /// As it was at the last look, and whether it was the same at the one before.
     seen: Stamp,
+    is_still: bool,
 }
 
 /// Files, and what is known of them.
@@ -38,6 +39,8 @@ struct Watched {
 pub struct WatchedFiles {
     files: Vec<Watched>,
     looked: Option<Seconds>,
+    /// Whether it is uncertain which state of them was read.
+    is_uncertain: bool,
 }
 
 impl WatchedFiles {
@@ -49,34 +52,75 @@ impl WatchedFiles {
                 path,
                 known,
                 seen: known,
+                is_still: true,
             }
         });
         WatchedFiles {
             files: files.collect(),
             looked: None,
+            is_uncertain: false,
+        }
+    }
+
+    /// Begins with files that somebody has read, be it in this state or in one just before: they count as changed once.
+    pub fn of_uncertain_state(paths: impl IntoIterator<Item = PathBuf>) -> WatchedFiles {
+        WatchedFiles {
+            is_uncertain: true,
+            ..WatchedFiles::new(paths)
         }
     }
 
     /// The files that have changed since they were last told, each told once. One that is being written is not told before it has been
     /// the same at two looks. Costs nothing when the last look is less than [`LOOK_SECONDS`] ago.
     pub fn changed(&mut self, now: Seconds) -> Vec<PathBuf> {
-        if self.files.is_empty()
-            || self
-                .looked
-                .is_some_and(|last| now.since(last) < LOOK_SECONDS)
-        {
+        if !self.is_due(now) {
             return Vec::new();
         }
-        self.looked = Some(now);
+        self.look();
         let mut changed = Vec::new();
         for file in &mut self.files {
-            let before = std::mem::replace(&mut file.seen, stamp(&file.path));
-            if file.seen != file.known && file.seen == before {
+            if file.seen != file.known && file.is_still {
                 file.known = file.seen;
                 changed.push(file.path.clone());
             }
         }
         changed
+    }
+
+    /// The same of files that belong together, as a certificate and its key: whether any has changed, told once and when all have come to
+    /// rest.
+    pub fn have_changed(&mut self, now: Seconds) -> bool {
+        if !self.is_due(now) {
+            return false;
+        }
+        self.look();
+        let is_told = self.files.iter().all(|file| file.is_still)
+            && (self.is_uncertain || self.files.iter().any(|file| file.seen != file.known));
+        if is_told {
+            self.is_uncertain = false;
+            for file in &mut self.files {
+                file.known = file.seen;
+            }
+        }
+        is_told
+    }
+
+    fn is_due(&mut self, now: Seconds) -> bool {
+        let is_recent = self
+            .looked
+            .is_some_and(|last| now.since(last) < LOOK_SECONDS);
+        let is_due = !self.files.is_empty() && !is_recent;
+        if is_due {
+            self.looked = Some(now);
+        }
+        is_due
+    }
+
+    fn look(&mut self) {
+        for file in &mut self.files {
+            let before = std::mem::replace(&mut file.seen, stamp(&file.path));
+            file.is_still = file.seen == before;
+        }
     }
 }
 
@@ -119,6 +163,34 @@ mod tests {
         fs::remove_file(&a).unwrap();
         assert!(look().is_empty());
         assert_eq!(look(), [a]);
+    }
+
+    /// P23: a certificate and its key are written one after the other.
+    #[test]
+    fn files_that_belong_together_are_told_when_all_have_come_to_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
+        fs::write(&a, "1").unwrap();
+        fs::write(&b, "1").unwrap();
+        let mut watched = WatchedFiles::new([a.clone(), b.clone()]);
+        let mut now = Seconds::START;
+        let mut look = || {
+            now = now.plus(LOOK_SECONDS);
+            watched.have_changed(now)
+        };
+        assert!(!look());
+        fs::write(&a, "22").unwrap();
+        assert!(!look());
+        fs::write(&b, "22").unwrap();
+        assert!(!look(), "the one is at rest, the other is not");
+        assert!(look());
+        assert!(!look(), "once for each change");
+        fs::remove_file(&b).unwrap();
+        assert!(!look());
+        assert!(look());
+        let mut uncertain = WatchedFiles::of_uncertain_state([a]);
+        assert!(uncertain.have_changed(now));
+        assert!(!uncertain.have_changed(now.plus(LOOK_SECONDS)));
     }
 
     /// O21, O22

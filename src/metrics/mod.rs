@@ -175,6 +175,8 @@ labelled! {
         Resumed = "resumed",
         /// Too many were under way, in all or from one address, or too many connections held.
         TooMany = "too_many",
+        /// All places were taken, and another had it.
+        GaveWay = "gave_way",
         /// It took longer than the limit.
         TimedOut = "timed_out",
         /// The client went away.

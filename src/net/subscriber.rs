@@ -68,6 +68,12 @@ pub(crate) fn network(ip: IpAddr) -> IpNet {
     IpNet::new(ip, length).map_or(IpNet::from(ip), |net| net.trunc())
 }
 
+/// The network around an address that may be in one hand: a /24 of v4, a /48 of v6.
+pub(crate) fn neighbourhood(ip: IpAddr) -> IpNet {
+    let length = if ip.is_ipv4() { 24 } else { 48 };
+    IpNet::new(ip, length).map_or(IpNet::from(ip), |net| net.trunc())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

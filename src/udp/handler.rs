@@ -48,7 +48,7 @@ impl Handler {
             ids,
             reported: Cache::new(reported),
             peers: PeerList::default(),
-            gate: Arc::new(Limits::default()).gate(),
+            gate: Gate::default(),
         }
     }
 

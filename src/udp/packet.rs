@@ -175,14 +175,15 @@ impl<'a> AnnounceRequest<'a> {
     }
 }
 
-/// Bytes of a path at most that are put together: a key, a name and folders before them. What is longer has no key.
+/// Bytes of a path at most that are put together: a name and a key of the longest kind, with every byte of it percent-encoded. What
+/// is longer is cut.
 pub const MAX_PATH: usize = 255;
 
 /// Options that do not end where the datagram does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadOptions;
 
-/// The path and query of the address that a client announces to (BEP 41, `URLData`), put together into `out`, as far as there is room;
+/// The path and query of the address that a client announces to (BEP 41, `URLData`), as it wrote them, put together into `out`, as far as there is room;
 /// empty when there is none. `body` is what follows the head of an announce.
 ///
 /// | type | what follows |

@@ -1,13 +1,17 @@
-"""The figures of R2, R7, R10, R11 and R14 as promised: `abuse.py --long`, by hand, on a machine that does nothing else.
+"""The figures of P23, R2, R7, R10, R11 and R14 as promised: `abuse.py --long`, by hand, on a machine that does nothing else.
 
 What is measured is printed, and written down in docs/PERFORMANCE.md. Phases without and with the trouble take turns at one
 tracker, and their medians are compared, so that a bad minute of the machine hits both. The load is paced, so latency counts from
 when each request was due. Where that is allowed, tracker and load run ahead of the machine's other work.
 """
 
+import collections
 import contextlib
 import json
 import os
+import pathlib
+import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -15,7 +19,7 @@ import threading
 import time
 
 import slow
-from abused import HEAD, Tracker, expect, faults
+from abused import HEAD, HOST, Tracker, expect, faults
 from together import BUSY, CALM, edit, load_both, meanwhile, paced, snapshot
 
 
@@ -198,7 +202,91 @@ def r14_full_snapshots(binary):
         judge(calm, busy, 2)
 
 
+# Handshakes that are begun and left lying in a second, of as many /24 networks as there are.
+FLOOD_RATE = 2_000
+FIXTURES = pathlib.Path(__file__).resolve().parents[1] / "fixtures/tls"
+
+
+def half_hello():
+    """The first part of a client's hello."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+def handshake_flood(port, is_whole, stop, begun):
+    """Begins handshakes from one address of many networks after another until told to stop; holds a thousand of them open."""
+    hello = half_hello()
+    hello = hello if is_whole else hello[:50]
+    held, started, count = collections.deque(), time.monotonic(), 0
+    while not stop.is_set():
+        due = (time.monotonic() - started) * FLOOD_RATE
+        if count >= due:
+            time.sleep(0.001)
+            continue
+        client = socket.socket()
+        with contextlib.suppress(OSError):
+            client.bind((f"127.200.{count % 250}.1", 0))
+            client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                client.connect((HOST, port))
+            client.send(hello)
+        held.append(client)
+        if len(held) > 1_000:
+            held.popleft().close()
+        count += 1
+    for client in held:
+        client.close()
+    begun.append(count)
+
+
+def p23_handshake_flood(binary):
+    """P23: what a flood of half and of whole hellos does to plain announces beside it, and to clients over TLS: told, not judged."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+    options = f"admin_networks = 127.0.0.1\n[TLS]\nlisten = {HOST}:{port}\ncertificate = {FIXTURES}/one.pem\nkey = {FIXTURES}/one.key"
+    words = ["--close", "--connections=8", "--rate=2000", "--sources=64", "--seconds=6"]
+    with Tracker(binary, options) as tracker:
+        found = {"calm": [], "half hellos": [], "whole hellos": []}
+        context = ssl.create_default_context(cafile=FIXTURES / "authority.pem")
+        for _ in range(3):
+            for kind, reports in found.items():
+                stop, begun = threading.Event(), []
+                flood = threading.Thread(target=handshake_flood, args=(port, kind == "whole hellos", stop, begun))
+                if kind != "calm":
+                    flood.start()
+                load = subprocess.Popen(
+                    tracker.load_command("http", *words), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                )
+                let_in = [shakes_hands(port, context, ip) for ip in ["127.9.0.1"] * 20 + ["127.0.0.1"] * 20]
+                report = json.loads(load.communicate(timeout=60)[0])
+                stop.set()
+                if kind != "calm":
+                    flood.join()
+                expect(faults(report) == 0, f"{kind}: {report['answered']} plain announces were answered, {sum(begun)} handshakes begun")
+                print(f"      {kind}: over TLS {sum(let_in[:20])} of 20 clients and {sum(let_in[20:])} of 20 admins came in at the first try")
+                reports.append(report["latency_us"]["p99"] / 1e3)
+        calm = statistics.median(found["calm"])
+        for kind, p99 in found.items():
+            each = ", ".join(f"{one:.2f}" for one in p99)
+            print(f"      {kind}: p99 of plain announces {statistics.median(p99):.2f} ms, {statistics.median(p99) / calm:.2f} × calm ({each})")
+
+
+def shakes_hands(port, context, ip):
+    """Whether a client of that address comes in at the first try, and is answered."""
+    with contextlib.suppress(OSError):
+        with socket.create_connection((HOST, port), timeout=10, source_address=(ip, 0)) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost") as client:
+                client.sendall(HEAD + b"Connection: close\r\n\r\n")
+                return client.recv(12) == b"HTTP/1.1 200"
+    return False
+
+
 FIGURES = {
+    "p23": p23_handshake_flood,
     "r2": r2_slow_clients,
     "r7": r7_file_limit,
     "r10": r10_alike_hashes,

@@ -69,21 +69,114 @@ fn stalled_besides(server: &Server, open: u64) -> TcpStream {
     stream
 }
 
-/// P23: the bound in all stands whoever comes; it is for handshakes, and plain announces have nothing to do with it.
+/// Who runs the tracker in these tests: nobody else comes from there.
+fn admins(settings: &mut retracker::http::Settings) {
+    let admins = "127.9.0.0/16".parse().unwrap();
+    settings.address_rules.admin_networks = std::iter::once(admins).collect();
+}
+
+/// One connection from each address that has sent the first part of a hello; all of them are under way.
+fn half_open(server: &Server, ips: impl Iterator<Item = String>) -> Vec<TcpStream> {
+    let begin = |ip: String| {
+        let mut stream = connect(&ip, server.address);
+        stream.write_all(&hello()[..50]).unwrap();
+        stream
+    };
+    let streams: Vec<TcpStream> = ips.map(begin).collect();
+    server.await_open(streams.len() as u64);
+    streams
+}
+
+/// A client of that address, if it gets a handshake.
+fn introduced(server: &Server, ip: &str) -> Option<Client> {
+    let client = Client::from(ip, server.address, &config(&VERSIONS), "localhost");
+    client.shake_hands().ok()
+}
+
+/// P23: as many addresses as it takes to fill all places, each with as many handshakes as it may have, keep nobody out.
 #[test]
-fn handshakes_are_few_in_all_and_announces_go_on_beside_them() {
-    let server = start_with(|settings| settings.tls.max_handshakes = 8);
-    let held: Vec<TcpStream> = (1..=8)
-        .flat_map(|host| {
-            let mut stream = connect(&format!("127.0.0.{host}"), server.address);
-            stream.write_all(&hello()[..50]).unwrap();
-            Some(stream)
+fn half_handshakes_of_few_sources_give_way_to_others_at_once() {
+    let server = start_with(admins);
+    let ips = (0..16).flat_map(|net| (0..16).map(move |_| format!("127.0.{net}.1")));
+    let held = half_open(&server, ips);
+    for (net, port) in (100_u64..110).zip(1_u16..) {
+        let mut client = introduced(&server, &format!("127.0.{net}.1")).unwrap();
+        assert_eq!(
+            client.get(&announce(port)).number("incomplete"),
+            u64::from(port)
+        );
+    }
+    let mut admin = introduced(&server, "127.9.0.1").unwrap();
+    assert_eq!(admin.get(&announce(11)).status, 200);
+    // The first of those that came had to make room, and a place in which a handshake is over is free for the next.
+    server.await_handshakes(Handshake::GaveWay, 1);
+    assert_eq!(server.handshakes(Handshake::Full), 11);
+    assert_eq!(server.handshakes(Handshake::TooMany), 0);
+    drop((held, admin));
+    server.await_open(0);
+    server.await_handshakes(Handshake::Gone, 255);
+}
+
+/// P23: nor do as many sources as there are places, with one each; who runs the tracker does not even wait.
+#[test]
+fn half_handshakes_of_many_sources_give_way_after_a_moment() {
+    let server = start_with(|settings| {
+        admins(settings);
+        settings.tls.max_handshakes = 40;
+    });
+    let held = half_open(&server, (0..40).map(|net| format!("127.0.{net}.1")));
+    let mut admin = introduced(&server, "127.9.0.1").unwrap();
+    assert_eq!(admin.get(&announce(1)).status, 200);
+    // As a client does that was refused, it comes again.
+    let mut client = (0..10_000)
+        .find_map(|_| {
+            let client = introduced(&server, "127.0.100.1");
+            if client.is_none() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            client
+        })
+        .unwrap();
+    assert_eq!(client.get(&announce(2)).number("incomplete"), 2);
+    server.await_handshakes(Handshake::GaveWay, 1);
+    let refused = server.handshakes(Handshake::TooMany);
+    assert_eq!(server.failures(Failure::Connections), refused + 1);
+    drop(held);
+    server.await_handshakes(Handshake::Gone, 39);
+}
+
+/// P23: whoever has said hello and then nothing keeps nobody out either, and its end is not waited for.
+#[test]
+fn whole_hellos_without_an_end_give_way_too() {
+    let server = start_with(|settings| {
+        admins(settings);
+        settings.tls.max_handshakes = 4;
+    });
+    let mut held: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = connect("127.0.0.1", server.address);
+            stream.write_all(&hello()).unwrap();
+            assert!(stream.read(&mut [0; 10]).unwrap() > 0);
+            stream
         })
         .collect();
-    server.await_open(8);
-    let mut late = connect("127.0.0.9", server.address);
-    late.write_all(&hello()).unwrap();
-    assert_eq!(rest(&mut late), b"");
+    let mut client = introduced(&server, "127.0.1.1").unwrap();
+    assert_eq!(client.get(&announce(1)).status, 200);
+    server.await_handshakes(Handshake::GaveWay, 1);
+    // Its socket is shut at once.
+    assert!(rest(&mut held[0]).len() > 500);
+    drop(held);
+    server.await_handshakes(Handshake::Gone, 3);
+}
+
+/// P23: full places are for handshakes, and plain announces have nothing to do with them.
+#[test]
+fn announces_go_on_beside_full_places() {
+    let server = start_with(|settings| {
+        admins(settings);
+        settings.tls.max_handshakes = 8;
+    });
+    let held = half_open(&server, (1..=8).map(|host| format!("127.0.0.{host}")));
     for port in 1..50 {
         let mut plain = connect("127.0.0.1", server.plain);
         write!(plain, "GET {} HTTP/1.0\r\n\r\n", announce(port)).unwrap();

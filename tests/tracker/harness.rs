@@ -76,6 +76,14 @@ pub(crate) fn start_pages_limited(pages: handover::Sender, limits: &Arc<Limits>)
     start_whole(&settings(), unbounded(), Some(pages), Arc::clone(limits))
 }
 
+/// Starts a tracker that refuses who asks for too much, and tells how the process is.
+pub(crate) fn start_reporting(reports: http::ProbeResponder, limits: &Arc<Limits>) -> Server {
+    let settings = settings();
+    let bound = http::bind(&settings, Vec::new()).unwrap();
+    let bound = bound.reporting(reports);
+    start_bound(bound, unbounded(), None, Arc::clone(limits))
+}
+
 /// All clients of a test may share one address.
 fn unbounded() -> tracker::Settings {
     tracker::Settings {
@@ -99,10 +107,19 @@ fn start_whole(
     pages: Option<handover::Sender>,
     limits: Arc<Limits>,
 ) -> Server {
+    let bound = http::bind(settings, Vec::new()).unwrap();
+    start_bound(bound, core, pages, limits)
+}
+
+fn start_bound(
+    bound: http::Bound,
+    core: tracker::Settings,
+    pages: Option<handover::Sender>,
+    limits: Arc<Limits>,
+) -> Server {
     let metrics = Arc::new(Metrics::new(HTTP_WORKERS + UDP_WORKERS));
     let core = Arc::new(Tracker::new(core, metrics));
     let (ends_sender, ends) = channel();
-    let bound = http::bind(settings, Vec::new()).unwrap();
     let bound = bound.limited(limits);
     let running = bound
         .start(&core, Clock::start(), pages, &ends_sender)

@@ -62,6 +62,7 @@ fn a_key_may_stand_before_and_behind_the_name_in_any_spelling() {
         "/bt/KEY/announce",
         "/%30123456789abcdef0123456789abcde%66/announce",
         "/announce%2fKEY",
+        "/%zz/announce/KEY",
     ]) {
         let path = path.replace("KEY", KEY);
         let reply = announce(&server, "127.0.0.1", &path, port, "");
@@ -70,7 +71,7 @@ fn a_key_may_stand_before_and_behind_the_name_in_any_spelling() {
     for path in ["/KEY/scrape", "/scrape/KEY"] {
         let path = path.replace("KEY", KEY);
         let reply = announce(&server, "127.0.0.1", &path, 1, "");
-        assert!(reply.text_lossy().contains("incompletei8e"), "{path}");
+        assert!(reply.text_lossy().contains("incompletei9e"), "{path}");
     }
     assert_eq!(server.core.keys().one(1).unwrap().torrents, 1);
 }
@@ -104,6 +105,7 @@ fn who_has_no_key_in_force_reads_why_and_is_counted() {
             unknown,
             Failure::KeyUnknown,
         ),
+        (format!("/{KEY}%3Fx/announce"), unknown, Failure::KeyUnknown),
         (format!("/{OTHER}/announce"), revoked, Failure::KeyRevoked),
         (format!("/scrape/{OTHER}"), revoked, Failure::KeyRevoked),
     ] {
@@ -262,10 +264,8 @@ fn url_data(path: &str, piece: usize) -> Vec<u8> {
     options
 }
 
-/// O16, P15
-#[test]
-fn over_udp_the_key_stands_in_the_options() {
-    let server = closed(KeyMode::Required, |_| {});
+/// A tracker over UDP beside one over HTTP, and a client that has connected to it.
+fn over_udp(server: &Server) -> (udp::Running, Udp) {
     let settings = udp::Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         workers: 1,
@@ -285,11 +285,54 @@ fn over_udp_the_key_stands_in_the_options() {
     };
     let connected = client.ask(0, &[]);
     client.id = u64::from_be_bytes(connected[8..].try_into().unwrap());
+    (running, client)
+}
+
+/// O16, P15: what is percent-encoded is the same address as over HTTP, in part or wholly, decoded once.
+#[test]
+fn over_udp_a_path_is_decoded_as_over_http() {
+    let server = closed(KeyMode::Required, |_| {});
+    let (running, client) = over_udp(&server);
+    let encoded: String = KEY.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let unknown = Some("unknown key in the announce address".to_owned());
+    for (path, refusal) in [
+        (
+            "/%30123456789abcdef0123456789abcde%66/announce".to_owned(),
+            None,
+        ),
+        (format!("/announce%2f{KEY}"), None),
+        (format!("/%zz/announce/{KEY}"), None),
+        (format!("/{encoded}/announce"), None),
+        (
+            format!("/{}/announce", encoded.replace('%', "%25")),
+            unknown.clone(),
+        ),
+        // An encoded question mark begins no query.
+        (format!("/{KEY}%3Fx/announce"), unknown),
+    ] {
+        let options = url_data(&path, 255);
+        assert_eq!(client.announce(&options), refusal, "{path}");
+        let over_http = announce(&server, "127.0.0.1", &path, 2, "");
+        assert_eq!(
+            over_http.value().get("peers").is_none(),
+            refusal.is_some(),
+            "{path}"
+        );
+    }
+    running.stop();
+}
+
+/// O16, P15
+#[test]
+fn over_udp_the_key_stands_in_the_options() {
+    let server = closed(KeyMode::Required, |_| {});
+    let (running, client) = over_udp(&server);
     for path in [
         "/KEY/announce",
         "/announce/KEY",
         "/KEY",
         "/KEY/announce?x=1",
+        "/KEY?x=/announce",
     ] {
         let path = path.replace("KEY", KEY);
         for piece in [255, 7, 1] {

@@ -12,7 +12,9 @@ use retracker::net::client_address::Mode;
 use retracker::net::handover;
 use retracker::net::limits::{Levels, Limits, Settings};
 
-use crate::harness::{Server, announce, connect, start_limited, start_pages_limited};
+use crate::harness::{
+    Server, announce, connect, start_limited, start_pages_limited, start_reporting,
+};
 use crate::udp::{Both, Client};
 
 fn source(rate: &str) -> Levels {
@@ -91,6 +93,50 @@ fn a_browser_beyond_the_limit_gets_a_429() {
     );
     let wait: u32 = refused.field("retry-after").unwrap().parse().unwrap();
     assert!((3_500..=3_600).contains(&wait));
+}
+
+/// O8: what is no request of the tracker costs work as well, and counts.
+#[test]
+fn refused_and_malformed_requests_and_probes_count_as_well() {
+    let reports: http::ProbeResponder = Arc::new(|_, _| http::ProbeReply {
+        is_good: true,
+        body: "{}".into(),
+    });
+    let exempt: Networks = std::iter::once("127.9.0.0/16".parse().unwrap()).collect();
+    let limits = Arc::new(Limits::new(few_requests(), exempt));
+    let server = start_reporting(reports, &limits);
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(20_000));
+    for (host, (request, status)) in (2..).zip([
+        ("POST /announce HTTP/1.1\r\n\r\n", 405),
+        ("GARBAGE\r\n\r\n", 400),
+        (long.as_str(), 414),
+        ("GET /health HTTP/1.1\r\nConnection: close\r\n\r\n", 200),
+        ("GET /ready HTTP/1.1\r\nConnection: close\r\n\r\n", 200),
+        ("GET /status HTTP/1.1\r\nConnection: close\r\n\r\n", 200),
+        ("GET /nowhere HTTP/1.1\r\nConnection: close\r\n\r\n", 404),
+    ]) {
+        let ask = |ip: &str| {
+            let mut client = server.connect_from(ip);
+            client.send(request);
+            client.reply()
+        };
+        let ip = format!("127.0.0.{host}");
+        for _ in 0..5 {
+            assert_eq!(ask(&ip).status, status, "{request}");
+        }
+        let before = server.failures(Failure::RequestRate);
+        let refused = ask(&ip);
+        let is_told = refused.status == 429 && refused.field("retry-after").is_some();
+        assert!(
+            is_told || refused.failure() == "too many requests",
+            "{request}"
+        );
+        assert_eq!(server.failures(Failure::RequestRate), before + 1);
+        // Whoever watches the tracker, and who runs it, is exempt.
+        for _ in 0..6 {
+            assert_eq!(ask("127.9.0.1").status, status, "{request}");
+        }
+    }
 }
 
 /// O8

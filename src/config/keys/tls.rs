@@ -38,8 +38,8 @@ const KEYS: &[Key] = &[
     ),
     key(
         "max_handshakes",
-        "Handshakes under way at one time at most; more are closed at once. They cost as much as dozens of announces, so whoever \
-         begins many must not keep others out.",
+        "Handshakes under way at one time at most; when there are more, the oldest of the network that has most gives way. They cost as \
+         much as dozens of announces, so whoever begins many must not keep others out.",
         |c| Box::new(number(&mut c.http.tls.max_handshakes, 1..=100_000)),
     ),
     key(

@@ -8,9 +8,9 @@ use std::net::IpAddr;
 
 use memchr::{memchr, memchr2};
 
-use super::percent::{decode, is_plain};
 use crate::metrics::Failure;
 use crate::net::client_address;
+use crate::percent::{decode, is_plain};
 use crate::tracker::{Announce, ClientKey, Event, InfoHash, ListOptions, PeerAddresses, PeerId};
 
 /// What is wrong with a query; the text is what the client reads.

@@ -57,7 +57,11 @@ impl Worker {
             return;
         };
         let disposition = match connection.state {
-            State::Handshaking if !self.tls.take_turn() => {
+            State::Handshaking | State::Writing(_) if connection.has_given_way() => {
+                self.count_given_way();
+                Disposition::Gone
+            }
+            State::Handshaking if !self.tls.may_look() => {
                 return self.slots.put(key, connection);
             }
             State::Handshaking => self.read_sealed(&mut connection),

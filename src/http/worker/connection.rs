@@ -83,6 +83,11 @@ impl Connection {
         tls.is_some_and(|tls| tls.session.is_handshaking())
     }
 
+    /// Whether another handshake has the place of its own.
+    pub(super) fn has_given_way(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_given_way())
+    }
+
     /// Whether no request is under way, be it that none has come yet.
     fn is_at_rest(&self) -> bool {
         self.state == State::Reading && self.pending.is_empty()

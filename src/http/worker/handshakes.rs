@@ -1,70 +1,182 @@
-//! How many TLS handshakes are under way, in all and from each address: a permit is taken before anything is done for one, for a
-//! handshake costs as much as some dozen announces.
+//! How many TLS handshakes are under way, in all and from each address, and which of them goes when another needs its place: a permit
+//! is taken before anything is done for one, for a handshake costs as much as some dozen announces.
+//!
+//! Whoever begins handshakes and leaves them lying fills all places, from one address or from many. So where they are full, the source (a
+//! v4 /24, a v6 /48) that has most of them gives one up; where none has many, whoever has made nothing of its place for a while does. Who
+//! has not said hello whole goes before who has. People who run the tracker have some places that nobody else can take.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
+use ipnet::IpNet;
+use rustix::net::Shutdown;
+
+use super::timers::{TICK, Tick};
 use crate::invariant::present;
 use crate::metrics::{Gauge, Metrics};
-use crate::net::subscriber;
+use crate::net::subscriber::{neighbourhood, subscriber};
+
+/// Places beside those for everybody, that only admin networks get.
+const ADMIN_HANDSHAKES: usize = 8;
+
+/// A source has many handshakes when it has more than this part of all places.
+const FAIR_SHARE: usize = 32;
+
+/// How long a handshake of a source that has few keeps its place, whoever comes: two round trips to the far end of a provider's network.
+/// Without that, a flood of newcomers would let nobody finish.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// That the places are full is logged this often.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// The handshakes of all workers.
 #[derive(Debug)]
 pub(crate) struct HandshakeLimiter {
-    /// Taken when a handshake begins and ends.
+    /// Taken when a handshake begins, has said hello, and ends.
     under_way: Mutex<UnderWay>,
+    /// How many have had to give way so far.
+    given_away: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
 struct UnderWay {
-    all: usize,
+    /// In places for everybody.
+    ordinary: usize,
+    /// In places for admins.
+    reserved: usize,
     /// By whom they count for; one without a handshake has no entry.
     by_address: HashMap<IpAddr, u32, foldhash::fast::RandomState>,
+    /// Those in places for everybody, who gives way first in front.
+    order: Order,
+    /// The same of each source.
+    by_source: HashMap<IpNet, Order, foldhash::fast::RandomState>,
+    /// How many each source has, fewest first.
+    counts: BTreeSet<(usize, IpNet)>,
+    numbers: u64,
+    may_log_at: Option<Tick>,
+}
+
+type Order = BTreeMap<Rank, Arc<Place>>;
+
+/// By what it is decided who gives way: the first does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// Whether it has said hello whole.
+    is_greeted: bool,
+    /// The tick of the last progress: that it was accepted, or has said hello. Bytes that come one by one are none.
+    since: u64,
+    number: u64,
+}
+
+/// The place of one handshake.
+#[derive(Debug)]
+struct Place {
+    number: u64,
+    /// Whom it counts for, when that is bounded.
+    address: Option<IpAddr>,
+    /// The source that it weighs on; none for proxies that are believed, which bring everybody.
+    source: Option<IpNet>,
+    is_reserved: bool,
+    /// The tick of its last progress. Changed under the lock only, as is the next.
+    since: AtomicU64,
+    is_greeted: AtomicBool,
+    /// Whether another handshake has the place. Set under the lock.
+    is_given_away: AtomicBool,
+    /// To be shut down then; the connection itself belongs to its worker.
+    socket: Weak<OwnedFd>,
 }
 
 /// The right to one handshake; given back when dropped.
 #[derive(Debug)]
 pub(super) struct HandshakePermit {
     limiter: Arc<HandshakeLimiter>,
-    /// Whom it counts for, when that is bounded.
-    address: Option<IpAddr>,
+    place: Arc<Place>,
+}
+
+/// The bounds on handshakes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// In all.
+    pub total: usize,
+    /// From one address; `None` for any number.
+    pub per_address: Option<u32>,
+    /// Whether it comes through a proxy that is believed, whose handshakes are no single source's.
+    pub is_of_proxy: bool,
+    /// Whether the places of admins are open to it.
+    pub is_admin: bool,
 }
 
 impl HandshakeLimiter {
     pub(crate) fn new(metrics: Arc<Metrics>) -> HandshakeLimiter {
         HandshakeLimiter {
             under_way: Mutex::default(),
+            given_away: AtomicU64::new(0),
             metrics,
         }
     }
 
-    /// A permit for a handshake of `ip` (canonical), when fewer than `total` are under way and fewer than `per_address` of its own.
+    /// A permit for a handshake of `ip` (canonical); `None` when its address has as many as it may, or all places are taken and nobody
+    /// gives way. Costs the logarithm of the handshakes under way.
     pub(super) fn take(
         self: &Arc<Self>,
         ip: IpAddr,
-        total: usize,
-        per_address: Option<u32>,
+        socket: &Arc<OwnedFd>,
+        bounds: Bounds,
+        now: Tick,
     ) -> Option<HandshakePermit> {
-        let mut under_way = self.lock();
-        if under_way.all >= total.max(1) {
-            return None;
-        }
-        let address = per_address.map(|_| subscriber(ip));
-        if let (Some(address), Some(most)) = (address, per_address) {
-            // Who has none under way has no entry.
-            let own = under_way.by_address.get(&address).copied().unwrap_or(0);
-            if own >= most {
-                return None;
+        let total = bounds.total.max(1);
+        let mut given_away = None;
+        let mut full = None;
+        let place = {
+            let mut under_way = self.lock();
+            let address = bounds.per_address.map(|_| subscriber(ip));
+            if let (Some(address), Some(most)) = (address, bounds.per_address) {
+                // Who has none under way has no entry.
+                let own = under_way.by_address.get(&address).copied().unwrap_or(0);
+                if own >= most {
+                    return None;
+                }
             }
-            under_way.by_address.insert(address, own + 1);
+            let is_reserved = bounds.is_admin && under_way.reserved < ADMIN_HANDSHAKES;
+            let is_full = !is_reserved && under_way.ordinary >= total;
+            if is_full {
+                full = under_way.word_of_full(total, now);
+                given_away = under_way.first_to_go(total, now);
+            }
+            if let Some(place) = &given_away {
+                place.is_given_away.store(true, Relaxed);
+                under_way.release(place);
+                self.given_away.fetch_add(1, Relaxed);
+            }
+            (!is_full || given_away.is_some()).then(|| {
+                let source = (!bounds.is_of_proxy).then(|| neighbourhood(ip));
+                under_way.add(address, source, is_reserved, socket, now)
+            })
+        };
+        if let Some(socket) = given_away.and_then(|place| place.socket.upgrade()) {
+            // Its worker sees the end of it and closes it. One that is gone by now needs no end.
+            let _ = rustix::net::shutdown(&socket, Shutdown::Both);
         }
-        under_way.all += 1;
+        if let Some(heaviest) = full {
+            log::warn!(
+                "all {total} places for TLS handshakes (max_handshakes) are taken: who has made nothing of its place gives way, first of \
+                 the network that has most, now {heaviest}"
+            );
+        }
         Some(HandshakePermit {
             limiter: Arc::clone(self),
-            address,
+            place: place?,
         })
+    }
+
+    /// Another number whenever a handshake has had to give way.
+    pub(super) fn given_away(&self) -> u64 {
+        self.given_away.load(Relaxed)
     }
 
     /// Counts a connection over TLS for as long as what this gives lives.
@@ -80,20 +192,185 @@ impl HandshakeLimiter {
     }
 }
 
-impl Drop for HandshakePermit {
-    fn drop(&mut self) {
-        let mut under_way = self.limiter.lock();
-        debug_assert!(under_way.all > 0, "a permit is given back once");
-        under_way.all = under_way.all.saturating_sub(1);
-        let Some(address) = self.address else {
+impl UnderWay {
+    fn add(
+        &mut self,
+        address: Option<IpAddr>,
+        source: Option<IpNet>,
+        is_reserved: bool,
+        socket: &Arc<OwnedFd>,
+        now: Tick,
+    ) -> Arc<Place> {
+        self.numbers += 1;
+        let place = Arc::new(Place {
+            number: self.numbers,
+            address,
+            source,
+            is_reserved,
+            since: AtomicU64::new(now.number()),
+            is_greeted: AtomicBool::new(false),
+            is_given_away: AtomicBool::new(false),
+            socket: Arc::downgrade(socket),
+        });
+        if let Some(address) = address {
+            *self.by_address.entry(address).or_default() += 1;
+        }
+        if is_reserved {
+            self.reserved += 1;
+        } else {
+            self.ordinary += 1;
+            self.list(&place);
+        }
+        place
+    }
+
+    /// Takes a handshake out of every list and count.
+    fn release(&mut self, place: &Place) {
+        if place.is_reserved {
+            debug_assert!(self.reserved > 0, "a permit is given back once");
+            self.reserved = self.reserved.saturating_sub(1);
+        } else {
+            debug_assert!(self.ordinary > 0, "a permit is given back once");
+            self.ordinary = self.ordinary.saturating_sub(1);
+            self.unlist(place);
+        }
+        let Some(address) = place.address else {
             return;
         };
-        let own = under_way.by_address.get_mut(&address);
+        let own = self.by_address.get_mut(&address);
         if let Some(own) = present(own, "it has this permit") {
             *own = own.saturating_sub(1);
             if *own == 0 {
-                under_way.by_address.remove(&address);
+                self.by_address.remove(&address);
             }
+        }
+    }
+
+    fn list(&mut self, place: &Arc<Place>) {
+        let rank = place.rank();
+        self.order.insert(rank, Arc::clone(place));
+        if let Some(source) = place.source {
+            let own = self.by_source.entry(source).or_default();
+            let before = own.len();
+            own.insert(rank, Arc::clone(place));
+            self.counts.remove(&(before, source));
+            self.counts.insert((before + 1, source));
+        }
+    }
+
+    fn unlist(&mut self, place: &Place) {
+        let rank = place.rank();
+        self.order.remove(&rank);
+        let Some(source) = place.source else { return };
+        let Some(own) = self.by_source.get_mut(&source) else {
+            return;
+        };
+        self.counts.remove(&(own.len(), source));
+        own.remove(&rank);
+        if own.is_empty() {
+            self.by_source.remove(&source);
+        } else {
+            self.counts.insert((own.len(), source));
+        }
+    }
+
+    /// How many handshakes the source has that has most.
+    fn most(&self) -> usize {
+        self.counts.last().map_or(0, |(count, _)| *count)
+    }
+
+    /// Who gives way to a newcomer.
+    fn first_to_go(&self, total: usize, now: Tick) -> Option<Arc<Place>> {
+        let heaviest = self.counts.last();
+        if let Some((_, source)) = heaviest.filter(|(count, _)| *count > fair(total)) {
+            let own = self.by_source.get(source)?;
+            return own.values().next().map(Arc::clone);
+        }
+        // Nobody has many: whoever has had its time already, newcomers or not.
+        let greeted = Rank {
+            is_greeted: true,
+            since: 0,
+            number: 0,
+        };
+        let longest = [
+            self.order.values().next(),
+            self.order.range(greeted..).next().map(|(_, place)| place),
+        ];
+        let mut longest = longest.into_iter().flatten();
+        longest.find(|place| place.is_late(now)).map(Arc::clone)
+    }
+
+    /// What is to be logged of full places, if it is time: how many the source has that has most.
+    fn word_of_full(&mut self, total: usize, now: Tick) -> Option<usize> {
+        debug_assert!(self.ordinary >= total, "asked for when they are full");
+        if self.may_log_at.is_some_and(|at| !at.has_come(now)) {
+            return None;
+        }
+        self.may_log_at = Some(now.after(LOG_PAUSE));
+        Some(self.most())
+    }
+}
+
+/// How many handshakes a source may have before it is the first to give way.
+fn fair(total: usize) -> usize {
+    (total / FAIR_SHARE).max(1)
+}
+
+impl Place {
+    fn rank(&self) -> Rank {
+        Rank {
+            is_greeted: self.is_greeted.load(Relaxed),
+            since: self.since.load(Relaxed),
+            number: self.number,
+        }
+    }
+
+    /// Whether it has had its place for so long that it would have made something of it.
+    fn is_late(&self, now: Tick) -> bool {
+        let ticks = u128::from(now.number().saturating_sub(self.since.load(Relaxed)));
+        ticks > GRACE.as_millis() / TICK.as_millis()
+    }
+}
+
+impl HandshakePermit {
+    /// Says that the client's hello has come whole.
+    pub(super) fn greet(&self, now: Tick) {
+        let place = &self.place;
+        if place.is_greeted.load(Relaxed) {
+            return;
+        }
+        let mut under_way = self.limiter.lock();
+        if place.is_given_away.load(Relaxed) {
+            return;
+        }
+        let is_listed = !place.is_reserved;
+        if is_listed {
+            under_way.unlist(place);
+        }
+        place.is_greeted.store(true, Relaxed);
+        place.since.store(now.number(), Relaxed);
+        if is_listed {
+            under_way.list(place);
+        }
+    }
+
+    /// Whether the client's hello has come whole.
+    pub(super) fn is_greeted(&self) -> bool {
+        self.place.is_greeted.load(Relaxed)
+    }
+
+    /// Whether another handshake has its place.
+    pub(super) fn is_given_away(&self) -> bool {
+        self.place.is_given_away.load(Relaxed)
+    }
+}
+
+impl Drop for HandshakePermit {
+    fn drop(&mut self) {
+        let mut under_way = self.limiter.lock();
+        // Whoever gave it away has released it, under the same lock.
+        if !self.place.is_given_away.load(Relaxed) {
+            under_way.release(&self.place);
         }
     }
 }
@@ -111,26 +388,180 @@ impl Drop for OpenTls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
+
+    fn limiter() -> Arc<HandshakeLimiter> {
+        Arc::new(HandshakeLimiter::new(Arc::new(Metrics::new(0))))
+    }
+
+    const BOUNDS: Bounds = Bounds {
+        total: 4,
+        per_address: Some(2),
+        is_of_proxy: false,
+        is_admin: false,
+    };
+
+    /// The moment so many ticks after the start.
+    fn tick(count: u32) -> Tick {
+        Tick::at(TICK * count)
+    }
+
+    /// A handshake under way, and its other end.
+    struct Held {
+        _near: Arc<OwnedFd>,
+        far: OwnedFd,
+        permit: HandshakePermit,
+    }
+
+    impl Held {
+        /// Whether it has had to give way, and its socket knows.
+        fn is_gone(&self) -> bool {
+            let mut byte = [0];
+            let read = rustix::net::recv(&self.far, &mut byte, RecvFlags::DONTWAIT);
+            let is_shut = matches!(read, Ok((0, _)));
+            assert_eq!(is_shut, self.permit.is_given_away());
+            is_shut
+        }
+    }
+
+    fn take(limiter: &Arc<HandshakeLimiter>, ip: &str, bounds: Bounds, now: u32) -> Option<Held> {
+        let flags = SocketFlags::CLOEXEC;
+        let (near, far) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        let near = Arc::new(near);
+        let permit = limiter.take(ip.parse().unwrap(), &near, bounds, tick(now))?;
+        Some(Held {
+            _near: near,
+            far,
+            permit,
+        })
+    }
+
+    fn is_empty(limiter: &HandshakeLimiter) -> bool {
+        let under_way = limiter.lock();
+        (under_way.ordinary, under_way.reserved) == (0, 0)
+            && under_way.by_address.is_empty()
+            && under_way.order.is_empty()
+            && under_way.by_source.is_empty()
+            && under_way.counts.is_empty()
+    }
 
     /// P23
     #[test]
     fn handshakes_are_bounded_in_all_and_per_subscriber_and_given_back() {
-        let limiter = Arc::new(HandshakeLimiter::new(Arc::new(Metrics::new(0))));
-        let take = |ip: &str, per_address| limiter.take(ip.parse().unwrap(), 4, per_address);
+        let limiter = limiter();
         let own = [
-            take("2001:db8::1", Some(2)).unwrap(),
-            take("2001:db8::2", Some(2)).unwrap(),
+            take(&limiter, "2001:db8::1", BOUNDS, 0).unwrap(),
+            take(&limiter, "2001:db8::2", BOUNDS, 0).unwrap(),
         ];
-        assert!(take("2001:db8::3", Some(2)).is_none());
+        assert!(take(&limiter, "2001:db8::3", BOUNDS, 0).is_none());
+        let unbounded = Bounds {
+            per_address: None,
+            is_of_proxy: true,
+            ..BOUNDS
+        };
         let others = [
-            take("192.0.2.1", Some(2)).unwrap(),
-            take("192.0.2.2", None).unwrap(),
+            take(&limiter, "192.0.2.1", BOUNDS, 0).unwrap(),
+            take(&limiter, "192.0.2.2", unbounded, 0).unwrap(),
         ];
-        assert!(take("192.0.2.3", Some(2)).is_none());
+        assert_eq!(limiter.lock().ordinary, 4);
         drop(own);
-        assert!(take("2001:db8::3", Some(2)).is_some());
+        assert!(take(&limiter, "2001:db8::3", BOUNDS, 0).is_some());
         drop(others);
-        let under_way = limiter.lock();
-        assert_eq!((under_way.all, under_way.by_address.len()), (0, 0));
+        assert!(is_empty(&limiter));
+    }
+
+    /// P23: sixteen handshakes of sixteen addresses shut nobody out.
+    #[test]
+    fn the_source_that_has_most_gives_way_and_who_has_said_nothing_first() {
+        let limiter = limiter();
+        let bounds = Bounds {
+            total: 256,
+            per_address: Some(16),
+            ..BOUNDS
+        };
+        let ips = (0..16_u8).flat_map(|net| (0..16_u8).map(move |_| format!("10.0.{net}.1")));
+        let mut flood: Vec<Held> = ips
+            .map(|ip| take(&limiter, &ip, bounds, 0).unwrap())
+            .collect();
+        drop(flood.pop());
+        let honest = take(&limiter, "192.0.2.1", bounds, 0).unwrap();
+        // The first of each source has said hello.
+        for first in flood.iter().step_by(16) {
+            first.permit.greet(tick(1));
+        }
+        let newcomers: Vec<Held> = (0..100_u8)
+            .map(|net| take(&limiter, &format!("10.1.{net}.1"), bounds, 1).unwrap())
+            .collect();
+        assert!(!honest.is_gone() && newcomers.iter().all(|held| !held.is_gone()));
+        assert!(flood.iter().step_by(16).all(|held| !held.is_gone()));
+        // Each source has lost as many as the others.
+        for source in flood.chunks(16) {
+            let left = source.iter().filter(|held| !held.is_gone()).count();
+            assert!((9..=10).contains(&left), "{left}");
+        }
+        drop((flood, honest, newcomers));
+        assert!(is_empty(&limiter));
+    }
+
+    /// P23: where nobody has many, a place is kept for a while, and then belongs to who comes.
+    #[test]
+    fn of_many_sources_the_longest_idle_gives_way_and_no_newcomer() {
+        let limiter = limiter();
+        let held = |ip: u8, now| take(&limiter, &format!("10.0.{ip}.1"), BOUNDS, now);
+        let [first, second, third, fourth] =
+            [0, 1, 2, 3].map(|ip| held(ip, u32::from(ip)).unwrap());
+        assert!(held(4, 3).is_none(), "all of them are new");
+        first.permit.greet(tick(2));
+        // It has said hello since, so the next goes.
+        let fifth = held(5, 5).unwrap();
+        assert!(!first.is_gone() && second.is_gone() && !third.is_gone());
+        let sixth = held(6, 6).unwrap();
+        assert!(third.is_gone() && !first.is_gone());
+        // Who has said hello goes when those who have not are new.
+        fourth.permit.greet(tick(6));
+        let seventh = held(7, 6).unwrap();
+        assert!(first.is_gone() && !fourth.is_gone());
+        assert!(held(8, 6).is_none());
+        // A greeting after the place is lost changes nothing.
+        second.permit.greet(tick(7));
+        drop((first, second, third, fourth, fifth, sixth, seventh));
+        assert!(is_empty(&limiter));
+    }
+
+    /// P23
+    #[test]
+    fn admins_have_places_that_nobody_else_can_take() {
+        let limiter = limiter();
+        let admins = Bounds {
+            per_address: None,
+            is_admin: true,
+            ..BOUNDS
+        };
+        let strangers: Vec<Held> = (0..4_u8)
+            .map(|net| take(&limiter, &format!("10.0.{net}.1"), BOUNDS, 0).unwrap())
+            .collect();
+        let taken: Vec<Held> = (0..ADMIN_HANDSHAKES)
+            .map(|_| take(&limiter, "192.0.2.1", admins, 0).unwrap())
+            .collect();
+        assert!(strangers.iter().all(|held| !held.is_gone()));
+        assert!(take(&limiter, "192.0.2.1", admins, 0).is_none());
+        // Nor do they lose them.
+        let newcomer = take(&limiter, "10.9.9.9", BOUNDS, 99).unwrap();
+        assert!(taken.iter().all(|held| !held.is_gone()));
+        drop((strangers, taken, newcomer));
+        assert!(is_empty(&limiter));
+    }
+
+    /// P23
+    #[test]
+    fn full_places_are_told_once_a_minute() {
+        let limiter = limiter();
+        let _held: Vec<Held> = (0..4_u8)
+            .map(|net| take(&limiter, &format!("10.0.{net}.1"), BOUNDS, 0).unwrap())
+            .collect();
+        let told = |now| limiter.lock().word_of_full(4, tick(now));
+        assert_eq!(told(0), Some(1));
+        assert_eq!((told(1), told(599)), (None, None));
+        assert_eq!(told(602), Some(1));
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! A handshake costs as much as some dozen announces. So one at most goes on in each wake-up of a worker, after whatever else there is
 //! to do, and those that have just been accepted wait their turn in a queue: whoever begins however many, announces do not wait for them.
+//! A part of a hello costs next to nothing and takes no turn: who sends no more than that does not stand in the way of who does.
 
 use std::collections::VecDeque;
 
@@ -13,7 +14,7 @@ use rustix::net::RecvFlags;
 use super::Worker;
 use super::advance::{Disposition, FITS, may_hold, send};
 use super::connection::{Connection, State};
-use super::handshakes::{HandshakePermit, OpenTls};
+use super::handshakes::{Bounds, HandshakePermit, OpenTls};
 use super::permits::Purpose;
 use super::timers::Tick;
 use crate::http::codec::reply;
@@ -24,6 +25,9 @@ use crate::tls::{Acceptor, Fault, MAX_HELD, Session, Version};
 
 /// What is read at once: a record, behind one that has come in part.
 const INPUT_BYTES: usize = 2 * MAX_HELD;
+
+/// Handshakes at most that are looked at in one wake-up, to find one whose hello is whole.
+const MAX_LOOKS: u32 = 64;
 
 /// The TLS of one connection.
 #[derive(Debug)]
@@ -37,6 +41,19 @@ pub(super) struct Encryption {
 }
 
 impl Encryption {
+    /// Whether another handshake has the place of this one.
+    pub(super) fn has_given_way(&self) -> bool {
+        let permit = self.permit.as_ref();
+        permit.is_some_and(HandshakePermit::is_given_away)
+    }
+
+    /// Whether its handshake is not over, and the client's hello has not come whole.
+    fn waits_for_hello(&self) -> bool {
+        self.permit
+            .as_ref()
+            .is_some_and(|permit| !permit.is_greeted())
+    }
+
     /// Takes the session out, for somebody else to go on with; the connection is counted for as long as the other part lives.
     pub(super) fn into_parts(self) -> (Session, OpenTls) {
         (self.session, self.open)
@@ -66,6 +83,10 @@ pub(super) struct TlsWork {
     fresh: VecDeque<u64>,
     turn: Turn,
     was_fresh: bool,
+    /// How many handshakes may still be looked at in this wake-up.
+    looks: u32,
+    /// What [`HandshakeLimiter::given_away`](super::handshakes::HandshakeLimiter::given_away) was when the queue was last looked through.
+    given_away: u64,
 }
 
 impl TlsWork {
@@ -82,13 +103,14 @@ impl TlsWork {
             Turn::Fresh
         };
         self.was_fresh = false;
+        self.looks = MAX_LOOKS;
     }
 
     /// Whether a handshake that has heard something goes on now; else it is heard of again at the next wake-up.
-    pub(super) fn take_turn(&mut self) -> bool {
-        let is_free = self.turn == Turn::Known;
+    pub(super) fn may_look(&mut self) -> bool {
+        let is_free = self.turn == Turn::Known && self.looks > 0;
         if is_free {
-            self.turn = Turn::Over;
+            self.looks -= 1;
         }
         is_free
     }
@@ -130,17 +152,47 @@ impl Worker {
 
     /// Reads the hello of the connection that has waited longest, when this wake-up has seen no handshake yet.
     pub(super) fn shake_hands(&mut self) {
-        if self.tls.turn == Turn::Over {
-            return;
-        }
-        while let Some(key) = self.tls.fresh.pop_front() {
+        self.clear_queue();
+        while self.tls.turn != Turn::Over && self.tls.looks > 0 {
+            let Some(key) = self.tls.fresh.pop_front() else {
+                return;
+            };
             // Its time may have been over meanwhile.
             if self.slots.look(key).is_some() {
                 self.tls.was_fresh = true;
                 self.tls.turn = Turn::Known;
-                return self.advance(key, epoll::EventFlags::IN);
+                self.advance(key, epoll::EventFlags::IN);
             }
         }
+    }
+
+    /// Takes those out of the queue that have had to give way, or it would grow beyond the places that there are.
+    fn clear_queue(&mut self) {
+        let given_away = self.shared.handshakes.given_away();
+        if given_away == self.tls.given_away {
+            return;
+        }
+        self.tls.given_away = given_away;
+        let mut fresh = std::mem::take(&mut self.tls.fresh);
+        fresh.retain(|key| {
+            let has_given_way = self
+                .slots
+                .look(*key)
+                .is_some_and(|waiting| waiting.has_given_way());
+            if has_given_way {
+                self.count_given_way();
+                self.slots.free(*key);
+            }
+            !has_given_way
+        });
+        self.tls.fresh = fresh;
+    }
+
+    /// Counts a handshake whose place another has.
+    pub(super) fn count_given_way(&self) {
+        let counters = self.handler.counters();
+        counters.shook_hands(Handshake::GaveWay);
+        counters.failed(Transport::Http, Failure::Connections);
     }
 
     /// Reads what has come over TLS, and answers what is whole.
@@ -163,7 +215,9 @@ impl Worker {
             Ok((read @ 1.., _)) => read,
             Err(Errno::AGAIN | Errno::INTR) => return Disposition::Stays,
             Ok(_) | Err(_) => {
-                if is_handshaking {
+                if tls.has_given_way() {
+                    self.count_given_way();
+                } else if is_handshaking {
                     self.handler.counters().shook_hands(Handshake::Gone);
                 }
                 return Disposition::Gone;
@@ -214,11 +268,17 @@ impl Worker {
     /// Takes a permit for a handshake in the name of the connection's other end, if there is one.
     fn handshake_permit(&self, connection: &Connection) -> Option<HandshakePermit> {
         let settings = &self.live.settings;
-        let ip = connection.peer.ip().to_canonical();
+        let (address_rules, ip) = (&settings.address_rules, connection.peer.ip().to_canonical());
         let most = settings.tls.max_handshakes_per_address;
-        let is_bounded = most > 0 && !settings.address_rules.believes(ip);
-        let (handshakes, total) = (&self.shared.handshakes, settings.tls.max_handshakes);
-        handshakes.take(ip, total, is_bounded.then_some(most))
+        let is_of_proxy = address_rules.believes(ip);
+        let bounds = Bounds {
+            total: settings.tls.max_handshakes,
+            per_address: (most > 0 && !is_of_proxy).then_some(most),
+            is_of_proxy,
+            is_admin: address_rules.is_admin_socket(ip),
+        };
+        let handshakes = &self.shared.handshakes;
+        handshakes.take(ip, &connection.socket, bounds, self.tick)
     }
 
     /// Changes the permit that was taken in the name of a proxy for one of the client that it has named; whether there is one.
@@ -255,9 +315,16 @@ impl Worker {
             }
             filled = end;
         };
-        match tls.session.open(incoming, hear, &mut self.tls.out) {
-            Ok(()) => {}
-            Err(fault) => return self.fail(connection, fault, is_handshaking, is_text),
+        let opened = tls.session.open(incoming, hear, &mut self.tls.out);
+        // Until the hello is whole, nothing is computed and nothing is said.
+        if is_handshaking && !(tls.waits_for_hello() && opened.is_ok() && self.tls.out.is_empty()) {
+            self.tls.turn = Turn::Over;
+            if let Some(permit) = &tls.permit {
+                permit.greet(self.tick);
+            }
+        }
+        if let Err(fault) = opened {
+            return self.fail(connection, fault, is_handshaking, is_text);
         }
         if is_handshaking {
             if tls.session.is_handshaking() {

@@ -1,4 +1,4 @@
-//! Load over HTTP/1.1, on one epoll: connections that are kept alive, or one for every request.
+//! Load over HTTP/1.1, with and without TLS, on one epoll: connections that are kept alive, or one for every request.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,6 +15,7 @@ use super::measure::Phase;
 use super::reply;
 use super::reply::{Answer, Fault};
 use super::target::{Sources, Target};
+use super::tls::{Stream, Tls};
 use super::wording::{Manner, Writer};
 
 /// A request that has no reply for so long counts as lost.
@@ -27,6 +28,9 @@ pub(super) struct Engine {
     address: SocketAddr,
     sources: Sources,
     is_closing: bool,
+    tls: Option<Tls>,
+    /// Whether a fault of TLS was shown.
+    has_shown: bool,
     epoll: OwnedFd,
     slots: Vec<Slot>,
     /// Slots without a request on its way.
@@ -40,7 +44,7 @@ pub(super) struct Engine {
 
 #[derive(Default)]
 struct Slot {
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     /// Whether the connection has brought a reply before.
     is_used: bool,
     pending: Option<Pending>,
@@ -63,6 +67,7 @@ impl Engine {
         sources: Sources,
         connections: usize,
         manner: Manner,
+        tls: Option<Tls>,
     ) -> anyhow::Result<Engine> {
         let mut sources = sources;
         if !manner.is_closing {
@@ -76,6 +81,8 @@ impl Engine {
             address: target.address,
             sources,
             is_closing: manner.is_closing,
+            tls,
+            has_shown: false,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             slots: (0..connections).map(|_| Slot::default()).collect(),
             idle: (0..connections).rev().collect(),
@@ -124,7 +131,7 @@ impl Engine {
             for event in events.drain(..) {
                 let index = usize::try_from(event.data.u64())?;
                 let flags = event.flags;
-                if flags.contains(epoll::EventFlags::OUT) {
+                if flags.contains(epoll::EventFlags::OUT) || self.tls.is_some() {
                     self.write_on(index, phase);
                 }
                 let has_ended = flags.intersects(
@@ -208,12 +215,15 @@ impl Engine {
         slot.is_used &= !is_new;
         let opened = match slot.stream.take() {
             Some(stream) => Ok(stream),
-            None => open(self.address, self.sources, lane),
+            None => open(self.address, self.sources, lane).and_then(|socket| match &self.tls {
+                Some(tls) => tls.over(socket),
+                None => Ok(Stream::Plain(socket)),
+            }),
         };
-        let Ok(stream) = opened else {
+        let Ok(mut stream) = opened else {
             return self.fail(index, Fault::Refused, phase);
         };
-        let written = match (&stream).write(bytes) {
+        let written = match stream.write(bytes) {
             Ok(count) => count,
             // Not connected yet, or the connection's buffer is full.
             Err(error)
@@ -224,7 +234,10 @@ impl Engine {
             {
                 0
             }
-            Err(_) if is_new => return self.fail(index, Fault::Closed, phase),
+            Err(error) if is_new => {
+                self.show(&error);
+                return self.fail(index, Fault::Closed, phase);
+            }
             // The server has ended the connection: what epoll tells next opens another.
             Err(_) => bytes.len(),
         };
@@ -233,7 +246,7 @@ impl Engine {
         if is_new {
             let mut flags =
                 epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-            if !slot.unsent.is_empty() {
+            if !slot.unsent.is_empty() || stream.is_sealed() {
                 flags |= epoll::EventFlags::OUT;
             }
             let data = epoll::EventData::new_u64(index as u64);
@@ -248,13 +261,34 @@ impl Engine {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        let Some(stream) = slot.stream.as_mut().filter(|_| !slot.unsent.is_empty()) else {
+        let Some(stream) = slot.stream.as_mut() else {
             return;
         };
-        match stream.write(&slot.unsent) {
+        let written = if !slot.unsent.is_empty() {
+            stream.write(&slot.unsent)
+        } else if stream.holds_back() {
+            stream.flush().map(|()| 0)
+        } else {
+            return;
+        };
+        match written {
             Ok(count) => drop(slot.unsent.drain(..count)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => self.fail(index, Fault::Closed, phase),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::NotConnected
+                ) => {}
+            Err(error) => {
+                self.show(&error);
+                self.fail(index, Fault::Closed, phase);
+            }
+        }
+    }
+
+    /// Shows what is wrong with TLS, once: a fault of the connection says nothing of it.
+    fn show(&mut self, error: &std::io::Error) {
+        if self.tls.is_some() && !std::mem::replace(&mut self.has_shown, true) {
+            log::error!("over TLS: {error}");
         }
     }
 
@@ -274,7 +308,7 @@ impl Engine {
                     let came = self.buffer.get(..count);
                     debug_assert!(came.is_some(), "no more than there is room for");
                     slot.received.extend_from_slice(came.unwrap_or_default());
-                    if count == self.buffer.len() || has_ended {
+                    if count == self.buffer.len() || has_ended || stream.is_sealed() {
                         continue;
                     }
                 }
@@ -311,6 +345,11 @@ impl Engine {
                 } else {
                     self.faults_in_a_row + 1
                 };
+                if !slot.is_used
+                    && let Some(is_resumed) = slot.stream.as_ref().and_then(Stream::is_resumed)
+                {
+                    phase.tally.shook_hands(is_resumed);
+                }
                 slot.is_used = true;
                 if has_ended || !(self.is_closing || closes) {
                     self.finish(index, has_ended);

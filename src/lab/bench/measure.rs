@@ -25,6 +25,9 @@ pub(super) struct Tally {
     pub peers: u64,
     /// Requests sent again because the server had ended the connection that was kept.
     pub reopened: u64,
+    /// Connections over TLS that began anew, and those that went on from a session of before.
+    pub handshakes: u64,
+    pub resumed: u64,
     pub faults: BTreeMap<&'static str, u64>,
     /// Nanoseconds.
     pub latency: Histogram<u64>,
@@ -38,6 +41,8 @@ impl Tally {
             connects: 0,
             peers: 0,
             reopened: 0,
+            handshakes: 0,
+            resumed: 0,
             faults: BTreeMap::new(),
             latency: Histogram::new_with_max(LATENCY_CAP, 3)?,
         })
@@ -45,6 +50,14 @@ impl Tally {
 
     pub(super) fn answered(&self) -> u64 {
         self.announces + self.scrapes + self.connects
+    }
+
+    pub(super) const fn shook_hands(&mut self, is_resumed: bool) {
+        if is_resumed {
+            self.resumed += 1;
+        } else {
+            self.handshakes += 1;
+        }
     }
 
     pub(super) fn faulty(&self) -> u64 {
@@ -223,6 +236,20 @@ pub(super) struct Expense {
 }
 
 impl Expense {
+    /// What several processes have spent together; nothing of none.
+    pub(super) fn of_all(processes: &[Process]) -> anyhow::Result<Option<Expense>> {
+        let mut all: Option<Expense> = None;
+        for process in processes {
+            let one = process.read()?;
+            all = Some(all.map_or(one, |before| Expense {
+                user: before.user + one.user,
+                system: before.system + one.system,
+                resident_bytes: before.resident_bytes + one.resident_bytes,
+            }));
+        }
+        Ok(all)
+    }
+
     pub(super) fn cpu(&self) -> Duration {
         self.user + self.system
     }
@@ -263,6 +290,15 @@ impl Process {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_processes_are_charged_together() {
+        assert!(Expense::of_all(&[]).unwrap().is_none());
+        let one = Process::own().read().unwrap();
+        let both = Expense::of_all(&[Process::own(), Process::own()]).unwrap();
+        let both = both.unwrap();
+        assert!(both.resident_bytes > one.resident_bytes && both.cpu() >= one.cpu() * 2);
+    }
 
     #[test]
     fn own_expenses_are_readable_and_grow() {

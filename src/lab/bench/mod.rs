@@ -1,4 +1,4 @@
-//! `retracker-lab bench`: a load generator for trackers over HTTP and UDP, on one thread.
+//! `retracker-lab bench`: a load generator for trackers over HTTP, HTTPS and UDP, on one thread.
 //!
 //! It plays a population of peers (see [`load`]), checks every reply, and reports rate, latency and what the server spent.
 //! It talks to loopback addresses only, unless it is told otherwise, and always stops by itself.
@@ -11,6 +11,7 @@ mod measure;
 mod reply;
 mod report;
 mod target;
+mod tls;
 mod udp;
 mod wording;
 
@@ -22,15 +23,17 @@ use anyhow::{Context, bail};
 
 use crate::clock::Clock;
 use load::{Load, Shape};
-use measure::{Phase, Process, Tally};
+use measure::{Expense, Phase, Process, Tally};
 use report::Report;
 use target::{Protocol, Target};
+use tls::Tls;
 use wording::Manner;
 
 /// What is sent where, for how long.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
-    /// Trackers to load, one after another: `http://127.0.0.1:8080/announce` or `udp://127.0.0.1:8080`.
+    /// Trackers to load, one after another: `http://127.0.0.1:8080/announce`, `https://127.0.0.1:8443/announce` or
+    /// `udp://127.0.0.1:8080`.
     #[arg(required_unless_present = "hashes", value_name = "URL")]
     urls: Vec<String>,
     /// Writes the info hashes of the torrents there first, in hexadecimal, one a line: for trackers that want a list.
@@ -42,6 +45,12 @@ pub struct Arguments {
     /// HTTP: open a connection for every request, as libtorrent does.
     #[arg(long)]
     close: bool,
+    /// HTTPS: a file of authorities in PEM, one of which has signed the tracker's certificate.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// HTTPS: every connection begins anew, as of a client that keeps no session.
+    #[arg(long)]
+    no_resumption: bool,
     /// HTTP: does not offer gzip, for trackers that would compress and chunk what is small.
     #[arg(long)]
     plain: bool,
@@ -96,9 +105,9 @@ pub struct Arguments {
     /// The server only echoes datagrams: expects each back as it was sent.
     #[arg(long)]
     echo: bool,
-    /// Process of the server: reports the CPU time it spent and the memory it has.
+    /// Process of the server: reports the CPU time it spent and the memory it has. Of several, as with a proxy in front, all together.
     #[arg(long)]
-    pid: Option<u32>,
+    pid: Vec<u32>,
     /// Seed of every choice.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -158,8 +167,8 @@ fn measure_one(arguments: &Arguments, target: &Target) -> anyhow::Result<Report>
     let mut engine = Engine::new(arguments, target)?;
     let (lanes, sources) = engine.lanes();
     let mut load = Load::new(&arguments.shape(lanes, sources));
-    let process = arguments.pid.map(Process::new);
-    let at_start = process.as_ref().map(Process::read).transpose()?;
+    let server: Vec<Process> = arguments.pid.iter().copied().map(Process::new).collect();
+    let at_start = Expense::of_all(&server)?;
 
     let mut warm_up = Tally::new()?;
     if !arguments.cold {
@@ -169,7 +178,7 @@ fn measure_one(arguments: &Arguments, target: &Target) -> anyhow::Result<Report>
         phase.requests_left = u64::from(arguments.peers);
         engine.run(&mut phase)?;
     }
-    let before = process.as_ref().map(Process::read).transpose()?;
+    let before = Expense::of_all(&server)?;
 
     let mut tally = Tally::new()?;
     load.live();
@@ -184,7 +193,7 @@ fn measure_one(arguments: &Arguments, target: &Target) -> anyhow::Result<Report>
     let started = clock.elapsed();
     engine.run(&mut phase)?;
     let took = clock.elapsed().saturating_sub(started);
-    let after = process.as_ref().map(Process::read).transpose()?;
+    let after = Expense::of_all(&server)?;
     let own_after = Process::own().read()?;
 
     Ok(Report {
@@ -208,8 +217,19 @@ enum Engine {
 impl Engine {
     fn new(arguments: &Arguments, target: &Target) -> anyhow::Result<Engine> {
         let sources = target::Sources::new(arguments.sources, arguments.zones, target.address);
+        let tls = match (target.protocol, &arguments.ca) {
+            (Protocol::Http | Protocol::Udp, _) => None,
+            (Protocol::Https, None) => {
+                bail!(
+                    "--ca is missing: whose certificates are believed; those of the system are not"
+                )
+            }
+            (Protocol::Https, Some(file)) => {
+                Some(Tls::new(file, &target.host, !arguments.no_resumption)?)
+            }
+        };
         Ok(match target.protocol {
-            Protocol::Http => Engine::Http(Box::new(http::Engine::new(
+            Protocol::Http | Protocol::Https => Engine::Http(Box::new(http::Engine::new(
                 target,
                 sources,
                 usize::from(arguments.connections),
@@ -217,6 +237,7 @@ impl Engine {
                     is_closing: arguments.close,
                     takes_gzip: !arguments.plain,
                 },
+                tls,
             )?)),
             Protocol::Udp => Engine::Udp(Box::new(udp::Engine::new(
                 target,
@@ -252,8 +273,9 @@ mod tests {
 
     use super::*;
     use crate::metrics::Metrics;
+    use crate::tls::{Acceptor, Certificate, Files};
     use crate::tracker::Tracker;
-    use crate::{tracker, udp as server};
+    use crate::{http, tracker, udp as server};
 
     #[derive(Parser)]
     struct Line {
@@ -275,14 +297,77 @@ mod tests {
         let (ends, _reports) = channel();
         let running = bound.start(&tracker, Clock::start(), 0, &ends).unwrap();
         for address in addresses {
-            let url = format!("udp://{address}");
-            let line = ["", "--peers=100", "--torrents=10", "--requests=300", &url];
-            let arguments = Line::parse_from(line).bench;
-            let target = Target::parse(&url, false).unwrap();
-            let report = measure_one(&arguments, &target).unwrap();
+            let report = loaded(&format!("udp://{address}"), &[]);
             assert!(!report.has_faults(), "{:?}", report.tally);
             assert!(report.tally.announces >= 200, "{:?}", report.tally);
         }
         running.stop();
+    }
+
+    /// What loading this URL with these words finds.
+    fn loaded(url: &str, words: &[&str]) -> Report {
+        let line = [
+            &["", "--peers=100", "--torrents=10", "--requests=300"],
+            words,
+            &[url],
+        ];
+        let arguments = Line::parse_from(line.concat()).bench;
+        let target = Target::parse(url, false).unwrap();
+        measure_one(&arguments, &target).unwrap()
+    }
+
+    #[test]
+    fn a_tracker_is_loaded_over_tls_with_and_without_resumption() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls");
+        let read = |name: &str| fs::read(format!("{folder}/{name}")).unwrap();
+        let files = Files {
+            certificate: "one.pem".into(),
+            key: "one.key".into(),
+        };
+        let certificate = Certificate::read(files, &read("one.pem"), &read("one.key")).unwrap();
+        let any = "127.0.0.1:0".parse().unwrap();
+        let settings = http::Settings {
+            listen: vec![any],
+            workers: 1,
+            tls: http::TlsSettings {
+                listen: vec![any],
+                ..http::TlsSettings::default()
+            },
+            ..http::Settings::default()
+        };
+        let (ends, _reports) = channel();
+        let tracker = Tracker::new(tracker::Settings::default(), Arc::new(Metrics::new(1)));
+        let running = http::bind(&settings, Vec::new())
+            .unwrap()
+            .with_tls(
+                &settings,
+                Vec::new(),
+                Acceptor::new(vec![certificate]).unwrap(),
+            )
+            .unwrap()
+            .start(&Arc::new(tracker), Clock::start(), None, &ends)
+            .unwrap();
+        let url = format!("https://{}", running.tls_addresses()[0]);
+        let ca = format!("--ca={folder}/authority.pem");
+        let found = |words: &[&str]| {
+            let report = loaded(&url, &[&[ca.as_str(), "--connections=4"], words].concat());
+            assert!(!report.has_faults(), "{:?}", report.tally);
+            assert!(report.tally.announces >= 200, "{:?}", report.tally);
+            let warm_up = report.warm_up;
+            let whole = warm_up.handshakes + report.tally.handshakes;
+            (whole, warm_up.resumed + report.tally.resumed)
+        };
+        assert_eq!(found(&[]), (4, 0));
+        let (whole, resumed) = found(&["--close"]);
+        assert!(resumed > whole, "{whole} whole, {resumed} resumed");
+        let (whole, resumed) = found(&["--close", "--no-resumption"]);
+        assert!(
+            whole >= 400 && resumed == 0,
+            "{whole} whole, {resumed} resumed"
+        );
+        // Another authority is not believed.
+        let other = format!("--ca={folder}/one.pem");
+        assert!(loaded(&url, &[&other]).has_faults());
+        running.stop(Duration::from_secs(1));
     }
 }

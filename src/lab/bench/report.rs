@@ -81,6 +81,8 @@ impl Report {
                 "p50": latency(50.0), "p90": latency(90.0), "p99": latency(99.0), "p99_9": latency(99.9), "max": latency(100.0),
             },
             "reopened": self.tally.reopened,
+            "handshakes": self.tally.handshakes,
+            "resumed": self.tally.resumed,
             "faults": self.tally.faults,
             "warm_up_faults": self.warm_up.faults,
             "generator": { "cpu_us_per_request": own_micros, "busy": own_busy },
@@ -144,6 +146,12 @@ impl Report {
             "  generator  {micros:.2} µs of CPU per request, {:.0} % of a core",
             busy * 100.0
         ));
+        if tally.handshakes + tally.resumed > 0 {
+            lines.push(format!(
+                "  handshakes {} whole, {} resumed",
+                tally.handshakes, tally.resumed
+            ));
+        }
         if tally.reopened > 0 {
             lines.push(format!(
                 "  reopened   {} connections that the server had ended",

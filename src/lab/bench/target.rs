@@ -8,7 +8,18 @@ use anyhow::{Context, bail};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http,
+    Https,
     Udp,
+}
+
+impl Protocol {
+    /// The port of a URL that names none.
+    const fn port(self) -> u16 {
+        match self {
+            Protocol::Http | Protocol::Udp => 80,
+            Protocol::Https => 443,
+        }
+    }
 }
 
 /// A tracker's announce address.
@@ -28,11 +39,12 @@ impl Target {
     pub(super) fn parse(url: &str, allow_remote: bool) -> anyhow::Result<Target> {
         let (scheme, rest) = url
             .split_once("://")
-            .with_context(|| format!("{url}: no http:// or udp:// URL"))?;
+            .with_context(|| format!("{url}: no http://, https:// or udp:// URL"))?;
         let protocol = match scheme {
             "http" => Protocol::Http,
+            "https" => Protocol::Https,
             "udp" => Protocol::Udp,
-            _ => bail!("{url}: only http:// and udp:// are known"),
+            _ => bail!("{url}: only http://, https:// and udp:// are known"),
         };
         let (host, path) = rest
             .find('/')
@@ -40,7 +52,7 @@ impl Target {
         let path = if path == "/" { "/announce" } else { path };
         let address = host
             .to_socket_addrs()
-            .or_else(|_| (host.trim_matches(['[', ']']), 80).to_socket_addrs())
+            .or_else(|_| (host.trim_matches(['[', ']']), protocol.port()).to_socket_addrs())
             .with_context(|| format!("{url}: no such host"))?
             .next()
             .with_context(|| format!("{url}: no such host"))?;
@@ -114,6 +126,8 @@ mod tests {
         let target = Target::parse("http://127.0.0.1:8080", false).unwrap();
         assert_eq!(target.path, "/announce");
         assert_eq!(target.address, "127.0.0.1:8080".parse().unwrap());
+        let target = Target::parse("https://[::1]/announce", false).unwrap();
+        assert_eq!(target.address, "[::1]:443".parse().unwrap());
     }
 
     #[test]

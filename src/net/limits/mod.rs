@@ -412,7 +412,6 @@ impl Limits {
             // It begins anew after the ban.
             refusals.forget(hash);
             self.is_on.store(true, Relaxed);
-            log::debug!("{} is banned: too many {}", ban.network, kind.name());
         }
     }
 
@@ -524,12 +523,19 @@ fn source_number(ip: IpAddr) -> u64 {
     }
 }
 
-/// The limits as one thread asks them: it need not look for what is in force, and reads the clock once for many requests.
+/// The limits as one thread asks them: it need not look for what is in force, and reads the clock once for many requests. The default is
+/// open to everybody.
 #[derive(Clone, Debug)]
 pub struct Gate {
     limits: Arc<Limits>,
     in_force: Cache<Arc<ArcSwap<InForce>>, Arc<InForce>>,
     now: Nanos,
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Arc::new(Limits::default()).gate()
+    }
 }
 
 impl Gate {

@@ -28,6 +28,7 @@ use sessions::{Presence, Sessions};
 use super::announce::{Announce, Event, Refusal};
 use crate::clock::{Seconds, Wall};
 use crate::invariant::present;
+use crate::percent;
 
 /// Bytes of a key at least: 32 hex digits are 128 bits.
 pub const MIN_KEY_BYTES: usize = 32;
@@ -233,13 +234,14 @@ impl Keys {
         self.len() == 0
     }
 
-    /// The key of a request whose decoded path this is; `None` where it has none and needs none. Whether it is a known one, nobody has
-    /// looked.
+    /// The key of a request whose path this is, as it came, with or without a query behind it; `None` where it has none and needs none.
+    /// Whether it is a known one, nobody has looked.
     ///
     /// # Errors
     /// The refusal that the client is to read.
     pub fn in_path(&self, path: &[u8]) -> Result<Option<KeyDigest>, Refusal> {
-        match key_in_path(path) {
+        let path = path.split(|byte| *byte == b'?').next().unwrap_or(path);
+        match key_in_path(&percent::decode_path(path)) {
             Some(key) => KeyDigest::of(key).ok_or(Refusal::KeyUnknown).map(Some),
             None if self.mode.load(Ordering::Relaxed) == KeyMode::Required as u8 => {
                 Err(Refusal::KeyMissing)

@@ -33,7 +33,7 @@ pub(crate) fn decode_path(path: &[u8]) -> Cow<'_, [u8]> {
 
 /// Undoes the encoding of a query, once; `None` when an escape is broken or `out` is too small.
 #[inline]
-pub(super) fn decode(text: &[u8], out: &mut [u8]) -> Option<usize> {
+pub(crate) fn decode(text: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut bytes = text.iter();
     let mut length = 0;
     while let Some(byte) = bytes.next() {
@@ -50,7 +50,7 @@ pub(super) fn decode(text: &[u8], out: &mut [u8]) -> Option<usize> {
 
 /// Whether nothing in a text is encoded. Has no early exit, so that it looks at many bytes at once.
 #[inline]
-pub(super) fn is_plain(text: &[u8]) -> bool {
+pub(crate) fn is_plain(text: &[u8]) -> bool {
     !text
         .iter()
         .fold(false, |found, byte| found | matches!(byte, b'%' | b'+'))
