@@ -198,6 +198,7 @@ fn status(handle: &sites::Handle) -> web::SitesStatus {
         zones: digest(found.zones_digest),
         ready: found.is_ready,
         missing: found.missing,
+        troubles: found.troubles.into_iter().map(trouble).collect(),
         silent_s: handle.silent_seconds(),
         own_peers: found.own_peers,
         sites: Vec::new(),
@@ -211,6 +212,7 @@ fn status(handle: &sites::Handle) -> web::SitesStatus {
             resends: out.resends,
             resend_left: out.resend_left,
             engine_changes: out.engine_changes,
+            new_logs: out.new_logs,
         },
         lag: web::Lag {
             half_ms: found.lag.p50_ms,
@@ -253,6 +255,13 @@ fn site(found: sites::SiteStatus) -> web::Site {
     }
 }
 
+fn trouble(found: sites::Trouble) -> web::SitesTrouble {
+    web::SitesTrouble {
+        kind: found.kind.label(),
+        about: found.about,
+    }
+}
+
 fn engine(found: sites::EngineStatus) -> web::Engine {
     web::Engine {
         url: found.url,
@@ -289,7 +298,10 @@ mod tests {
         let states = states.map(|state| format!("\"sites_engine_{state}\":"));
         let reasons = sites::Dropped::ALL.iter();
         let reasons = reasons.map(|reason| format!("\"sites_dropped_{}\":", reason.label()));
-        for key in states.chain(reasons) {
+        let troubles = sites::TroubleKind::ALL.iter().map(|kind| kind.label());
+        assert!(troubles.clone().eq(web::SITES_TROUBLES));
+        let troubles = troubles.map(|kind| format!("\"sites_trouble_{kind}\":"));
+        for key in states.chain(reasons).chain(troubles) {
             for texts in [
                 include_str!("../../templates/lang/en.json"),
                 include_str!("../../templates/lang/ru.json"),

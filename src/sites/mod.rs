@@ -40,7 +40,9 @@ pub use engine_url::{BadEngineUrl, EngineUrl};
 pub use handle::{Handle, UnknownSite};
 pub use name::{BadName, MAX_NAME, SiteName};
 pub use settings::{MAX_ENGINES, Secret, Settings};
-pub use status::{Dropped, EngineState, EngineStatus, Lag, Outgoing, SiteStatus, Status};
+pub use status::{
+    Dropped, EngineState, EngineStatus, Lag, Outgoing, SiteStatus, Status, Trouble, TroubleKind,
+};
 
 use crate::clock::Clock;
 use crate::supervise;
@@ -111,10 +113,13 @@ pub fn open(
 ) -> Result<Opened, Error> {
     let engines = engines(settings)?;
     let kept = kept.map(|bytes| {
-        Kept::read(bytes).unwrap_or_else(|| {
+        let mut kept = Kept::read(bytes).unwrap_or_else(|| {
             log::warn!("sites: what was kept of the other trackers cannot be read; their logs are read from the beginning");
             Kept::default()
-        })
+        });
+        // Another had the name that is this tracker's own now.
+        kept.origins.remove(&settings.name);
+        kept
     });
     let is_named = |origin: &Origin| {
         let mut kept = kept.iter().flat_map(|kept| kept.origins.values());

@@ -428,3 +428,26 @@ fn the_check_says_what_is_wrong_in_words() {
     // Nothing was appended.
     assert!(well.frames("rt:net:d:a").is_empty());
 }
+
+/// O26: a database that was kept under another name, when the name was another tracker's, does not make the own one of the others.
+#[test]
+fn a_tracker_is_not_among_the_others() {
+    let engine = Fake::start();
+    let kept = br#"{"format":1,"origins":[[1,"a"],[2,"b"]],"positions":[]}"#;
+    let (a, _) = started(
+        &settings("a", &[&engine]),
+        Some(kept),
+        fresh_tracker(),
+        Blocklist::none(),
+    );
+    let names = |site: &Site| -> Vec<String> {
+        let sites = site.status().sites;
+        sites.iter().map(|site| site.name.to_string()).collect()
+    };
+    assert_eq!(names(&a), ["b"]);
+    assert_eq!(
+        a.handle.forget(&"a".parse().unwrap()),
+        Err(UnknownSite),
+        "nobody forgets himself"
+    );
+}
