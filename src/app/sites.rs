@@ -13,7 +13,7 @@ use crate::net::client_address::ClientAddressRules;
 use crate::net::is_wide;
 use crate::snapshot::{self, BlockEdit, Mailbox};
 use crate::supervise::Exit;
-use crate::tracker::{Target, Tracker};
+use crate::tracker::{Origin, Target, Tracker};
 use crate::{sites, web};
 
 /// The name under which the snapshot database keeps how far the others have been read.
@@ -120,8 +120,8 @@ fn is_modest(block: &BlockEdit, rules: &ClientAddressRules) -> Result<(), sites:
 fn blocklist(mailbox: &Mailbox, rules: AddressRules, clock: Clock) -> sites::Blocklist {
     let (taking, listing) = (mailbox.clone(), mailbox.clone());
     sites::Blocklist {
-        take: Box::new(move |delta| {
-            let edit = edit(delta);
+        take: Box::new(move |delta, told_by| {
+            let edit = edit(delta, told_by);
             is_modest(&edit, &rules.load())?;
             let taken = taking.edit_from_elsewhere(edit, clock.wall());
             taken.map_err(|refused| match refused {
@@ -129,7 +129,13 @@ fn blocklist(mailbox: &Mailbox, rules: AddressRules, clock: Clock) -> sites::Blo
                 _ => sites::NotTaken::Busy,
             })
         }),
-        list: Box::new(move || listing.known_edits().iter().map(delta).collect()),
+        list: Box::new(move || {
+            let known = listing.known_edits();
+            known
+                .iter()
+                .map(|edit| (edit.told_by, delta(edit)))
+                .collect()
+        }),
     }
 }
 
@@ -153,7 +159,7 @@ fn delta(edit: &BlockEdit) -> sites::BlockDelta {
     }
 }
 
-fn edit(delta: sites::BlockDelta) -> BlockEdit {
+fn edit(delta: sites::BlockDelta, told_by: Option<Origin>) -> BlockEdit {
     let change = match delta.change {
         sites::BlockChange::Put {
             reason,
@@ -191,6 +197,7 @@ fn status(handle: &sites::Handle) -> web::SitesStatus {
     let found = handle.status();
     let out = found.outgoing;
     let mut status = web::SitesStatus {
+        told_by,
         name: found.name.to_string(),
         network: found.network.to_string(),
         version: found.version.to_owned(),
@@ -328,7 +335,7 @@ mod tests {
                 change,
                 stamp: 7,
             };
-            assert_eq!(edit(delta(&made)), made);
+            assert_eq!(edit(delta(&made), None), made);
         }
     }
 
@@ -348,6 +355,7 @@ mod tests {
                     change,
                     stamp,
                 },
+                told_by: None,
                 &rules,
             )
         };
@@ -368,6 +376,7 @@ mod tests {
             assert_eq!(of(network, put()), taken, "{network}");
             assert_eq!(of(network, snapshot::BlockChange::Lifted), Ok(()));
         }
+                    told_by: None,
     }
 
     /// A whole tracker in a folder of its own, one of those that speak over `engine`.

@@ -597,7 +597,7 @@ impl Reader {
                 }
                 Entry::Block(block) => {
                     let is_shared = self.shared.settings.share_blocklist;
-                    if is_shared && let Err(why) = (self.blocks.take)(block) {
+                    if is_shared && let Err(why) = (self.blocks.take)(block, origin) {
                         tally.drop(Dropped::Block, 1);
                         self.shared.complain(self.engine, "block", || {
                             format!("a block that {name} tells is not taken: {why}")

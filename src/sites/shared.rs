@@ -480,11 +480,24 @@ impl Shared {
         let now = self.clock.elapsed();
         let is_live = |site: &Site| {
             site.heard
+        self.heard_now().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Their numbers.
+    pub(super) fn live_origins(&self) -> Vec<Origin> {
+        self.heard_now()
+            .into_iter()
+            .map(|(_, origin)| origin)
+            .collect()
+    }
+
+    fn heard_now(&self) -> Vec<(SiteName, Origin)> {
                 .is_some_and(|heard| now.saturating_sub(heard) < LIVES_FOR)
         };
         let board = self.board();
         let live = board.sites.iter().filter(|(_, site)| is_live(site));
-        live.map(|(name, _)| name.clone()).collect()
+        live.map(|(name, site)| (name.clone(), site.origin))
+            .collect()
     }
 
     pub(super) fn status(&self, tracker: &Tracker) -> Status {

@@ -14,7 +14,7 @@ use super::engine_time::EngineTime;
 use super::entry_id::EntryId;
 use super::frame::{Hello, Packed, Packer};
 use super::name::SiteName;
-use super::repair::{Duty, Portion, Repair};
+use super::repair::{self, Duty, Portion, Repair};
 use super::shared::{Shared, Way};
 use super::status::Outgoing;
 use crate::clock::Seconds;
@@ -212,7 +212,7 @@ impl Writer {
 
     fn all_blocks(&self) -> Vec<BlockDelta> {
         if self.shared.settings.share_blocklist {
-            (self.blocks.list)()
+            repair::told_again((self.blocks.list)(), &self.shared.live_origins())
         } else {
             Vec::new()
         }

@@ -285,7 +285,7 @@ fn a_block_reaches_the_others_and_comes_again_when_it_was_lost() {
     let taken = Arc::new(Mutex::new(Vec::new()));
     let taking = Arc::clone(&taken);
     let door = Blocklist {
-        take: Box::new(move |block| {
+        take: Box::new(move |block, _| {
             taking.lock().unwrap().push(block);
             Ok(())
         }),
@@ -307,8 +307,8 @@ fn a_block_reaches_the_others_and_comes_again_when_it_was_lost() {
     };
     let listed = lifted.clone();
     let known = Blocklist {
-        take: Box::new(|_| Ok(())),
-        list: Box::new(move || vec![listed.clone()]),
+        take: Box::new(|_, _| Ok(())),
+        list: Box::new(move || vec![(None, listed.clone())]),
     };
     let (a, _) = started(&settings("a", &[&engine]), None, fresh_tracker(), known);
     let (_b, _) = started(&settings("b", &[&engine]), None, fresh_tracker(), door);
@@ -324,7 +324,7 @@ fn a_block_reaches_the_others_and_comes_again_when_it_was_lost() {
     let mut local = settings("c", &[&engine]);
     local.share_blocklist = false;
     let refuse = Blocklist {
-        take: Box::new(|_| panic!("it is not shared")),
+        take: Box::new(|_, _| panic!("it is not shared")),
         list: Box::new(|| panic!("it is not shared")),
     };
     let (c, _) = started(&local, None, fresh_tracker(), refuse);
