@@ -54,6 +54,27 @@ pub(super) fn kept(restored: &snapshot::Restored) -> Option<Vec<u8>> {
     restored.saved_state(STATE)
 }
 
+/// Whose the counts in the database are, where this tracker was called otherwise when it made them: else they would count again under the
+/// present name.
+pub(super) fn renamed(config: &Config, database: &snapshot::Opened) -> Option<snapshot::Renamed> {
+    let name = &config.sites.as_ref()?.name;
+    let renamed = sites::renamed(&database.saved_state(STATE)?, name)?;
+    let former_name = &renamed.former_name;
+    let Some(former) = renamed.former else {
+        log::warn!(
+            "sites: the database is of {former_name}, and there is no number left for that name: its counts of downloads are those of {name} now, and count twice on the others until they forget {former_name}"
+        );
+        return None;
+    };
+    log::warn!(
+        "sites: the database is of {former_name}: what it counted stays {former_name}'s, and {name} counts from 0; others are not to forget {former_name} while its counts are wanted"
+    );
+    Some(snapshot::Renamed {
+        former,
+        own: renamed.own,
+    })
+}
+
 /// Reads what the others have told meanwhile, then starts the part; nothing where this tracker is alone.
 pub(super) fn start(
     config: &Config,
@@ -176,6 +197,7 @@ fn edit(delta: sites::BlockDelta, told_by: Option<Origin>) -> BlockEdit {
         target: delta.target,
         change,
         stamp: delta.stamp,
+        told_by,
     }
 }
 
@@ -197,7 +219,6 @@ fn status(handle: &sites::Handle) -> web::SitesStatus {
     let found = handle.status();
     let out = found.outgoing;
     let mut status = web::SitesStatus {
-        told_by,
         name: found.name.to_string(),
         network: found.network.to_string(),
         version: found.version.to_owned(),
@@ -334,6 +355,7 @@ mod tests {
                 target,
                 change,
                 stamp: 7,
+                told_by: None,
             };
             assert_eq!(edit(delta(&made), None), made);
         }
@@ -354,8 +376,8 @@ mod tests {
                     target,
                     change,
                     stamp,
+                    told_by: None,
                 },
-                told_by: None,
                 &rules,
             )
         };
@@ -376,7 +398,6 @@ mod tests {
             assert_eq!(of(network, put()), taken, "{network}");
             assert_eq!(of(network, snapshot::BlockChange::Lifted), Ok(()));
         }
-                    told_by: None,
     }
 
     /// A whole tracker in a folder of its own, one of those that speak over `engine`.
@@ -400,6 +421,10 @@ mod tests {
     }
 
     fn announce(app: &App, ip: [u8; 4]) -> Result<(), Refusal> {
+        announce_event(app, ip, Event::Started)
+    }
+
+    fn announce_event(app: &App, ip: [u8; 4], event: Event) -> Result<(), Refusal> {
         let announce = Announce {
             info_hash: HASH,
             peer_id: PeerId(*b"-qB4520-abcdefghijkl"),
@@ -410,7 +435,7 @@ mod tests {
             port: 6881,
             is_seeder: true,
             downloaded: 0,
-            event: Event::Started,
+            event,
             num_want: Some(0),
             options: ListOptions::default(),
         };
@@ -445,6 +470,38 @@ mod tests {
             std::thread::sleep(Duration::from_millis(10));
         }
         panic!("it does not come to be");
+    }
+
+    /// O18: what a tracker counted under one name it does not count again under another.
+    #[test]
+    fn a_tracker_that_is_renamed_counts_nothing_twice() {
+        let engine = sites::FakeEngine::start();
+        let (folder_a, folder_b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let start = |name, folder: &tempfile::TempDir| tracker(name, folder.path(), &engine);
+        let downloaded = |app: &App| app.tracker.scrape(&HASH, app.clock.now()).downloaded;
+        let complete = |app: &App, last| {
+            announce_event(app, [192, 0, 2, last], Event::Completed).unwrap();
+        };
+        let (a, b) = (start("a", &folder_a), start("b", &folder_b));
+        (1..=3).for_each(|last| complete(&a, last));
+        wait(|| downloaded(&b) == 3);
+        assert_eq!(a.stop(), None);
+        let c = start("c", &folder_a);
+        assert_eq!((downloaded(&c), own_peers(&c)), (3, 3));
+        complete(&c, 4);
+        wait(|| downloaded(&b) >= 4 && seeders(&b) == 4);
+        assert_eq!((downloaded(&b), downloaded(&c)), (4, 4));
+        assert_eq!(c.stop(), None);
+        // Again under that name: nothing moves. Back: what a counted is its own again.
+        let c = start("c", &folder_a);
+        assert_eq!(downloaded(&c), 4);
+        assert_eq!(c.stop(), None);
+        let a = start("a", &folder_a);
+        complete(&a, 5);
+        wait(|| downloaded(&b) >= 5 && seeders(&b) == 5);
+        assert_eq!((downloaded(&a), downloaded(&b)), (5, 5));
+        assert_eq!(a.stop(), None);
+        assert_eq!(b.stop(), None);
     }
 
     /// O18, O24, O25: what one tracker hears the other hands out, its blocks are in force there, and a tracker that comes back has what

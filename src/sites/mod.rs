@@ -38,6 +38,7 @@ pub use block::{BlockChange, BlockDelta, Blocklist, ListBlocks, NotTaken, TakeBl
 pub use check::{Finding, Grade, check};
 pub use engine_url::{BadEngineUrl, EngineUrl};
 pub use handle::{Handle, UnknownSite};
+pub use kept::Renamed;
 pub use name::{BadName, MAX_NAME, SiteName};
 pub use settings::{MAX_ENGINES, Secret, Settings};
 pub use status::{
@@ -117,8 +118,7 @@ pub fn open(
             log::warn!("sites: what was kept of the other trackers cannot be read; their logs are read from the beginning");
             Kept::default()
         });
-        // Another had the name that is this tracker's own now.
-        kept.origins.remove(&settings.name);
+        kept.rename(&settings.name);
         kept
     });
     let is_named = |origin: &Origin| {
@@ -146,6 +146,11 @@ pub fn open(
         blocks,
         readers,
     })
+}
+
+/// Whose the counts are that are kept with `kept`, where the tracker was called otherwise then. To be asked before the swarms are restored.
+pub fn renamed(kept: &[u8], name: &SiteName) -> Option<Renamed> {
+    Kept::read(kept)?.rename(name)
 }
 
 /// Whether the part could be started: reads the certificates, and asks nothing of any engine.

@@ -394,7 +394,10 @@ impl Shared {
 
     pub(super) fn kept_state(&self) -> Vec<u8> {
         let board = self.board();
-        let mut kept = Kept::default();
+        let mut kept = Kept {
+            own: Some(self.settings.name.clone()),
+            ..Kept::default()
+        };
         for (name, site) in board.sites.iter().filter(|(_, site)| !site.is_forgotten) {
             kept.origins.insert(name.clone(), site.origin);
         }
@@ -477,9 +480,6 @@ impl Shared {
 
     /// Trackers that were heard a moment ago, this one not among them.
     pub(super) fn live_sites(&self) -> Vec<SiteName> {
-        let now = self.clock.elapsed();
-        let is_live = |site: &Site| {
-            site.heard
         self.heard_now().into_iter().map(|(name, _)| name).collect()
     }
 
@@ -492,6 +492,9 @@ impl Shared {
     }
 
     fn heard_now(&self) -> Vec<(SiteName, Origin)> {
+        let now = self.clock.elapsed();
+        let is_live = |site: &Site| {
+            site.heard
                 .is_some_and(|heard| now.saturating_sub(heard) < LIVES_FOR)
         };
         let board = self.board();
