@@ -74,7 +74,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "shown",
         ],
     ),
-    ("sites", &["tracker", "metrics", "clock", "supervise"]),
+    (
+        "sites",
+        &["tracker", "metrics", "clock", "supervise", "shown"],
+    ),
     ("reaper", &["tracker", "metrics", "clock", "supervise"]),
     ("logging", &["clock", "regular_file", "shown"]),
     // Of the components, config takes the settings only; it starts nothing.

@@ -308,7 +308,8 @@ fn restore(
     ends: &Sender<Exit>,
 ) -> anyhow::Result<Restored> {
     let database = snapshot::open(&config.snapshot, clock.wall())?;
-    let restored = database.restore(tracker, Moment::of(&clock));
+    let renamed = sites::renamed(config, &database);
+    let restored = database.restore_as(tracker, Moment::of(&clock), renamed);
     lists::warn_of_none(tracker);
     if udp.threads() > 0 {
         udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);

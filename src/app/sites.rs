@@ -13,7 +13,7 @@ use crate::net::client_address::ClientAddressRules;
 use crate::net::is_wide;
 use crate::snapshot::{self, BlockEdit, Mailbox};
 use crate::supervise::Exit;
-use crate::tracker::{Target, Tracker};
+use crate::tracker::{Origin, Target, Tracker};
 use crate::{sites, web};
 
 /// The name under which the snapshot database keeps how far the others have been read.
@@ -52,6 +52,27 @@ pub(super) fn links(config: &Config, slot: &Slot) -> snapshot::Links {
 /// What the last run kept of it.
 pub(super) fn kept(restored: &snapshot::Restored) -> Option<Vec<u8>> {
     restored.saved_state(STATE)
+}
+
+/// Whose the counts in the database are, where this tracker was called otherwise when it made them: else they would count again under the
+/// present name.
+pub(super) fn renamed(config: &Config, database: &snapshot::Opened) -> Option<snapshot::Renamed> {
+    let name = &config.sites.as_ref()?.name;
+    let renamed = sites::renamed(&database.saved_state(STATE)?, name)?;
+    let former_name = &renamed.former_name;
+    let Some(former) = renamed.former else {
+        log::warn!(
+            "sites: the database is of {former_name}, and there is no number left for that name: its counts of downloads are those of {name} now, and count twice on the others until they forget {former_name}"
+        );
+        return None;
+    };
+    log::warn!(
+        "sites: the database is of {former_name}: what it counted stays {former_name}'s, and {name} counts from 0; others are not to forget {former_name} while its counts are wanted"
+    );
+    Some(snapshot::Renamed {
+        former,
+        own: renamed.own,
+    })
 }
 
 /// Reads what the others have told meanwhile, then starts the part; nothing where this tracker is alone.
@@ -120,8 +141,8 @@ fn is_modest(block: &BlockEdit, rules: &ClientAddressRules) -> Result<(), sites:
 fn blocklist(mailbox: &Mailbox, rules: AddressRules, clock: Clock) -> sites::Blocklist {
     let (taking, listing) = (mailbox.clone(), mailbox.clone());
     sites::Blocklist {
-        take: Box::new(move |delta| {
-            let edit = edit(delta);
+        take: Box::new(move |delta, told_by| {
+            let edit = edit(delta, told_by);
             is_modest(&edit, &rules.load())?;
             let taken = taking.edit_from_elsewhere(edit, clock.wall());
             taken.map_err(|refused| match refused {
@@ -129,7 +150,13 @@ fn blocklist(mailbox: &Mailbox, rules: AddressRules, clock: Clock) -> sites::Blo
                 _ => sites::NotTaken::Busy,
             })
         }),
-        list: Box::new(move || listing.known_edits().iter().map(delta).collect()),
+        list: Box::new(move || {
+            let known = listing.known_edits();
+            known
+                .iter()
+                .map(|edit| (edit.told_by, delta(edit)))
+                .collect()
+        }),
     }
 }
 
@@ -153,7 +180,7 @@ fn delta(edit: &BlockEdit) -> sites::BlockDelta {
     }
 }
 
-fn edit(delta: sites::BlockDelta) -> BlockEdit {
+fn edit(delta: sites::BlockDelta, told_by: Option<Origin>) -> BlockEdit {
     let change = match delta.change {
         sites::BlockChange::Put {
             reason,
@@ -170,6 +197,7 @@ fn edit(delta: sites::BlockDelta) -> BlockEdit {
         target: delta.target,
         change,
         stamp: delta.stamp,
+        told_by,
     }
 }
 
@@ -198,6 +226,7 @@ fn status(handle: &sites::Handle) -> web::SitesStatus {
         zones: digest(found.zones_digest),
         ready: found.is_ready,
         missing: found.missing,
+        troubles: found.troubles.into_iter().map(trouble).collect(),
         silent_s: handle.silent_seconds(),
         own_peers: found.own_peers,
         sites: Vec::new(),
@@ -211,6 +240,7 @@ fn status(handle: &sites::Handle) -> web::SitesStatus {
             resends: out.resends,
             resend_left: out.resend_left,
             engine_changes: out.engine_changes,
+            new_logs: out.new_logs,
         },
         lag: web::Lag {
             half_ms: found.lag.p50_ms,
@@ -253,6 +283,13 @@ fn site(found: sites::SiteStatus) -> web::Site {
     }
 }
 
+fn trouble(found: sites::Trouble) -> web::SitesTrouble {
+    web::SitesTrouble {
+        kind: found.kind.label(),
+        about: found.about,
+    }
+}
+
 fn engine(found: sites::EngineStatus) -> web::Engine {
     web::Engine {
         url: found.url,
@@ -289,7 +326,10 @@ mod tests {
         let states = states.map(|state| format!("\"sites_engine_{state}\":"));
         let reasons = sites::Dropped::ALL.iter();
         let reasons = reasons.map(|reason| format!("\"sites_dropped_{}\":", reason.label()));
-        for key in states.chain(reasons) {
+        let troubles = sites::TroubleKind::ALL.iter().map(|kind| kind.label());
+        assert!(troubles.clone().eq(web::SITES_TROUBLES));
+        let troubles = troubles.map(|kind| format!("\"sites_trouble_{kind}\":"));
+        for key in states.chain(reasons).chain(troubles) {
             for texts in [
                 include_str!("../../templates/lang/en.json"),
                 include_str!("../../templates/lang/ru.json"),
@@ -315,8 +355,9 @@ mod tests {
                 target,
                 change,
                 stamp: 7,
+                told_by: None,
             };
-            assert_eq!(edit(delta(&made)), made);
+            assert_eq!(edit(delta(&made), None), made);
         }
     }
 
@@ -335,6 +376,7 @@ mod tests {
                     target,
                     change,
                     stamp,
+                    told_by: None,
                 },
                 &rules,
             )
@@ -379,6 +421,10 @@ mod tests {
     }
 
     fn announce(app: &App, ip: [u8; 4]) -> Result<(), Refusal> {
+        announce_event(app, ip, Event::Started)
+    }
+
+    fn announce_event(app: &App, ip: [u8; 4], event: Event) -> Result<(), Refusal> {
         let announce = Announce {
             info_hash: HASH,
             peer_id: PeerId(*b"-qB4520-abcdefghijkl"),
@@ -389,7 +435,7 @@ mod tests {
             port: 6881,
             is_seeder: true,
             downloaded: 0,
-            event: Event::Started,
+            event,
             num_want: Some(0),
             options: ListOptions::default(),
         };
@@ -424,6 +470,38 @@ mod tests {
             std::thread::sleep(Duration::from_millis(10));
         }
         panic!("it does not come to be");
+    }
+
+    /// O18: what a tracker counted under one name it does not count again under another.
+    #[test]
+    fn a_tracker_that_is_renamed_counts_nothing_twice() {
+        let engine = sites::FakeEngine::start();
+        let (folder_a, folder_b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let start = |name, folder: &tempfile::TempDir| tracker(name, folder.path(), &engine);
+        let downloaded = |app: &App| app.tracker.scrape(&HASH, app.clock.now()).downloaded;
+        let complete = |app: &App, last| {
+            announce_event(app, [192, 0, 2, last], Event::Completed).unwrap();
+        };
+        let (a, b) = (start("a", &folder_a), start("b", &folder_b));
+        (1..=3).for_each(|last| complete(&a, last));
+        wait(|| downloaded(&b) == 3);
+        assert_eq!(a.stop(), None);
+        let c = start("c", &folder_a);
+        assert_eq!((downloaded(&c), own_peers(&c)), (3, 3));
+        complete(&c, 4);
+        wait(|| downloaded(&b) >= 4 && seeders(&b) == 4);
+        assert_eq!((downloaded(&b), downloaded(&c)), (4, 4));
+        assert_eq!(c.stop(), None);
+        // Again under that name: nothing moves. Back: what a counted is its own again.
+        let c = start("c", &folder_a);
+        assert_eq!(downloaded(&c), 4);
+        assert_eq!(c.stop(), None);
+        let a = start("a", &folder_a);
+        complete(&a, 5);
+        wait(|| downloaded(&b) >= 5 && seeders(&b) == 5);
+        assert_eq!((downloaded(&a), downloaded(&b)), (5, 5));
+        assert_eq!(a.stop(), None);
+        assert_eq!(b.stop(), None);
     }
 
     /// O18, O24, O25: what one tracker hears the other hands out, its blocks are in force there, and a tracker that comes back has what

@@ -1,7 +1,7 @@
 //! One change of the blocklist, as it travels between trackers.
 
 use crate::clock::Wall;
-use crate::tracker::Target;
+use crate::tracker::{Origin, Target};
 
 /// What became of one target of the blocklist. Of two for the same target the one with the greater stamp counts; of equal stamps a
 /// block beats a lift, and of two blocks what they say decides, so that all trackers take the same.
@@ -32,12 +32,13 @@ pub enum BlockChange {
     Lifted,
 }
 
-/// Takes a change that another tracker told of; an error when it is not taken. Called on a thread that reads from an
-/// engine: it may wait a little, for no disk for long.
-pub type TakeBlock = Box<dyn Fn(BlockDelta) -> Result<(), NotTaken> + Send + Sync>;
+/// Takes a change that another tracker told of, `None` for this one's own log; an error when it is not taken. Called on a thread that
+/// reads from an engine: it may wait a little, for no disk for long.
+pub type TakeBlock = Box<dyn Fn(BlockDelta, Option<Origin>) -> Result<(), NotTaken> + Send + Sync>;
 
-/// All that this tracker knows of its blocklist, lifts included: told again now and then, and when others have to be told anew.
-pub type ListBlocks = Box<dyn Fn() -> Vec<BlockDelta> + Send + Sync>;
+/// All that this tracker knows of its blocklist, lifts included, with who told of a lift: told again now and then, and when others have to be
+/// told anew.
+pub type ListBlocks = Box<dyn Fn() -> Vec<(Option<Origin>, BlockDelta)> + Send + Sync>;
 
 /// Why a change of the blocklist is not taken; it comes again with a later round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +69,7 @@ impl Blocklist {
     /// A blocklist that takes nothing and knows nothing: where it is not shared.
     pub fn none() -> Blocklist {
         Blocklist {
-            take: Box::new(|_| Ok(())),
+            take: Box::new(|_, _| Ok(())),
             list: Box::new(Vec::new),
         }
     }

@@ -75,6 +75,9 @@ fn in_words(error: &EngineError, engine: &Engine, settings: &Settings) -> String
         error if error.says("ERR AUTH") => "a password is set here, and the engine has none for its default user".into(),
         error if error.says("NOPERM") => format!("the user {user} lacks a right: {error}"),
         error if error.says("DENIED") => "the engine is in protected mode: it serves its own machine only until it has a password".into(),
+        error if error.says("ERR The stream has exhausted") => {
+            format!("the log of {} has no ids left: it takes nothing more until it is removed", settings.name)
+        }
         error if error.says("LOADING") => "the engine is still reading its files; try again".into(),
         error => error.to_string(),
     }
@@ -210,8 +213,24 @@ impl Findings {
             1,
             Duration::ZERO,
         )?;
+        if connection.may_remove(&foreign)? {
+            self.add(Grade::Good, format!("the log of {name} can be begun anew"));
+        } else {
+            let text = format!(
+                "the log of {name} may not be removed: if it ever runs ahead of the engine's clock, this tracker cannot begin it anew; allow +unlink"
+            );
+            self.add(Grade::Doubtful, text);
+        }
+        let engine_ms = connection.time()?;
+        let state = connection.log_state(&own)?;
+        if let Some(ahead_ms) = state.and_then(|state| state.last.ahead_of(engine_ms)) {
+            let text = format!(
+                "the log of {name} is {} s ahead of the engine's clock: nothing in it is ever dropped; a running tracker that may remove it begins it anew",
+                ahead_ms / 1_000
+            );
+            self.add(Grade::Bad, text);
+        }
         if connection.may_append(&own)? {
-            connection.log_state(&own)?;
             self.add(
                 Grade::Good,
                 format!("the log of {name} can be written, and the others' can be read"),

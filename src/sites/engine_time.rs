@@ -37,11 +37,14 @@ impl EngineTime {
         engine_ms.saturating_sub(wall_ms.saturating_add(500))
     }
 
-    /// When something happened here, by our clock, that was `age_ms` old at the engine's `entry_ms`; never later than `now`.
+    /// When something happened here, by our clock, that was `age_ms` old at the engine's `entry_ms`; never later than `now`, and an
+    /// entry from the engine's future is taken for one of now.
     pub(super) fn seen(self, entry_ms: u64, age_ms: u64, now: Seconds) -> Seconds {
         let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        let now_seconds = i64::from(now.raw()) - i64::from(Seconds::START.raw());
         let ours = signed(entry_ms)
             .saturating_sub(self.offset_ms)
+            .min(now_seconds * 1_000 + 999)
             .saturating_sub(signed(age_ms));
         let seconds = ours.div_euclid(1_000);
         let distance = u32::try_from(seconds.unsigned_abs()).unwrap_or(u32::MAX);
@@ -70,6 +73,7 @@ mod tests {
         assert_eq!(seen(1_700_000_000_000, 5_001), Seconds::START.minus(1));
         // From the future, and from before everything.
         assert_eq!(seen(u64::MAX, 0), now);
+        assert_eq!(seen(u64::MAX, 4_000), now.minus(4));
         assert_eq!(seen(0, u64::MAX), Seconds::from_raw(0));
         assert_eq!(time.ahead_of(ms(5_000), Wall(1_699_999_990)), 9_500);
     }

@@ -4,6 +4,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// By how much a log may be ahead of its engine's clock, which somebody may have set back a little. What is further ahead is never
+/// dropped from the log for its age, and its age means nothing.
+const MAX_AHEAD_MS: u64 = 60_000;
+
 /// A concrete id. Logs are read from such ids only: what the engine calls `$` loses what comes between two questions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct EntryId {
@@ -18,6 +22,11 @@ impl EntryId {
             ms: ms.saturating_sub(1),
             number: u64::MAX,
         }
+    }
+
+    /// By how many milliseconds it is ahead of the engine's clock, where that is more than may be.
+    pub(super) fn ahead_of(self, engine_ms: u64) -> Option<u64> {
+        Some(self.ms.saturating_sub(engine_ms)).filter(|ahead| *ahead > MAX_AHEAD_MS)
     }
 }
 
@@ -52,6 +61,9 @@ mod tests {
         let id: EntryId = "1700000000000-3".parse().unwrap();
         assert_eq!(id.to_string(), "1700000000000-3");
         assert!(EntryId::before(1_700_000_000_000) < EntryId { number: 0, ..id });
+        assert_eq!(id.ahead_of(id.ms - MAX_AHEAD_MS), None);
+        assert_eq!(id.ahead_of(id.ms + 1), None);
+        assert_eq!(id.ahead_of(id.ms - 60_001), Some(60_001));
         for bad in [
             "",
             "1",

@@ -1,4 +1,5 @@
-//! What outlives a restart, in the snapshot: the numbers of the other trackers, and up to where each log has been read.
+//! What outlives a restart, in the snapshot: under which name this tracker counted, the numbers of the other trackers, and up to where
+//! each log has been read.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,9 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 struct Written {
     format: u32,
+    /// Empty in what was written before names were kept.
+    #[serde(default)]
+    own: String,
     origins: Vec<(u8, String)>,
     positions: Vec<Position>,
 }
@@ -28,6 +32,8 @@ struct Position {
 /// What was kept.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Kept {
+    /// Under which name this tracker counted; `None` where that was not kept.
+    pub(super) own: Option<SiteName>,
     pub(super) origins: BTreeMap<SiteName, Origin>,
     /// By the engine's address.
     pub(super) positions: BTreeMap<(String, SiteName), EntryId>,
@@ -39,6 +45,11 @@ impl Kept {
         let positions = self.positions.iter();
         let written = Written {
             format: FORMAT,
+            own: self
+                .own
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             origins: origins
                 .map(|(name, origin)| (origin.get(), name.to_string()))
                 .collect(),
@@ -60,7 +71,10 @@ impl Kept {
         if written.format != FORMAT {
             return None;
         }
-        let mut kept = Kept::default();
+        let mut kept = Kept {
+            own: written.own.parse().ok(),
+            ..Kept::default()
+        };
         for (number, name) in written.origins {
             let origin = Origin::new(number).filter(|origin| *origin != Origin::UNKNOWN);
             let is_free = |origin: &Origin| !kept.origins.values().any(|other| other == origin);
@@ -77,6 +91,42 @@ impl Kept {
         }
         Some(kept)
     }
+
+    /// Makes it that of a tracker that is called `own` now. What it counted under another name is that one's, which is another tracker
+    /// from now on, with the number `former`; what another of the name `own` had counted is its own.
+    pub(super) fn rename(&mut self, own: &SiteName) -> Option<Renamed> {
+        let former_name = self.own.replace(own.clone());
+        let own_number = self.origins.remove(own);
+        let former_name = former_name.filter(|former| former != own)?;
+        let is_free = |origin: &Origin| {
+            Some(*origin) != own_number && self.origins.values().all(|other| other != origin)
+        };
+        let named = || {
+            (1..)
+                .map_while(Origin::new)
+                .filter(|origin| *origin != Origin::UNKNOWN)
+        };
+        let known = self.origins.get(&former_name).copied();
+        let former = known.or_else(|| named().find(is_free));
+        self.origins
+            .extend(former.map(|former| (former_name.clone(), former)));
+        Some(Renamed {
+            former_name,
+            former,
+            own: own_number,
+        })
+    }
+}
+
+/// A tracker that has another name than when its database was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// What it was called.
+    pub former_name: SiteName,
+    /// The number of that name, whose the counts are that it made; `None` when all are taken, and they stay its own.
+    pub former: Option<Origin>,
+    /// The number that its present name had, whose counts are its own now.
+    pub own: Option<Origin>,
 }
 
 #[cfg(test)]
@@ -86,7 +136,10 @@ mod tests {
     #[test]
     fn what_is_kept_reads_back() {
         let name: SiteName = "msk".parse().unwrap();
-        let mut kept = Kept::default();
+        let mut kept = Kept {
+            own: Some("spb".parse().unwrap()),
+            ..Kept::default()
+        };
         kept.origins.insert(name.clone(), Origin::new(5).unwrap());
         let id = EntryId {
             ms: 1_700_000_000_000,
@@ -94,6 +147,40 @@ mod tests {
         };
         kept.positions.insert(("redis://e1:6379".into(), name), id);
         assert_eq!(Kept::read(&kept.write()), Some(kept));
+    }
+
+    /// O18
+    #[test]
+    fn a_name_that_changed_leaves_its_counts_to_the_former_one() {
+        let name = |text: &str| -> SiteName { text.parse().unwrap() };
+        let origin = |number| Origin::new(number).unwrap();
+        let mut kept = Kept::default();
+        assert_eq!(kept.rename(&name("a")), None, "nothing was kept of a name");
+        assert_eq!(kept.rename(&name("a")), None);
+        kept.origins.insert(name("b"), origin(1));
+        kept.origins.insert(name("c"), origin(2));
+        let mut renamed = |to: &str| {
+            let renamed = kept.rename(&name(to)).unwrap();
+            assert_eq!(
+                kept.origins.get(&renamed.former_name),
+                renamed.former.as_ref()
+            );
+            assert!(!kept.origins.contains_key(&name(to)));
+            (
+                renamed.former.map(Origin::get),
+                renamed.own.map(Origin::get),
+            )
+        };
+        assert_eq!(renamed("x"), (Some(3), None));
+        // To the name of another, and back.
+        assert_eq!(renamed("b"), (Some(4), Some(1)));
+        assert_eq!(renamed("a"), (Some(1), Some(3)));
+        for number in 1..=62 {
+            kept.origins
+                .insert(name(&format!("n{number}")), origin(number));
+        }
+        let renamed = kept.rename(&name("y")).unwrap();
+        assert_eq!((renamed.former, renamed.own), (None, None));
     }
 
     #[test]

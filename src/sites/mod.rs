@@ -38,9 +38,12 @@ pub use block::{BlockChange, BlockDelta, Blocklist, ListBlocks, NotTaken, TakeBl
 pub use check::{Finding, Grade, check};
 pub use engine_url::{BadEngineUrl, EngineUrl};
 pub use handle::{Handle, UnknownSite};
+pub use kept::Renamed;
 pub use name::{BadName, MAX_NAME, SiteName};
 pub use settings::{MAX_ENGINES, Secret, Settings};
-pub use status::{Dropped, EngineState, EngineStatus, Lag, Outgoing, SiteStatus, Status};
+pub use status::{
+    Dropped, EngineState, EngineStatus, Lag, Outgoing, SiteStatus, Status, Trouble, TroubleKind,
+};
 
 use crate::clock::Clock;
 use crate::supervise;
@@ -111,10 +114,12 @@ pub fn open(
 ) -> Result<Opened, Error> {
     let engines = engines(settings)?;
     let kept = kept.map(|bytes| {
-        Kept::read(bytes).unwrap_or_else(|| {
+        let mut kept = Kept::read(bytes).unwrap_or_else(|| {
             log::warn!("sites: what was kept of the other trackers cannot be read; their logs are read from the beginning");
             Kept::default()
-        })
+        });
+        kept.rename(&settings.name);
+        kept
     });
     let is_named = |origin: &Origin| {
         let mut kept = kept.iter().flat_map(|kept| kept.origins.values());
@@ -141,6 +146,11 @@ pub fn open(
         blocks,
         readers,
     })
+}
+
+/// Whose the counts are that are kept with `kept`, where the tracker was called otherwise then. To be asked before the swarms are restored.
+pub fn renamed(kept: &[u8], name: &SiteName) -> Option<Renamed> {
+    Kept::read(kept)?.rename(name)
 }
 
 /// Whether the part could be started: reads the certificates, and asks nothing of any engine.

@@ -26,6 +26,9 @@ const SEARCH_EVERY: Duration = Duration::from_secs(1);
 /// From one look at the engine's clock and notes to the next.
 const NOTES_EVERY: Duration = Duration::from_secs(10);
 
+/// From one look at the own log to the next; whoever else writes to it does so every 5 s.
+const LOOK_EVERY: Duration = Duration::from_secs(6);
+
 /// Entries that one question brings, over all logs: 4 MiB of frames.
 const ENTRIES: usize = 256;
 
@@ -89,6 +92,17 @@ impl Tally {
     }
 }
 
+/// How this tracker's own log was when it was last looked at.
+#[derive(Debug, Default)]
+struct OwnLog {
+    looked: Duration,
+    last: EntryId,
+    /// How often the writer had begun to append by then.
+    appends: u64,
+    /// In how many looks, one after another, it had grown without the writer.
+    grown: u32,
+}
+
 /// The reader of one engine.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -103,6 +117,7 @@ pub(super) struct Reader {
     logs: Vec<Log>,
     searched: Duration,
     noted: Duration,
+    own: OwnLog,
     /// The keys that are still to be read one by one, after a failure of all together.
     alone: Vec<String>,
     is_caught_up: bool,
@@ -126,6 +141,7 @@ impl Reader {
             logs: Vec::new(),
             searched: Duration::ZERO,
             noted: Duration::ZERO,
+            own: OwnLog::default(),
             alone: Vec::new(),
             is_caught_up: false,
         }
@@ -193,6 +209,7 @@ impl Reader {
             known.connects += 1;
         }
         self.note(&mut connection)?;
+        self.own = OwnLog::default();
         self.search(&mut connection)?;
         // It may have lost what was read from it, and be about to give the same places to other entries.
         let start = self.start();
@@ -261,11 +278,79 @@ impl Reader {
         Ok(())
     }
 
+    /// Looks whether the own log grows by somebody else's hand: another tracker of this name may be nearer to another engine, where the
+    /// writer of this one never looks.
+    fn look_for_namesake(&mut self, connection: &mut Connection) -> Result<(), EngineError> {
+        let appends = || {
+            let board = self.shared.board();
+            board
+                .engines
+                .get(self.engine)
+                .map_or(0, |known| known.own_appends)
+        };
+        let before = appends();
+        let key = self.shared.keys.stream(&self.shared.settings.name);
+        let last = match connection.log_state(&key) {
+            Ok(state) => state.map_or(EntryId::default(), |state| state.last),
+            // The writer meets it, and says so.
+            Err(EngineError::Says(_)) => EntryId::default(),
+            Err(error) => return Err(error),
+        };
+        let is_first = self.own.last == EntryId::default();
+        let has_grown = !is_first && last > self.own.last && appends() == self.own.appends;
+        let grown = if has_grown { self.own.grown + 1 } else { 0 };
+        self.own = OwnLog {
+            looked: self.shared.clock.elapsed(),
+            last,
+            appends: before,
+            grown,
+        };
+        // Once may be what the writer sent before it left the engine.
+        if grown > 1 {
+            self.shared.note_namesake(self.engine);
+        }
+        Ok(())
+    }
+
+    /// Looks whether logs that are ahead of the engine's clock were begun anew: what comes then has lesser ids than what was read.
+    fn look_back(&mut self, connection: &mut Connection) -> Result<(), EngineError> {
+        let now = self.shared.clock.elapsed();
+        let (engine_ms, start) = (self.time.at(now), self.start());
+        let mut ahead = Vec::new();
+        for at in 0..self.logs.len() {
+            let Some(log) = self.logs.get_mut(at) else {
+                continue;
+            };
+            if log.position.ahead_of(engine_ms).is_none() || now < log.shut_until {
+                continue;
+            }
+            match connection.log_state(&log.key) {
+                Ok(Some(state)) if state.last >= log.position => ahead.push(log.name.clone()),
+                Ok(_) => log.position = start,
+                Err(error) => {
+                    self.shut(at, &error);
+                    return Err(error);
+                }
+            }
+        }
+        if let Some(name) = ahead.first() {
+            self.shared.complain(self.engine, "ahead of clock", || {
+                format!("the log of {name} is ahead of its engine's clock: nothing in it is ever dropped")
+            });
+        }
+        ahead.retain(|name| *name != self.shared.settings.name);
+        if let Some(known) = self.shared.board().engines.get_mut(self.engine) {
+            known.ahead = ahead;
+        }
+        Ok(())
+    }
+
     /// Looks for logs that are not known yet.
     fn search(&mut self, connection: &mut Connection) -> Result<(), EngineError> {
         let keys = connection.find_logs(&self.shared.keys.pattern())?;
         self.searched = self.shared.clock.elapsed();
         let start = self.start();
+        let engine_ms = self.time.at(self.searched);
         let shared = Arc::clone(&self.shared);
         let mut names: Vec<SiteName> = keys
             .iter()
@@ -289,6 +374,8 @@ impl Reader {
             }
             let known = board.engines.get(self.engine);
             let position = known.and_then(|known| known.positions.get(&name).copied());
+            // From the engine's future: the log may be another by now.
+            let position = position.filter(|position| position.ahead_of(engine_ms).is_none());
             self.logs.push(Log {
                 key: shared.keys.stream(&name),
                 origin,
@@ -316,8 +403,12 @@ impl Reader {
         if now.saturating_sub(self.noted) >= NOTES_EVERY {
             self.note(connection)?;
         }
+        if now.saturating_sub(self.own.looked) >= LOOK_EVERY {
+            self.look_for_namesake(connection)?;
+        }
         if now.saturating_sub(self.searched) >= SEARCH_EVERY {
             self.search(connection)?;
+            self.look_back(connection)?;
         }
         if let Some(key) = self.alone.pop() {
             return self.ask_alone(connection, &key);
@@ -486,6 +577,9 @@ impl Reader {
         now: Seconds,
         tally: &mut Tally,
     ) {
+        let engine_ms = self.time.at(self.shared.clock.elapsed());
+        // What comes while it is read is of now, whatever its id says; what was there before may be of any time.
+        let is_dated = self.is_caught_up || id.ahead_of(engine_ms).is_none();
         tally.frames += 1;
         tally.drop(Dropped::UnknownEntry, frame.unknown_entries.into());
         tally.drop(Dropped::Invalid, frame.invalid.into());
@@ -493,13 +587,17 @@ impl Reader {
         for entry in frame.entries {
             match entry {
                 Entry::Swarm(swarm) => {
-                    let delta = self.localised(origin, swarm);
+                    let mut delta = self.localised(origin, swarm);
+                    if !is_dated {
+                        tally.drop(Dropped::Undated, delta.peers.len() as u64);
+                        delta.peers.clear();
+                    }
                     tally.deltas += delta.peers.len() as u64;
                     tally.merged.add(self.tracker.merge(origin, &delta, now));
                 }
                 Entry::Block(block) => {
                     let is_shared = self.shared.settings.share_blocklist;
-                    if is_shared && let Err(why) = (self.blocks.take)(block) {
+                    if is_shared && let Err(why) = (self.blocks.take)(block, origin) {
                         tally.drop(Dropped::Block, 1);
                         self.shared.complain(self.engine, "block", || {
                             format!("a block that {name} tells is not taken: {why}")
@@ -521,7 +619,9 @@ impl Reader {
         };
         site.follow(frame.header.epoch, frame.header.sequence);
         let heard = elapsed.saturating_sub(Duration::from_millis(lag_ms));
-        site.heard = site.heard.max(Some(heard));
+        if is_dated {
+            site.heard = site.heard.max(Some(heard));
+        }
         site.lag_ms = Some(lag_ms);
         site.lifetime = Some(frame.header.lifetime);
         (site.is_forgotten, site.may_be_replaced) = (false, false);
@@ -561,8 +661,10 @@ impl Reader {
         let Some(log) = self.logs.get(at) else {
             return;
         };
+        let engine_ms = self.time.at(self.shared.clock.elapsed());
+        let is_kept = log.position.ahead_of(engine_ms).is_none();
         let mut board = self.shared.board();
-        if let Some(known) = board.engines.get_mut(self.engine) {
+        if let Some(known) = board.engines.get_mut(self.engine).filter(|_| is_kept) {
             known.positions.insert(log.name.clone(), log.position);
         }
         let Some(site) = board

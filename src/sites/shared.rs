@@ -13,7 +13,9 @@ use super::kept::Kept;
 use super::lag::Lags;
 use super::name::{Keys, SiteName};
 use super::settings::{MAX_ENGINES, Settings};
-use super::status::{Dropped, EngineState, EngineStatus, Outgoing, SiteStatus, Status};
+use super::status::{
+    Dropped, EngineState, EngineStatus, Outgoing, SiteStatus, Status, Trouble, TroubleKind,
+};
 use crate::clock::{Clock, Seconds};
 use crate::tracker::{Origin, Tracker};
 
@@ -28,6 +30,10 @@ const MAX_HEARSAY: usize = 40;
 
 /// A tracker that has said nothing for so long, four words of life, is taken for dead.
 const LIVES_FOR: Duration = Duration::from_secs(20);
+
+/// So long after somebody else was last seen to write under the own name, that counts as being so. Whoever runs says a word of life
+/// every 5 s, and is seen every 2 s where both write, every 10 s elsewhere.
+const NAME_TAKEN_FOR: Duration = Duration::from_secs(25);
 
 /// From one line about a trouble to the next about the same.
 const QUIET: Duration = Duration::from_secs(60);
@@ -129,6 +135,14 @@ pub(super) struct EngineBoard {
     pub(super) streams: usize,
     pub(super) bytes_read: u64,
     pub(super) connects: u64,
+    /// Times that the writer began to append there.
+    pub(super) own_appends: u64,
+    /// When somebody else was last seen to write to the own log there.
+    pub(super) name_taken: Option<Duration>,
+    /// Whether the own log there is ahead of the engine's clock and may not be removed.
+    pub(super) is_own_ahead: bool,
+    /// Whose logs there are ahead of the engine's clock.
+    pub(super) ahead: Vec<SiteName>,
 }
 
 /// Everything that is counted and known.
@@ -347,6 +361,18 @@ impl Shared {
         blocks.truncate(MAX_WAITING_BLOCKS);
     }
 
+    /// Notes that somebody else writes to the own log on an engine, and says so in the log.
+    pub(super) fn note_namesake(&self, engine: usize) {
+        let now = self.clock.elapsed();
+        if let Some(known) = self.board().engines.get_mut(engine) {
+            known.name_taken = Some(now);
+        }
+        let name = &self.settings.name;
+        self.complain(engine, "name", || {
+            format!("somebody else writes to the log of {name}: is another tracker called so?")
+        });
+    }
+
     pub(super) fn forget(&self, name: &SiteName) -> Option<Origin> {
         let mut board = self.board();
         let site = board.sites.get_mut(name)?;
@@ -368,7 +394,10 @@ impl Shared {
 
     pub(super) fn kept_state(&self) -> Vec<u8> {
         let board = self.board();
-        let mut kept = Kept::default();
+        let mut kept = Kept {
+            own: Some(self.settings.name.clone()),
+            ..Kept::default()
+        };
         for (name, site) in board.sites.iter().filter(|(_, site)| !site.is_forgotten) {
             kept.origins.insert(name.clone(), site.origin);
         }
@@ -451,6 +480,18 @@ impl Shared {
 
     /// Trackers that were heard a moment ago, this one not among them.
     pub(super) fn live_sites(&self) -> Vec<SiteName> {
+        self.heard_now().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Their numbers.
+    pub(super) fn live_origins(&self) -> Vec<Origin> {
+        self.heard_now()
+            .into_iter()
+            .map(|(_, origin)| origin)
+            .collect()
+    }
+
+    fn heard_now(&self) -> Vec<(SiteName, Origin)> {
         let now = self.clock.elapsed();
         let is_live = |site: &Site| {
             site.heard
@@ -458,7 +499,8 @@ impl Shared {
         };
         let board = self.board();
         let live = board.sites.iter().filter(|(_, site)| is_live(site));
-        live.map(|(name, _)| name.clone()).collect()
+        live.map(|(name, site)| (name.clone(), site.origin))
+            .collect()
     }
 
     pub(super) fn status(&self, tracker: &Tracker) -> Status {
@@ -508,6 +550,8 @@ impl Shared {
         if board.writes_to.is_none() {
             missing.push("no engine takes what this tracker tells".into());
         }
+        let troubles = self.troubles(&board, now);
+        missing.extend(troubles.iter().map(in_words));
         Status {
             name: self.settings.name.clone(),
             network: self.settings.network.clone(),
@@ -521,7 +565,46 @@ impl Shared {
             lag: board.lags.percentiles(now),
             is_ready,
             missing,
+            troubles,
         }
+    }
+
+    /// What an operator has to mend.
+    fn troubles(&self, board: &Board, now: Duration) -> Vec<Trouble> {
+        let own = &self.settings.name;
+        let mut troubles = Vec::new();
+        for (engine, known) in self.engines.iter().zip(&board.engines) {
+            let mut add = |kind, whose: &SiteName| {
+                let about = format!("{whose} on {}", engine.url);
+                troubles.push(Trouble { kind, about });
+            };
+            let is_recent = |at: Duration| now.saturating_sub(at) < NAME_TAKEN_FOR;
+            if known.name_taken.is_some_and(is_recent) {
+                add(TroubleKind::NameTaken, own);
+            }
+            if known.is_own_ahead {
+                add(TroubleKind::OwnLogAhead, own);
+            }
+            for name in &known.ahead {
+                add(TroubleKind::OtherLogAhead, name);
+            }
+        }
+        troubles
+    }
+}
+
+fn in_words(trouble: &Trouble) -> String {
+    let about = &trouble.about;
+    match trouble.kind {
+        TroubleKind::NameTaken => format!(
+            "somebody else writes to the log of {about}: of two trackers of one name, others miss what each tells"
+        ),
+        TroubleKind::OwnLogAhead => format!(
+            "the log of {about} is ahead of the engine's clock or has no ids left, and this user may not remove it: allow +unlink"
+        ),
+        TroubleKind::OtherLogAhead => format!(
+            "the log of {about} is ahead of the engine's clock: nothing in it is ever dropped, and how old it is cannot be told"
+        ),
     }
 }
 

@@ -44,7 +44,30 @@ labelled! {
         Block = "block",
         /// A stream of an engine that was left out, because it could not be read within the bounds.
         Unreadable = "unreadable",
+        /// A peer in an entry from the engine's future, read at the start: how old it is nobody can tell.
+        Undated = "undated",
     }
+}
+
+labelled! {
+    /// What an operator has to mend.
+    TroubleKind {
+        /// Another tracker has the own name, or somebody else writes under it.
+        NameTaken = "name_taken",
+        /// The own log on an engine is ahead of the engine's clock or has no ids left, and may not be begun anew.
+        OwnLogAhead = "own_log_ahead",
+        /// The log of another tracker is ahead of the engine's clock.
+        OtherLogAhead = "other_log_ahead",
+    }
+}
+
+/// Something that an operator has to mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What it is.
+    pub kind: TroubleKind,
+    /// Whom and which engine it is about: `spb on redis://e1:6379`.
+    pub about: String,
 }
 
 labelled! {
@@ -88,8 +111,10 @@ pub struct Status {
     pub lag: Lag,
     /// Whether it knows what the others know: every log has been read to its end, or a minute has gone since the start.
     pub is_ready: bool,
-    /// What is not whole yet or not reachable, in words, for `/ready`; empty when all is well.
+    /// What is not whole yet or not reachable, in words, for `/ready`, with the troubles; empty when all is well.
     pub missing: Vec<String>,
+    /// What an operator has to mend.
+    pub troubles: Vec<Trouble>,
 }
 
 /// One other tracker.
@@ -175,6 +200,8 @@ pub struct Outgoing {
     pub resend_left: u64,
     /// Times that another engine was chosen to write to.
     pub engine_changes: u64,
+    /// Times that the own log was begun anew, because it was ahead of the engine's clock.
+    pub new_logs: u64,
 }
 
 /// Percentiles of the lag, in milliseconds, rounded up to the bucket they fall into.

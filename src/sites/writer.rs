@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::block::{BlockDelta, Blocklist};
-use super::engine::{Connection, EngineError};
+use super::engine::{Connection, EngineError, LogState};
 use super::engine_time::EngineTime;
 use super::entry_id::EntryId;
 use super::frame::{Hello, Packed, Packer};
 use super::name::SiteName;
-use super::repair::{Duty, Portion, Repair};
+use super::repair::{self, Duty, Portion, Repair};
 use super::shared::{Shared, Way};
 use super::status::Outgoing;
 use crate::clock::Seconds;
@@ -212,7 +212,7 @@ impl Writer {
 
     fn all_blocks(&self) -> Vec<BlockDelta> {
         if self.shared.settings.share_blocklist {
-            (self.blocks.list)()
+            repair::told_again((self.blocks.list)(), &self.shared.live_origins())
         } else {
             Vec::new()
         }
@@ -265,6 +265,9 @@ impl Writer {
         // Numbers are not used twice, whatever becomes of these.
         self.sequence = sequence;
         for some in frames.chunks(FRAMES) {
+            if let Some(known) = self.shared.board().engines.get_mut(*engine) {
+                known.own_appends += 1;
+            }
             let bytes = some.iter().map(|frame| frame.bytes.as_slice());
             let last = connection.append(&key, min_ms, bytes)?;
             if let (Some(log), Some(last)) = (self.logs.get_mut(*engine), last) {
@@ -401,6 +404,7 @@ impl Writer {
         let time = EngineTime::measured(engine_ms, asked, self.shared.clock.elapsed());
         let key = self.shared.keys.stream(&self.shared.settings.name);
         let state = connection.log_state(&key)?;
+        let state = self.begin_anew(engine, &mut connection, time, state)?;
         let is_whole = self.compare(engine, state);
         if !is_whole {
             self.want_repair(RECENT);
@@ -416,8 +420,53 @@ impl Writer {
         Ok(connection)
     }
 
+    /// Removes the own log where it is ahead of the engine's clock: then nothing in it is ever dropped for its age, and at the last id
+    /// that there is it takes no more. Whoever may write to it can bring that about, and so does a clock that was set back. All of it is
+    /// told again. Gives how the log is then.
+    fn begin_anew(
+        &mut self,
+        engine: usize,
+        connection: &mut Connection,
+        time: EngineTime,
+        state: Option<LogState>,
+    ) -> Result<Option<LogState>, EngineError> {
+        let engine_ms = time.at(self.shared.clock.elapsed());
+        let ahead_ms = state.and_then(|state| state.last.ahead_of(engine_ms));
+        let name = &self.shared.settings.name;
+        let removed = match ahead_ms {
+            None => Ok(()),
+            Some(_) => connection.remove_log(&self.shared.keys.stream(name)),
+        };
+        let is_forbidden = match removed {
+            Ok(()) => false,
+            Err(error) if error.says("NOPERM") => true,
+            Err(error) => return Err(error),
+        };
+        if let Some(known) = self.shared.board().engines.get_mut(engine) {
+            known.is_own_ahead = is_forbidden;
+        }
+        let Some(ahead_ms) = ahead_ms else {
+            return Ok(state);
+        };
+        let seconds = ahead_ms / 1_000;
+        self.shared.complain(engine, "ahead", || {
+            let done = if is_forbidden {
+                "this user may not remove it; allow +unlink"
+            } else {
+                "it is begun anew, and everything is told again"
+            };
+            format!("the log of {name} is {seconds} s ahead of its engine's clock: {done}")
+        });
+        if is_forbidden {
+            return Ok(state);
+        }
+        self.outgoing.new_logs += 1;
+        self.want_repair(LEFT_WITHIN);
+        Ok(None)
+    }
+
     /// Whether the log is at least what it was given, as the engine says; takes note of what it is.
-    fn compare(&mut self, engine: usize, state: Option<super::engine::LogState>) -> bool {
+    fn compare(&mut self, engine: usize, state: Option<LogState>) -> bool {
         let Some(log) = self.logs.get_mut(engine) else {
             return true;
         };
@@ -438,10 +487,9 @@ impl Writer {
 
     /// Looks after the own log: an engine that was restarted empty or flushed takes news as if nothing had been.
     fn check(&mut self) {
-        let Some((engine, connection)) = self.connection.as_mut() else {
+        let Some((engine, mut connection)) = self.connection.take() else {
             return;
         };
-        let engine = *engine;
         self.check_at = self.shared.clock.elapsed() + CHECK_EVERY;
         let key = self.shared.keys.stream(&self.shared.settings.name);
         let asked = self.shared.clock.elapsed();
@@ -449,17 +497,18 @@ impl Writer {
             let time = EngineTime::measured(ms, asked, self.shared.clock.elapsed());
             connection.log_state(&key).map(|state| (time, state))
         });
+        let answer = answer.and_then(|(time, state)| {
+            self.time = time;
+            let had = self.logs.get(engine).and_then(|log| log.appended);
+            let has = state.and_then(|state| state.appended);
+            if had.zip(has).is_some_and(|(had, has)| has > had) {
+                self.shared.note_namesake(engine);
+            }
+            self.begin_anew(engine, &mut connection, time, state)
+        });
+        self.connection = Some((engine, connection));
         match answer {
-            Ok((time, state)) => {
-                self.time = time;
-                let had = self.logs.get(engine).and_then(|log| log.appended);
-                let has = state.and_then(|state| state.appended);
-                if had.zip(has).is_some_and(|(had, has)| has > had) {
-                    let name = &self.shared.settings.name;
-                    self.shared.complain(engine, "name", || {
-                        format!("somebody else writes to the log of {name}: is another tracker called so?")
-                    });
-                }
+            Ok(state) => {
                 if !self.compare(engine, state) {
                     self.want_repair(RECENT);
                     self.tell_recent();

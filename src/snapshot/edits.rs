@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::mailbox::{MAX_BLOCKS, MAX_REASON, Refused};
 use crate::clock::Wall;
-use crate::tracker::{Block, Target};
+use crate::tracker::{Block, Origin, Target};
 
 /// By how many seconds a stamp may be ahead of the clock of this machine. No clock that somebody looks after is a day ahead, and one
 /// edit from the end of time would leave no room for a lift.
@@ -28,6 +28,8 @@ pub struct BlockEdit {
     /// Of two edits of one target the one with the greater stamp counts: the Unix time of the edit in seconds, or one more than the
     /// stamp of the edit before it if that is greater. So a clock that is wrong cannot make a later edit the earlier one.
     pub stamp: u64,
+    /// Which other tracker told it; `None` for an edit that was made here, and where that is not kept: of what is on the list.
+    pub told_by: Option<Origin>,
 }
 
 /// What became of a target.
@@ -57,6 +59,7 @@ impl BlockEdit {
                 expires: block.expires,
             },
             stamp,
+            told_by: None,
         }
     }
 
@@ -168,6 +171,7 @@ mod tests {
                 expires: expires.map(Wall),
             },
             stamp,
+            told_by: None,
         }
     }
 

@@ -44,7 +44,7 @@ pub use mailbox::{
 };
 pub use original::BadRow;
 pub use record::{Record, RecordError, read as read_record, write as write_record};
-pub use restore::Summary;
+pub use restore::{Renamed, Summary};
 pub use timeline::Moment;
 
 use crate::clock::{Clock, Seconds, Wall};
@@ -225,6 +225,27 @@ pub fn examine(settings: &Settings) -> Result<(), Error> {
 impl Opened {
     /// Fills the core and sets the gauges. Takes about a microsecond per peer.
     pub fn restore(self, tracker: &Tracker, moment: Moment) -> Restored {
+        self.restore_as(tracker, moment, None)
+    }
+
+    /// The blob that was kept under a name; `None` as well when it cannot be read, which is logged.
+    pub fn saved_state(&self, name: &str) -> Option<Vec<u8>> {
+        let connection = match &self.source {
+            Source::Database(database, _) => &database.connection,
+            Source::Disk(_, readable) => readable.as_ref()?,
+        };
+        let kept = database::tables::saved_state(connection, name);
+        kept.inspect_err(|error| log::error!("{name} of the last run cannot be read: {error}"))
+            .unwrap_or_default()
+    }
+
+    /// As [`Opened::restore`], for a tracker that may have another name than the one that wrote the database.
+    pub fn restore_as(
+        self,
+        tracker: &Tracker,
+        moment: Moment,
+        renamed: Option<Renamed>,
+    ) -> Restored {
         let metrics = tracker.metrics();
         let (connection, is_found_whole) = match &self.source {
             Source::Database(database, found) => {
@@ -243,8 +264,8 @@ impl Opened {
                 .unwrap_or_default()
         });
         let timeline = Timeline::resume(last, moment);
-        let restored =
-            connection.map(|connection| restore::restore(connection, tracker, &timeline, moment));
+        let restored = connection
+            .map(|connection| restore::restore(connection, tracker, &timeline, moment, renamed));
         let summary = match restored {
             None => Summary::default(),
             Some(Ok(summary)) => summary,
@@ -325,13 +346,7 @@ impl Restored {
 
     /// The blob that was kept under a name; `None` as well when it cannot be read, which is logged.
     pub fn saved_state(&self, name: &str) -> Option<Vec<u8>> {
-        let connection = match &self.opened.source {
-            Source::Database(database, _) => &database.connection,
-            Source::Disk(_, readable) => readable.as_ref()?,
-        };
-        let kept = database::tables::saved_state(connection, name);
-        kept.inspect_err(|error| log::error!("{name} of the last run cannot be read: {error}"))
-            .unwrap_or_default()
+        self.opened.saved_state(name)
     }
 
     /// Starts the thread.

@@ -14,7 +14,7 @@ use super::database::tables::{self, SwarmRow};
 use super::timeline::{Moment, Timeline};
 use super::{database, key_sessions, record};
 use crate::clock::Seconds;
-use crate::tracker::{InfoHash, KeyUse, StoredSwarm, TorrentSet, Tracker};
+use crate::tracker::{InfoHash, KeyUse, Origin, StoredSwarm, TorrentSet, Tracker};
 
 /// Rows that go from the reader to a decoder at once.
 const BATCH: usize = 256;
@@ -45,6 +45,36 @@ pub struct Summary {
     pub is_whole: bool,
 }
 
+/// Whose counts and peers are whose, where this tracker has another name than the one that wrote the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// The number of its former name, whose its own counts are.
+    pub former: Origin,
+    /// The number that its present name had: what is of that is its own.
+    pub own: Option<Origin>,
+}
+
+impl Renamed {
+    fn apply(self, swarm: &mut StoredSwarm) {
+        let elsewhere = &mut swarm.downloaded_elsewhere;
+        let is_own = |(origin, _): &(Origin, u32)| Some(*origin) == self.own;
+        let own = elsewhere.iter().position(is_own);
+        let own = own.map_or(0, |at| elsewhere.swap_remove(at).1);
+        let former = std::mem::replace(&mut swarm.downloaded, own);
+        match elsewhere
+            .iter_mut()
+            .find(|(origin, _)| *origin == self.former)
+        {
+            Some((_, known)) => *known = former.max(*known),
+            None if former > 0 => elsewhere.push((self.former, former)),
+            None => {}
+        }
+        for peer in &mut swarm.peers {
+            peer.origin = peer.origin.filter(|origin| Some(*origin) != self.own);
+        }
+    }
+}
+
 /// What the decoders found out, beside what they stored.
 #[derive(Debug, Default)]
 struct Tally {
@@ -65,6 +95,7 @@ pub(super) fn restore(
     tracker: &Tracker,
     timeline: &Timeline,
     moment: Moment,
+    renamed: Option<Renamed>,
 ) -> rusqlite::Result<Summary> {
     let blocks = tables::blocks(connection)?;
     tracker.block(blocks, moment.wall, moment.now);
@@ -79,7 +110,7 @@ pub(super) fn restore(
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let (batches, waiting) = sync_channel::<Vec<SwarmRow>>(QUEUE);
     let waiting = Mutex::new(waiting);
-    let store = |batch| decode(batch, tracker, timeline, moment.now, &tally);
+    let store = |batch| decode(batch, tracker, (timeline, renamed), moment.now, &tally);
     let read = thread::scope(|scope| {
         let mut decoders = 0;
         for _ in 0..cores.min(MAX_DECODERS) {
@@ -111,6 +142,10 @@ pub(super) fn restore(
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
     tracker.mark_changed(&[], &stale);
+    if renamed.is_some() {
+        // The next snapshot has all of them, and under which name.
+        tracker.mark_all_changed();
+    }
     if let Err(error) = &read {
         log::error!("restoring: the rest of the swarms cannot be read: {error}");
     }
@@ -176,7 +211,7 @@ fn take(waiting: &Mutex<Receiver<Vec<SwarmRow>>>, store: impl Fn(Vec<SwarmRow>))
 fn decode(
     batch: Vec<SwarmRow>,
     tracker: &Tracker,
-    timeline: &Timeline,
+    (timeline, renamed): (&Timeline, Option<Renamed>),
     now: Seconds,
     tally: &Tally,
 ) {
@@ -188,16 +223,17 @@ fn decode(
             continue;
         };
         let count = record.peers.len();
-        let restored = tracker.restore(
-            StoredSwarm {
-                downloaded_elsewhere: record.downloaded_elsewhere,
-                info_hash: hash,
-                downloaded: row.downloaded,
-                last_used: timeline.seconds(row.last_used, now),
-                peers: record.peers,
-            },
-            now,
-        );
+        let mut swarm = StoredSwarm {
+            downloaded_elsewhere: record.downloaded_elsewhere,
+            info_hash: hash,
+            downloaded: row.downloaded,
+            last_used: timeline.seconds(row.last_used, now),
+            peers: record.peers,
+        };
+        if let Some(renamed) = renamed {
+            renamed.apply(&mut swarm);
+        }
+        let restored = tracker.restore(swarm, now);
         let kept = restored.peers;
         tally.peers.fetch_add(kept as u64, Relaxed);
         tally

@@ -39,7 +39,10 @@ pub use backend::{
 pub use examine::{Examined, examine};
 pub use server::{Running, start};
 pub use settings::{Secret, Settings};
-pub use sites::{Difference, ENGINE_STATES, Engine, Lag, Outgoing, Site, Sites, SitesStatus};
+pub use sites::{
+    Difference, ENGINE_STATES, Engine, Lag, Outgoing, SITES_TROUBLES, Site, Sites, SitesStatus,
+    SitesTrouble,
+};
 pub use view::language::moment;
 
 use arc_swap::ArcSwap;

@@ -32,8 +32,10 @@ pub struct SitesStatus {
     pub zones: String,
     /// Whether the logs of the engines have been read, or there was time enough to.
     pub ready: bool,
-    /// What is not whole yet, or not reachable, in English.
+    /// What is not whole yet, or not reachable, in English, with the troubles.
     pub missing: Vec<String>,
+    /// What an operator has to mend.
+    pub troubles: Vec<SitesTrouble>,
     /// Seconds since the thread that has been silent longest last gave a sign of life.
     pub silent_s: u32,
     /// Peers that announced here.
@@ -48,6 +50,18 @@ pub struct SitesStatus {
     /// From the frame of an announce entering a log to its being merged here, over the last minute, in milliseconds.
     pub lag: Lag,
 }
+
+/// What an operator has to mend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SitesTrouble {
+    /// One of [`SITES_TROUBLES`].
+    pub kind: &'static str,
+    /// Whose log on which engine.
+    pub about: String,
+}
+
+/// What there may be to mend: another tracker has the own name; the own log, or another's, is ahead of its engine's clock.
+pub const SITES_TROUBLES: [&str; 3] = ["name_taken", "own_log_ahead", "other_log_ahead"];
 
 /// One other tracker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -172,6 +186,8 @@ pub struct Outgoing {
     pub resend_left: u64,
     /// Times that another engine was chosen to write to.
     pub engine_changes: u64,
+    /// Times that the own log was begun anew, because it was ahead of the engine's clock.
+    pub new_logs: u64,
 }
 
 /// Percentiles in milliseconds.

@@ -1,4 +1,4 @@
-"""Redis servers for several sites, as docs/SITES.md has them: one user per tracker, over TLS where wanted; and a hand at their streams."""
+"""Redis or Valkey servers for several sites, as docs/SITES.md has them: one user per tracker, over TLS where wanted; and a hand at their streams."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from lab import Fault, wait
 PORT, TLS_PORT = 6379, 6380
 NETWORK = "retracker"
 # What a tracker may do, and no more; as in docs/SITES.md.
-RIGHTS = ("-@all %RW~rt:{network}:d:{name} +xadd +xinfo|stream +ping +hello +client|setname +scan +time +info "
+RIGHTS = ("-@all %RW~rt:{network}:d:{name} +xadd +unlink +xinfo|stream +ping +hello +client|setname +scan +time +info "
           "(%R~rt:{network}:d:* +xread +xrange +xinfo|stream)")
 
 
@@ -41,8 +41,8 @@ def make_certificates(folder, hosts):
 class Engine:
     """A Redis server on a host of its own. Nothing of it is on a disk: the log is what it has in memory."""
 
-    def __init__(self, host, folder, names, certificates=None):
-        self.host, self.folder, self.certificates = host, folder, certificates
+    def __init__(self, host, folder, names, certificates=None, program="redis-server"):
+        self.host, self.folder, self.certificates, self.program = host, folder, certificates, program
         self.process = None
         os.makedirs(folder, exist_ok=True)
         users = ["user default off", f"user operator on >{password_of('operator')} ~* &* +@all"]
@@ -63,7 +63,7 @@ class Engine:
         return f"rediss://{self.host.v4}:{TLS_PORT}" if self.certificates else f"redis://{self.host.v4}:{PORT}"
 
     def start(self):
-        self.process = self.host.start(["redis-server", os.path.join(self.folder, "redis.conf")], os.path.join(self.folder, "log"))
+        self.process = self.host.start([self.program, os.path.join(self.folder, "redis.conf")], os.path.join(self.folder, "log"))
 
         def answers():
             if not self.process.is_running():

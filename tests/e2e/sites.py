@@ -184,9 +184,12 @@ class Network:
         self.certificates = os.path.join(folder, "certificates")
         os.makedirs(self.certificates)
         engines.make_certificates(self.certificates, [hosts["e2"]])
+        # Where there is a Valkey, the engines are one of each kind.
+        other = "valkey-server" if shutil.which("valkey-server") else "redis-server"
+        print(f"  engines: redis-server and {other}", flush=True)
         self.engines = {
             "e1": engines.Engine(hosts["e1"], os.path.join(folder, "e1"), (*NAMES, "d")),
-            "e2": engines.Engine(hosts["e2"], os.path.join(folder, "e2"), (*NAMES, "d"), self.certificates),
+            "e2": engines.Engine(hosts["e2"], os.path.join(folder, "e2"), (*NAMES, "d"), self.certificates, other),
         }
         for engine in self.engines.values():
             engine.start()
@@ -495,6 +498,53 @@ def hostile_partner(network):
     return f"{count} frames"
 
 
+def led_ahead(network):
+    """Somebody with a tracker's password leads its log into the future, and to its end: it is begun anew, and the others follow."""
+    a, b = network.sites["a"], network.sites["b"]
+    stream = f"rt:{engines.NETWORK}:d:a"
+    told = []
+    for number, far in enumerate((f"{int(time.time() * 1000) + 3_600_000}-0", f"{2 ** 64 - 1}-{2 ** 64 - 1}")):
+        wait("A writes to E1", lambda: a.status()["engines"][0]["state"] == "writing", 60)
+        before = a.status()["new_logs"]
+        began = time.monotonic()
+        with network.engines["e1"].user("a") as thief:
+            thief.ask("XADD", stream, far, "f", "x")
+        wait("A begins its log anew", lambda: a.status()["new_logs"] > before, 60)
+        told.append(f"{time.monotonic() - began:.1f} s")
+        kinds = [trouble["kind"] for trouble in a.status()["troubles"]]
+        expect("name_taken" in kinds, f"A says that somebody else wrote: {kinds}")
+        info_hash = os.urandom(20)
+        a.announce(info_hash, source_of("a", 14), port=4_017, event="started")
+        wait("B hears A", lambda: b.scrape(info_hash)[1] == 1, 60)
+        with network.engines["e1"].operator() as operator:
+            last = int(operator.ask("XREVRANGE", stream, "+", "-", "COUNT", 1)[0][0].split(b"-")[0])
+        expect(last < (time.time() + 60) * 1000, f"the log is of now: {last}")
+    network.equal()
+    return f"begun anew after {' and '.join(told)}"
+
+
+def one_name(network):
+    """O26: a second tracker with the name of A says so, and A does, though they write to different engines; afterwards all is as before."""
+    a, d = network.sites["a"], network.hosts["d"]
+    folder = os.path.join(network.folder, "twin")
+    twin = Site(network, "a", d, [network.engines[engine] for engine in ("e2", "e1")], folder)
+    twin.start()
+
+    def is_told(site):
+        told = site.status()
+        is_so = any(trouble["kind"] == "name_taken" for trouble in told["troubles"])
+        return True if is_so and "somebody else writes" in " ".join(told["missing"]) else told["troubles"]
+
+    for site in (a, twin):
+        site.wait_for("it says that its name is taken", lambda site=site: is_told(site))
+    expect(twin.stop() == 0, "the twin stops")
+    a.wait_for("its name is its own again", lambda: not a.status()["troubles"] or a.status()["troubles"])
+    # What the twin repeated of A's own log under A's name is A's again.
+    a.api("sites/resend", "POST")
+    network.equal()
+    return "both say so"
+
+
 def blocks(network):
     """O25: a block on A is in force on B and C, survives a restart of everything, and is lifted everywhere."""
     a, b, c = (network.sites[name] for name in NAMES)
@@ -589,7 +639,7 @@ def wrong_clock(network):
     return "seen, and without consequence"
 
 
-CHECKS = [seen_elsewhere, load, tracker_dies, engine_dies, engine_hangs, all_engines_die, partition, downloads, hostile_partner, blocks,
+CHECKS = [seen_elsewhere, load, tracker_dies, engine_dies, engine_hangs, all_engines_die, partition, downloads, hostile_partner, led_ahead, one_name, blocks,
           strangers, wrong_clock]
 
 

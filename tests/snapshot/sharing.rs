@@ -7,7 +7,7 @@ use retracker::clock::{Clock, Wall};
 use retracker::snapshot::{
     BlockChange, BlockEdit, Links, MAX_BLOCKS, MAX_SAVED_STATE_BYTES, Moment, Refused, Settings,
 };
-use retracker::tracker::{Block, Refusal, Target};
+use retracker::tracker::{Block, Origin, Refusal, Target};
 
 use crate::harness::{Node, address, file_in, hash, on_demand};
 
@@ -38,6 +38,7 @@ fn put(target: Target, reason: &str, stamp: u64) -> BlockEdit {
             expires: None,
         },
         stamp,
+        told_by: None,
     }
 }
 
@@ -178,6 +179,37 @@ fn a_full_list_takes_nothing_from_others() {
     assert_eq!(node.announce(1), Ok(()));
     take_in(&node, [lifted(of(7), 2), put(one_more, "", 9)]);
     assert_eq!(node.announce(1), Err(Refusal::AddressBlocked));
+}
+
+/// O25: a lift is remembered although another tracker tells of more lifts than are: that one's own are forgotten.
+#[test]
+fn a_tracker_that_tells_of_very_many_lifts_pushes_out_its_own_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = on_demand(&file_in(&folder));
+    let (node, _told) = sharing(&settings);
+    let told_by = |teller: u8, edit: BlockEdit| BlockEdit {
+        told_by: Origin::new(teller),
+        ..edit
+    };
+    let of = |number: u64| {
+        let [.., b, c, d] = number.to_be_bytes();
+        network(&format!("172.{b}.{c}.{d}/32"))
+    };
+    let (own, partners) = (network("10.0.0.0/30"), network("10.0.0.4/30"));
+    let block = node.mailbox.block(own, "", None).unwrap();
+    node.mailbox.unblock(block.number).unwrap();
+    take_in(&node, [told_by(2, lifted(partners, 20))]);
+    let flood =
+        |range: std::ops::Range<u64>| range.map(|number| told_by(1, lifted(of(number), 20)));
+    take_in(&node, flood(0..MAX_BLOCKS));
+    take_in(&node, flood(MAX_BLOCKS..MAX_BLOCKS + 10));
+    take_in(&node, [put(partners, "late", 10), put(own, "late", 10)]);
+    assert_eq!(reasons(&node), [""; 0]);
+    node.stop();
+    let connection = rusqlite::Connection::open(&settings.file).unwrap();
+    let lifts = "SELECT count(lifted) FROM block_edits";
+    let lifts: i64 = connection.query_row(lifts, [], |row| row.get(0)).unwrap();
+    assert_eq!(lifts.unsigned_abs(), MAX_BLOCKS);
 }
 
 /// O25

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use retracker::web::{Engine, Lag, Outgoing, Scope, Sites, SitesStatus};
+use retracker::web::{Engine, Lag, Outgoing, Scope, Sites, SitesStatus, SitesTrouble};
 
 use crate::harness::{Site, start, start_among};
 
@@ -149,6 +149,34 @@ fn the_page_tells_of_trackers_and_engines_in_both_languages() {
         table.contains("spb,1,130,567,8000,0,3,0,1.1.0,3600,00bb"),
         "{table}"
     );
+}
+
+/// O26
+#[test]
+fn what_is_to_be_mended_stands_on_the_page_in_the_api_and_in_metrics() {
+    let mut status = status();
+    status.troubles = vec![SitesTrouble {
+        kind: "name_taken",
+        about: "msk on redis://e1:6379".into(),
+    }];
+    let (site, _) = among(status);
+    let mut operator = site.operator();
+    let page = operator.get("/sites").body;
+    let told = "msk on redis://e1:6379</span>: somebody else writes to this log";
+    assert!(page.contains(told), "{page}");
+    let page = operator.get("/sites?lang=ru").body;
+    assert!(page.contains("в этот журнал пишет кто-то ещё"), "{page}");
+    let told = site.program(Scope::Read, None).get("/api/v1/sites").json();
+    assert_eq!(told["troubles"][0]["kind"], "name_taken");
+    let metrics = site.visitor().get("/metrics").body;
+    for line in [
+        "retracker_sites_trouble{trouble=\"name_taken\"} 1",
+        "retracker_sites_trouble{trouble=\"own_log_ahead\"} 0",
+        "retracker_sites_trouble{trouble=\"other_log_ahead\"} 0",
+        "retracker_sites_new_logs_total 0",
+    ] {
+        assert!(metrics.lines().any(|told| told == line), "{line}");
+    }
 }
 
 /// O26

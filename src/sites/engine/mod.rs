@@ -17,6 +17,7 @@ use super::engine_url::EngineUrl;
 use super::entry_id::EntryId;
 use super::settings::Settings;
 use crate::clock::Clock;
+use crate::shown::steers;
 use resolve::Resolver;
 use resp::{Input, Value, write_command};
 use wire::Wire;
@@ -424,6 +425,23 @@ impl Connection {
             Err(error) => Err(error),
         }
     }
+
+    /// Removes a log; the engine frees its memory beside its work.
+    pub(super) fn remove_log(&mut self, key: &str) -> Result<(), EngineError> {
+        self.call(&[b"UNLINK", key.as_bytes()]).map(drop)
+    }
+
+    /// Whether this user may remove a log of its own; nothing is removed. Asked of a log that nobody has: who lacks the command is told of
+    /// the command, and who has it, of the key.
+    pub(super) fn may_remove(&mut self, of_nobody: &str) -> Result<bool, EngineError> {
+        match self.call(&[b"UNLINK", of_nobody.as_bytes()]) {
+            Ok(_) => Ok(true),
+            Err(EngineError::Says(text)) if text.starts_with("NOPERM") => {
+                Ok(!text.to_ascii_lowercase().contains("'unlink'"))
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 fn said(reply: Value) -> Result<Value, EngineError> {
@@ -436,9 +454,7 @@ fn said(reply: Value) -> Result<Value, EngineError> {
 /// A text of the engine, fit for a line of the log.
 fn shown(text: &str, most: usize) -> String {
     let plain = text.chars().take(most);
-    plain
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    plain.map(|c| if steers(c) { ' ' } else { c }).collect()
 }
 
 fn log_part(value: Value) -> Result<LogPart, EngineError> {

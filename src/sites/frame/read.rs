@@ -11,6 +11,7 @@ use super::{
     VERSION, checksum,
 };
 use crate::clock::{Seconds, Wall};
+use crate::shown::steers;
 use crate::sites::block::{BlockChange, BlockDelta};
 use crate::tracker::{InfoHash, PeerDelta, PeerId, StoredPeer, Target};
 
@@ -237,7 +238,8 @@ impl<'a> Cursor<'a> {
                 return None;
             }
             BlockChange::Put {
-                reason: reason.to_owned(),
+                // People read it, on pages, terminals and in logs: it neither ends their line nor turns it round.
+                reason: reason.replace(steers, " "),
                 created,
                 expires,
             }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::{Seconds, Wall};
+use crate::shown::steers;
 use crate::sites::block::BlockChange;
 use crate::tracker::{PeerId, StoredPeer, Target};
 
@@ -81,13 +82,16 @@ fn block() -> impl Strategy<Value = BlockDelta> {
     );
     let change = prop_oneof![
         Just(BlockChange::Lifted),
-        (".{0,500}", any::<u64>(), proptest::option::of(1_u64..)).prop_map(
-            |(reason, created, expires)| BlockChange::Put {
+        (
+            ".{0,500}".prop_map(|reason| reason.replace(steers, " ")),
+            any::<u64>(),
+            proptest::option::of(1_u64..)
+        )
+            .prop_map(|(reason, created, expires)| BlockChange::Put {
                 reason,
                 created: Wall(created),
                 expires: expires.map(Wall),
-            }
-        ),
+            }),
     ];
     (target, change, any::<u64>()).prop_map(|(target, change, stamp)| BlockDelta {
         target,
@@ -282,4 +286,24 @@ fn what_cannot_be_is_refused_or_left_out() {
     }
     assert_eq!(read(&vec![0; MAX_FRAME + 1], at), Err(FrameError::TooLarge));
     assert_eq!(read(b"hello", at), Err(FrameError::Foreign));
+}
+
+/// O25: what a partner gives for a reason neither ends the line it is shown on, nor steers a terminal, nor turns the line round.
+#[test]
+fn a_reason_steers_nothing_where_it_is_read() {
+    let block = |reason: &str| {
+        Entry::Block(BlockDelta {
+            target: Target::Torrent(InfoHash([7; 20])),
+            change: BlockChange::Put {
+                reason: reason.to_owned(),
+                created: Wall(1),
+                expires: None,
+            },
+            stamp: 1,
+        })
+    };
+    let told = "spam\r\n\x1b[2J\u{9b}1m\u{202e}gnp.exe\u{2066}\u{2028}\u{feff} улица";
+    let packed = pack(&[block(told)]);
+    let read = read(&packed[0].bytes, at).unwrap();
+    assert_eq!(read.entries, [block("spam   [2J 1m gnp.exe    улица")]);
 }

@@ -1,6 +1,7 @@
 //! What partners and engines can do at worst: nothing grows, nothing ends, and the others do not notice.
 
 use super::super::engine::tests::fake::Mood;
+use super::super::entry_id::EntryId;
 use super::super::frame::{Entry, Packer, SwarmEntry};
 use super::*;
 use crate::tracker::{PeerDelta, StoredPeer};
@@ -184,4 +185,111 @@ fn an_engine_that_says_anything_ends_no_thread() {
     eventually("it is believed again", || {
         a.status().engines[0].state == EngineState::Writing
     });
+}
+
+fn troubles(site: &Site) -> Vec<TroubleKind> {
+    let troubles = site.status().troubles.into_iter();
+    troubles.map(|trouble| trouble.kind).collect()
+}
+
+/// O18, O26: whoever has a tracker's password can put an entry of the far future into its log, behind which nothing is ever dropped, or one
+/// with the last id that there is, behind which nothing is taken. Its tracker begins it anew, and the others follow.
+#[test]
+fn a_log_that_was_led_ahead_of_its_engines_clock_is_begun_anew() {
+    for is_last in [false, true] {
+        let engine = Fake::start();
+        let (a, b) = (site("a", &[&engine]), site("b", &[&engine]));
+        b.announce(1, 1, Event::Started);
+        equal(&[&a, &b], 1);
+        let id = if is_last {
+            EntryId {
+                ms: u64::MAX,
+                number: u64::MAX,
+            }
+        } else {
+            EntryId {
+                ms: engine.now() + 3_600_000,
+                number: 0,
+            }
+        };
+        engine.is(Mood::Forbids("UNLINK"));
+        engine.append_at("rt:net:d:b", id, b"x");
+        eventually("a has read up to there", || {
+            dropped(&a, "b", Dropped::Foreign) == 1
+        });
+        eventually("both say what is wrong", || {
+            troubles(&a) == [TroubleKind::OtherLogAhead]
+                && troubles(&b).contains(&TroubleKind::OwnLogAhead)
+        });
+        let told = a.status().missing.join(" ");
+        assert!(told.contains("the log of b on redis://"), "{told}");
+        if !is_last {
+            // As well as it goes without the right to remove it.
+            b.announce(1, 2, Event::Started);
+            equal(&[&a, &b], 2);
+        }
+        engine.is(Mood::Well);
+        eventually("the log is begun anew", || {
+            let last = engine.last("rt:net:d:b");
+            last.is_some_and(|last| last.ahead_of(engine.now()).is_none())
+        });
+        b.announce(1, 2, Event::Started);
+        b.announce(1, 3, Event::Started);
+        equal(&[&a, &b], 3);
+        let cold = site("c", &[&engine]);
+        equal(&[&a, &b, &cold], 3);
+        assert_eq!(b.status().outgoing.new_logs, 1);
+        eventually("nothing is wrong any more", || {
+            troubles(&a).is_empty() && !troubles(&b).contains(&TroubleKind::OwnLogAhead)
+        });
+    }
+}
+
+/// O18: how old an entry is says its id, and what is from the engine's future may be of any time: read at the start, its peers are not
+/// taken for living ones.
+#[test]
+fn what_is_read_at_the_start_from_an_engines_future_gives_no_peers() {
+    let engine = Fake::start();
+    let mut packer = Packer::new(1, 0, 1_800, Seconds::START, 0);
+    packer.entry(&Entry::Swarm(SwarmEntry {
+        info_hash: hash(1),
+        counts: vec![(None, 5)],
+        peers: vec![peer(1, Seconds::START)],
+    }));
+    let frame = packer.finish().0.remove(0).bytes;
+    let mut id = EntryId {
+        ms: engine.now() + 3_600_000,
+        number: 0,
+    };
+    engine.append_at("rt:net:d:old", id, &frame);
+    let a = site("a", &[&engine]);
+    assert_eq!(dropped(&a, "old", Dropped::Undated), 1);
+    assert_eq!(a.digest().peers, 0);
+    assert_eq!(a.tracker.scrape(&hash(1), a.clock.now()).downloaded, 5);
+    assert_eq!(a.status().sites[0].heard_seconds, None);
+    // What comes from now on is of now.
+    id.number = 1;
+    engine.append_at("rt:net:d:old", id, &frame);
+    eventually("the peer is there", || a.digest().peers == 1);
+}
+
+/// O26: two trackers of one name notice it where they write to one engine as well as where each is nearer to another.
+#[test]
+fn two_trackers_of_one_name_say_so_wherever_they_write() {
+    let (near, far) = (Fake::start(), Fake::start());
+    for engines in [[&near, &far], [&far, &near]] {
+        let (one, other) = (site("a", &[&near, &far]), site("a", &engines));
+        eventually("both say so", || {
+            [&one, &other].iter().all(|site| {
+                let status = site.status();
+                let words = status.missing.join(" ");
+                troubles(site).contains(&TroubleKind::NameTaken)
+                    && words.contains("somebody else writes to the log of a on redis://")
+            })
+        });
+    }
+    let alone = site("b", &[&near, &far]);
+    alone.announce(1, 1, Event::Started);
+    eventually("it has told", || alone.status().outgoing.deltas > 0);
+    assert_eq!(troubles(&alone), []);
 }

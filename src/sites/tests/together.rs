@@ -285,7 +285,7 @@ fn a_block_reaches_the_others_and_comes_again_when_it_was_lost() {
     let taken = Arc::new(Mutex::new(Vec::new()));
     let taking = Arc::clone(&taken);
     let door = Blocklist {
-        take: Box::new(move |block| {
+        take: Box::new(move |block, _| {
             taking.lock().unwrap().push(block);
             Ok(())
         }),
@@ -307,8 +307,8 @@ fn a_block_reaches_the_others_and_comes_again_when_it_was_lost() {
     };
     let listed = lifted.clone();
     let known = Blocklist {
-        take: Box::new(|_| Ok(())),
-        list: Box::new(move || vec![listed.clone()]),
+        take: Box::new(|_, _| Ok(())),
+        list: Box::new(move || vec![(None, listed.clone())]),
     };
     let (a, _) = started(&settings("a", &[&engine]), None, fresh_tracker(), known);
     let (_b, _) = started(&settings("b", &[&engine]), None, fresh_tracker(), door);
@@ -324,7 +324,7 @@ fn a_block_reaches_the_others_and_comes_again_when_it_was_lost() {
     let mut local = settings("c", &[&engine]);
     local.share_blocklist = false;
     let refuse = Blocklist {
-        take: Box::new(|_| panic!("it is not shared")),
+        take: Box::new(|_, _| panic!("it is not shared")),
         list: Box::new(|| panic!("it is not shared")),
     };
     let (c, _) = started(&local, None, fresh_tracker(), refuse);
@@ -427,4 +427,27 @@ fn the_check_says_what_is_wrong_in_words() {
     assert!(bad[0].text.contains("password_file"), "{bad:?}");
     // Nothing was appended.
     assert!(well.frames("rt:net:d:a").is_empty());
+}
+
+/// O26: a database that was kept under another name, when the name was another tracker's, does not make the own one of the others.
+#[test]
+fn a_tracker_is_not_among_the_others() {
+    let engine = Fake::start();
+    let kept = br#"{"format":1,"origins":[[1,"a"],[2,"b"]],"positions":[]}"#;
+    let (a, _) = started(
+        &settings("a", &[&engine]),
+        Some(kept),
+        fresh_tracker(),
+        Blocklist::none(),
+    );
+    let names = |site: &Site| -> Vec<String> {
+        let sites = site.status().sites;
+        sites.iter().map(|site| site.name.to_string()).collect()
+    };
+    assert_eq!(names(&a), ["b"]);
+    assert_eq!(
+        a.handle.forget(&"a".parse().unwrap()),
+        Err(UnknownSite),
+        "nobody forgets himself"
+    );
 }

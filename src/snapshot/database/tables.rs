@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::Database;
 use crate::clock::{Boot, Wall};
 use crate::snapshot::timeline::Finished;
-use crate::tracker::{Block, InfoHash, Target};
+use crate::tracker::{Block, InfoHash, Origin, Target};
 
 const PUT_SWARM: &str = "INSERT INTO swarms VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
     ON CONFLICT (info_hash) DO UPDATE SET downloaded = ?2, last_used = ?3, saved = ?4, \
@@ -34,11 +34,14 @@ const PUT_BLOCK_EDIT: &str = "INSERT INTO block_edits VALUES (?1, ?2, ?3) \
     ON CONFLICT (target) DO UPDATE SET stamp = ?2, lifted = ?3";
 const BLOCK_EDIT: &str = "SELECT target, stamp, lifted FROM block_edits WHERE target = ?1";
 const BLOCK_EDITS: &str = "SELECT CASE WHEN octet_length(target) <= 100 THEN target END, stamp, lifted FROM block_edits LIMIT 300000";
-// A lift is remembered for a time, and as many of them as there may be blocks; the stamp of an entry goes with it.
-const FORGET_LIFTS: &str = "DELETE FROM block_edits WHERE lifted < ?1";
-const COUNT_LIFTS: &str = "SELECT count(lifted) FROM block_edits";
+// A lift is remembered for a time, and as many of them as there may be blocks; the stamp of an entry goes with it. Who told it stands above
+// the 40 bits of the time.
+const FORGET_LIFTS: &str = "DELETE FROM block_edits WHERE lifted & 1099511627775 < ?1";
+const COUNT_LIFTS: &str =
+    "SELECT lifted >> 40, count(*) FROM block_edits WHERE lifted IS NOT NULL GROUP BY lifted >> 40";
 const FORGET_OLDEST_LIFTS: &str = "DELETE FROM block_edits WHERE target IN \
-    (SELECT target FROM block_edits WHERE lifted IS NOT NULL ORDER BY lifted LIMIT ?1)";
+    (SELECT target FROM block_edits WHERE lifted >> 40 = ?1 ORDER BY lifted LIMIT ?2)";
+const LIFTED_BITS: u32 = 40;
 const FORGET_ENDED_EDITS: &str = "DELETE FROM block_edits WHERE lifted IS NULL AND target NOT IN \
     (SELECT coalesce(network, lower(hex(info_hash))) FROM blocklist)";
 const BLOCK: &str = "SELECT number, network, info_hash, reason, created, expires FROM blocklist \
@@ -75,6 +78,21 @@ pub(crate) struct EditRow {
     pub stamp: u64,
     /// When it was taken off the list; `None` while it is on it.
     pub lifted: Option<Wall>,
+    /// Which other tracker told of that; `None` for none.
+    pub told_by: Option<Origin>,
+}
+
+/// When a target was taken off the list and who told of it, as one number.
+fn lifted_word(lifted: Wall, told_by: Option<Origin>) -> i64 {
+    let most = (1_i64 << LIFTED_BITS) - 1;
+    let told_by = told_by.map_or(0, Origin::get);
+    signed(lifted.0).min(most) | (i64::from(told_by) << LIFTED_BITS)
+}
+
+fn lifted_of(word: i64) -> (Wall, Option<Origin>) {
+    let told_by = u8::try_from(word >> LIFTED_BITS).ok().and_then(Origin::new);
+    let lifted = word & ((1 << LIFTED_BITS) - 1);
+    (Wall(unsigned(lifted)), told_by)
 }
 
 /// SQLite's integers are signed; ours that go there are times and counts. One near the end of either comes from a file that was
@@ -202,15 +220,17 @@ impl Database {
         Ok(())
     }
 
-    /// Forgets the lifts before `wall`, and the oldest of more than `most`.
+    /// Forgets the lifts before `wall`, and of more than `most` the oldest of whoever told most of them: one tracker that tells of very
+    /// many pushes out its own only. Those that were made here go last, and leave the others half of `most` at least.
     pub(crate) fn forget_lifts(&self, wall: Wall, most: u64) -> rusqlite::Result<()> {
         let mut forget = self.connection.prepare_cached(FORGET_LIFTS)?;
         forget.execute(params![signed(wall.0)])?;
         let mut count = self.connection.prepare_cached(COUNT_LIFTS)?;
-        let count = unsigned(count.query_row([], |row| row.get(0))?);
-        if count > most {
+        let told = count.query_map([], |row| Ok((row.get(0)?, unsigned(row.get(1)?))))?;
+        let told: Vec<(i64, u64)> = told.collect::<rusqlite::Result<_>>()?;
+        for (teller, surplus) in surplus(told, most) {
             let mut forget = self.connection.prepare_cached(FORGET_OLDEST_LIFTS)?;
-            forget.execute(params![signed(count - most)])?;
+            forget.execute(params![teller, signed(surplus)])?;
         }
         Ok(())
     }
@@ -235,7 +255,7 @@ impl Database {
     /// Notes the last edit of a target: its stamp and, if it was taken off the list, when.
     pub(crate) fn put_block_edit(&self, edit: &EditRow) -> rusqlite::Result<()> {
         let mut put = self.connection.prepare_cached(PUT_BLOCK_EDIT)?;
-        let lifted = edit.lifted.map(|lifted| signed(lifted.0));
+        let lifted = edit.lifted.map(|lifted| lifted_word(lifted, edit.told_by));
         put.execute(params![written(&edit.target), signed(edit.stamp), lifted])?;
         Ok(())
     }
@@ -320,6 +340,28 @@ pub(super) fn put_block(connection: &Connection, block: &Block) -> rusqlite::Res
     }
 }
 
+/// How many lifts of whom are to be forgotten, so that `most` are left, or half as many again where that many were made here (teller 0). What
+/// those leave is shared alike by the others: who has less than its share gives up none.
+fn surplus(told: Vec<(i64, u64)>, most: u64) -> Vec<(i64, u64)> {
+    let own = told.iter().filter(|(teller, _)| *teller == 0);
+    let own: u64 = own.map(|(_, count)| *count).sum();
+    let mut left = most.saturating_sub(own).max(most / 2);
+    let mut others: Vec<(i64, u64)> = told
+        .into_iter()
+        .filter(|(teller, _)| *teller != 0)
+        .collect();
+    others.sort_unstable_by_key(|(_, count)| *count);
+    let mut surplus = vec![(0, own.saturating_sub(most))];
+    for (before, (teller, count)) in others.iter().enumerate() {
+        let share = left / (others.len() - before) as u64;
+        let kept = share.min(*count);
+        left -= kept;
+        surplus.push((*teller, count - kept));
+    }
+    surplus.retain(|(_, surplus)| *surplus > 0);
+    surplus
+}
+
 /// A target as `block_edits` has it.
 fn written(target: &Target) -> String {
     match target {
@@ -336,10 +378,12 @@ fn edit_row(row: &Row<'_>) -> rusqlite::Result<Option<EditRow>> {
     };
     let stamp = unsigned(row.get(1)?);
     let lifted: Option<i64> = row.get(2)?;
+    let lifted = lifted.map(lifted_of);
     Ok(target.map(|target| EditRow {
         target,
         stamp,
-        lifted: lifted.map(|lifted| Wall(unsigned(lifted))),
+        lifted: lifted.map(|(lifted, _)| lifted),
+        told_by: lifted.and_then(|(_, told_by)| told_by),
     }))
 }
 
@@ -499,4 +543,33 @@ fn block(row: &Row<'_>) -> rusqlite::Result<Option<Block>> {
         created,
         expires: expires.map(|end| Wall(unsigned(end))),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// O25
+    #[test]
+    fn who_told_most_lifts_gives_up_most() {
+        let surplus = |told: &[(i64, u64)]| surplus(told.to_vec(), 100);
+        assert_eq!(surplus(&[(0, 40), (1, 60)]), []);
+        assert_eq!(surplus(&[(0, 40), (1, 5), (2, 90)]), [(2, 35)]);
+        assert_eq!(surplus(&[(1, 80), (2, 70), (3, 10)]), [(2, 25), (1, 35)]);
+        // What was made here stays, and leaves the others something.
+        assert_eq!(surplus(&[(0, 100), (1, 60)]), [(1, 10)]);
+        assert_eq!(surplus(&[(0, 130), (1, 60)]), [(0, 30), (1, 10)]);
+    }
+
+    #[test]
+    fn when_a_target_was_lifted_and_who_told_of_it_read_back() {
+        for told_by in [None, Origin::new(1), Origin::new(63)] {
+            let word = lifted_word(Wall(1_800_000_000), told_by);
+            assert_eq!(lifted_of(word), (Wall(1_800_000_000), told_by));
+        }
+        assert_eq!(lifted_of(1_800_000_000), (Wall(1_800_000_000), None));
+        let (latest, told_by) = lifted_of(lifted_word(Wall(u64::MAX), None));
+        assert_eq!((latest, told_by), (Wall((1 << LIFTED_BITS) - 1), None));
+        assert_eq!(lifted_of(-1).1, None);
+    }
 }

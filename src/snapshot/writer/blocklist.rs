@@ -44,6 +44,7 @@ impl Writer {
                 target: block.target,
                 stamp,
                 lifted: None,
+                told_by: None,
             })?;
             database.put_block(&block)
         });
@@ -67,6 +68,7 @@ impl Writer {
                 target,
                 stamp,
                 lifted: Some(self.clock.wall()),
+                told_by: None,
             })?;
             database.remove_block(number)
         });
@@ -76,6 +78,7 @@ impl Writer {
             target,
             change: BlockChange::Lifted,
             stamp,
+            told_by: None,
         });
         Ok(removed)
     }
@@ -132,6 +135,8 @@ impl Writer {
             for edit in &edits {
                 merge(database, edit, wall, &mut merged)?;
             }
+            // Not only with the next snapshot: until then a partner could tell of millions.
+            database.forget_lifts(Wall(0), MAX_BLOCKS)?;
             Ok(merged)
         });
         let merged = match merged {
@@ -197,6 +202,7 @@ impl Writer {
             target: row.target,
             change: BlockChange::Lifted,
             stamp: row.stamp,
+            told_by: row.told_by,
         });
         let stamps: HashMap<Target, u64> = rows.iter().map(|row| (row.target, row.stamp)).collect();
         let put = blocks.iter().map(|block| {
@@ -216,6 +222,7 @@ impl Writer {
                 target: edit.target,
                 stamp: edit.stamp,
                 lifted: lifted.then(|| self.clock.wall()),
+                told_by: edit.told_by,
             })?;
         }
         Ok(())
@@ -242,6 +249,7 @@ fn last_edit(database: &Database, target: &Target) -> rusqlite::Result<Option<Bl
             target: *target,
             change: BlockChange::Lifted,
             stamp: row.stamp,
+            told_by: row.told_by,
         }));
     }
     let block = database.block_of(target)?;
@@ -297,6 +305,7 @@ fn merge(
         target: edit.target,
         stamp: edit.stamp,
         lifted,
+        told_by: edit.told_by.filter(|_| lifted.is_some()),
     })
 }
 

@@ -35,13 +35,14 @@ pub(super) fn status(status: &Value) -> String {
         word(lag, "ninety_nine_ms")
     ));
     line(format!(
-        "told: {} changes in {} frames; not told when they came {}, full queues {}, told again {} times, changes of engine {}",
+        "told: {} changes in {} frames; not told when they came {}, full queues {}, told again {} times, changes of engine {}, log begun anew {}",
         word(status, "sent_deltas"),
         word(status, "sent_frames"),
         word(status, "dropped"),
         word(status, "overflows"),
         word(status, "resends"),
-        word(status, "engine_changes")
+        word(status, "engine_changes"),
+        word(status, "new_logs")
     ));
     line(row([
         "tracker", "heard s", "lag ms", "peers", "changes", "missed", "dropped", "version",

@@ -14,7 +14,7 @@ use crate::metrics::{
 };
 use crate::tracker::report::census::{Census, Roles, ZoneCount};
 use crate::web::State;
-use crate::web::sites::{Difference, ENGINE_STATES, Engine, Site, SitesStatus};
+use crate::web::sites::{Difference, ENGINE_STATES, Engine, SITES_TROUBLES, Site, SitesStatus};
 
 /// Zones with series of their own, upper levels first and of one level the largest; the rest count in those above them, and
 /// together in one that is called `other`.
@@ -560,6 +560,12 @@ fn odd_sites(lines: &mut Lines, status: &SitesStatus) {
         })
     });
     lines.family("site_differs", "gauge", help, differs);
+    let help = "1 for what an operator has to mend: name_taken: another tracker has this one's name; own_log_ahead, other_log_ahead: a log is ahead of its engine's clock, so that nothing in it is dropped.";
+    let troubles = SITES_TROUBLES.map(|kind| {
+        let is_so = status.troubles.iter().any(|trouble| trouble.kind == kind);
+        (format!("trouble=\"{kind}\""), u8::from(is_so))
+    });
+    lines.family("sites_trouble", "gauge", help, troubles);
 }
 
 /// What the other trackers are told.
@@ -596,6 +602,11 @@ fn outgoing(lines: &mut Lines, status: &SitesStatus) {
             "sites_engine_changes_total",
             "Times that another engine was chosen to write to.",
             out.engine_changes,
+        ),
+        (
+            "sites_new_logs_total",
+            "Times that the own log was begun anew, because it was ahead of the engine's clock.",
+            out.new_logs,
         ),
     ] {
         lines.single(name, "counter", help, count);

@@ -16,7 +16,7 @@ const origin = new URL(url).origin;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 // A tracker that has a page for subscribers.
 const subscribers = process.env.SUBSCRIBERS;
-const pages = ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/callers", "/blocklist", "/listed", "/keys", "/audit", "/about", "/logout"];
+const pages = ["/stat", "/torrents", "/all_peers", "/zones", "/clients", "/callers", "/blocklist", "/listed", "/keys", "/audit", "/sites", "/about", "/logout"];
 
 let passed = 0;
 let failed = 0;
@@ -590,6 +590,43 @@ async function subscriberPage() {
   }
 }
 
+/** O26: the page Sites where there are others, in both languages, and where there are none. */
+async function otherSites() {
+  const page = await visitor();
+  await logIn(page);
+  await page.goto(`${origin}/sites?lang=en`);
+  const isShown = async (text) => {
+    for (let tries = 0; tries < 600; tries += 1) {
+      if ((await page.locator("main").innerText()).includes(text)) return true;
+      await page.waitForTimeout(200);
+      await page.reload();
+    }
+    return false;
+  };
+  check("the other tracker stands on the page", await isShown("spb"));
+  check("that a name is taken stands on the page", await isShown("somebody else writes to this log"));
+  check("a tracker is not among the others", await page.locator("tbody th", { hasText: /^msk$/ }).count() === 0);
+  await page.goto(`${origin}/sites?lang=ru`);
+  check("in Russian too", (await page.locator(".notice.bad").first().innerText()).includes("в этот журнал пишет кто-то ещё"));
+  await page.goto(`${origin}/sites?lang=en`);
+  await page.click("form[action='/sites/resend'] button");
+  await page.waitForURL(/done=resend/);
+  check("everything is told again on demand", (await page.locator("[role=status]").first().innerText()).includes("being told again"));
+  if (subscribers) {
+    await page.goto(`${subscribers}/login`);
+    await page.fill("[name=username]", username);
+    await page.fill("[name=password]", password);
+    await page.click("form[action='/login'] button");
+    for (const language of ["en", "ru"]) {
+      await page.goto(`${subscribers}/sites?lang=${language}`);
+      check(`a tracker that is alone says so in ${language}`, (await page.locator("main").innerText()).includes("docs/SITES.md"));
+      const findings = await serious(page);
+      check(`the page Sites of one that is alone has no serious axe findings in ${language}`, findings.length === 0, findings.join("; "));
+    }
+  }
+  await page.context().close();
+}
+
 async function withoutScript() {
   const page = await visitor({ javaScriptEnabled: false, viewport: { width: 360, height: 800 } });
   await logIn(page);
@@ -643,7 +680,7 @@ async function pictures() {
 }
 
 const steps = [loginAndSession, charts, liveFigures, savingsOfAZone, keyboardAndSearch, themes, blocklist, rolesAndAudit, refusalsInTheFrame, backAfterTheLogin,
-  searchesThatCannotBeRead, peersByZone, treeOfZones, tablesAsFiles, addressesToCopy, ticksAreTrue, phone, subscriberPage, withoutScript, everyPage];
+  searchesThatCannotBeRead, peersByZone, treeOfZones, tablesAsFiles, addressesToCopy, ticksAreTrue, phone, subscriberPage, otherSites, withoutScript, everyPage];
 const only = process.env.ONLY?.split(",");
 for (const step of steps) {
   if (only && !only.includes(step.name)) continue;

@@ -28,6 +28,8 @@ pub(crate) enum Mood {
     Dead,
     /// Answers this to XADD.
     RefusesNews(&'static str),
+    /// Answers that this command is not allowed.
+    Forbids(&'static str),
     /// Answers this to everything.
     Says(Vec<u8>),
     /// Answers this to XREAD and XINFO, where they name the log of this key.
@@ -129,6 +131,21 @@ impl Fake {
         self.state().append(key.as_bytes(), now, frame.to_vec());
     }
 
+    /// Appends with an id that the appender chose, as XADD lets whoever may append.
+    pub(in crate::sites) fn append_at(&self, key: &str, id: EntryId, frame: &[u8]) {
+        let mut state = self.state();
+        let log = state.logs.entry(key.as_bytes().to_vec()).or_default();
+        assert!(id > log.last);
+        log.last = id;
+        log.appended += 1;
+        log.entries.push((id, frame.to_vec()));
+    }
+
+    /// The last id of a log.
+    pub(in crate::sites) fn last(&self, key: &str) -> Option<EntryId> {
+        self.state().logs.get(key.as_bytes()).map(|log| log.last)
+    }
+
     /// The frames of a log.
     pub(crate) fn frames(&self, key: &str) -> Vec<Vec<u8>> {
         let state = self.state();
@@ -138,7 +155,7 @@ impl Fake {
         })
     }
 
-    fn now(&self) -> u64 {
+    pub(in crate::sites) fn now(&self) -> u64 {
         EPOCH_MS + u64::try_from(self.clock.elapsed().as_millis()).unwrap()
     }
 
@@ -161,7 +178,11 @@ impl Fake {
                     }
                     Mood::Dead => return,
                     Mood::Says(lie) => break lie,
-                    Mood::Well | Mood::HangsFor(_) | Mood::RefusesNews(_) | Mood::LiesAbout(..) => {
+                    Mood::Well
+                    | Mood::HangsFor(_)
+                    | Mood::RefusesNews(_)
+                    | Mood::Forbids(_)
+                    | Mood::LiesAbout(..) => {
                         break self.answer(&command, &mood);
                     }
                 }
@@ -189,6 +210,17 @@ impl Fake {
                 Mood::RefusesNews(why) => format!("-{why}\r\n").into_bytes(),
                 _ => Vec::new(),
             },
+            [command, ..] if matches!(mood, Mood::Forbids(forbidden) if forbidden.as_bytes() == *command) => {
+                let command = String::from_utf8_lossy(command).to_lowercase();
+                format!("-NOPERM this user has no permissions to run the '{command}' command\r\n").into_bytes()
+            }
+            [b"XADD", key, ..] if self.state().is_exhausted(key) => {
+                b"-ERR The stream has exhausted the last possible ID, unable to add more items\r\n".to_vec()
+            }
+            [b"UNLINK", key] => {
+                let removed = self.state().logs.remove(*key);
+                format!(":{}\r\n", u8::from(removed.is_some())).into_bytes()
+            }
             [b"XADD", key, b"NOMKSTREAM", ..] if self.state().logs.contains_key(*key) => {
                 b"-ERR The ID specified in XADD is equal or smaller than the target stream top item\r\n".to_vec()
             }
@@ -256,7 +288,16 @@ impl Fake {
     }
 }
 
+const LAST_ID: EntryId = EntryId {
+    ms: u64::MAX,
+    number: u64::MAX,
+};
+
 impl State {
+    fn is_exhausted(&self, key: &[u8]) -> bool {
+        self.logs.get(key).is_some_and(|log| log.last == LAST_ID)
+    }
+
     fn append(&mut self, key: &[u8], now: u64, frame: Vec<u8>) -> EntryId {
         let log = self.logs.entry(key.to_vec()).or_default();
         let id = if now > log.last.ms {
