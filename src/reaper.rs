@@ -152,7 +152,7 @@ impl Reaper {
         metrics.set(Gauge::ReaperAlive, now.raw().into());
         (self.hooks.ticked)();
         let since = now.since(self.swept);
-        let is_pressed = since >= MIN_SWEEP && self.tracker.has_surplus();
+        let is_pressed = since >= MIN_SWEEP && self.tracker.wants_sweep();
         if is_pressed || since >= seconds(self.settings.sweep_period) {
             self.swept = now;
             self.sweep(now);

@@ -483,9 +483,10 @@ impl Tracker {
         swept
     }
 
-    /// Whether torrents without peers are so many that a sweep is due before its time (S5).
-    pub fn has_surplus(&self) -> bool {
-        with!(self, swarms => swarms.usage.has_surplus(&self.policy.load().settings))
+    /// Whether a sweep is due before its time (S5): torrents without peers are too many, or newcomers soon find nobody of another
+    /// tracker whose place they take.
+    pub fn wants_sweep(&self) -> bool {
+        with!(self, swarms => swarms.wants_sweep(&self.policy.load().settings))
     }
 
     /// Living peers, up to the dead that no sweep has met yet. Costs nothing.

@@ -11,6 +11,7 @@ mod keys;
 mod lists;
 mod model;
 mod owners;
+mod partners;
 mod pinned;
 mod promises;
 mod sites;

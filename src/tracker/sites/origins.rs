@@ -34,6 +34,11 @@ impl Origins {
         self.change(origin, -1);
     }
 
+    /// Whether any peer announces to another tracker.
+    pub(crate) fn has_any(&self) -> bool {
+        self.0.iter().any(|gauge| gauge.load(Relaxed) > 0)
+    }
+
     /// Whether one more peer of the origin may be stored (`max_share_of_site`).
     pub(crate) fn has_room(&self, origin: Origin, settings: &Settings) -> bool {
         let share = u64::from(settings.max_share_of_site);

@@ -1,19 +1,29 @@
-//! Eviction: which peer leaves a swarm for a newcomer when there are too many (S5): one of the network that has most.
+//! Eviction: which peer leaves a swarm for a newcomer when there are too many (S5): one that announces to another tracker, or else one of
+//! the network that has most.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::Swarm;
 use super::departed::Departed;
-use super::families::of_family;
+use super::families::{for_each_family, of_family};
 use super::upsert::{Rules, count_within};
-use crate::invariant::certain;
+use crate::invariant::{certain, minus};
 use crate::metrics::Family;
 use crate::tracker::peers::address::{Address, tiered};
 use crate::tracker::peers::owner::StoredId;
+use crate::tracker::peers::peer::{PackedKey, State};
+use crate::tracker::peers::view::{Run, View};
 use crate::tracker::peers::{Peers, Role};
 
 /// Peers that are looked at for each that leaves.
 const LOOKS: usize = 8;
+
+/// Parts of a list of which each is looked at for peers that announce to other trackers: some that stand together are found when they are
+/// a 64th of it, and such as are strewn about when they are a hundredth.
+const PARTS: u32 = 64;
+
+/// Such peers that are found at most in the list of one role and family.
+const ENOUGH_ELSEWHERE: usize = 2;
 
 /// Peers that leave together at most, under one lock.
 pub(super) const MAX_TOGETHER: usize = 64;
@@ -39,19 +49,58 @@ fn weight<A: Address, I: StoredId>(
     certain(weights.max(), 0, "an address has levels around it")
 }
 
+/// A stored peer, and whether it announces to another tracker.
+type Seen = (SocketAddr, bool);
+
 /// The peer at a rank of all, leechers first.
-fn at<A: Address, I: StoredId>(peers: &Peers<A, I>, rank: usize) -> Option<SocketAddr> {
+fn at<A: Address, I: StoredId>(peers: &Peers<A, I>, rank: usize) -> Option<Seen> {
     let leechers = peers.counts().leechers;
     let (role, rank) = match rank.checked_sub(leechers) {
         None => (Role::Leecher, rank),
         Some(rank) => (Role::Seeder, rank),
     };
-    let mut found = None;
-    let rank = u32::try_from(rank).ok()?;
-    peers.view(role).pick([rank].into_iter(), 0, |address, _| {
-        found = Some(SocketAddr::new(address.ip(), address.port()));
-    });
-    found
+    let (_, peer) = peers.view(role).peer_at(u32::try_from(rank).ok()?)?;
+    let address = peer.packed_key.address();
+    let address = SocketAddr::new(address.ip(), address.port());
+    Some((address, peer.state.is_elsewhere()))
+}
+
+/// Looks at a few peers in each part of a list, from a part by chance on, and finds some that announce to other trackers.
+fn look_for_elsewhere<A: Address, I: StoredId>(
+    view: View<'_, A, I>,
+    rng: &mut fastrand::Rng,
+    found: &mut Vec<SocketAddr>,
+) {
+    let len = view.whole().len() as u64;
+    if len == 0 {
+        return;
+    }
+    let (first, turn) = (rng.u32(0..PARTS), rng.u64(0..len));
+    let (mut near, most) = (0, found.len() + ENOUGH_ELSEWHERE);
+    for part in 0..PARTS {
+        let part = u64::from((first + part) % PARTS);
+        let rank = u32::try_from((part * len + turn) / u64::from(PARTS)).unwrap_or(u32::MAX);
+        let (chunk, start, run) = view.run_of(rank, near);
+        near = chunk;
+        let within = minus(rank, start, "a rank is in its run") as usize;
+        let address = match run.cut(within, LOOKS) {
+            Run::Flat(peers) => {
+                let peer = peers.iter().find(|peer| peer.state.is_elsewhere());
+                peer.map(|peer| peer.packed_key.address())
+            }
+            Run::Chunk(packed_keys, states) => {
+                let at = states.iter().position(State::is_elsewhere);
+                at.and_then(|at| packed_keys.get(at))
+                    .map(PackedKey::address)
+            }
+        };
+        if let Some(address) = address {
+            found.push(SocketAddr::new(address.ip(), address.port()));
+        }
+        if found.len() >= most {
+            return;
+        }
+    }
 }
 
 impl<I: StoredId> Swarm<I> {
@@ -63,8 +112,8 @@ impl<I: StoredId> Swarm<I> {
             .unwrap_or(0)
     }
 
-    /// Some peer.
-    pub(super) fn any(&self, rng: &mut fastrand::Rng) -> Option<SocketAddr> {
+    /// Some peer, and whether it announces to another tracker.
+    pub(super) fn any(&self, rng: &mut fastrand::Rng) -> Option<Seen> {
         if self.len() == 0 {
             return None;
         }
@@ -75,17 +124,52 @@ impl<I: StoredId> Swarm<I> {
         }
     }
 
-    /// Looks at a few peers and has the heaviest leave for a newcomer, when it is heavier than the newcomer would be. The swarm
-    /// has been [refreshed](Swarm::refresh). Returns whether one left.
+    /// Some peers that announce to other trackers, if it has more than a few.
+    pub(super) fn some_elsewhere(
+        &self,
+        rules: &Rules<'_>,
+        rng: &mut fastrand::Rng,
+    ) -> Vec<SocketAddr> {
+        let mut found = Vec::new();
+        if rules.origins.has_any() {
+            for_each_family!(self.families(), peers => {
+                for role in Role::BOTH {
+                    look_for_elsewhere(peers.view(role), rng, &mut found);
+                }
+            });
+        }
+        found
+    }
+
+    /// Whether the peer at an address announces to another tracker.
+    pub(super) fn is_elsewhere(&self, address: SocketAddr, rules: &Rules<'_>) -> bool {
+        let found = self.families().find(address, rules.zones);
+        let is_elsewhere = found.and_then(|(role, position)| {
+            of_family!(self.families(), Family::of(address.ip()), peers => {
+                let (_, peer) = peers.view(role).peer_at(position.rank)?;
+                Some(peer.state.is_elsewhere())
+            })
+        });
+        is_elsewhere.flatten().unwrap_or(false)
+    }
+
+    /// Looks at a few peers and has the heaviest leave for a newcomer: of those that announce to other trackers, whatever it weighs, or
+    /// else of all, when it is heavier than the newcomer would be. The swarm has been [refreshed](Swarm::refresh). Returns whether one
+    /// left.
     pub(super) fn give_way(
         &mut self,
         newcomer: IpAddr,
         rules: &Rules<'_>,
         rng: &mut fastrand::Rng,
     ) -> bool {
+        let elsewhere = self.some_elsewhere(rules, rng).into_iter();
+        let heaviest = elsewhere.max_by_key(|address| self.weight(address.ip(), rules, 0));
+        if let Some(address) = heaviest {
+            return self.evict(address, rules);
+        }
         let mut heaviest = (self.weight(newcomer, rules, 1), None);
         for _ in 0..LOOKS {
-            let Some(address) = self.any(rng) else {
+            let Some((address, _)) = self.any(rng) else {
                 continue;
             };
             let weight = self.weight(address.ip(), rules, 0);
@@ -123,11 +207,10 @@ impl<I: StoredId> Swarm<I> {
         true
     }
 
-    /// Has peers leave that are heavier in all swarms than a newcomer, when they all are and are not too many; at most
-    /// [`MAX_TOGETHER`], which are added to `removed`.
-    pub(super) fn evict_heavier(
+    /// Has peers leave that may, when all may and are not too many; at most [`MAX_TOGETHER`], which are added to `removed`.
+    pub(super) fn evict_all(
         &mut self,
-        newcomer: IpAddr,
+        may_leave: impl Fn(Seen) -> bool,
         rules: &Rules<'_>,
         removed: &mut Vec<SocketAddr>,
     ) {
@@ -135,16 +218,17 @@ impl<I: StoredId> Swarm<I> {
             return;
         }
         let mut all = Vec::with_capacity(self.len());
-        self.for_each(|peer| all.push(SocketAddr::new(peer.ip, peer.port)));
-        let is_heavier =
-            |address: &SocketAddr| rules.address_counts.is_heavier(address.ip(), newcomer);
+        self.for_each(|peer| {
+            let address = SocketAddr::new(peer.ip, peer.port);
+            all.push((address, peer.origin.is_some()));
+        });
         // Who weighed enough a moment ago weighs less by what has left since.
-        if removed.is_empty() && !all.iter().all(is_heavier) {
+        if removed.is_empty() && !all.iter().all(|seen| may_leave(*seen)) {
             return;
         }
         all.truncate(MAX_TOGETHER);
-        all.retain(is_heavier);
-        for address in all {
+        all.retain(|seen| may_leave(*seen));
+        for (address, _) in all {
             if self.evict(address, rules) {
                 removed.push(address);
             }

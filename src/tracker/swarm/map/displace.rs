@@ -1,9 +1,11 @@
-//! A newcomer at a bound of the whole tracker (S5): a peer of a heavier network leaves for it. The guards of the two swarms are
-//! held one after the other; the room that is made stays reserved meanwhile, so that nobody else takes it.
+//! A newcomer at a bound of the whole tracker (S5): a peer that announces to another tracker leaves for it, or else one of a heavier
+//! network. The guards of the two swarms are held one after the other; the room that is made stays reserved meanwhile, so that nobody
+//! else takes it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
-use super::heavy_peers::PeerLocation;
+use super::heavy_peers::{HeavyPeers, PeerLocation};
 use super::{Room, Swarms};
 use crate::metrics::{AnnounceOutcome, Full};
 use crate::tracker::announce::{Announce, PeerList, Refusal};
@@ -67,10 +69,71 @@ impl<I: StoredId> Swarms<I> {
         met
     }
 
-    /// Has one of the heavier leave, or all of a torrent; returns how many peers have gone.
+    /// Has a peer leave, or all of a torrent; returns how many have gone.
     fn make_way(&self, newcomer: &Newcomer<'_>, rng: &mut fastrand::Rng) -> u16 {
+        match self.make_way_elsewhere(newcomer, rng) {
+            0 => self.make_way_by_weight(newcomer, rng),
+            left => left,
+        }
+    }
+
+    /// Has one leave that announces to another tracker, or all of a torrent which has no others.
+    fn make_way_elsewhere(&self, newcomer: &Newcomer<'_>, rng: &mut fastrand::Rng) -> u16 {
+        let rules = newcomer.rules;
+        if !rules.origins.has_any() {
+            return 0;
+        }
+        for _ in 0..TRIES {
+            let (drawn, are_few) = self.elsewhere.draw_any(rules.address_counts, rng);
+            // The next sweep fills it; but does not for torrents, which may be none without own peers.
+            if are_few && newcomer.bound != Full::Torrents {
+                self.lacks_elsewhere.store(true, Ordering::Relaxed);
+            }
+            let Some(drawn) = drawn else {
+                return 0;
+            };
+            let left = match newcomer.bound {
+                Full::Torrents => {
+                    let is_elsewhere = |(_, is_elsewhere)| is_elsewhere;
+                    self.empty(&drawn.info_hash, &self.elsewhere, is_elsewhere, rules)
+                }
+                Full::Peers | Full::Swarm => self.evict_elsewhere(&drawn, rules, rng),
+            };
+            self.elsewhere.forget(&drawn);
+            if left > 0 {
+                return left;
+            }
+        }
+        0
+    }
+
+    /// Has a peer leave if it announces to another tracker, and has another one such take its place in the sample; returns how many
+    /// have gone.
+    fn evict_elsewhere(
+        &self,
+        peer: &PeerLocation,
+        rules: &Rules<'_>,
+        rng: &mut fastrand::Rng,
+    ) -> u16 {
+        let address = SocketAddr::new(peer.ip, peer.port);
+        let mut others = Vec::new();
+        let [before, after] = self.change(&peer.info_hash, rules, |swarm| {
+            if swarm.is_elsewhere(address, rules) && swarm.evict(address, rules) {
+                others = swarm.some_elsewhere(rules, rng);
+            }
+        });
+        if let Some(other) = others.first() {
+            self.sample_elsewhere(&peer.info_hash, *other, rules, rng);
+        }
+        number(before.peers().saturating_sub(after.peers()))
+    }
+
+    /// Has one of the heavier leave, or all of a torrent; returns how many peers have gone.
+    fn make_way_by_weight(&self, newcomer: &Newcomer<'_>, rng: &mut fastrand::Rng) -> u16 {
         let rules = newcomer.rules;
         let own = newcomer.announce.ip;
+        let is_heavier =
+            |(address, _): (SocketAddr, _)| rules.address_counts.is_heavier(address.ip(), own);
         let mut draws = 0;
         for _ in 0..TRIES {
             let Some(drawn) = self.heavy_peers.draw(own, rules.address_counts, rng) else {
@@ -81,7 +144,9 @@ impl<I: StoredId> Swarms<I> {
                 continue;
             };
             let left = match newcomer.bound {
-                Full::Torrents => self.empty(&drawn.info_hash, own, rules),
+                Full::Torrents => {
+                    self.empty(&drawn.info_hash, &self.heavy_peers, is_heavier, rules)
+                }
                 Full::Peers | Full::Swarm => self.evict(&drawn, rules),
             };
             self.heavy_peers.forget(&drawn);
@@ -101,17 +166,23 @@ impl<I: StoredId> Swarms<I> {
         number(before.peers().saturating_sub(after.peers()))
     }
 
-    /// Has all peers of a torrent leave, in a few steps, each under its shard's lock, when all are heavier than a newcomer. Returns
-    /// how many have gone when it is free.
-    fn empty(&self, info_hash: &InfoHash, newcomer: IpAddr, rules: &Rules<'_>) -> u16 {
+    /// Has all peers of a torrent leave, in a few steps, each under its shard's lock, when all may. Returns how many have gone when it is
+    /// free.
+    fn empty(
+        &self,
+        info_hash: &InfoHash,
+        sample: &HeavyPeers,
+        may_leave: impl Fn((SocketAddr, bool)) -> bool,
+        rules: &Rules<'_>,
+    ) -> u16 {
         let mut gone = Vec::new();
         let is_free = (0..MAX_STEPS).any(|_| {
             let before = gone.len();
             let [was, is] = self.change(info_hash, rules, |swarm| {
-                swarm.evict_heavier(newcomer, rules, &mut gone);
+                swarm.evict_all(&may_leave, rules, &mut gone);
             });
             for address in gone.iter().skip(before) {
-                self.heavy_peers.forget(&PeerLocation {
+                sample.forget(&PeerLocation {
                     info_hash: *info_hash,
                     ip: address.ip(),
                     port: address.port(),
@@ -147,7 +218,23 @@ impl<I: StoredId> Swarms<I> {
         }
     }
 
-    /// Tells it of some peer of a torrent, while the tracker is well filled.
+    /// Tells the sample of those that announce to other trackers of one.
+    pub(super) fn sample_elsewhere(
+        &self,
+        hash: &InfoHash,
+        address: SocketAddr,
+        rules: &Rules<'_>,
+        rng: &mut fastrand::Rng,
+    ) {
+        let peer = PeerLocation {
+            info_hash: *hash,
+            ip: address.ip(),
+            port: address.port(),
+        };
+        self.elsewhere.add(peer, rules.address_counts, rng);
+    }
+
+    /// Tells both of some peer of a torrent, while the tracker is well filled.
     pub(super) fn sample_of(
         &self,
         hash: &InfoHash,
@@ -155,9 +242,13 @@ impl<I: StoredId> Swarms<I> {
         rules: &Rules<'_>,
         rng: &mut fastrand::Rng,
     ) {
-        if self.usage.is_crowded(rules.settings)
-            && let Some(address) = swarm.any(rng)
-        {
+        if !self.usage.is_crowded(rules.settings) {
+            return;
+        }
+        if let Some(address) = swarm.some_elsewhere(rules, rng).first() {
+            self.sample_elsewhere(hash, *address, rules, rng);
+        }
+        if let Some((address, false)) = swarm.any(rng) {
             let peer = PeerLocation {
                 info_hash: *hash,
                 ip: address.ip(),

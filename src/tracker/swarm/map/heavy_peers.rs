@@ -22,6 +22,9 @@ const SLOTS: usize = 64;
 /// Peers that are looked at for each that is drawn.
 const LOOKS: usize = 8;
 
+/// When more stripes than this are looked at for [`LOOKS`] peers, there are fewer than two in each on average.
+const MANY_STRIPES: usize = 4;
+
 /// Of so many peers that are lighter than those that they would replace, one is taken all the same.
 const LIGHT_ONES: usize = 8;
 
@@ -90,12 +93,34 @@ impl HeavyPeers {
         address_counts: &AddressCounts,
         rng: &mut fastrand::Rng,
     ) -> Option<PeerLocation> {
+        let is_heavier = |ip| address_counts.is_heavier(ip, newcomer);
+        self.draw_where(is_heavier, address_counts, rng).0
+    }
+
+    /// Looks at a few peers and returns the heaviest, `None` when there is none, and whether few are left.
+    pub(super) fn draw_any(
+        &self,
+        address_counts: &AddressCounts,
+        rng: &mut fastrand::Rng,
+    ) -> (Option<PeerLocation>, bool) {
+        let (drawn, stripes) = self.draw_where(|_| true, address_counts, rng);
+        (drawn, stripes > MANY_STRIPES)
+    }
+
+    /// The heaviest of a few that may be drawn, and in how many stripes it has looked for these few.
+    fn draw_where(
+        &self,
+        may_be: impl Fn(IpAddr) -> bool,
+        address_counts: &AddressCounts,
+        rng: &mut fastrand::Rng,
+    ) -> (Option<PeerLocation>, usize) {
         let mut heaviest = (0, None);
-        let mut looked = 0;
+        let (mut looked, mut stripes) = (0, 0);
         // While few are in, most stripes are empty: on to the next, in an order that an odd step makes one of all.
         let (mut stripe, step) = (rng.usize(0..STRIPES), rng.usize(0..STRIPES) | 1);
         for _ in 0..STRIPES {
             stripe = (stripe + step) % STRIPES;
+            stripes += 1;
             let Some(lock) = self.stripes.get(stripe) else {
                 continue;
             };
@@ -110,7 +135,7 @@ impl HeavyPeers {
             }
             for peer in few.into_iter().flatten() {
                 let weight = address_counts.weight(peer.ip);
-                if weight > heaviest.0 && address_counts.is_heavier(peer.ip, newcomer) {
+                if (weight > heaviest.0 || heaviest.1.is_none()) && may_be(peer.ip) {
                     heaviest = (weight, Some(peer));
                 }
                 looked += 1;
@@ -119,7 +144,7 @@ impl HeavyPeers {
                 break;
             }
         }
-        heaviest.1
+        (heaviest.1, stripes)
     }
 
     /// Takes a peer out that is stored no longer.

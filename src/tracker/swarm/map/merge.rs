@@ -1,6 +1,9 @@
 //! What another tracker tells of a torrent finds its swarm, or makes one, within the bounds for what others tell.
 
+use std::net::SocketAddr;
+
 use super::Swarms;
+use super::heavy_peers::PeerLocation;
 use crate::tracker::peers::owner::StoredId;
 use crate::tracker::sites::merge::Source;
 use crate::tracker::sites::{Merged, PeerDelta, SwarmDelta};
@@ -57,12 +60,22 @@ impl<I: StoredId> Swarms<I> {
             if source.is_served(hash) {
                 let mut room = self.room_for(source, rules);
                 swarm.merge(&told, source, rules, &mut room, merged);
-                self.sample_merged(&told, swarm, rules);
+                self.sample_merged(&told, source, swarm, rules);
             } else {
                 let count = u32::try_from(peers.len()).unwrap_or(u32::MAX);
                 merged.blocked = merged.blocked.saturating_add(count);
             }
         });
+        if self.usage.is_crowded(rules.settings) {
+            // Nobody fills the sample with peers that are not there.
+            for PeerDelta { peer, .. } in peers.iter().filter(|delta| delta.has_left) {
+                self.elsewhere.forget(&PeerLocation {
+                    info_hash: *hash,
+                    ip: peer.ip,
+                    port: peer.port,
+                });
+            }
+        }
     }
 
     /// For how much there is room: what this tracker itself told may take all of it.
@@ -85,12 +98,32 @@ impl<I: StoredId> Swarms<I> {
         }
     }
 
-    /// Tells the sample of heavy peers of one of the torrent.
-    fn sample_merged(&self, told: &Told<'_>, swarm: &Swarm<I>, rules: &Rules<'_>) {
-        if self.usage.is_crowded(rules.settings) {
-            let seed = u64::from(rules.now.raw()) ^ self.peers();
-            let mut rng = fastrand::Rng::with_seed(seed);
+    /// Tells the samples of one peer, of those that were told if that is stored.
+    fn sample_merged(
+        &self,
+        told: &Told<'_>,
+        source: &Source<'_>,
+        swarm: &Swarm<I>,
+        rules: &Rules<'_>,
+    ) {
+        if !self.usage.is_crowded(rules.settings) {
+            return;
+        }
+        let [seed, ..] = told.info_hash.0.as_chunks().0 else {
+            return;
+        };
+        let seed = u64::from_le_bytes(*seed) ^ u64::from(rules.now.raw()) ^ self.peers();
+        let mut rng = fastrand::Rng::with_seed(seed);
+        if source.origin.is_none() {
             self.sample_of(told.info_hash, swarm, rules, &mut rng);
+            return;
+        }
+        let told_one = rng.choice(told.peers);
+        let told_one = told_one.map(|delta| SocketAddr::new(delta.peer.ip, delta.peer.port));
+        let stored_one = told_one.filter(|address| swarm.is_elsewhere(*address, rules));
+        let any_one = || swarm.some_elsewhere(rules, &mut rng).first().copied();
+        if let Some(address) = stored_one.or_else(any_one) {
+            self.sample_elsewhere(told.info_hash, address, rules, &mut rng);
         }
     }
 }

@@ -12,6 +12,7 @@ mod usage;
 mod withhold;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use dashmap::DashMap;
@@ -29,6 +30,7 @@ use crate::tracker::Swept;
 use crate::tracker::announce::{Announce, PeerList, Refusal, ScrapeReply};
 use crate::tracker::id::InfoHash;
 use crate::tracker::peers::owner::StoredId;
+use crate::tracker::settings::Settings;
 use crate::tracker::sites::Origin;
 use displace::Newcomer;
 use heavy_peers::HeavyPeers;
@@ -56,6 +58,10 @@ pub(crate) struct Swarms<I: StoredId> {
     map: DashMap<InfoHash, Swarm<I>, RandomState>,
     pub usage: Usage,
     heavy_peers: HeavyPeers,
+    /// Some of those that announce to other trackers.
+    elsewhere: HeavyPeers,
+    /// Whether few of these were left when one was wanted.
+    lacks_elsewhere: AtomicBool,
     /// Torrents that were freed since [`Swarms::freed`] was last called.
     freed: Mutex<Vec<InfoHash>>,
     withheld: Mutex<Withheld<I>>,
@@ -72,6 +78,8 @@ impl<I: StoredId> Swarms<I> {
             map: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
             usage: Usage::default(),
             heavy_peers: HeavyPeers::new(),
+            elsewhere: HeavyPeers::new(),
+            lacks_elsewhere: AtomicBool::new(false),
             freed: Mutex::default(),
             withheld: Mutex::default(),
         }
@@ -236,6 +244,7 @@ impl<I: StoredId> Swarms<I> {
 
     /// Removes the dead and frees torrents that nobody needs, holding one shard at a time.
     pub(crate) fn sweep(&self, rules: &Rules<'_>) -> Swept {
+        self.lacks_elsewhere.store(false, Ordering::Relaxed);
         let mut swept = Swept::default();
         let mut freed = Vec::new();
         let keep = rules.settings.keep_downloaded;
@@ -261,6 +270,11 @@ impl<I: StoredId> Swarms<I> {
         self.remember_freed(freed);
         swept.freed_torrents += self.trim(rules);
         swept
+    }
+
+    /// Whether a sweep is due before its time (S5).
+    pub(crate) fn wants_sweep(&self, settings: &Settings) -> bool {
+        self.usage.has_surplus(settings) || self.lacks_elsewhere.load(Ordering::Relaxed)
     }
 
     /// Frees a torrent that has no peers. Returns whether it did.
