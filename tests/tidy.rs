@@ -154,7 +154,9 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "csv::",
         &["tools/zones/import/table.rs", "web/view/csv_table.rs"],
     ),
-    ("flate2::", &["web/full_scrape.rs"]),
+    // The laboratory compresses where nobody asks for it.
+    ("flate2::", &["web/full_scrape.rs", "lab/misbehave/http.rs"]),
+    ("toml::", &["lab/misbehave/document.rs"]),
     ("proxy_header::", &["http/codec/proxy_protocol.rs"]),
     ("webpki::", &["tls/certificate.rs"]),
     ("maxminddb::", &["tools/zones/import/mmdb.rs"]),

@@ -3,5 +3,6 @@
 
 pub mod bench;
 pub mod exchange;
+pub mod misbehave;
 pub mod reading;
 pub mod simulate;
