@@ -131,6 +131,31 @@ pub struct HttpHead {
 }
 
 impl HttpHead {
+    /// Takes a head apart that begins a request and ends with an empty line. What is missing stays empty.
+    pub fn read(raw: &[u8]) -> HttpHead {
+        let mut lines = raw.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == b' ');
+        let method = words.next().unwrap_or_default().to_vec();
+        let target = words.next().unwrap_or_default();
+        let question = target.iter().position(|byte| *byte == b'?');
+        let (path, query) = target.split_at(question.unwrap_or(target.len()));
+        let headers = lines.filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let (name, value) = line.split_at(colon);
+            let value = value.get(1..).unwrap_or_default().trim_ascii();
+            Some((name.to_vec(), value.to_vec()))
+        });
+        HttpHead {
+            raw: raw.to_vec(),
+            method,
+            path: path.to_vec(),
+            query: question.map(|_| query.get(1..).unwrap_or_default().to_vec()),
+            minor_version: u8::from(!line.ends_with(b"HTTP/1.0")),
+            headers: headers.collect(),
+        }
+    }
+
     /// The value of the first header of this name, whatever its case.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let mut headers = self.headers.iter();

@@ -2,7 +2,9 @@
 //! judges what they say. A program of its own (`retracker-lab`), not in the daemon.
 
 pub mod bench;
+pub mod bencode;
 pub mod exchange;
 pub mod misbehave;
 pub mod reading;
+pub mod serve;
 pub mod simulate;

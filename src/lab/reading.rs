@@ -5,6 +5,10 @@ use super::exchange::{Body, HttpHead, Request};
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are announces, and none is kept"
+)]
 pub enum Reading {
     /// An announce.
     Announce(Announce),
