@@ -178,6 +178,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("maxminddb::", &["tools/zones/import/mmdb.rs"]),
     ("tera::", &["web/view/"]),
     ("rustls::", &["sites/engine/", "tls/"]),
+    ("sha1::", &["lab/acid/torrent.rs"]),
     ("ini::", &["config/"]),
     ("flexi_logger::", &["logging/"]),
     ("env_logger::", &["program.rs"]),
