@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use retracker::lab::{bench, simulate};
+use retracker::lab::{acid, bench, misbehave, simulate};
 use retracker::manual::{self, Block, Part};
 use retracker::program::{self, Completions};
 
@@ -33,6 +33,10 @@ enum Tool {
     Bench(bench::Arguments),
     /// Simulates a swarm in zones: what choosing neighbours first saves, and what it costs.
     Simulate(simulate::Arguments),
+    /// Serves a tracker that misbehaves by a script, or lists the scenarios that are ready.
+    Misbehave(misbehave::Arguments),
+    /// Runs all scenarios of misbehaviour against clients, and tells which behave.
+    Acid(acid::Arguments),
     /// Prints the manual page.
     Man,
     /// Prints the completion script of a shell.
@@ -55,6 +59,8 @@ fn main() -> ExitCode {
     let done = match arguments.tool {
         Tool::Bench(arguments) => bench::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),
+        Tool::Misbehave(arguments) => misbehave::run(&arguments),
+        Tool::Acid(arguments) => acid::run(&arguments),
         Tool::Man => program::print(&manual::program(Arguments::command(), PARTS)),
         Tool::Completions(completions) => completions.print(Arguments::command()),
     };

@@ -50,7 +50,7 @@ use worker::permits::ConnectionLimiter;
 pub use actix::Routes;
 pub use full_scrape::FullScrape;
 pub use settings::{Settings, TlsSettings};
-pub use socketless::{Ending, SocketlessConnection};
+pub use socketless::{Ending, Front, SocketlessConnection};
 
 /// What may be asked about the process itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::codec::head::{self, Parsed};
 use super::handler::Handler;
 use super::pipeline::{Next, PipelineContext, serve};
 use super::settings::Settings;
@@ -19,12 +20,24 @@ pub enum Ending {
     HandedOver,
 }
 
+/// What stands at the front of bytes that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
+    /// Nothing, or a part of a head that is not too long yet.
+    Partial,
+    /// A whole head, of so many bytes.
+    Head(usize),
+    /// What is no head, or too long a one: the reply to it is the last.
+    Unreadable,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct SocketlessConnection {
     handler: Handler,
     settings: Settings,
     socket: IpAddr,
+    has_pages: bool,
     now: Seconds,
     pending: Vec<u8>,
     answered: u32,
@@ -46,10 +59,35 @@ impl SocketlessConnection {
             handler,
             settings,
             socket,
+            has_pages: true,
             now: Seconds::START,
             pending: Vec::new(),
             answered: 0,
             ending: None,
+        }
+    }
+
+    /// The same to a tracker without pages: what is not the tracker's is not found.
+    #[must_use]
+    pub fn without_pages(self) -> SocketlessConnection {
+        SocketlessConnection {
+            has_pages: false,
+            ..self
+        }
+    }
+
+    /// Sets the time of what is heard from now on.
+    pub fn set_now(&mut self, now: Seconds) {
+        self.now = now;
+    }
+
+    /// What stands at the front of `bytes`, so that requests can be heard one at a time.
+    pub fn front(&self, bytes: &[u8]) -> Front {
+        let limit = self.settings.head_limit();
+        match head::parse(bytes.get(..limit).unwrap_or(bytes)) {
+            Parsed::Complete(head) => Front::Head(head.length),
+            Parsed::Partial { .. } if bytes.len() <= limit => Front::Partial,
+            Parsed::Partial { .. } | Parsed::Malformed | Parsed::TooManyFields => Front::Unreadable,
         }
     }
 
@@ -69,7 +107,7 @@ impl SocketlessConnection {
     fn answer(&mut self, out: &mut Vec<u8>) -> bool {
         let pipeline = PipelineContext {
             settings: &self.settings,
-            has_pages: true,
+            has_pages: self.has_pages,
             reports: None,
             is_stopping: false,
             now: self.now,

@@ -1,4 +1,11 @@
-//! The laboratory: load and simulated swarms, to measure a tracker with. A program of its own (`retracker-lab`), not in the daemon.
+//! The laboratory: load and simulated swarms, to measure a tracker with; and a tracker to develop clients against, which shows and
+//! judges what they say. A program of its own (`retracker-lab`), not in the daemon.
 
+pub mod acid;
 pub mod bench;
+pub mod bencode;
+pub mod exchange;
+pub mod misbehave;
+pub mod reading;
+pub mod serve;
 pub mod simulate;

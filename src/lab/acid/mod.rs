@@ -1,0 +1,308 @@
+//! `retracker-lab acid`: runs the scenarios of misbehaviour against clients, each started by a command, and tells which behave. What it
+//! starts it ends; what it cannot see from outside it says so.
+
+mod client;
+pub(in crate::lab) mod listeners;
+mod process;
+mod table;
+#[cfg(test)]
+mod tests;
+pub mod torrent;
+mod trial;
+mod verdict;
+
+use std::collections::VecDeque;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context, bail, ensure};
+
+use crate::lab::misbehave::catalogue;
+use crate::lab::misbehave::scenario::Scenario;
+use crate::program;
+use client::{Client, PROFILES};
+pub use client::{Farewell, Profile};
+use table::Outcome;
+use trial::Manner;
+use verdict::{Abilities, Verdict};
+
+/// Which clients are tried, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// A client that this program knows how to start; may be given more than once.
+    #[arg(long, value_name = "NAME", value_enum)]
+    client: Vec<Profile>,
+    /// All clients that this program knows and that are installed.
+    #[arg(long, conflicts_with = "client")]
+    all: bool,
+    /// The command that starts a client: words and quotes, no shell. `{torrent}` is the file to load, `{folder}` a folder of its own
+    /// (also its home), `{port}` where it is to listen.
+    #[arg(long, value_name = "COMMAND")]
+    client_command: Option<String>,
+    /// What the table calls the client of --client-command.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "client",
+        requires = "client_command"
+    )]
+    client_name: String,
+    /// The signal on which the client of --client-command leaves in order.
+    #[arg(long, value_enum, default_value = "term", requires = "client_command")]
+    farewell: Farewell,
+    /// Only this scenario (and the controls); may be given more than once. `misbehave --list` tells all.
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<String>,
+    /// Trials at a time.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
+    /// Waits so many times as long for what should come; for machines that are busy.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=60))]
+    patience: u32,
+    /// Where the peers listen that answers tell of: addresses of this machine, one of each family at most. Some clients take no peers
+    /// on loopback.
+    #[arg(long, value_name = "ADDRESS", default_values_t = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)])]
+    peer_address: Vec<IpAddr>,
+    /// Writes the table and what is behind it there, in Markdown.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Writes all outcomes there, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Keeps the clients' folders, with their logs, in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
+}
+
+/// What shows whether a client can be judged.
+const CONTROLS: [&str; 3] = ["control-http", "control-udp", "control-v6"];
+
+/// Tries the clients, and prints what came of it.
+///
+/// # Errors
+/// When a client went wrong anywhere, or nothing could be tried.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let clients = arguments.clients()?;
+    let scenarios = arguments.scenarios()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals")?;
+    }
+    let folder = match &arguments.keep {
+        Some(folder) => folder.clone(),
+        None => {
+            let mut name = [0; 8];
+            getrandom::fill(&mut name)
+                .map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+            let name = u64::from_ne_bytes(name);
+            std::env::temp_dir().join(format!("retracker-acid-{name:016x}"))
+        }
+    };
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let folder = folder
+        .canonicalize()
+        .with_context(|| folder.display().to_string())?;
+    let manner = Manner {
+        folder,
+        peer_addresses: arguments.peer_address.clone(),
+        patience: arguments.patience,
+        grace: trial::GRACE,
+        ports: Mutex::default(),
+        stop,
+    };
+    let outcomes = try_all(&manner, &clients, scenarios, arguments.jobs.into());
+    if arguments.keep.is_none() {
+        trial::clear(&manner.folder);
+    }
+    let outcomes = outcomes?;
+    if let Some(file) = &arguments.markdown {
+        let text = table::markdown(&clients, &outcomes, &arguments.said());
+        fs::write(file, text).with_context(|| file.display().to_string())?;
+    }
+    if let Some(file) = &arguments.json {
+        let text = table::json(&clients, &outcomes);
+        fs::write(file, text).with_context(|| file.display().to_string())?;
+    }
+    let totals = table::totals(&clients, &outcomes);
+    program::print(&format!("{}\n", totals.join("\n")))?;
+    let is_wrong = |outcome: &&Outcome| matches!(outcome.whole(), Verdict::Wrong(_));
+    let wrong = outcomes.iter().filter(is_wrong).count();
+    ensure!(wrong == 0, "wrong in {wrong} of {} trials", outcomes.len());
+    Ok(())
+}
+
+impl Arguments {
+    fn clients(&self) -> anyhow::Result<Vec<Client>> {
+        let mut clients = Vec::new();
+        if let Some(command) = &self.client_command {
+            clients.push(Client::of_command(
+                &self.client_name,
+                command,
+                self.farewell,
+            )?);
+        }
+        for profile in &self.client {
+            let client = Client::of_profile(*profile);
+            clients.push(client.with_context(|| format!("not installed: {}", profile.package()))?);
+        }
+        if self.all {
+            clients.extend(PROFILES.into_iter().filter_map(Client::of_profile));
+        }
+        if clients.is_empty() {
+            bail!("no client: --client-command, --client or --all says which");
+        }
+        Ok(clients)
+    }
+
+    /// Those that are wanted, and the controls that they need.
+    fn scenarios(&self) -> anyhow::Result<Vec<Scenario>> {
+        if self.scenario.is_empty() {
+            return Ok(catalogue::all()?);
+        }
+        let wanted = self.scenario.iter().map(|name| catalogue::named(name));
+        let mut wanted = wanted.collect::<anyhow::Result<Vec<Scenario>>>()?;
+        for control in CONTROLS {
+            let control = catalogue::named(control)?;
+            let is_needed = match control.name.as_str() {
+                "control-udp" => wanted
+                    .iter()
+                    .any(|one| one.has(crate::lab::exchange::Transport::Udp)),
+                "control-v6" => wanted.iter().any(Scenario::is_of_v6),
+                _ => true,
+            };
+            if is_needed && !wanted.iter().any(|one| one.name == control.name) {
+                wanted.push(control);
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// The command line, as far as it decides what comes out.
+    fn said(&self) -> String {
+        let mut words = vec!["retracker-lab acid".to_owned()];
+        if self.all {
+            words.push("--all".to_owned());
+        }
+        for address in &self.peer_address {
+            if !address.is_loopback() {
+                words.push(format!("--peer-address {address}"));
+            }
+        }
+        if self.patience > 1 {
+            words.push(format!("--patience {}", self.patience));
+        }
+        words.push("--markdown docs/CLIENTS.md".to_owned());
+        words.join(" ")
+    }
+}
+
+/// Controls first, for all clients; then the rest, so many at a time.
+fn try_all(
+    manner: &Manner,
+    clients: &[Client],
+    scenarios: Vec<Scenario>,
+    jobs: usize,
+) -> anyhow::Result<Vec<Outcome>> {
+    let is_control = |scenario: &Scenario| CONTROLS.contains(&scenario.name.as_str());
+    let (controls, others): (Vec<Scenario>, Vec<Scenario>) =
+        scenarios.into_iter().partition(is_control);
+    let mut outcomes = side_by_side(manner, clients, &controls, jobs, |_| Abilities::ALL)?;
+    let shown = outcomes.clone();
+    let can = |client: &Client| {
+        let right = |name: &str| {
+            let mut shown = shown.iter();
+            shown
+                .find(|outcome| outcome.client == client.name && outcome.scenario.name == name)
+                .is_some_and(|outcome| {
+                    outcome
+                        .verdicts
+                        .first()
+                        .is_some_and(|(_, first)| *first == Verdict::Right)
+                })
+        };
+        let asks_over_udp = shown
+            .iter()
+            .filter(|outcome| outcome.client == client.name && outcome.scenario.name == CONTROLS[1])
+            .all(|outcome| outcome.counts[0] > 0);
+        Abilities {
+            speaks_udp: asks_over_udp,
+            connects: right(CONTROLS[0]),
+            connects_v6: right(CONTROLS[2]),
+        }
+    };
+    outcomes.extend(side_by_side(manner, clients, &others, jobs, can)?);
+    Ok(outcomes)
+}
+
+fn side_by_side(
+    manner: &Manner,
+    clients: &[Client],
+    scenarios: &[Scenario],
+    jobs: usize,
+    can: impl Fn(&Client) -> Abilities + Sync,
+) -> anyhow::Result<Vec<Outcome>> {
+    let pairs = scenarios
+        .iter()
+        .flat_map(|scenario| clients.iter().map(move |client| (client, scenario)));
+    let mut pairs: Vec<(&Client, &Scenario)> = pairs.collect();
+    // The long ones first, so that the others run beside them.
+    pairs.sort_by_key(|(_, scenario)| std::cmp::Reverse(scenario.seconds));
+    let queue = Mutex::new(VecDeque::from(pairs));
+    let done = Mutex::new(Vec::new());
+    thread::scope(|threads| {
+        for _ in 0..jobs {
+            threads.spawn(|| {
+                loop {
+                    let next = queue
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .pop_front();
+                    let Some((client, scenario)) = next else {
+                        return;
+                    };
+                    let outcome = manner
+                        .run(client, scenario, can(client))
+                        .with_context(|| format!("{}, {}", client.name, scenario.name));
+                    match &outcome {
+                        Ok(outcome) => drop(tell(outcome)),
+                        // Nothing that is the client's matter: the others would fail the same way.
+                        Err(_) => manner.stop.store(true, Ordering::Relaxed),
+                    }
+                    done.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(outcome);
+                }
+            });
+        }
+    });
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (mut outcomes, mut errors) = (Vec::new(), Vec::new());
+    for outcome in done {
+        match outcome {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => errors.push(error),
+        }
+    }
+    // The first fault stops the others, which say no more than that.
+    let is_cause = |error: &anyhow::Error| error.root_cause().to_string() != trial::INTERRUPTED;
+    errors.sort_by_key(|error| !is_cause(error));
+    match errors.into_iter().next() {
+        None => Ok(outcomes),
+        Some(error) => Err(error),
+    }
+}
+
+/// A line as soon as it is known.
+fn tell(outcome: &Outcome) -> anyhow::Result<()> {
+    let words = match outcome.whole() {
+        Verdict::Right => "right".to_owned(),
+        Verdict::Wrong(how) => format!("WRONG     {how}"),
+        Verdict::Unseen(why) => format!("not seen  {why}"),
+    };
+    let (client, name) = (&outcome.client, &outcome.scenario.name);
+    program::print(&format!("{client:<14}{name:<32}{words}\n"))
+}

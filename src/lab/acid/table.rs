@@ -1,0 +1,193 @@
+//! The table of an acid test: Markdown for people, JSON for programs.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::client::Client;
+use super::verdict::Verdict;
+use crate::lab::misbehave::scenario::Scenario;
+
+/// What came of one scenario with one client.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    pub(super) client: String,
+    pub(super) scenario: Scenario,
+    /// What was expected, in words, and what is said of it; the last is of its life and end.
+    pub(super) verdicts: Vec<(String, Verdict)>,
+    /// Requests at the first tracker, at the second, and for how many seconds it was watched.
+    pub(super) counts: [u64; 3],
+}
+
+impl Outcome {
+    /// The worst of its verdicts.
+    pub(super) fn whole(&self) -> Verdict {
+        super::verdict::all_of(self.verdicts.iter().map(|(_, verdict)| verdict))
+    }
+}
+
+/// Scenarios whose client behaves.
+const CONTROL: &str = "control-";
+
+/// The table as Markdown.
+pub(super) fn markdown(clients: &[Client], outcomes: &[Outcome], command: &str) -> String {
+    let mut out = String::from(PREFACE);
+    // A String takes everything.
+    let _ = writeln!(out, "Made by `{command}`.\n");
+    let heads: Vec<String> = clients
+        .iter()
+        .map(|client| {
+            format!("{} {}", client.name, client.version)
+                .trim()
+                .to_owned()
+        })
+        .collect();
+    let _ = writeln!(out, "| scenario | {} |", heads.join(" | "));
+    let _ = writeln!(out, "|---|{}", "---|".repeat(heads.len()));
+    for scenario in scenarios(outcomes) {
+        let cells: Vec<&str> = clients
+            .iter()
+            .map(|client| {
+                find(outcomes, client, scenario).map_or("", |outcome| mark(&outcome.whole()))
+            })
+            .collect();
+        let name = &scenario.name;
+        let _ = writeln!(out, "| [{name}](#{name}) | {} |", cells.join(" | "));
+    }
+    let _ = writeln!(out, "\n{}\n", totals(clients, outcomes).join("; "));
+    out.push_str("## The scenarios\n");
+    for scenario in scenarios(outcomes) {
+        let _ = writeln!(
+            out,
+            "\n### {}\n\n{} A good client: {} ({})\n",
+            scenario.name,
+            scenario.what,
+            lowered(&scenario.good),
+            scenario.source
+        );
+        for client in clients {
+            let Some(outcome) = find(outcomes, client, scenario) else {
+                continue;
+            };
+            let words = match outcome.whole() {
+                Verdict::Right => continue,
+                Verdict::Wrong(_) | Verdict::Unseen(_) => told(outcome),
+            };
+            let _ = writeln!(out, "- {}: {words}", client.name);
+        }
+    }
+    out
+}
+
+const PREFACE: &str = "# What clients do when a tracker misbehaves
+
+Each cell is one run: a fresh tracker that does what the scenario says, a fresh torrent, a fresh client that has nothing of the file, and
+what was seen of it from outside. **right**: as a good client does. **wrong**: otherwise; how, stands below. *not seen*: it cannot be said
+from outside, or it had not happened when the time was over; why, stands below. Clients are as Debian has them, with DHT, local discovery,
+peer exchange, uTP and port mapping off; peers that listen and do not talk tell whether an answer was used. A tracker cannot see what a
+client shows to its user, what it logs, and what it would have done later.
+
+";
+
+/// The words of a sentence in the middle of another.
+fn lowered(text: &str) -> String {
+    let mut signs = text.chars();
+    let first = signs.next().map(|first| first.to_lowercase().to_string());
+    format!("{}{}", first.unwrap_or_default(), signs.as_str())
+}
+
+fn told(outcome: &Outcome) -> String {
+    let words: Vec<String> = outcome
+        .verdicts
+        .iter()
+        .filter_map(|(_, verdict)| match verdict {
+            Verdict::Right => None,
+            Verdict::Wrong(how) => Some(format!("**wrong**: {how}")),
+            Verdict::Unseen(why) => Some(format!("*not seen*: {why}")),
+        })
+        .collect();
+    format!("{}.", words.join("; "))
+}
+
+fn mark(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Right => "right",
+        Verdict::Wrong(_) => "**wrong**",
+        Verdict::Unseen(_) => "*not seen*",
+    }
+}
+
+fn find<'o>(outcomes: &'o [Outcome], client: &Client, scenario: &Scenario) -> Option<&'o Outcome> {
+    let mut outcomes = outcomes.iter();
+    outcomes.find(|outcome| outcome.client == client.name && outcome.scenario.name == scenario.name)
+}
+
+/// Controls first, then by name.
+fn scenarios(outcomes: &[Outcome]) -> Vec<&Scenario> {
+    let mut seen = BTreeSet::new();
+    let mut scenarios: Vec<&Scenario> = outcomes
+        .iter()
+        .map(|outcome| &outcome.scenario)
+        .filter(|scenario| seen.insert(scenario.name.clone()))
+        .collect();
+    scenarios.sort_by_key(|scenario| (!scenario.name.starts_with(CONTROL), scenario.name.clone()));
+    scenarios
+}
+
+/// A line of each client: `aria2: 40 right, 3 wrong, 2 not seen`.
+pub(super) fn totals(clients: &[Client], outcomes: &[Outcome]) -> Vec<String> {
+    clients
+        .iter()
+        .map(|client| {
+            let mut counts = [0_u32; 3];
+            let [right, wrong, unseen] = &mut counts;
+            for outcome in outcomes
+                .iter()
+                .filter(|outcome| outcome.client == client.name)
+            {
+                match outcome.whole() {
+                    Verdict::Right => *right += 1,
+                    Verdict::Wrong(_) => *wrong += 1,
+                    Verdict::Unseen(_) => *unseen += 1,
+                }
+            }
+            format!(
+                "{}: {right} right, {wrong} wrong, {unseen} not seen",
+                client.name
+            )
+        })
+        .collect()
+}
+
+/// All outcomes as JSON.
+pub(super) fn json(clients: &[Client], outcomes: &[Outcome]) -> String {
+    let verdict = |verdict: &Verdict| match verdict {
+        Verdict::Right => ("right", None),
+        Verdict::Wrong(how) => ("wrong", Some(how.clone())),
+        Verdict::Unseen(why) => ("not seen", Some(why.clone())),
+    };
+    let outcome = |outcome: &Outcome| {
+        let [first, second, seconds] = outcome.counts;
+        json!({
+            "client": outcome.client,
+            "scenario": outcome.scenario.name,
+            "verdict": verdict(&outcome.whole()).0,
+            "expected": outcome.verdicts.iter().map(|(expected, said)| {
+                let (word, why) = verdict(said);
+                json!({"expected": expected, "verdict": word, "why": why})
+            }).collect::<Vec<_>>(),
+            "requests": first,
+            "requests_to_second": second,
+            "seconds": seconds,
+        })
+    };
+    let clients = clients
+        .iter()
+        .map(|client| json!({"name": client.name, "version": client.version}));
+    let told = json!({
+        "clients": clients.collect::<Vec<_>>(),
+        "outcomes": outcomes.iter().map(outcome).collect::<Vec<_>>(),
+    });
+    format!("{told:#}\n")
+}

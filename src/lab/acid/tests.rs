@@ -1,0 +1,296 @@
+//! A scripted client, of plain sockets and a process of its own, that is right and one that is wrong for each kind of expectation.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::client::{Client, Farewell};
+use super::table::{self, Outcome};
+use super::trial::Manner;
+use super::verdict::{Abilities, Verdict};
+use crate::lab::misbehave::bencode::{Dictionary, Value};
+use crate::lab::misbehave::scenario::Scenario;
+
+/// What marks a run of this program as the client, before what it does.
+const PLAN: &str = "plan:";
+
+/// Tries the client of a plan: `announce+peers`.
+fn outcome_of(scenario: &str, plan: &str) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = "what = \"It happens.\"\ngood = \"It copes.\"\nsource = \"practice\"\n";
+    let scenario = Scenario::parse("planned", &format!("{texts}{scenario}")).unwrap();
+    let program = std::env::current_exe().unwrap();
+    let test = "lab::acid::tests::plays_the_client";
+    let command = format!(
+        "'{}' --ignored --exact --nocapture {test} '{PLAN}{plan}' {{torrent}}",
+        program.display()
+    );
+    let client = Client::of_command("scripted", &command, Farewell::Term).unwrap();
+    let manner = Manner {
+        folder: folder.path().into(),
+        peer_addresses: vec!["127.0.0.1".parse().unwrap()],
+        patience: 1,
+        grace: Duration::from_secs(3),
+        ports: Default::default(),
+        stop: Arc::new(AtomicBool::new(false)),
+    };
+    let outcome = manner.run(&client, &scenario, Abilities::ALL);
+    let log = std::fs::read_to_string(folder.path().join("scripted-planned/log"));
+    outcome.unwrap_or_else(|error| panic!("{error:#}\n{log:?}"))
+}
+
+/// What is said of the one expectation.
+fn said(scenario: &str, plan: &str) -> Verdict {
+    let outcome = outcome_of(scenario, plan);
+    assert_eq!(outcome.verdicts.last().unwrap().1, Verdict::Right, "{plan}");
+    outcome.verdicts[0].1.clone()
+}
+
+#[track_caller]
+fn is_wrong(verdict: &Verdict, how: &str) {
+    assert!(
+        matches!(verdict, Verdict::Wrong(words) if words.contains(how)),
+        "{verdict:?}"
+    );
+}
+
+#[track_caller]
+fn is_unseen(verdict: &Verdict) {
+    assert!(matches!(verdict, Verdict::Unseen(_)), "{verdict:?}");
+}
+
+/// O29
+#[test]
+fn whoever_uses_an_answer_connects_to_its_peer() {
+    let scenario = "seconds = 3\n[[expect]]\nconnects = \"planted\"\n";
+    assert_eq!(said(scenario, "announce+peers"), Verdict::Right);
+    is_wrong(
+        &said(scenario, "announce"),
+        "no connection to the planted peer",
+    );
+    is_unseen(&said(
+        "seconds = 1\n[[expect]]\nconnects = \"planted\"\n",
+        "stay-away",
+    ));
+}
+
+/// O29
+#[test]
+fn whoever_believes_a_failure_is_wrong() {
+    let scenario = "seconds = 3\n[[step]]\nthen = { failure = \"no\", peers = [\"decoy\"] }\n[[expect]]\navoids = \"decoy\"\n";
+    assert_eq!(said(scenario, "announce"), Verdict::Right);
+    is_wrong(&said(scenario, "announce+peers"), "believes the answer");
+}
+
+/// O29
+#[test]
+fn whoever_comes_too_often_or_too_early_is_wrong() {
+    for (expect, how) in [
+        ("announces_at_most = 2", "5 announces"),
+        ("requests_at_most = 2", "5 requests"),
+        ("not_before = 2", "comes again after 0."),
+    ] {
+        let scenario =
+            format!("seconds = 3\n[[step]]\nthen = {{ interval = 0 }}\n[[expect]]\n{expect}\n");
+        assert_eq!(said(&scenario, "announce"), Verdict::Right, "{expect}");
+        let five = ["announce"; 5].join("+");
+        is_wrong(&said(&scenario, &five), how);
+    }
+    let again = "seconds = 2\n[[expect]]\ncomes_again = true\n";
+    assert_eq!(said(again, "announce+announce"), Verdict::Right);
+    is_unseen(&said(again, "announce"));
+}
+
+/// O29
+#[test]
+fn whoever_never_tries_the_next_tier_is_wrong() {
+    let scenario = "seconds = 3\ntrackers = [[\"http\"], [\"second http\"]]\n[[step]]\nthen = { status = 500 }\n[[expect]]\nfalls_back = true\n";
+    assert_eq!(said(scenario, "announce+second"), Verdict::Right);
+    is_wrong(
+        &said(scenario, &["announce"; 4].join("+")),
+        "never the second",
+    );
+    is_unseen(&said(scenario, "announce"));
+    let either = scenario.replace(
+        "falls_back = true",
+        "any = [{ falls_back = true }, { connects = \"second\" }]",
+    );
+    assert_eq!(said(&either, "announce+second"), Verdict::Right);
+    is_unseen(&said(&either, "announce"));
+}
+
+/// O29
+#[test]
+fn whoever_follows_no_redirect_is_wrong() {
+    let scenario = "seconds = 3\n[[step]]\nwhen = { path = \"/announce\" }\nthen = { redirect = \"/announce-moved\" }\n[[expect]]\nfollows = \"/announce-moved\"\n";
+    assert_eq!(said(scenario, "announce+follow"), Verdict::Right);
+    is_wrong(&said(scenario, "announce"), "does not follow");
+}
+
+/// O29
+#[test]
+fn whoever_connects_anew_over_udp_is_seen() {
+    let scenario = "seconds = 3\ntrackers = [[\"udp\"]]\n[[step]]\nwhen = { first = 1 }\nthen = { id_lifetime = 0 }\n[[expect]]\nreconnects = true\n";
+    assert_eq!(said(scenario, "udp+udp"), Verdict::Right);
+    is_unseen(&said(scenario, "udp"));
+}
+
+/// O29
+#[test]
+fn whoever_crashes_goes_or_stays_is_wrong() {
+    let scenario = "seconds = 3\n[[expect]]\nannounces_at_most = 5\n";
+    for (plan, how) in [
+        ("announce+abort", "ends by itself, with signal 6 (SIGABRT)"),
+        ("announce+leave", "ends by itself, with status 3"),
+        ("announce+deaf", "does not end within 3 s"),
+    ] {
+        let outcome = outcome_of(scenario, plan);
+        is_wrong(&outcome.verdicts.last().unwrap().1, how);
+        is_wrong(&outcome.whole(), how);
+    }
+}
+
+/// O29
+#[test]
+fn the_table_tells_who_was_right_and_how_others_were_wrong() {
+    let client = Client::of_command("scripted", "it {torrent}", Farewell::Term).unwrap();
+    let outcome = outcome_of(
+        "seconds = 2\n[[expect]]\nconnects = \"planted\"\n",
+        "announce",
+    );
+    let clients = [client];
+    let text = table::markdown(&clients, std::slice::from_ref(&outcome), "it");
+    assert!(
+        text.contains("| [planned](#planned) | **wrong** |"),
+        "{text}"
+    );
+    assert!(
+        text.contains("- scripted: **wrong**: no connection to the planted peer"),
+        "{text}"
+    );
+    assert!(
+        text.contains("scripted: 0 right, 1 wrong, 0 not seen"),
+        "{text}"
+    );
+    let told: serde_json::Value = serde_json::from_str(&table::json(&clients, &[outcome])).unwrap();
+    assert_eq!(told["outcomes"][0]["verdict"], "wrong");
+    assert_eq!(
+        told["outcomes"][0]["expected"][0]["expected"],
+        "connects to the planted peer"
+    );
+    assert_eq!(told["outcomes"][0]["expected"][1]["verdict"], "right");
+    assert_eq!(told["outcomes"][0]["requests"], 1);
+}
+
+/// The client: does what its plan says, one after another, and then waits for its end.
+#[test]
+#[ignore = "the client that the tests above start"]
+fn plays_the_client() {
+    let mut arguments = std::env::args();
+    let Some(plan) = arguments.find_map(|word| word.strip_prefix(PLAN).map(str::to_owned)) else {
+        return;
+    };
+    let torrent = std::fs::read("it.torrent").unwrap();
+    let Some(Value::Dictionary(torrent)) = Value::decode(&torrent) else {
+        panic!("no torrent");
+    };
+    let trackers = trackers(&torrent);
+    let mut answer = Vec::new();
+    for deed in plan.split('+') {
+        match deed {
+            "announce" => answer = get(&trackers[0], "/announce"),
+            "second" => answer = get(&trackers[1], "/announce"),
+            "follow" => {
+                let text = String::from_utf8_lossy(&answer).into_owned();
+                let target = text
+                    .lines()
+                    .find_map(|line| line.strip_prefix("Location: "))
+                    .unwrap();
+                answer = get(&trackers[0], target.split('?').next().unwrap());
+            }
+            "peers" => connect_to_peers(&answer),
+            "udp" => announce_over_udp(&trackers[0]),
+            "abort" => std::process::abort(),
+            "leave" => std::process::exit(3),
+            "deaf" => {
+                let heard = Arc::new(AtomicBool::new(false));
+                signal_hook::flag::register(signal_hook::consts::SIGTERM, heard).unwrap();
+            }
+            "stay-away" => {}
+            other => panic!("no such deed: {other}"),
+        }
+    }
+    std::thread::sleep(Duration::from_secs(120));
+}
+
+/// Host and port of each tracker.
+fn trackers(torrent: &Dictionary) -> Vec<String> {
+    let urls = match torrent.find("announce-list") {
+        Some(Value::List(tiers)) => tiers.clone(),
+        _ => vec![Value::List(vec![torrent.find("announce").unwrap().clone()])],
+    };
+    let url = |tier: &Value| match tier {
+        Value::List(urls) => match &urls[0] {
+            Value::Bytes(url) => String::from_utf8(url.clone()).unwrap(),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    let urls = urls.iter().map(url);
+    urls.map(|url| url.split('/').nth(2).unwrap().to_owned())
+        .collect()
+}
+
+fn get(host: &str, path: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(host).unwrap();
+    let query = "info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=6881&uploaded=0&downloaded=0&left=9&compact=1";
+    let head = format!("GET {path}?{query} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer
+}
+
+fn connect_to_peers(answer: &[u8]) {
+    let body = answer
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap()
+        + 4;
+    let Some(Value::Dictionary(told)) = Value::decode(&answer[body..]) else {
+        panic!("no answer");
+    };
+    let Some(Value::Bytes(peers)) = told.find("peers") else {
+        panic!("no peers");
+    };
+    for peer in peers.chunks_exact(6) {
+        let ip: [u8; 4] = peer[..4].try_into().unwrap();
+        let port = u16::from_be_bytes([peer[4], peer[5]]);
+        drop(TcpStream::connect(SocketAddr::from((ip, port))));
+    }
+}
+
+/// Connects and announces (BEP 15), whatever is answered.
+fn announce_over_udp(host: &str) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(host).unwrap();
+    let connect = [
+        &0x417_2710_1980_u64.to_be_bytes()[..],
+        &[0; 4],
+        &[0, 0, 0, 7],
+    ]
+    .concat();
+    socket.send(&connect).unwrap();
+    let mut answer = [0; 64];
+    socket.recv(&mut answer).unwrap();
+    let mut announce = answer[8..16].to_vec();
+    announce.extend([0, 0, 0, 1, 0, 0, 0, 8]);
+    announce.extend([b'a'; 20]);
+    announce.extend([b'b'; 20]);
+    announce.extend([0; 40]);
+    announce.extend([0x1a, 0xe1]);
+    socket.send(&announce).unwrap();
+    socket.recv(&mut answer).unwrap();
+}

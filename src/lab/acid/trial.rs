@@ -1,0 +1,340 @@
+//! One scenario with one client: a fresh tracker, a fresh torrent, a fresh folder, and what was seen.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::client::{self, Client, Place};
+use super::listeners::Peer;
+use super::process::{self, Process};
+use super::table::Outcome;
+use super::torrent::Plan;
+use super::verdict::{Abilities, Seen, Verdict};
+use crate::clock::Clock;
+use crate::lab::exchange::{Event, Transport};
+use crate::lab::misbehave::scenario::{Expectation, Listener, Scenario, Tracker};
+use crate::lab::misbehave::script::Script;
+use crate::lab::misbehave::{Places, answerer};
+use crate::lab::serve::{Lab, Options};
+
+/// How trials are run.
+#[derive(Debug)]
+pub(super) struct Manner {
+    /// Where each trial has a folder.
+    pub(super) folder: PathBuf,
+    /// Where the peers listen that answers tell of.
+    pub(super) peer_addresses: Vec<IpAddr>,
+    /// How many times as long what should come is waited for.
+    pub(super) patience: u32,
+    /// Within which a client ends after its farewell, patience left aside.
+    pub(super) grace: Duration,
+    /// Ports that were given away: a client takes some time until it listens.
+    pub(super) ports: Mutex<BTreeSet<u16>>,
+    /// Set when all is to end.
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+/// The error of a trial that was ended from outside.
+pub(super) const INTERRUPTED: &str = "interrupted";
+/// How often what happens is looked at.
+const LOOK: Duration = Duration::from_millis(25);
+/// A client that has shown all that is expected is watched for so long at least: it may yet fall over.
+const LEAST: Duration = Duration::from_secs(2);
+/// Within which a client asks for the first time, patience left aside.
+const FIRST: Duration = Duration::from_secs(30);
+/// Within which a client ends after its farewell: generous, for it may wait for trackers that do not answer.
+pub(super) const GRACE: Duration = Duration::from_secs(60);
+/// What a tracker that behaves tells, in seconds.
+const INTERVAL: u32 = 10;
+const MIN_INTERVAL: u32 = 5;
+/// The torrent's file: some pieces, so that nobody can be done.
+const LENGTH: usize = 256 << 10;
+const PIECE: usize = 64 << 10;
+
+/// The trackers and the peers of a trial.
+struct Stage {
+    first: Lab,
+    second: Option<Lab>,
+    events: Receiver<Event>,
+    second_events: Option<Receiver<Event>>,
+    listeners: [(Listener, Peer); 3],
+}
+
+impl Manner {
+    /// Runs a scenario with a client.
+    ///
+    /// # Errors
+    /// When a tracker or the client cannot be started, or all is to end; nothing that the client does is one.
+    pub(super) fn run(
+        &self,
+        client: &Client,
+        scenario: &Scenario,
+        can: Abilities,
+    ) -> anyhow::Result<Outcome> {
+        let is_udp = scenario.has(Transport::Udp);
+        if is_udp && !can.speaks_udp && !scenario.has(Transport::Http) {
+            let why = Verdict::Unseen("it asks no trackers over UDP here".to_owned());
+            return Ok(Outcome {
+                client: client.name.clone(),
+                scenario: scenario.clone(),
+                verdicts: scenario
+                    .expect
+                    .iter()
+                    .map(|one| (one.words(), why.clone()))
+                    .collect(),
+                counts: [0; 3],
+            });
+        }
+        let mut stage = Stage::set(scenario, &self.peer_addresses).context("no tracker")?;
+        let mut process = self.start(client, scenario, &stage)?;
+        let can = Abilities {
+            connects: if scenario.is_of_v6() {
+                can.connects_v6
+            } else {
+                can.connects
+            },
+            ..can
+        };
+        let mut seen = self.watch(scenario, &mut stage, &mut process, can)?;
+        let mut verdicts: Vec<(String, Verdict)> = scenario
+            .expect
+            .iter()
+            .map(|expected| (expected.words(), seen.judge(expected, can)))
+            .collect();
+        if seen.end.is_none() {
+            seen.end = self.farewell(client, &mut process)?;
+        }
+        verdicts.push((
+            "lives, and ends when it is told to".to_owned(),
+            match seen.end.take() {
+                None => Verdict::Right,
+                Some(how) => Verdict::Wrong(how),
+            },
+        ));
+        let count = |contacts: usize| u64::try_from(contacts).unwrap_or(u64::MAX);
+        Ok(Outcome {
+            client: client.name.clone(),
+            scenario: scenario.clone(),
+            verdicts,
+            counts: [
+                count(seen.first.len()),
+                count(seen.second.len()),
+                seen.watched.as_secs(),
+            ],
+        })
+    }
+
+    /// Starts the client on a fresh torrent.
+    fn start(
+        &self,
+        client: &Client,
+        scenario: &Scenario,
+        stage: &Stage,
+    ) -> anyhow::Result<Process> {
+        let folder = self
+            .folder
+            .join(format!("{}-{}", client.name, scenario.name));
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let torrent = folder.join("it.torrent");
+        let plan = Plan {
+            name: format!("{}.bin", scenario.name),
+            length: LENGTH,
+            piece_length: PIECE,
+            tiers: stage.tiers(scenario)?,
+            is_private: true,
+            seed: 1,
+        };
+        fs::write(&torrent, plan.make().metainfo).context("the torrent")?;
+        let place = Place {
+            torrent,
+            folder: folder.clone(),
+            port: client::free_port(&self.ports)?,
+            is_udp: scenario.has(Transport::Udp),
+        };
+        let words = client.prepare(&place).context("the client's settings")?;
+        Process::start(&words, &folder, &folder.join("log"))
+            .with_context(|| words.first().cloned().unwrap_or_default())
+    }
+
+    /// Watches until all has been seen, or the time is over.
+    fn watch(
+        &self,
+        scenario: &Scenario,
+        stage: &mut Stage,
+        process: &mut Process,
+        can: Abilities,
+    ) -> anyhow::Result<Seen> {
+        let clock = Clock::start();
+        let counted = Duration::from_secs(scenario.seconds.into());
+        let mut seen = Seen {
+            counted,
+            ..Seen::default()
+        };
+        let mut came = None;
+        let is_fulfilled = |seen: &Seen| {
+            let mut open = scenario
+                .expect
+                .iter()
+                .filter(|one| !one.is_of_the_whole_time());
+            open.all(|one| seen.judge(one, can) == Verdict::Right)
+        };
+        let is_of_the_whole_time = scenario
+            .expect
+            .iter()
+            .any(Expectation::is_of_the_whole_time);
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                bail!(INTERRUPTED);
+            }
+            stage.note(&mut seen);
+            if let Some(status) = process.ended() {
+                let how = process::fault_of(status).unwrap_or_else(|| "status 0".to_owned());
+                seen.end = Some(format!("ends by itself, with {how}"));
+                return Ok(seen);
+            }
+            let now = clock.elapsed();
+            if came.is_none() && seen.has_come() {
+                came = Some(now);
+            }
+            match came {
+                None if now >= FIRST * self.patience => return Ok(seen),
+                None => {}
+                Some(came) => {
+                    seen.watched = now.saturating_sub(came);
+                    let least = if is_of_the_whole_time { counted } else { LEAST };
+                    let is_over = seen.watched >= counted * self.patience;
+                    if is_over || (seen.watched >= least && is_fulfilled(&seen)) {
+                        return Ok(seen);
+                    }
+                }
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Tells the client to leave; how that went wrong, if it did.
+    fn farewell(&self, client: &Client, process: &mut Process) -> anyhow::Result<Option<String>> {
+        let clock = Clock::start();
+        process.tell(client.signal());
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                bail!(INTERRUPTED);
+            }
+            if let Some(status) = process.ended() {
+                // A status is its own matter: aria2 has one for what it did not finish. To be killed by a fault of its own is not.
+                let fault = process::fault_of(status).filter(|_| process::is_crash(status));
+                return Ok(fault.map(|how| format!("crashes when it is told to end, with {how}")));
+            }
+            if clock.elapsed() >= self.grace * self.patience {
+                let seconds = self.grace.as_secs() * u64::from(self.patience);
+                return Ok(Some(format!(
+                    "does not end within {seconds} s when it is told to"
+                )));
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Stage {
+    fn set(scenario: &Scenario, peer_addresses: &[IpAddr]) -> io::Result<Stage> {
+        let planted = Peer::listen(peer_addresses)?;
+        let decoy = Peer::listen(peer_addresses)?;
+        let at_second = Peer::listen(peer_addresses)?;
+        let lab = |script: Script, places: Places| {
+            let told = OnceLock::new();
+            drop(told.set(places));
+            Lab::start(Options {
+                answerer: answerer(script, Arc::new(told)),
+                interval: Some(INTERVAL),
+                min_interval: Some(MIN_INTERVAL),
+                ..Options::default()
+            })
+        };
+        let second = scenario
+            .has_second()
+            .then(|| {
+                let planted = at_second.addresses().to_vec();
+                lab(
+                    Script::default(),
+                    Places {
+                        planted,
+                        ..Places::default()
+                    },
+                )
+            })
+            .transpose()?;
+        let url = |transport| {
+            let url = second.as_ref().and_then(|lab| lab.url(transport))?;
+            url.strip_suffix("/announce").map(str::to_owned)
+        };
+        let first = lab(
+            scenario.script.clone(),
+            Places {
+                planted: planted.addresses().to_vec(),
+                decoys: decoy.addresses().to_vec(),
+                second: url(Transport::Http),
+                second_udp: url(Transport::Udp),
+            },
+        )?;
+        Ok(Stage {
+            events: first.events(),
+            second_events: second.as_ref().map(Lab::events),
+            first,
+            second,
+            listeners: [
+                (Listener::Planted, planted),
+                (Listener::Decoy, decoy),
+                (Listener::Second, at_second),
+            ],
+        })
+    }
+
+    /// The torrent's trackers.
+    fn tiers(&self, scenario: &Scenario) -> anyhow::Result<Vec<Vec<String>>> {
+        let url = |tracker: &Tracker| {
+            let lab = if tracker.is_second {
+                self.second.as_ref()
+            } else {
+                Some(&self.first)
+            };
+            let url = lab.and_then(|lab| lab.url(tracker.transport));
+            url.with_context(|| format!("the laboratory has no tracker over {}", tracker.transport))
+        };
+        let tiers = scenario.trackers.iter();
+        tiers
+            .map(|tier| {
+                tier.iter()
+                    .map(url)
+                    .collect::<anyhow::Result<Vec<String>>>()
+            })
+            .collect()
+    }
+
+    /// Notes what has happened since the last look.
+    fn note(&mut self, seen: &mut Seen) {
+        for event in self.events.try_iter() {
+            seen.note(&event, false);
+        }
+        for event in self.second_events.iter().flat_map(Receiver::try_iter) {
+            seen.note(&event, true);
+        }
+        for (listener, peer) in &mut self.listeners {
+            seen.connections.insert(listener.name(), peer.count());
+        }
+    }
+}
+
+/// Removes a trial's folders, as far as that can be done.
+pub(super) fn clear(folder: &Path) {
+    drop(fs::remove_dir_all(folder));
+}

@@ -1,0 +1,21 @@
+//! `retracker-lab misbehave`: a tracker that answers by a script, to see what a client makes of it.
+
+pub mod act;
+mod actor;
+pub(in crate::lab) mod bencode;
+pub mod catalogue;
+mod command;
+mod datagram;
+mod document;
+mod http;
+mod peers;
+pub mod scenario;
+pub mod script;
+mod stand;
+#[cfg(test)]
+mod tests;
+
+pub use actor::answerer;
+pub use command::{Arguments, run};
+pub use document::Fault;
+pub use peers::Places;

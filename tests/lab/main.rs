@@ -1,0 +1,11 @@
+//! The laboratory's tracker over real sockets, as a library and as a program.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test helpers"
+)]
+
+mod client;
+mod serve;
