@@ -49,8 +49,8 @@ class Site(trackers.Retracker):
             file.write(engines.password_of(name) + "\n")
         sites = {"name": name, "engines": " ".join(engine.url() for engine in reachable), "user": name,
                  "password_file": self.password, "ca_file": os.path.join(network.certificates, "ca.pem")}
-        # All the crowd of a site is of one network, which has a share of its own.
-        tracker = {"announce_interval": 1_800, "max_torrents_per_address": 200_000}
+        # All the crowd of a site is of one network, which has a share of its own; and no bound of all shall be reached.
+        tracker = {"announce_interval": 1_800, "max_torrents_per_address": 200_000, "max_peers": 10_000_000}
         base = {"TRACKER": tracker, "SITES": sites, "LOGGING": {"level": "INFO"}}
         for section, values in (settings or {}).items():
             base.setdefault(section, {}).update(values)
