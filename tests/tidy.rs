@@ -26,6 +26,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // that is handed over goes with its TLS.
     ("net", &["metrics", "clock", "tls"]),
     ("tracker", &["metrics", "clock", "net"]),
+    // Requests as they are answered, from those who answer to the pages: the values of the core, and nobody's protocol.
+    ("watch", &["tracker", "metrics", "clock"]),
     // What stands in files beside the configuration, read into what the core looks at.
     (
         "lists",
@@ -34,13 +36,25 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The six in the middle: never one another, never config.
     (
         "http",
-        &["tracker", "metrics", "clock", "supervise", "net", "tls"],
+        &[
+            "tracker",
+            "watch",
+            "metrics",
+            "clock",
+            "supervise",
+            "net",
+            "tls",
+        ],
     ),
-    ("udp", &["tracker", "metrics", "clock", "supervise", "net"]),
+    (
+        "udp",
+        &["tracker", "watch", "metrics", "clock", "supervise", "net"],
+    ),
     (
         "web",
         &[
             "tracker",
+            "watch",
             "metrics",
             "clock",
             "supervise",
@@ -121,6 +135,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sites",
             "reaper",
             "tracker",
+            "watch",
             "metrics",
             "clock",
             "supervise",

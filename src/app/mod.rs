@@ -43,7 +43,7 @@ use crate::supervise::Exit;
 use crate::tls::Acceptor;
 use crate::tracker::Tracker;
 use crate::tracker::report::census::Census;
-use crate::{audit, http, logging, reaper, shown, snapshot, udp, web};
+use crate::{audit, http, logging, reaper, shown, snapshot, udp, watch, web};
 use certificates::Watch;
 pub use examine::{Outlook, examine};
 use key_file::KeyFile;
@@ -128,6 +128,9 @@ impl App {
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
         let bans = Arc::new(bans::Keeper::new(&config, &mailbox, clock, origin));
         udp.limit(Arc::clone(bans.limits()));
+        let watch = Arc::new(watch::Watch::new(clock));
+        udp.watch(Arc::clone(&watch));
+        let http = http.watched(Arc::clone(&watch));
         let counted = backend::statistics_keeper(&tracker, &mailbox, &bans, clock);
         let reaper = reaper::start(
             reload::reaper_settings(&config),
@@ -155,6 +158,7 @@ impl App {
         );
         backend.sites = sites.as_ref().map(sites::of_pages);
         backend.certificates = backend::certificates(tls.clone());
+        backend.watch = watch;
         let web = web::start(
             config.web.clone(),
             Arc::clone(&tracker),

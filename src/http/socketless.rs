@@ -71,6 +71,8 @@ impl SocketlessConnection {
             settings: &self.settings,
             has_pages: true,
             reports: None,
+            port: 0,
+            is_tls: false,
             is_stopping: false,
             now: self.now,
         };
