@@ -126,6 +126,19 @@ impl Clock {
                 .map_or(0, |gone| gone.as_secs()),
         )
     }
+
+    /// Wall time in milliseconds since 1970 (UTC), to be shown; 0 when the system's clock stands before it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
+    pub fn wall_millis(&self) -> u64 {
+        let gone = SystemTime::now().duration_since(UNIX_EPOCH);
+        // Saturates after half a billion years.
+        gone.map_or(0, |gone| {
+            u64::try_from(gone.as_millis()).unwrap_or(u64::MAX)
+        })
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! - [`tls`] opens and seals what goes over TLS; it knows no socket.
 //! - [`net`] knows addresses, and whose they are.
 //! - [`tracker`] is the core: swarms, and which peers to hand out. It knows no protocol, socket, file or clock.
+//! - [`watch`] tells requests as they are answered to whoever watches.
 //! - [`http`] is the HTTP tracker, [`udp`] the UDP tracker.
 //! - [`snapshot`] keeps what the core knows in a SQLite database, and brings it back after a restart.
 //! - [`sites`] tells other trackers what this one hears, and merges what they tell.
@@ -48,4 +49,5 @@ pub mod tls;
 pub mod tools;
 pub mod tracker;
 pub mod udp;
+pub mod watch;
 pub mod web;

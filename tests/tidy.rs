@@ -29,6 +29,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("net", &["metrics", "clock", "tls"]),
     // Keys of announce addresses stand in paths.
     ("tracker", &["metrics", "clock", "net", "percent"]),
+    // Requests as they are answered, from those who answer to the pages: the values of the core, and nobody's protocol.
+    ("watch", &["tracker", "metrics", "clock"]),
     // What stands in files beside the configuration, read into what the core looks at.
     (
         "lists",
@@ -39,6 +41,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "tracker",
+            "watch",
             "metrics",
             "clock",
             "supervise",
@@ -47,11 +50,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "percent",
         ],
     ),
-    ("udp", &["tracker", "metrics", "clock", "supervise", "net"]),
+    (
+        "udp",
+        &["tracker", "watch", "metrics", "clock", "supervise", "net"],
+    ),
     (
         "web",
         &[
             "tracker",
+            "watch",
             "metrics",
             "clock",
             "supervise",
@@ -150,6 +157,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sites",
             "reaper",
             "tracker",
+            "watch",
             "metrics",
             "clock",
             "supervise",

@@ -18,6 +18,7 @@ use crate::supervise::Exit;
 use crate::tls::{Acceptor, Certificate};
 use crate::tracker::report::census::Census;
 use crate::tracker::{Tracker, ZoneStatisticsRow};
+use crate::watch::Watch;
 use crate::web::BackendError;
 use crate::{audit, http, reaper, web};
 
@@ -125,6 +126,8 @@ pub(super) fn of_pages(
         // Where there are any, they are added.
         sites: None,
         audit,
+        // Replaced by that in which the trackers tell.
+        watch: Arc::new(Watch::new(Clock::start())),
         limits: Arc::clone(bans.limits()),
         lift: Box::new(move |number| lifting.lift(number).map_err(backend_error)),
     }

@@ -44,7 +44,7 @@ use crate::supervise::Exit;
 use crate::tls::Acceptor;
 use crate::tracker::Tracker;
 use crate::tracker::report::census::Census;
-use crate::{audit, http, logging, reaper, shown, snapshot, udp, web};
+use crate::{audit, http, logging, reaper, shown, snapshot, udp, watch, web};
 use certificates::Watch;
 pub use examine::{Outlook, examine};
 use key_file::KeyFile;
@@ -130,6 +130,9 @@ impl App {
         let bans = Arc::new(bans::Keeper::new(&config, &mailbox, clock, origin));
         udp.limit(Arc::clone(bans.limits()));
         let hooks = backend::of_reaper(&tracker, &mailbox, &bans, clock);
+        let watch = Arc::new(watch::Watch::new(clock));
+        udp.watch(Arc::clone(&watch));
+        let http = http.watched(Arc::clone(&watch));
         let reaper = reaper::start(
             reload::reaper_settings(&config),
             Arc::clone(&tracker),
@@ -156,6 +159,7 @@ impl App {
         );
         backend.sites = sites.as_ref().map(sites::of_pages);
         backend.certificates = backend::certificates(tls.clone());
+        backend.watch = watch;
         let web = web::start(
             config.web.clone(),
             Arc::clone(&tracker),

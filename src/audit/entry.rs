@@ -65,6 +65,8 @@ pub enum Deed {
     ReloadRefused,
     /// The database of a Flask retracker was imported.
     Import,
+    /// Requests were watched as they were answered.
+    Watch,
     /// Everything is told to the other trackers again.
     SitesResend,
     /// What was known from one other tracker only was dropped.
@@ -104,6 +106,7 @@ impl Deed {
             Deed::Reload => "reloaded the configuration",
             Deed::ReloadRefused => "brought a configuration that was refused:",
             Deed::Import => "imported",
+            Deed::Watch => "watches requests:",
             Deed::SitesResend => "had everything told to the other trackers again",
             Deed::SiteForgotten => "forgot the tracker",
         }

@@ -1,23 +1,25 @@
 //! The tracker's answers on actix-web: for requests that the lean loop does not serve itself (a body came with it) and for
 //! listeners that it does not have (TLS). Slower, and the same to the byte of the body.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use actix_web::guard::fn_guard;
-use actix_web::http::header::{HOST, HeaderValue};
+use actix_web::http::header::{HOST, HeaderValue, USER_AGENT};
 use actix_web::http::{Method, Uri};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use arc_swap::ArcSwap;
 
-use super::handler::{Client, Endpoint, Handler, endpoint};
+use super::handler::{Arrival, Client, Endpoint, Fields, Handler, endpoint};
 use super::{FullScrape, LiveSettings, full_scrape, handler};
 use crate::clock::Clock;
 use crate::metrics::{Failure, Transport};
 use crate::net::client_address::Forwarding;
+use crate::net::handover::ByTls;
 use crate::net::hosts::Browser;
 use crate::tracker::Tracker;
+use crate::watch::Watch;
 
 /// The tracker's routes; cheap to clone into every application factory.
 #[derive(Clone, Debug)]
@@ -25,6 +27,7 @@ pub struct Routes {
     tracker: Arc<Tracker>,
     clock: Clock,
     live: Arc<ArcSwap<LiveSettings>>,
+    watch: Arc<Watch>,
 }
 
 impl Routes {
@@ -32,11 +35,13 @@ impl Routes {
         tracker: Arc<Tracker>,
         clock: Clock,
         live: Arc<ArcSwap<LiveSettings>>,
+        watch: Arc<Watch>,
     ) -> Routes {
         Routes {
             tracker,
             clock,
             live,
+            watch,
         }
     }
 
@@ -74,7 +79,8 @@ fn query_of(uri: &Uri) -> &[u8] {
 
 async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
     let query = query_of(request.uri());
-    let mut handler = Handler::new(Arc::clone(&routes.tracker), routes.clock, None);
+    let handler = Handler::new(Arc::clone(&routes.tracker), routes.clock, None);
+    let mut handler = handler.watched(&routes.watch);
     if request.method() != Method::GET && request.method() != Method::HEAD {
         handler.counters().failed(Transport::Http, Failure::Method);
         return HttpResponse::MethodNotAllowed()
@@ -86,11 +92,8 @@ async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
         return HttpResponse::NotFound().finish();
     };
     let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let socket = request
-        .peer_addr()
-        .as_ref()
-        .map_or(unknown, SocketAddr::ip)
-        .to_canonical();
+    let peer = request.peer_addr().unwrap_or((unknown, 0).into());
+    let socket = peer.ip().to_canonical();
     let headers = request.headers();
     let fields = || {
         let fields = headers.iter();
@@ -109,6 +112,14 @@ async fn respond(request: HttpRequest, routes: Data<Routes>) -> HttpResponse {
         path: request.uri().path().as_bytes(),
         query,
         client: &client,
+        arrival: Arrival {
+            port: peer.port(),
+            is_tls: request.extensions().contains::<ByTls>(),
+            fields: Fields::Known {
+                host,
+                user_agent: headers.get(USER_AGENT).map(HeaderValue::as_bytes),
+            },
+        },
         settings: &live.settings,
         now: routes.clock.now(),
     };
@@ -122,10 +133,12 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
     use crate::tracker;
+    use crate::watch::Filter;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
     use actix_web::{App, rt};
+    use std::net::SocketAddr;
 
-    fn routes() -> Routes {
+    fn routes(watch: &Arc<Watch>) -> Routes {
         let metrics = Arc::new(Metrics::new(0));
         let tracker = Arc::new(Tracker::new(tracker::Settings::default(), metrics));
         let live = LiveSettings {
@@ -136,14 +149,50 @@ mod tests {
             tracker,
             Clock::start(),
             Arc::new(ArcSwap::from_pointee(live)),
+            Arc::clone(watch),
         )
+    }
+
+    fn nobody() -> Arc<Watch> {
+        Arc::new(Watch::new(Clock::start()))
+    }
+
+    /// O27
+    #[test]
+    fn a_watcher_sees_what_actix_answers() {
+        rt::System::new().block_on(async {
+            let watch = nobody();
+            let routes = routes(&watch);
+            let app = init_service(App::new().configure(|service| routes.mount(service))).await;
+            let watching = watch.begin(Filter::default(), 10).unwrap();
+            let peer = SocketAddr::from(([192, 0, 2, 1], 5000));
+            let query = "info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=1&key=7";
+            let request = TestRequest::get().uri(&format!("/announce?{query}"));
+            let request = request.insert_header((USER_AGENT, "qBittorrent/5.0"));
+            let request = request.insert_header((HOST, "tracker:80")).peer_addr(peer);
+            let request = request.to_request();
+            request.extensions_mut().insert(ByTls);
+            let reply = call_service(&app, request).await;
+            assert_eq!(reply.status(), 200);
+            let told = watching.next_event().unwrap();
+            let told = serde_json::to_value(&*told).unwrap();
+            assert_eq!(told["transport"], "https");
+            assert_eq!(
+                (&told["ip"], &told["port"]),
+                (&"192.0.2.1".into(), &5000.into())
+            );
+            assert_eq!(told["user_agent"], "qBittorrent/5.0");
+            assert_eq!(told["host"], "tracker:80");
+            assert_eq!(told["answer"]["leechers"], 1);
+            assert_eq!(told["parameters"][3]["hidden"], true);
+        });
     }
 
     /// P1
     #[test]
     fn actix_gives_the_same_answers() {
         rt::System::new().block_on(async {
-            let routes = routes();
+            let routes = routes(&nobody());
             let app = init_service(App::new().configure(|service| routes.mount(service))).await;
             let peer = SocketAddr::from(([192, 0, 2, 1], 5000));
             let get = |uri: &str| TestRequest::get().uri(uri).peer_addr(peer).to_request();

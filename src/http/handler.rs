@@ -1,15 +1,18 @@
 //! What the tracker says to one request: from path, query and address to the body of the reply. No socket here, so the lean
 //! loop and actix-web's routes answer alike.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Probe;
+use super::codec::head::Head;
 use super::codec::query::{Fault, Parameters};
 use super::codec::reply::{AnnounceFormat, Retry};
 use super::codec::{query, reply};
 use super::settings::Settings;
+use super::watched;
 use crate::clock::{Clock, Seconds};
 use crate::metrics::{Action, Failure, Family, Metrics, Transport, WorkerCounters};
 use crate::net::client_address;
@@ -19,9 +22,10 @@ use crate::net::limits::{Gate, Kind, Limits, Reason, Refused as Limited};
 use crate::net::reported_address::Reports;
 use crate::percent;
 use crate::tracker::{
-    AnnounceContext, InfoHash, KeyDigest, KeyUser, Keys, ListOptions, PeerList, Refusal, Tracker,
-    name_before_key,
+    Announce, AnnounceContext, AnnounceReply, InfoHash, KeyDigest, KeyUser, Keys, ListOptions,
+    PeerList, Refusal, Tracker, name_before_key,
 };
+use crate::watch::{Answer, Asked, Kind as Watched, Scraped, Subject, Tap, Watch};
 
 /// One in so many requests is timed: looking at the clock costs as much as parsing a query.
 const TIMED_SHARE: u32 = 16;
@@ -155,10 +159,42 @@ impl<'a> Client<'a> {
         self.found.address.known()
     }
 
+    /// The address under which a watcher sees it: that of the socket where the client's is not known.
+    fn shown_ip(&self) -> IpAddr {
+        self.known_ip().unwrap_or(self.socket)
+    }
+
+    /// Whether nobody speaks for it: the socket is its own.
+    pub(super) fn is_direct(&self) -> bool {
+        self.shown_ip() == self.socket
+    }
+
     /// The proxies that its request came through.
     fn proxies<'b>(&'b self, address_rules: &'b ClientAddressRules) -> ProxyChain<'b> {
         address_rules.proxy_chain(self.socket, self.forwarding.as_ref())
     }
+}
+
+/// The fields of a request's head, for whoever watches.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fields<'a> {
+    /// Not looked for yet.
+    Head(&'a Head<'a>),
+    /// Those that are shown.
+    Known {
+        host: Option<&'a [u8]>,
+        user_agent: Option<&'a [u8]>,
+    },
+}
+
+/// How a request came, for whoever watches.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival<'a> {
+    /// The port at the socket's other end.
+    pub port: u16,
+    /// Whether it came by TLS to the tracker itself.
+    pub is_tls: bool,
+    pub fields: Fields<'a>,
 }
 
 /// One request, as it comes to the handler.
@@ -169,6 +205,7 @@ pub(super) struct Request<'a> {
     pub path: &'a [u8],
     pub query: &'a [u8],
     pub client: &'a Client<'a>,
+    pub arrival: Arrival<'a>,
     /// The settings in force.
     pub settings: &'a Settings,
     /// The time.
@@ -193,6 +230,7 @@ pub(super) struct Handler {
     untimed: u32,
     /// Open to everybody where limits have been looked at before, or are nobody's matter.
     gate: Gate,
+    tap: Tap,
 }
 
 impl Handler {
@@ -207,6 +245,15 @@ impl Handler {
             hashes: Vec::new(),
             untimed: 0,
             gate: Gate::default(),
+            tap: Tap::default(),
+        }
+    }
+
+    /// The same, telling what it answers to whoever watches.
+    pub(super) fn watched(self, watch: &Arc<Watch>) -> Handler {
+        Handler {
+            tap: Tap::new(watch),
+            ..self
         }
     }
 
@@ -248,6 +295,20 @@ impl Handler {
             };
             counters(self.tracker.metrics(), self.worker).failed(Transport::Http, failure);
         })
+    }
+
+    /// The same for a request that was read.
+    #[cold]
+    pub(super) fn refuse_limited(
+        &mut self,
+        limited: Limited,
+        request: &Request<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        self.turn_away(limited, out);
+        if self.tap.is_on() {
+            self.tell_refused(request, limited.text().into());
+        }
     }
 
     /// Writes the body for a client of the tracker that is not served, behind what is in `out`.
@@ -324,18 +385,93 @@ impl Handler {
             // Answered without the handler, by whoever knows.
             Endpoint::Probe(_) => Ok(Action::Page),
         };
-        let counters = self.counters();
         match action {
             Ok(action) => self.count(client, action),
-            Err(refused) => {
-                counters.failed(Transport::Http, refused.failure());
-                let tracker = self.tracker.settings();
-                let min_interval = tracker.min_interval(tracker.announce_interval);
-                refused.write(min_interval, out);
-            }
+            Err(refused) => self.refuse(refused, request, out),
         }
         if let Some(start) = start {
-            counters.took(self.clock.elapsed().saturating_sub(start));
+            let took = self.clock.elapsed().saturating_sub(start);
+            self.counters().took(took);
+        }
+    }
+
+    fn refuse(&mut self, refused: Refused, request: &Request<'_>, out: &mut Vec<u8>) {
+        self.counters().failed(Transport::Http, refused.failure());
+        let tracker = self.tracker.settings();
+        let min_interval = tracker.min_interval(tracker.announce_interval);
+        refused.write(min_interval, out);
+        if self.tap.is_on() {
+            self.tell_refused(request, refused.text());
+        }
+    }
+
+    /// Tells whoever watches of an announce that was answered.
+    #[cold]
+    fn tell_announce(
+        &mut self,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+        announce: &Announce,
+        replied: &AnnounceReply,
+    ) {
+        let ip = request.client.shown_ip();
+        if !self.tap.may_want(Watched::Announce, ip) {
+            return;
+        }
+        let answer = Answer::announce(replied, &self.list);
+        let subject = Subject {
+            kind: Watched::Announce,
+            ip,
+            peer_id: Some(announce.peer_id),
+            asks_for: &|hash| *hash == announce.info_hash,
+        };
+        self.tap.tell(&subject, |time| {
+            let said = parameters.said(query::uploaded(request.query));
+            watched::observed(time, request, ip, Asked::Announce(said), answer)
+        });
+    }
+
+    /// Tells whoever watches of a scrape of these torrents.
+    fn tell_scrape(&mut self, request: &Request<'_>, hashes: &[InfoHash], answer: Answer) {
+        let ip = request.client.shown_ip();
+        let subject = Subject {
+            kind: Watched::Scrape,
+            ip,
+            peer_id: None,
+            asks_for: &|hash| hashes.contains(hash),
+        };
+        self.tap.tell(&subject, |time| {
+            let scraped = Scraped::new(hashes.iter().copied());
+            watched::observed(time, request, ip, Asked::Scrape(scraped), answer)
+        });
+    }
+
+    /// Tells whoever watches of a request that was refused; it is read for that once more.
+    #[cold]
+    fn tell_refused(&mut self, request: &Request<'_>, text: Cow<'static, str>) {
+        let ip = request.client.shown_ip();
+        let answer = Answer::failure(text);
+        match request.endpoint {
+            Endpoint::Announce if self.tap.may_want(Watched::Announce, ip) => {
+                let parameters = Parameters::read(request.query, b"");
+                let said = parameters.said(query::uploaded(request.query));
+                let subject = Subject {
+                    kind: Watched::Announce,
+                    ip,
+                    peer_id: said.peer_id,
+                    asks_for: &|hash| said.info_hash == Some(*hash),
+                };
+                self.tap.tell(&subject, |time| {
+                    watched::observed(time, request, ip, Asked::Announce(said.clone()), answer)
+                });
+            }
+            Endpoint::Scrape if self.tap.may_want(Watched::Scrape, ip) => {
+                let mut hashes = Vec::new();
+                // What is wrong with it has been answered.
+                let _ = query::scrape(request.query, request.settings.max_scrape, &mut hashes);
+                self.tell_scrape(request, &hashes, answer);
+            }
+            _ => {}
         }
     }
 
@@ -381,7 +517,7 @@ impl Handler {
                 .tracker
                 .announce(&announce, &mut context, &mut self.list)?,
             Some(digest) => {
-                let uploaded = query::uploaded(query);
+                let uploaded = query::uploaded(query).unwrap_or(0);
                 let user = KeyUser { digest, uploaded };
                 self.tracker
                     .announce_by_key(&announce, &user, &mut context, &mut self.list)?
@@ -395,6 +531,9 @@ impl Handler {
         let warned_by = replied.warned_by;
         let warning = warned_by.and_then(|zone| self.tracker.warning(zone));
         reply::announce(out, &replied, &self.list, form, warning.as_deref());
+        if self.tap.is_on() {
+            self.tell_announce(request, &parameters, &announce, &replied);
+        }
         Ok(Action::Announce)
     }
 
@@ -418,6 +557,14 @@ impl Handler {
             .iter()
             .map(|hash| (*hash, tracker.scrape(hash, now)));
         reply::scrape(out, files);
+        if self.tap.is_on() && self.tap.may_want(Watched::Scrape, client.shown_ip()) {
+            let hashes = std::mem::take(&mut self.hashes);
+            let answer = Answer::Scrape {
+                torrents: hashes.len(),
+            };
+            self.tell_scrape(request, &hashes, answer);
+            self.hashes = hashes;
+        }
         Ok(Action::Scrape)
     }
 }
@@ -478,14 +625,17 @@ impl Refused {
         }
     }
 
-    fn write(self, min_interval: u32, out: &mut Vec<u8>) {
-        let mut write = |reason: &str| reply::failure(out, reason, min_interval, self.retry());
+    fn text(self) -> Cow<'static, str> {
         match self {
-            Refused::Query(fault) => write(&fault.to_string()),
-            Refused::Core(refusal) => write(&refusal.to_string()),
-            Refused::Address => write("client address unknown to the tracker"),
-            Refused::CrossSite => write("requests of web pages are not served"),
+            Refused::Query(fault) => fault.to_string().into(),
+            Refused::Core(refusal) => refusal.to_string().into(),
+            Refused::Address => "client address unknown to the tracker".into(),
+            Refused::CrossSite => "requests of web pages are not served".into(),
         }
+    }
+
+    fn write(self, min_interval: u32, out: &mut Vec<u8>) {
+        reply::failure(out, &self.text(), min_interval, self.retry());
     }
 }
 

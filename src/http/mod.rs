@@ -8,6 +8,7 @@
 //!   say before them, with `timers` (time limits) and `permits` (bounds on connections); `tls` stands before the requests of a
 //!   connection to a TLS port, `handshakes` bounds what that costs. `listen` opens the sockets.
 //! - `full_scrape` tells all torrents, for the pages to send.
+//! - `watched` is a request as a watcher sees it.
 //! - `actix` mounts the same answers on actix-web, for requests that came another way.
 
 mod actix;
@@ -18,6 +19,7 @@ mod listen;
 mod pipeline;
 mod settings;
 mod socketless;
+mod watched;
 mod worker;
 
 use std::io;
@@ -40,6 +42,7 @@ use crate::supervise;
 use crate::supervise::Exit;
 use crate::tls::Acceptor;
 use crate::tracker::Tracker;
+use crate::watch::Watch;
 use handler::Handler;
 use listen::Listeners;
 use worker::Worker;
@@ -116,6 +119,7 @@ pub struct Bound {
     workers: usize,
     reports: Option<ProbeResponder>,
     limits: Arc<Limits>,
+    watch: Arc<Watch>,
 }
 
 impl std::fmt::Debug for Bound {
@@ -142,6 +146,7 @@ pub fn bind(settings: &Settings, inherited: Vec<TcpListener>) -> io::Result<Boun
         workers: settings.worker_count(),
         reports: None,
         limits: Arc::default(),
+        watch: Arc::new(Watch::new(Clock::start())),
     })
 }
 
@@ -214,7 +219,8 @@ impl Bound {
 
     /// The tracker's answers for actix-web, under the settings in force.
     pub fn routes(&self, tracker: &Arc<Tracker>, clock: Clock) -> Routes {
-        Routes::new(Arc::clone(tracker), clock, Arc::clone(&self.live))
+        let watch = Arc::clone(&self.watch);
+        Routes::new(Arc::clone(tracker), clock, Arc::clone(&self.live), watch)
     }
 
     /// Answers `/health` and `/ready` with what `reports` tells; without it they are pages.
@@ -230,6 +236,12 @@ impl Bound {
     #[must_use]
     pub fn limited(self, limits: Arc<Limits>) -> Bound {
         Bound { limits, ..self }
+    }
+
+    /// Tells what is answered to whoever watches; without it nobody can.
+    #[must_use]
+    pub fn watched(self, watch: Arc<Watch>) -> Bound {
+        Bound { watch, ..self }
     }
 
     /// Starts the workers. Requests that are not for the tracker go to `pages`; without them they are not found.
@@ -274,7 +286,7 @@ impl Bound {
             let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
             running.wakes.push(wake.try_clone()?);
             let handler = Handler::new(Arc::clone(tracker), clock, Some(index));
-            let handler = handler.limited(&self.limits);
+            let handler = handler.limited(&self.limits).watched(&self.watch);
             let worker = Worker::new(Arc::clone(&shared), clock, handler, opened_at, wake)?;
             let thread =
                 supervise::start(&format!("http-{index}"), ends.clone(), move || worker.run())?;

@@ -8,7 +8,7 @@ use super::codec::head::{Head, Method, Parsed};
 use super::codec::reply::Frame;
 use super::codec::{head, reply};
 use super::full_scrape;
-use super::handler::{Client, Endpoint, Handler, Request, endpoint};
+use super::handler::{Arrival, Client, Endpoint, Fields, Handler, Request, endpoint};
 use super::settings::Settings;
 use super::{Probe, ProbeReply, ProbeResponder};
 use crate::clock::Seconds;
@@ -54,6 +54,10 @@ pub(super) struct PipelineContext<'a> {
     pub has_pages: bool,
     /// Who tells how the process is.
     pub reports: Option<&'a ProbeResponder>,
+    /// The port at the socket's other end.
+    pub port: u16,
+    /// Whether it is a connection by TLS.
+    pub is_tls: bool,
     /// Whether connections end after their request, because the process does.
     pub is_stopping: bool,
     /// The time.
@@ -298,11 +302,16 @@ fn answer(
         path: head.path,
         query: head.query,
         client: &client,
+        arrival: Arrival {
+            port: pipeline.port,
+            is_tls: pipeline.is_tls,
+            fields: Fields::Head(head),
+        },
         settings: pipeline.settings,
         now: pipeline.now,
     };
     match client.known_ip().map(|ip| handler.admit_request(ip)) {
-        Some(Err(limited)) => handler.turn_away(limited, out),
+        Some(Err(limited)) => handler.refuse_limited(limited, &request, out),
         Some(Ok(())) | None => handler.answer(&request, out),
     }
     reply::finish(out, &begun);

@@ -109,6 +109,8 @@ impl SocketlessConnection {
             settings: &self.settings,
             has_pages: self.has_pages,
             reports: None,
+            port: 0,
+            is_tls: false,
             is_stopping: false,
             now: self.now,
         };

@@ -14,11 +14,13 @@ use arc_swap::{ArcSwap, Cache};
 use super::connection_id::ConnectionIds;
 use super::packet;
 use super::packet::{Action, AnnounceRequest, Head, Reply};
+use super::watched;
 use crate::metrics::{Action as Counted, Failure, Family, Transport, WorkerCounters};
 use crate::net::is_reachable;
 use crate::net::limits::{Gate, Kind, Limits, Reason};
 use crate::net::reported_address::{Reports, Rules};
 use crate::tracker::{AnnounceContext, InfoHash, KeyDigest, KeyUser, PeerList, Refusal, Tracker};
+use crate::watch::{Asked, Kind as Watched, Subject, Tap, Watch};
 
 /// Clients that know this text (BiglyBT, anacrolix/torrent) connect anew at once; its spelling and its closing zero are those
 /// that the first trackers sent.
@@ -34,6 +36,7 @@ pub struct Handler {
     reported: Cache<Arc<ArcSwap<Rules>>, Arc<Rules>>,
     peers: PeerList,
     gate: Gate,
+    tap: Tap,
 }
 
 impl Handler {
@@ -49,6 +52,16 @@ impl Handler {
             reported: Cache::new(reported),
             peers: PeerList::default(),
             gate: Gate::default(),
+            tap: Tap::default(),
+        }
+    }
+
+    /// The same, telling what it answers to whoever watches.
+    #[must_use]
+    pub fn watched(self, watch: &Arc<Watch>) -> Handler {
+        Handler {
+            tap: Tap::new(watch),
+            ..self
         }
     }
 
@@ -132,10 +145,49 @@ impl Handler {
             Action::Scrape => self.scrape(head, body, ip, context, out),
             Action::Connect | Action::Unknown => Err(Fault::UnknownAction),
         };
-        answered.unwrap_or_else(|fault| {
+        let length = answered.unwrap_or_else(|fault| {
             context.counters.failed(Transport::Udp, fault.failure());
             Reply::refused(out, head.transaction, fault)
-        })
+        });
+        if self.tap.is_on() {
+            let reply = length.and_then(|length| out.get(..length));
+            self.tell(head.action, body, source, reply.unwrap_or_default());
+        }
+        length
+    }
+
+    /// Tells whoever watches of a request of a source that has proved its address. Request and reply are read for it once more, so that
+    /// nobody else pays.
+    #[cold]
+    fn tell(&mut self, action: Action, body: &[u8], source: SocketAddr, reply: &[u8]) {
+        let ip = source.ip().to_canonical();
+        let kind = match action {
+            Action::Announce => Watched::Announce,
+            Action::Scrape => Watched::Scrape,
+            Action::Connect | Action::Unknown => return,
+        };
+        if !self.tap.may_want(kind, ip) {
+            return;
+        }
+        let asked = watched::asked(kind, body, ip);
+        let hashes = packet::scraped(body).unwrap_or_default();
+        let (peer_id, info_hash) = match &asked {
+            Asked::Announce(said) => (said.peer_id, said.info_hash),
+            Asked::Scrape(_) => (None, None),
+        };
+        let subject = Subject {
+            kind,
+            ip,
+            peer_id,
+            asks_for: &|hash| match kind {
+                Watched::Announce => info_hash == Some(*hash),
+                Watched::Scrape => hashes.contains(&hash.0),
+            },
+        };
+        self.tap.tell(&subject, |time| {
+            let answer = packet::answer(reply, ip);
+            watched::observed(time, source, body, asked, answer)
+        });
     }
 
     /// Counts a datagram; nothing when its source is not to be answered.

@@ -9,6 +9,7 @@ pub mod packet;
 
 mod sender;
 mod socket;
+mod watched;
 mod worker;
 
 use std::io;
@@ -25,6 +26,7 @@ use crate::net::limits::Limits;
 use crate::net::reported_address::Rules;
 use crate::supervise;
 use crate::tracker::Tracker;
+use crate::watch::Watch;
 use connection_id::ConnectionIds;
 use handler::Handler;
 use worker::Worker;
@@ -92,6 +94,7 @@ pub fn bind(settings: &Settings, inherited: Vec<UdpSocket>) -> io::Result<Bound>
         reported: Arc::new(ArcSwap::from_pointee(settings.reported.clone())),
         ids: None,
         limits: Arc::default(),
+        watch: Arc::new(Watch::new(Clock::start())),
     };
     if !settings.is_enabled {
         return Ok(bound);
@@ -121,12 +124,18 @@ pub struct Bound {
     reported: Arc<ArcSwap<Rules>>,
     ids: Option<ConnectionIds>,
     limits: Arc<Limits>,
+    watch: Arc<Watch>,
 }
 
 impl Bound {
     /// Drops what comes from sources that send too much, or are banned.
     pub fn limit(&mut self, limits: Arc<Limits>) {
         self.limits = limits;
+    }
+
+    /// Tells what is answered to whoever watches; without it nobody can.
+    pub fn watch(&mut self, watch: Arc<Watch>) {
+        self.watch = watch;
     }
 
     /// Goes on with `ids` of a process before this. Without them ids are made under a key of their own.
@@ -176,7 +185,7 @@ impl Bound {
             let handler = Handler::new(Arc::clone(tracker), ids, Arc::clone(&running.reported));
             let worker = Worker {
                 opened,
-                handler: handler.limited(&self.limits),
+                handler: handler.limited(&self.limits).watched(&self.watch),
                 metrics: Arc::clone(tracker.metrics()),
                 index: first_worker + index,
                 clock,

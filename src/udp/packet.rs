@@ -12,6 +12,7 @@ use crate::tracker::{
     Announce, AnnounceReply, ClientKey, Event, InfoHash, ListOptions, PeerAddresses, PeerId,
     PeerList, ScrapeReply,
 };
+use crate::watch::{Announced, Answer, Peers};
 
 /// The number that a connect request carries instead of a connection id.
 pub const PROTOCOL_ID: u64 = 0x0417_2710_1980;
@@ -144,6 +145,24 @@ impl<'a> AnnounceRequest<'a> {
         u64::from_be_bytes(self.field::<72, 8>())
     }
 
+    /// What the announce of a client at `source` says, for whoever watches.
+    pub(crate) fn said(&self, source: IpAddr) -> Announced {
+        Announced {
+            info_hash: Some(InfoHash(self.field::<16, 20>())),
+            peer_id: Some(PeerId(self.field::<36, 20>())),
+            port: Some(u16::from_be_bytes(self.field::<96, 2>())),
+            uploaded: Some(self.uploaded()),
+            downloaded: Some(u64::from_be_bytes(self.field::<56, 8>())),
+            left: Some(u64::from_be_bytes(self.field::<64, 8>())),
+            event: Some(event_of(u32::from_be_bytes(self.field::<80, 4>())).into()),
+            numwant: Some(i32::from_be_bytes(self.field::<92, 4>()).into()),
+            compact: None,
+            no_peer_id: None,
+            reported: self.reported(source).into_iter().collect(),
+            key: self.field::<88, 4>() != [0; 4],
+        }
+    }
+
     /// The address that a client at `source` reports, if it does: zero means the source. A v6 client cannot announce itself as a v4 one,
     /// since the peers of a reply are of the source's family.
     pub fn reported(&self, source: IpAddr) -> Option<IpAddr> {
@@ -238,6 +257,41 @@ fn event_of(number: u32) -> Event {
 pub fn scraped(body: &[u8]) -> Option<&[[u8; 20]]> {
     let (hashes, rest) = body.as_chunks();
     rest.is_empty().then_some(hashes)
+}
+
+/// What a reply of ours to `source` says, for whoever watches.
+pub(crate) fn answer(reply: &[u8], source: IpAddr) -> Answer {
+    let number = |at: usize| {
+        let number = reply.get(at..).and_then(<[u8]>::first_chunk);
+        number.map_or(0, |number| u32::from_be_bytes(*number))
+    };
+    let behind = |length: usize| reply.len().saturating_sub(length);
+    match number(0) {
+        1 => Answer::Announce {
+            seeders: number(16),
+            leechers: number(12),
+            downloaded: None,
+            interval: number(8),
+            min_interval: None,
+            peers: match source {
+                IpAddr::V4(_) => Peers {
+                    ipv4: behind(REPLY_HEAD) / 6,
+                    ipv6: 0,
+                },
+                IpAddr::V6(_) => Peers {
+                    ipv4: 0,
+                    ipv6: behind(REPLY_HEAD) / 18,
+                },
+            },
+        },
+        2 => Answer::Scrape {
+            torrents: behind(8) / 12,
+        },
+        _ => {
+            let text = reply.get(8..).unwrap_or_default();
+            Answer::failure(String::from_utf8_lossy(text).into_owned())
+        }
+    }
 }
 
 /// How many peers fit into a reply to `ip`.

@@ -13,6 +13,7 @@ use crate::net::client_address::ClientAddressRules;
 use crate::net::limits::Limits;
 use crate::tracker::report::census::Census;
 use crate::tracker::{Block, InfoHash, NewKey, Target};
+use crate::watch::Watch;
 use crate::web::sites::Sites;
 
 /// An entry that the blocklist is to get.
@@ -230,6 +231,8 @@ pub struct Backend {
     pub sites: Option<Sites>,
     /// Who did what.
     pub audit: Audit,
+    /// Requests as they are answered.
+    pub watch: Arc<Watch>,
     /// How much one source may ask for, and who is banned.
     pub limits: Arc<Limits>,
     /// Ends the ban of this number; who was banned. It is over on the disk too when this returns.

@@ -9,6 +9,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use super::State;
 use crate::net::client_address;
 use crate::net::client_address::{ClientAddressRules, Forwarding};
+use crate::net::handover::ByTls;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +54,6 @@ fn socket(request: &HttpRequest) -> IpAddr {
 pub(super) fn is_admin(state: &State, request: &HttpRequest) -> bool {
     Client::of(state, request).is_admin
 }
-
-/// What a request carries that came by TLS to the tracker itself.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ByTls;
 
 /// Whether the request came by TLS to the tracker itself.
 pub(super) fn is_by_tls(request: &HttpRequest) -> bool {

@@ -21,6 +21,7 @@ mod server;
 mod settings;
 mod sites;
 mod view;
+mod watch;
 
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -22,7 +22,7 @@ use super::pages::{
 use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
 use super::view::{assets, page};
-use super::{State, api, full_scrape, key_api};
+use super::{State, api, full_scrape, key_api, watch};
 
 /// Pages that everybody who has logged in may see, and only operators send something to.
 const PAGE: AccessClass = AccessClass::Page {
@@ -50,7 +50,7 @@ const API_BLOCK: AccessClass = AccessClass::Api {
     send: Scope::Block,
 };
 /// Those that say who does what.
-const API_ADMIN: AccessClass = AccessClass::Api {
+pub(super) const API_ADMIN: AccessClass = AccessClass::Api {
     read: Scope::Admin,
     send: Scope::Admin,
 };
@@ -208,6 +208,7 @@ fn programs() -> Vec<Row> {
             [get(listed::listed_json), post(listed::change_json)],
         ),
         row("/api/v1/audit", API_ADMIN, [get(api::audit)]),
+        row("/api/v1/watch", API_ADMIN, [get(watch::watch)]),
         row("/api/v1/snapshot", API, [post(api::snapshot)]),
         row("/api/v1/full-scrape", API, [get(full_scrape::file)]),
         row("/api/v1/metrics", API, [get(prometheus::metrics)]),
@@ -325,6 +326,7 @@ mod tests {
             "/api/v1/keys/revoke",
             "/api/v1/keys/{number}",
             "/api/v1/audit",
+            "/api/v1/watch",
         ];
         assert_eq!(paths(is_hidden), hidden);
     }

@@ -61,6 +61,8 @@ pub struct Settings {
     pub snapshot_interval: Duration,
     /// How often the live figures on a page are fetched (`refresh`). Default 5 s; 0 for never.
     pub refresh: Duration,
+    /// Whether operators may watch requests as they are answered (`watch`). Default yes.
+    pub may_watch: bool,
     /// For how long a browser that came by TLS asks for nothing without it (`[TLS] hsts`; RFC 6797). Default a day; 0: it is not told.
     pub hsts: Duration,
     /// The addresses that a page at `/` tells subscribers to announce to (`subscriber_page`). Default none: there is no such page.
@@ -96,6 +98,7 @@ impl Default for Settings {
             connection_limit: Duration::from_secs(20),
             snapshot_interval: Duration::from_secs(60),
             refresh: Duration::from_secs(5),
+            may_watch: true,
             hsts: Duration::from_hours(24),
             subscriber_page: Vec::new(),
         }

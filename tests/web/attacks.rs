@@ -2,7 +2,7 @@
 
 use crate::harness::{Site, start};
 
-const PROTECTED: [&str; 48] = [
+const PROTECTED: [&str; 49] = [
     "/stat",
     "/torrents",
     "/torrents/0000000000000000000000000000000000000000",
@@ -50,6 +50,7 @@ const PROTECTED: [&str; 48] = [
     "/api/v1/torrents/0000000000000000000000000000000000000000",
     "/api/v1/metrics",
     "/api/v1/full-scrape",
+    "/api/v1/watch",
     "/api/v1/openapi.json",
 ];
 

@@ -23,6 +23,7 @@ use retracker::tracker::{
     Announce, AnnounceContext, Block, Event, InfoHash, KeyRecord, ListOptions, ListedTorrents,
     NewKey, PeerId, PeerList, Tracker,
 };
+use retracker::watch::Watch;
 use retracker::web::{
     Backend, BackendError, CertificateRow, ConfigurationRow, FullScrape, ListFile, ListFileSubject,
     Listening, NewBlock, NewToken, Running, Scope, Secret, Settings, Sites, TorrentListChange,
@@ -49,6 +50,7 @@ pub(crate) struct Site {
     /// The thread that writes it.
     pub(crate) auditing: Option<audit::Running>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) watch: Arc<Watch>,
     /// The HTTP tracker before it, if it is not the plain listener that hands over.
     _front: Option<http::Running>,
 }
@@ -96,6 +98,7 @@ pub(crate) fn start_behind_http(
         };
         let bound = http::bind(&settings, Vec::new()).unwrap();
         let bound = bound.limited(Arc::clone(&site.limits));
+        let bound = bound.watched(Arc::clone(&site.watch));
         let (ends, _) = std::sync::mpsc::channel();
         let front = bound.start(&site.tracker, site.clock, Some(pages), &ends);
         let front = front.unwrap();
@@ -145,7 +148,8 @@ fn start_behind(
         ..Settings::default()
     };
     change(&mut settings);
-    let metrics = Arc::new(Metrics::new(1));
+    // One worker for HTTP, and one for UDP.
+    let metrics = Arc::new(Metrics::new(2));
     metrics.set(Gauge::Restored, 1);
     let tracker = Arc::new(Tracker::new(Default::default(), metrics));
     let clock = Clock::start();
@@ -169,6 +173,8 @@ fn start_behind(
     );
     let mut backend = limited(backend, &limits, &refuses);
     backend.sites = sites;
+    let watch = Arc::new(Watch::new(clock));
+    backend.watch = Arc::clone(&watch);
     let (pages, connections) = handover::channel(settings.handover_limits());
     let core = Arc::clone(&tracker);
     let running = retracker::web::start(settings, core, clock, backend, connections, ends);
@@ -185,6 +191,7 @@ fn start_behind(
         audit: told,
         auditing: Some(auditing),
         limits,
+        watch,
         _front: None,
     };
     listener(pages, &mut site);
@@ -277,6 +284,7 @@ fn backend(
         routes: Vec::new(),
         sites: None,
         audit,
+        watch: Arc::new(Watch::new(clock)),
         limits: Arc::default(),
         lift: Box::new(|_| Ok(None)),
     }
@@ -639,9 +647,23 @@ pub(crate) fn exchange(to: SocketAddr, from: &str, bytes: &[u8]) -> Vec<u8> {
     let mut stream = connect(to, from);
     stream.write_all(bytes).unwrap();
     let mut reply = Vec::new();
+    let mut piece = [0; 16 * 1_024];
     // A server that refuses a long body closes before it has read it all.
-    drop(stream.read_to_end(&mut reply));
+    while let Ok(length @ 1..) = stream.read(&mut piece) {
+        reply.extend_from_slice(piece.get(..length).unwrap_or_default());
+        // One that does not end is not waited for.
+        if reply.starts_with(b"HTTP/1.1 200 ") && head_of(&reply).contains("text/event-stream") {
+            break;
+        }
+    }
     reply
+}
+
+/// The head of a reply, as far as it has come.
+fn head_of(reply: &[u8]) -> String {
+    let head = reply.get(..1_024).unwrap_or(reply);
+    let head = String::from_utf8_lossy(head).into_owned();
+    head.split("\r\n\r\n").next().unwrap_or_default().to_owned()
 }
 
 /// A connection from an address.

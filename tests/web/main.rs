@@ -23,3 +23,4 @@ mod serving;
 mod sites;
 mod tables;
 mod users;
+mod watch;

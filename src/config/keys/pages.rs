@@ -104,6 +104,13 @@ const STATS_KEYS: &[Key] = &[
          could read them in an administrator's browser.",
         |c| Box::new(HostNames(&mut c.address_rules.hosts)),
     ),
+    key(
+        "watch",
+        "Whether operators and tokens of scope admin may watch requests as they are answered, by /api/v1/watch: they see who asks for \
+         which torrent. no: nobody may, whatever his token says.",
+        |c| Box::new(Flag(&mut c.web.may_watch)),
+    )
+    .fixed(),
     key("refresh", "Seconds between fetches of the live figures on a page. 0: never.", |c| {
         Box::new(seconds(&mut c.web.refresh, 0..=3_600))
     })

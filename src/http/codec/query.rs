@@ -12,6 +12,7 @@ use crate::metrics::Failure;
 use crate::net::client_address;
 use crate::percent::{decode, is_plain};
 use crate::tracker::{Announce, ClientKey, Event, InfoHash, ListOptions, PeerAddresses, PeerId};
+use crate::watch::Announced;
 
 /// What is wrong with a query; the text is what the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -185,6 +186,26 @@ impl<'a> Parameters<'a> {
         }
     }
 
+    /// What the announce says, for whoever watches; `uploaded` stands apart.
+    pub(crate) fn said(&self, uploaded: Option<u64>) -> Announced {
+        let port = self.port.and_then(number);
+        let small = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        Announced {
+            info_hash: self.info_hash.and_then(read_info_hash),
+            peer_id: self.peer_id.and_then(read_peer_id),
+            port: port.and_then(|port| u16::try_from(port).ok()),
+            uploaded,
+            downloaded: self.downloaded.and_then(number),
+            left: self.left.and_then(number),
+            event: self.event.map(|event| read_event(event).into()),
+            numwant: self.num_want.and_then(number).map(small),
+            compact: self.is_compact(),
+            no_peer_id: self.no_peer_id.and_then(number).map(|said| said == 1),
+            reported: self.reported().flatten().collect(),
+            key: self.key.is_some(),
+        }
+    }
+
     /// Whether compact peers are asked for; `None` when the client does not say.
     pub fn is_compact(&self) -> Option<bool> {
         self.compact.and_then(number).map(|number| number != 0)
@@ -245,12 +266,12 @@ fn push_info_hash(value: &[u8], max: usize, hashes: &mut Vec<InfoHash>) -> Resul
     Ok(())
 }
 
-/// Bytes that a client says it has uploaded in this session: only those who are accounted for are asked. Nothing, or no number, is
-/// nothing said.
-pub fn uploaded(query: &[u8]) -> u64 {
+/// Bytes that a client says it has uploaded in this session: only those who are accounted for, or watched, are asked. `None` when it
+/// says nothing, or no number.
+pub fn uploaded(query: &[u8]) -> Option<u64> {
     let mut pairs = Pairs(strip_question_marks(query));
     let said = pairs.find(|(name, value)| *name == b"uploaded" && !value.is_empty());
-    said.and_then(|(_, value)| number(value)).unwrap_or(0)
+    said.and_then(|(_, value)| number(value))
 }
 
 /// Whether a query asks for a torrent at all; decides whether `/` is an announce (P1).

@@ -154,6 +154,8 @@ impl Worker {
                 settings: &live.settings,
                 has_pages: self.shared.pages.is_some(),
                 reports: self.shared.reports.as_ref(),
+                port: connection.peer.port(),
+                is_tls: connection.tls.is_some(),
                 is_stopping: self.stop_at.is_some(),
                 now: self.now,
             };

@@ -32,6 +32,10 @@ pub struct Handover {
     pub hold: Box<dyn Send>,
 }
 
+/// What a request carries, among what its server keeps with it, that came by TLS to the tracker itself.
+#[derive(Clone, Copy, Debug)]
+pub struct ByTls;
+
 impl fmt::Debug for Handover {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Handover")

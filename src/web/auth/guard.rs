@@ -20,6 +20,7 @@ use super::caller::{Caller, audit_of};
 use super::form;
 use super::resume::Resume;
 use super::secrets::random_hex;
+use super::sessions;
 use super::tokens::{Admission, Scope, Token, TokenError};
 use super::users::{Account, Role};
 use crate::audit::Deed;
@@ -236,6 +237,16 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<Refused> {
         }
         (AccessClass::Api { .. }, _) => told(unauthorised("a token is needed")),
     }
+}
+
+/// Whether a request that was let in would be let in again, to read: its token is in force, or its session lives.
+pub(crate) fn still_admits(
+    access: AccessClass,
+    state: &Data<State>,
+    request: &HttpRequest,
+) -> bool {
+    let by_token = bearer(request).is_some();
+    (by_token || sessions::still_lives(state, request)) && refusal(access, request).is_none()
 }
 
 /// Judges who has a token in force, and leaves it with the request.

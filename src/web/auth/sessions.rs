@@ -13,7 +13,7 @@ use actix_session::storage::{
 use actix_web::body::MessageBody;
 use actix_web::cookie::{Cookie, CookieJar, Key, SameSite};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{COOKIE, HeaderValue};
+use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest};
@@ -171,7 +171,7 @@ pub(crate) async fn sift<B: MessageBody>(
     {
         let key = Key::derive_from(&state.key);
         let (kept, dead): (Vec<_>, Vec<_>) =
-            pairs(&request).partition(|pair| may_stay(pair, &key, &state.sessions));
+            pairs(request.headers()).partition(|pair| may_stay(pair, &key, &state.sessions));
         let kept: Vec<String> = kept.into_iter().map(str::to_owned).collect();
         if !dead.is_empty() {
             request.extensions_mut().insert(HasEnded);
@@ -196,9 +196,19 @@ pub(crate) fn has_ended(request: &HttpRequest) -> bool {
     request.extensions().contains::<HasEnded>()
 }
 
-/// The pairs of the request's cookie fields; those of a field that is no text are left out.
-fn pairs(request: &ServiceRequest) -> impl Iterator<Item = &str> {
-    let fields = request.headers().get_all(COOKIE);
+/// Whether the session that a request came with has not ended meanwhile.
+pub(crate) fn still_lives(state: &crate::web::State, request: &HttpRequest) -> bool {
+    let key = Key::derive_from(&state.key);
+    let mut own = pairs(request.headers()).filter(|pair| {
+        let cookie = Cookie::parse_encoded(*pair);
+        cookie.is_ok_and(|cookie| cookie.name() == COOKIE_NAME)
+    });
+    own.any(|pair| may_stay(pair, &key, &state.sessions))
+}
+
+/// The pairs of the cookie fields; those of a field that is no text are left out.
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let fields = headers.get_all(COOKIE);
     let texts = fields.filter_map(|field| std::str::from_utf8(field.as_bytes()).ok());
     texts
         .flat_map(|text| text.split(';'))

@@ -96,6 +96,7 @@ fn text(state: &State) -> String {
     tls(&mut lines, state, &totals);
     announces(&mut lines, &totals);
     latency(&mut lines, &totals);
+    watch(&mut lines, state);
     swarms(&mut lines, state, &census);
     snapshots(&mut lines, state);
     zones(&mut lines, &census);
@@ -289,6 +290,20 @@ fn announces(lines: &mut Lines, totals: &Totals) {
     );
     let help = "Peers handed out.";
     lines.single("handed_out_peers_total", "counter", help, totals.handed_out);
+}
+
+fn watch(lines: &mut Lines, state: &State) {
+    let counts = state.backend.watch.counts();
+    let help = "Who watches requests by /api/v1/watch.";
+    lines.single("watchers", "gauge", help, counts.watchers);
+    let help = "Requests that were told to watchers.";
+    lines.single("watch_events_total", "counter", help, counts.told);
+    let help = "Requests that were wanted and not told: because a watcher reads slowly, or because they came too fast.";
+    let dropped = [("slow", counts.dropped), ("rate", counts.skipped)];
+    let dropped = dropped.map(|(reason, count)| (format!("reason=\"{reason}\""), count));
+    lines.family("watch_dropped_total", "counter", help, dropped);
+    let help = "Watchers that were refused because others watched.";
+    lines.single("watch_refused_total", "counter", help, counts.refused);
 }
 
 #[expect(

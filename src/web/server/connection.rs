@@ -16,13 +16,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::encrypted::Encrypted;
 use super::fault::{Fault, Refused};
-use super::reply::BodyEnd;
+use super::reply::{BodyEnd, LongReply, StreamBounds};
 use super::{reply, request};
 use crate::metrics::Transport;
-use crate::net::handover::Handover;
+use crate::net::handover::{ByTls, Handover};
 use crate::web::State;
 use crate::web::auth::guard;
-use crate::web::client::ByTls;
 use crate::web::refusal::Refusal;
 use crate::web::view::page;
 
@@ -31,7 +30,7 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// How long the connection stays open for a client to see that its reply was all.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long a reply in pieces may take in all; each piece has the limit of a connection.
+/// How long a reply in pieces may take in all, where it does not say so itself; each piece has the limit of a connection.
 const STREAM_LIMIT: Duration = Duration::from_mins(5);
 
 /// Whether a request begins as one whose reply has no body, empty lines before it passed over.
@@ -123,10 +122,16 @@ where
         is_head,
     } = streamed;
     let now = state.clock.wall();
-    let sent = reply::stream(stream, reply, end, is_head, now, limit);
-    let Ok(Ok(())) = tokio::time::timeout(STREAM_LIMIT, sent).await else {
-        return Err(BrokenOff);
+    let long = reply.extensions().get::<LongReply>().copied();
+    let bounds = StreamBounds {
+        piece: limit,
+        all: long.map_or(STREAM_LIMIT, |long| long.limit),
+        ends_with_reader: long.is_some(),
     };
+    let sent = reply::stream(stream, reply, end, is_head, now, bounds);
+    if sent.await.is_err() {
+        return Err(BrokenOff);
+    }
     drop(tokio::time::timeout(END_LIMIT, reply::end(stream)).await);
     Ok(())
 }

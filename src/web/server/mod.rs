@@ -32,6 +32,7 @@ use crate::supervise;
 use crate::supervise::Exit;
 use crate::tracker::Tracker;
 use connection::converse;
+pub(super) use reply::LongReply;
 
 /// The running pages.
 #[derive(Debug)]
@@ -89,6 +90,8 @@ impl Running {
     pub fn stop(mut self) {
         // Dropping the sender ends the wait for it as well.
         drop(self.stop.take());
+        // Who watches would go on for minutes.
+        self.state.backend.watch.close();
         if self
             .thread
             .take()

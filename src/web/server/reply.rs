@@ -64,24 +64,57 @@ impl BodyEnd {
     }
 }
 
+/// What a reply in pieces carries that may take longer than others. It ends when its reader closes the connection, be it between two
+/// pieces that are far apart.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::web) struct LongReply {
+    /// How long it may take in all.
+    pub limit: Duration,
+}
+
+/// The bounds of a reply in pieces.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StreamBounds {
+    /// How long one piece may take.
+    pub piece: Duration,
+    /// How long all of them may take.
+    pub all: Duration,
+    /// Whether it ends with its reader.
+    pub ends_with_reader: bool,
+}
+
 /// Whether the reply comes in pieces.
 pub(super) fn is_streamed(reply: &HttpResponse<BoxBody>) -> bool {
     reply.body().size() == BodySize::Stream
 }
 
-/// Sends a reply that comes in pieces, each within `limit`; to a HEAD without its body.
+/// Sends a reply that comes in pieces, within the bounds; to a HEAD without its body.
 ///
 /// # Errors
-/// When the client is gone or takes nothing for so long, or the pieces break off. What was sent then is not a whole reply, and does
+/// When the client is gone or takes nothing for so long, or the pieces break off or come for too long. What was sent then is not a whole reply, and does
 /// not end as one.
-pub(super) async fn stream<S: AsyncWrite + Unpin>(
+pub(super) async fn stream<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     reply: HttpResponse<BoxBody>,
     end: BodyEnd,
     is_head: bool,
     now: Wall,
-    limit: Duration,
+    bounds: StreamBounds,
 ) -> io::Result<()> {
+    let sent = pieces(stream, reply, end, is_head, now, bounds);
+    let sent = tokio::time::timeout(bounds.all, sent).await;
+    sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn pieces<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    reply: HttpResponse<BoxBody>,
+    end: BodyEnd,
+    is_head: bool,
+    now: Wall,
+    bounds: StreamBounds,
+) -> io::Result<()> {
+    let limit = bounds.piece;
     let (reply, body) = reply.into_parts();
     let mut bytes = head(reply.status(), reply.headers(), end, now);
     put(stream, &bytes, limit).await?;
@@ -90,7 +123,17 @@ pub(super) async fn stream<S: AsyncWrite + Unpin>(
     }
     let is_chunked = end == BodyEnd::Chunked;
     let mut body = pin!(body);
-    while let Some(piece) = poll_fn(|context| body.as_mut().poll_next(context)).await {
+    loop {
+        let piece = poll_fn(|context| body.as_mut().poll_next(context));
+        let piece = if bounds.ends_with_reader {
+            tokio::select! {
+                piece = piece => piece,
+                () = gone(stream) => return Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        } else {
+            piece.await
+        };
+        let Some(piece) = piece else { break };
         let piece = piece.map_err(|error| io::Error::other(error.to_string()))?;
         // An empty chunk would be the end.
         if piece.is_empty() {
@@ -110,6 +153,18 @@ pub(super) async fn stream<S: AsyncWrite + Unpin>(
         put(stream, b"0\r\n\r\n", limit).await?;
     }
     stream.flush().await
+}
+
+/// Waits until a client closes the connection, or has said more than it has to.
+async fn gone<S: AsyncRead + Unpin>(stream: &mut S) {
+    let mut piece = [0; 512];
+    let mut left = MAX_DRAINED;
+    while let Ok(length @ 1..) = stream.read(&mut piece).await {
+        left = left.saturating_sub(length);
+        if left == 0 {
+            return;
+        }
+    }
 }
 
 async fn put<S: AsyncWrite + Unpin>(
