@@ -328,7 +328,7 @@ pub(super) fn turn_away(handler: &Handler, limited: Limited, read: &[u8], out: &
         ..CLOSING
     };
     let endpoint = endpoint(head.path, head.query, handler.keys());
-    if endpoint.is_some_and(Endpoint::is_trackers) {
+    if endpoint.is_some_and(Endpoint::is_trackers) && head.method != Method::Other {
         let begun = reply::begin(out, "200 OK", frame);
         handler.turn_away(limited, out);
         reply::finish(out, &begun);

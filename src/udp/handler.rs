@@ -19,7 +19,10 @@ use crate::metrics::{Action as Counted, Failure, Family, Transport, WorkerCounte
 use crate::net::is_reachable;
 use crate::net::limits::{Gate, Kind, Limits, Reason};
 use crate::net::reported_address::{Reports, Rules};
-use crate::tracker::{AnnounceContext, InfoHash, KeyDigest, KeyUser, PeerList, Refusal, Tracker};
+use crate::tracker::{
+    Announce, AnnounceContext, AnnounceReply, InfoHash, KeyDigest, KeyUser, PeerList, Refusal,
+    Tracker,
+};
 use crate::watch::{Asked, Kind as Watched, Subject, Tap, Watch};
 
 /// Clients that know this text (BiglyBT, anacrolix/torrent) connect anew at once; its spelling and its closing zero are those
@@ -213,11 +216,65 @@ impl Handler {
         out: &mut [u8],
     ) -> Result<Option<usize>, Fault> {
         let announced = AnnounceRequest::read(body).ok_or(Fault::ShortAnnounce)?;
-        let key = if self.tracker.keys().are_off() {
-            None
-        } else {
-            self.key(body)?
+        if !self.tracker.keys().are_off()
+            && let Some(answered) = self.announce_by_key(head, body, announced, ip, context, out)
+        {
+            return answered;
+        }
+        self.announce_with(head, announced, ip, context, out, Tracker::announce)
+    }
+
+    /// Answers an announce whose options have a key, or that should have one, where keys mean something; `None` when it has none and needs
+    /// none. Apart from its caller, who pays nothing for it where keys are off.
+    #[cold]
+    #[inline(never)]
+    fn announce_by_key(
+        &mut self,
+        head: Head,
+        body: &[u8],
+        announced: AnnounceRequest<'_>,
+        ip: IpAddr,
+        context: &mut AnnounceContext<'_>,
+        out: &mut [u8],
+    ) -> Option<Result<Option<usize>, Fault>> {
+        let digest = match self.key(body) {
+            Ok(digest) => digest?,
+            Err(fault) => return Some(Err(fault)),
         };
+        let uploaded = announced.uploaded();
+        let user = KeyUser { digest, uploaded };
+        let answer = |tracker: &Tracker,
+                      announce: &Announce,
+                      context: &mut AnnounceContext<'_>,
+                      peers: &mut PeerList| {
+            tracker.announce_by_key(announce, &user, context, peers)
+        };
+        Some(self.announce_with(head, announced, ip, context, out, answer))
+    }
+
+    /// The key in the options of an announce.
+    fn key(&self, body: &[u8]) -> Result<Option<KeyDigest>, Fault> {
+        let mut path = [0; packet::MAX_PATH];
+        let path = packet::url_path(body, &mut path).map_err(|_| Fault::BadOptions)?;
+        Ok(self.tracker.keys().in_path(path)?)
+    }
+
+    /// Writes the reply to an announce that the tracker answers so.
+    #[inline(always)]
+    fn announce_with(
+        &mut self,
+        head: Head,
+        announced: AnnounceRequest<'_>,
+        ip: IpAddr,
+        context: &mut AnnounceContext<'_>,
+        out: &mut [u8],
+        answer: impl FnOnce(
+            &Tracker,
+            &Announce,
+            &mut AnnounceContext<'_>,
+            &mut PeerList,
+        ) -> Result<AnnounceReply, Refusal>,
+    ) -> Result<Option<usize>, Fault> {
         let reports = Reports {
             source: ip,
             addresses: announced.reported(ip).map(Some).into_iter(),
@@ -228,15 +285,7 @@ impl Handler {
             .tracker
             .resolve_addresses(reports, rules, Transport::Udp, context)?;
         let announce = announced.announce(&addresses, ip);
-        let answer = match key {
-            None => self.tracker.announce(&announce, context, &mut self.peers)?,
-            Some(digest) => {
-                let uploaded = announced.uploaded();
-                let user = KeyUser { digest, uploaded };
-                self.tracker
-                    .announce_by_key(&announce, &user, context, &mut self.peers)?
-            }
-        };
+        let answer = answer(&self.tracker, &announce, context, &mut self.peers)?;
         count(Counted::Announce, ip, context.counters);
         Ok(Reply::announced(
             out,
@@ -245,14 +294,6 @@ impl Handler {
             &self.peers,
             ip,
         ))
-    }
-
-    /// The key in the options of an announce, where keys mean something. Apart from its caller, which has no need of the room.
-    #[cold]
-    fn key(&self, body: &[u8]) -> Result<Option<KeyDigest>, Fault> {
-        let mut path = [0; packet::MAX_PATH];
-        let path = packet::url_path(body, &mut path).map_err(|_| Fault::BadOptions)?;
-        Ok(self.tracker.keys().in_path(path)?)
     }
 
     fn scrape(

@@ -164,7 +164,10 @@ fn connections_beyond_the_limit_are_answered_once_and_closed() {
     );
     let page = server.get_from("127.0.0.2", "/stat", "");
     assert_eq!((page.status, page.text()), (429, "too many requests\n"));
-    assert_eq!(server.failures(Failure::ConnectionRate), 2);
+    let mut posting = server.connect_from("127.0.0.2");
+    posting.send("POST /announce HTTP/1.1\r\n\r\n");
+    assert_eq!(posting.reply().status, 429);
+    assert_eq!(server.failures(Failure::ConnectionRate), 3);
     // The one that is open goes on, and so does everybody else.
     assert_eq!(kept.get(&announce(1, "")).status, 200);
     assert_eq!(server.announce("127.0.0.3", 5, "").peers().len(), 3);
