@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::block::{BlockDelta, Blocklist};
 use super::engine::{Connection, EngineError, LogState};
 use super::engine_time::EngineTime;
-use super::entry_id::EntryId;
+use super::entry_id::{self, EntryId};
 use super::frame::{Hello, Packed, Packer};
 use super::name::SiteName;
 use super::repair::{self, Duty, Portion, Repair};
@@ -448,14 +448,14 @@ impl Writer {
         let Some(ahead_ms) = ahead_ms else {
             return Ok(state);
         };
-        let seconds = ahead_ms / 1_000;
+        let by = entry_id::in_words(ahead_ms);
         self.shared.complain(engine, "ahead", || {
             let done = if is_forbidden {
                 "this user may not remove it; allow +unlink"
             } else {
                 "it is begun anew, and everything is told again"
             };
-            format!("the log of {name} is {seconds} s ahead of its engine's clock: {done}")
+            format!("the log of {name} is {by} ahead of its engine's clock: {done}")
         });
         if is_forbidden {
             return Ok(state);
