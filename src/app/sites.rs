@@ -286,7 +286,8 @@ fn site(found: sites::SiteStatus) -> web::Site {
 fn trouble(found: sites::Trouble) -> web::SitesTrouble {
     web::SitesTrouble {
         kind: found.kind.label(),
-        about: found.about,
+        site: found.site.to_string(),
+        engine: found.engine,
     }
 }
 

@@ -225,8 +225,8 @@ impl Findings {
         let state = connection.log_state(&own)?;
         if let Some(ahead_ms) = state.and_then(|state| state.last.ahead_of(engine_ms)) {
             let text = format!(
-                "the log of {name} is {} s ahead of the engine's clock: nothing in it is ever dropped; a running tracker that may remove it begins it anew",
-                ahead_ms / 1_000
+                "the log of {name} is {} ahead of the engine's clock: nothing in it is ever dropped; a running tracker that may remove it begins it anew",
+                super::entry_id::in_words(ahead_ms)
             );
             self.add(Grade::Bad, text);
         }

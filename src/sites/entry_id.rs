@@ -30,6 +30,16 @@ impl EntryId {
     }
 }
 
+/// By how much something is ahead, as one says it.
+pub(super) fn in_words(ahead_ms: u64) -> String {
+    const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
+    if ahead_ms > 100 * YEAR_MS {
+        "more than a century".to_owned()
+    } else {
+        format!("{} s", ahead_ms / 1_000)
+    }
+}
+
 impl FromStr for EntryId {
     type Err = ();
 
@@ -64,6 +74,8 @@ mod tests {
         assert_eq!(id.ahead_of(id.ms - MAX_AHEAD_MS), None);
         assert_eq!(id.ahead_of(id.ms + 1), None);
         assert_eq!(id.ahead_of(id.ms - 60_001), Some(60_001));
+        assert_eq!(in_words(60_001), "60 s");
+        assert_eq!(in_words(u64::MAX - id.ms), "more than a century");
         for bad in [
             "",
             "1",

@@ -575,8 +575,11 @@ impl Shared {
         let mut troubles = Vec::new();
         for (engine, known) in self.engines.iter().zip(&board.engines) {
             let mut add = |kind, whose: &SiteName| {
-                let about = format!("{whose} on {}", engine.url);
-                troubles.push(Trouble { kind, about });
+                troubles.push(Trouble {
+                    kind,
+                    site: whose.clone(),
+                    engine: engine.url.to_string(),
+                });
             };
             let is_recent = |at: Duration| now.saturating_sub(at) < NAME_TAKEN_FOR;
             if known.name_taken.is_some_and(is_recent) {
@@ -594,7 +597,7 @@ impl Shared {
 }
 
 fn in_words(trouble: &Trouble) -> String {
-    let about = &trouble.about;
+    let about = format_args!("{} on {}", trouble.site, trouble.engine);
     match trouble.kind {
         TroubleKind::NameTaken => format!(
             "somebody else writes to the log of {about}: of two trackers of one name, others miss what each tells"

@@ -66,8 +66,10 @@ labelled! {
 pub struct Trouble {
     /// What it is.
     pub kind: TroubleKind,
-    /// Whom and which engine it is about: `spb on redis://e1:6379`.
-    pub about: String,
+    /// Whose log it is about.
+    pub site: SiteName,
+    /// On which engine that is.
+    pub engine: String,
 }
 
 labelled! {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::block::{BlockDelta, Blocklist};
 use super::engine::{Connection, EngineError, LogState};
 use super::engine_time::EngineTime;
-use super::entry_id::EntryId;
+use super::entry_id::{self, EntryId};
 use super::frame::{Hello, Packed, Packer};
 use super::name::SiteName;
 use super::repair::{self, Duty, Portion, Repair};
@@ -44,6 +44,9 @@ const WELL_FOR: Duration = Duration::from_secs(5);
 /// From one try of an engine to the next: of one that does not answer, and of one that refuses.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_REFUSED: Duration = Duration::from_secs(5);
+
+/// Who comes back from behind a block is told of so long after: until the others have lifted it too, they take nobody from behind it.
+const LIFT_TAKES: Duration = Duration::from_secs(3);
 
 /// Frames in one call: 256 KiB, which a slow line takes within its second.
 const FRAMES: usize = 16;
@@ -78,6 +81,8 @@ pub(super) struct Writer {
     repair: Repair,
     /// That everything is to be told again, and since when it may not be known who left.
     wanted_repair: Option<Seconds>,
+    /// When those who have come back from behind a block are to be told of.
+    come_back_at: Option<Duration>,
     duty: Duty,
     duty_at: Duration,
     hello_at: Duration,
@@ -118,6 +123,7 @@ impl Writer {
             recent_peers: 0,
             repair: Repair::default(),
             wanted_repair: None,
+            come_back_at: None,
             duty: Duty::default(),
             hello_at: Duration::ZERO,
             check_at: Duration::ZERO,
@@ -148,7 +154,12 @@ impl Writer {
             self.outgoing.dropped += batch.dropped;
             self.want_repair(RECENT);
         }
+        let elapsed = self.shared.clock.elapsed();
         if batch.have_come_back {
+            self.come_back_at = Some(elapsed + LIFT_TAKES);
+        }
+        if self.come_back_at.is_some_and(|at| elapsed >= at) {
+            self.come_back_at = None;
             self.want_repair(RECENT);
         }
         if self.shared.take_resend() {
@@ -448,14 +459,14 @@ impl Writer {
         let Some(ahead_ms) = ahead_ms else {
             return Ok(state);
         };
-        let seconds = ahead_ms / 1_000;
+        let by = entry_id::in_words(ahead_ms);
         self.shared.complain(engine, "ahead", || {
             let done = if is_forbidden {
                 "this user may not remove it; allow +unlink"
             } else {
                 "it is begun anew, and everything is told again"
             };
-            format!("the log of {name} is {seconds} s ahead of its engine's clock: {done}")
+            format!("the log of {name} is {by} ahead of its engine's clock: {done}")
         });
         if is_forbidden {
             return Ok(state);

@@ -56,8 +56,10 @@ pub struct SitesStatus {
 pub struct SitesTrouble {
     /// One of [`SITES_TROUBLES`].
     pub kind: &'static str,
-    /// Whose log on which engine.
-    pub about: String,
+    /// Whose log it is about.
+    pub site: String,
+    /// On which engine that is.
+    pub engine: String,
 }
 
 /// What there may be to mend: another tracker has the own name; the own log, or another's, is ahead of its engine's clock.

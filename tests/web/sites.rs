@@ -157,12 +157,13 @@ fn what_is_to_be_mended_stands_on_the_page_in_the_api_and_in_metrics() {
     let mut status = status();
     status.troubles = vec![SitesTrouble {
         kind: "name_taken",
-        about: "msk on redis://e1:6379".into(),
+        site: "msk".into(),
+        engine: "redis://e1:6379".into(),
     }];
     let (site, _) = among(status);
     let mut operator = site.operator();
     let page = operator.get("/sites").body;
-    let told = "msk on redis://e1:6379</span>: somebody else writes to this log";
+    let told = "msk, redis://e1:6379</span>: somebody else writes to this log";
     assert!(page.contains(told), "{page}");
     let page = operator.get("/sites?lang=ru").body;
     assert!(page.contains("в этот журнал пишет кто-то ещё"), "{page}");

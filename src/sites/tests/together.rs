@@ -3,7 +3,7 @@
 use super::super::engine::tests::fake::Mood;
 use super::*;
 use crate::clock::Wall;
-use crate::tracker::Target;
+use crate::tracker::{Block, Target};
 use std::sync::Mutex;
 
 fn both(a: &Site, b: &Site, torrent: u8, numbers: std::ops::Range<u32>) {
@@ -450,4 +450,48 @@ fn a_tracker_is_not_among_the_others() {
         Err(UnknownSite),
         "nobody forgets himself"
     );
+}
+
+/// O18, O25: whom a lift brings back, those have too that make the lift a moment later; until then they take nobody from behind the block.
+#[test]
+fn who_comes_back_from_behind_a_block_comes_back_everywhere() {
+    let engine = Fake::start();
+    let block = Block {
+        number: 1,
+        target: Target::Torrent(hash(1)),
+        reason: String::new(),
+        created: Wall(1),
+        expires: None,
+    };
+    let tracker = fresh_tracker();
+    tracker.block(vec![block.clone()], Wall(1), Seconds::START);
+    let lifting = Arc::clone(&tracker);
+    let door = Blocklist {
+        take: Box::new(move |_, _| {
+            let lifting = Arc::clone(&lifting);
+            // As the thread that has it on the disk first.
+            drop(std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(500));
+                lifting.block(Vec::new(), Wall(1), Seconds::START);
+            }));
+            Ok(())
+        }),
+        list: Box::new(Vec::new),
+    };
+    let b = site("b", &[&engine]);
+    let (a, _) = started(&settings("a", &[&engine]), None, tracker, door);
+    b.announce(1, 1, Event::Started);
+    eventually("a has heard of it", || {
+        let sites = a.status().sites;
+        sites.first().is_some_and(|site| site.deltas > 0)
+    });
+    assert_eq!(a.digest().peers, 0);
+    b.tracker.block(vec![block], Wall(1), b.clock.now());
+    b.tracker.block(Vec::new(), Wall(1), b.clock.now());
+    b.handle.publish_block(BlockDelta {
+        target: Target::Torrent(hash(1)),
+        change: BlockChange::Lifted,
+        stamp: 2,
+    });
+    equal(&[&a, &b], 1);
 }
