@@ -298,12 +298,26 @@ pub const LATENCY_BOUNDS_US: [u64; 12] = [
     2, 5, 10, 20, 50, 100, 250, 1_000, 5_000, 25_000, 100_000, 1_000_000,
 ];
 
+/// Whose counters they are.
+#[derive(Debug)]
+struct WorkerIndex(usize);
+
+impl WorkerIndex {
+    /// That of the spare ones.
+    const NONE: WorkerIndex = WorkerIndex(usize::MAX);
+}
+
+impl Default for WorkerIndex {
+    fn default() -> WorkerIndex {
+        WorkerIndex::NONE
+    }
+}
+
 /// One worker's counters. Only that worker counts on it, which spares it locked additions; all threads may read it. On the
 /// spare counters any thread may count.
 #[derive(Debug, Default)]
 pub struct WorkerCounters {
-    /// Whose it is; `None` for the spare one.
-    worker: Option<usize>,
+    worker: WorkerIndex,
     answered: [[[AtomicU64; Action::COUNT]; Family::COUNT]; Transport::COUNT],
     failures: [ByFailure<AtomicU64>; Transport::COUNT],
     by_event: [AtomicU64; AnnounceEvent::COUNT],
@@ -324,13 +338,23 @@ impl WorkerCounters {
     /// The worker that alone counts on these counters; `None` for the spare ones.
     #[inline]
     pub const fn worker(&self) -> Option<usize> {
-        self.worker
+        if self.worker.0 == WorkerIndex::NONE.0 {
+            None
+        } else {
+            Some(self.worker.0)
+        }
+    }
+
+    /// The same as a place in a list that has one for each worker: beyond its end for the spare ones.
+    #[inline]
+    pub const fn index(&self) -> usize {
+        self.worker.0
     }
 
     #[inline]
     fn add(&self, counter: Option<&AtomicU64>, amount: u64) {
         if let Some(counter) = present(counter, LABELLED) {
-            add(counter, amount, self.worker.is_some());
+            add(counter, amount, self.worker().is_some());
         }
     }
 
@@ -435,8 +459,8 @@ impl Metrics {
             })
         };
         Metrics {
-            by_worker: (0..workers).map(|worker| of(Some(worker))).collect(),
-            spare: of(None),
+            by_worker: (0..workers).map(|worker| of(WorkerIndex(worker))).collect(),
+            spare: of(WorkerIndex::NONE),
             gauges: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }

@@ -437,7 +437,8 @@ impl Tracker {
                 if let Some(outbox) = self.outbox.get()
                     && effect.outcome == AnnounceOutcome::Left
                 {
-                    self.note_leave(outbox, &announce, None, now, policy.lifetime);
+                    let counters = self.metrics.spare();
+                    self.note_leave(outbox, &announce, counters, now, policy.lifetime);
                 }
             }
         }

@@ -10,6 +10,7 @@ pub(super) mod merge;
 pub(super) mod origins;
 pub(super) mod outbox;
 mod publish;
+mod ring;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU8;
@@ -101,7 +102,7 @@ impl Touched {
 pub struct TouchedBatch {
     /// The peers; some several times.
     pub touched: Vec<Touched>,
-    /// Whether some are missing because a queue was full: then all living peers have to be told of again.
+    /// Whether some are missing because there was no room: then all living peers have to be told of again.
     pub has_overflowed: bool,
     /// How many are missing.
     pub dropped: u64,

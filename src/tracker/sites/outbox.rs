@@ -1,82 +1,121 @@
-//! The way out: every worker notes in a queue of its own whom others have to be told of. Nothing is written and nobody is waited for; a
-//! queue that is full drops what comes and says so.
+//! The way out: every worker notes in a ring of its own whom others have to be told of. Nothing is written and nobody is waited for; a
+//! ring that is full drops what comes and says so.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crossbeam_utils::CachePadded;
 
 use super::leaves::Leave;
+use super::ring::Ring;
 use super::{Touched, TouchedBatch};
 use crate::clock::Seconds;
-use crate::metrics::AnnounceOutcome;
+use crate::metrics::{AnnounceOutcome, WorkerCounters};
 use crate::tracker::announce::{Announce, AnnounceContext};
 use crate::tracker::swarm::upsert::AnnounceEffect;
 use crate::tracker::{Policy, Tracker};
 
-/// Notes in the queue of one worker at most: 2.5 MB.
-const MAX_NOTES: usize = 65_536;
+/// Notes of threads that are no workers at most.
+const MAX_OTHER_NOTES: usize = 65_536;
 
-/// What one worker has noted, and how much did not fit.
-#[derive(Debug)]
-struct Queue {
-    touched: Vec<Touched>,
-    dropped: u64,
-}
-
-/// The queues of all workers, with room for all that they may hold: an announce never waits for memory. Pages that no note was ever
-/// written to cost none.
+/// What has been noted, with room for all that may be: an announce never waits for memory.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    queues: Box<[CachePadded<Mutex<Queue>>]>,
-    /// An empty list, which takes the place of one that is read.
-    spare: Mutex<Vec<Touched>>,
+    /// One for each worker.
+    rings: Box<[Box<CachePadded<Ring>>]>,
+    /// What threads noted that are no workers, which is rare.
+    others: Mutex<Vec<Touched>>,
+    /// How many of these found no room.
+    others_dropped: AtomicU64,
+    /// Held by whoever reads.
+    reader: Mutex<()>,
     /// Whether peers have come back from behind a block.
     have_come_back: AtomicBool,
 }
 
 impl Outbox {
     fn new(workers: usize) -> Outbox {
-        let queue = |_| {
-            CachePadded::new(Mutex::new(Queue {
-                touched: Vec::with_capacity(MAX_NOTES),
-                dropped: 0,
-            }))
-        };
+        let rings = (0..workers).filter_map(|_| Ring::new());
         Outbox {
-            queues: (0..workers.max(1)).map(queue).collect(),
-            spare: Mutex::new(Vec::with_capacity(MAX_NOTES)),
+            rings: rings.map(|ring| Box::new(CachePadded::new(ring))).collect(),
+            others: Mutex::default(),
+            others_dropped: AtomicU64::new(0),
+            reader: Mutex::default(),
             have_come_back: AtomicBool::new(false),
         }
     }
 
-    /// Notes a peer in the queue of a worker.
-    #[inline]
-    fn push(&self, worker: Option<usize>, touched: Touched) {
-        let own = self.queues.get(worker.unwrap_or(0));
-        let Some(queue) = own.or(self.queues.first()) else {
-            return;
-        };
-        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.touched.len() < MAX_NOTES {
-            queue.touched.push(touched);
+    /// Notes the peer of an announce in the ring of the worker that answers it, if one does. A function of its own that needs no stack, so
+    /// that an announce without an outbox has nothing of it.
+    #[inline(never)]
+    fn push(&self, counters: &WorkerCounters, announce: &Announce) {
+        if announce.ip.is_ipv4()
+            && let Some(ring) = self.rings.get(counters.index())
+        {
+            ring.push(announce, false);
         } else {
-            queue.dropped += 1;
+            self.push_any(counters, announce, false);
+        }
+    }
+
+    /// The same of any peer, and of one that has left.
+    #[inline(never)]
+    fn push_any(&self, counters: &WorkerCounters, announce: &Announce, has_left: bool) {
+        match self.rings.get(counters.index()) {
+            Some(ring) => ring.push(announce, has_left),
+            None => self.push_other(announce, has_left),
+        }
+    }
+
+    #[cold]
+    fn push_other(&self, announce: &Announce, has_left: bool) {
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if others.len() < MAX_OTHER_NOTES {
+            let Announce {
+                info_hash,
+                ip,
+                port,
+                ..
+            } = *announce;
+            others.push(Touched::new(info_hash, ip, port, has_left));
+        } else {
+            self.others_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes what is no regular announce, when it is news.
+    #[inline(never)]
+    fn note_other(
+        &self,
+        tracker: &Tracker,
+        announce: &Announce,
+        effect: &AnnounceEffect,
+        policy: &Policy,
+        context: &AnnounceContext<'_>,
+    ) {
+        let (counters, now) = (context.counters, context.now);
+        if effect.outcome == AnnounceOutcome::Left {
+            tracker.note_leave(self, announce, counters, now, policy.lifetime);
+        } else if effect.outcome == AnnounceOutcome::Joined
+            || effect.is_news
+            || is_due(announce, effect, policy.told_period, now)
+        {
+            self.push(counters, announce);
         }
     }
 
     fn take(&self) -> TouchedBatch {
-        let mut batch = TouchedBatch::default();
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        for queue in &self.queues {
-            {
-                let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-                batch.dropped += std::mem::take(&mut queue.dropped);
-                std::mem::swap(&mut queue.touched, &mut *spare);
-            }
-            batch.touched.extend_from_slice(&spare);
-            spare.clear();
+        let _reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let others =
+            std::mem::take(&mut *self.others.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut batch = TouchedBatch {
+            touched: others,
+            dropped: self.others_dropped.swap(0, Ordering::Relaxed),
+            ..TouchedBatch::default()
+        };
+        for ring in &self.rings {
+            batch.dropped += ring.take(&mut batch.touched);
         }
         batch.has_overflowed = batch.dropped > 0;
         batch.have_come_back = self.have_come_back.swap(false, Ordering::Relaxed);
@@ -92,6 +131,12 @@ fn phase(ip: IpAddr, port: u16) -> u32 {
         IpAddr::V6(ip) => (ip.to_bits() >> 64) as u32 ^ ip.to_bits() as u32,
     };
     (bits ^ u32::from(port)).wrapping_mul(0x9e37_79b1) >> 16
+}
+
+/// Whether the turn of a peer has come since it announced last, less than a `period` of seconds ago.
+fn is_due(announce: &Announce, effect: &AnnounceEffect, period: u32, now: Seconds) -> bool {
+    let turn = phase(announce.ip, announce.port);
+    now.raw().wrapping_add(turn) % period < effect.since
 }
 
 impl Tracker {
@@ -116,9 +161,9 @@ impl Tracker {
         self.outbox.get().map(Outbox::take).unwrap_or_default()
     }
 
-    /// Notes an announce, when it is news for others. That a peer is still there is news once in a `period` of seconds: for which no
-    /// state is needed but when it announced before.
-    #[inline]
+    /// Notes an announce, when it is news for others. That a peer is still there is news once in a period: for which no state is
+    /// needed but when it announced before.
+    #[inline(always)]
     pub(in crate::tracker) fn note(
         &self,
         outbox: &Outbox,
@@ -127,43 +172,32 @@ impl Tracker {
         policy: &Policy,
         context: &AnnounceContext<'_>,
     ) {
-        let period = policy.told_period;
-        let is_due = || {
-            let turn = phase(announce.ip, announce.port);
-            context.now.raw().wrapping_add(turn) % period < effect.since
-        };
-        let is_news = match effect.outcome {
-            AnnounceOutcome::Joined | AnnounceOutcome::Left => true,
-            AnnounceOutcome::Refreshed => effect.is_news || effect.since >= period || is_due(),
-            _ => false,
-        };
-        if !is_news {
-            return;
+        let is_refresh = effect.outcome == AnnounceOutcome::Refreshed;
+        if effect.since >= policy.told_period && is_refresh {
+            outbox.push(context.counters, announce);
+        } else if is_refresh
+            || matches!(
+                effect.outcome,
+                AnnounceOutcome::Joined | AnnounceOutcome::Left
+            )
+        {
+            outbox.note_other(self, announce, effect, policy, context);
         }
-        let worker = context.counters.worker();
-        if effect.outcome == AnnounceOutcome::Left {
-            self.note_leave(outbox, announce, worker, context.now, policy.lifetime);
-            return;
-        }
-        let touched = Touched::new(announce.info_hash, announce.ip, announce.port, false);
-        outbox.push(worker, touched);
     }
 
-    /// Notes that a peer has left, by its own word or because its key is over, in the queue of a worker; a repair tells it too.
+    /// Notes that a peer has left, by its own word or because its key is over; a repair tells it too.
     pub(in crate::tracker) fn note_leave(
         &self,
         outbox: &Outbox,
         announce: &Announce,
-        worker: Option<usize>,
+        counters: &WorkerCounters,
         now: Seconds,
         lifetime: u32,
     ) {
         self.remember_own_leave(announce, now, lifetime);
-        let touched = Touched::new(announce.info_hash, announce.ip, announce.port, true);
-        outbox.push(worker, touched);
+        outbox.push_any(counters, announce, true);
     }
 
-    #[cold]
     fn remember_own_leave(&self, announce: &Announce, now: Seconds, lifetime: u32) {
         let leave = Leave {
             at: now,
