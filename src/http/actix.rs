@@ -157,7 +157,7 @@ mod tests {
         Arc::new(Watch::new(Clock::start()))
     }
 
-    /// O27
+    /// O30
     #[test]
     fn a_watcher_sees_what_actix_answers() {
         rt::System::new().block_on(async {

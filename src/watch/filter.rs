@@ -90,7 +90,7 @@ mod tests {
         })
     }
 
-    /// O27
+    /// O30
     #[test]
     fn all_that_is_set_has_to_fit() {
         let id = Some(b"-qB4520-abcdefghijkl");

@@ -169,7 +169,7 @@ mod tests {
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-    /// O27, O16
+    /// O30, O16
     #[test]
     fn a_path_is_shown_without_what_may_be_a_key() {
         for (there, shown) in [
@@ -198,7 +198,7 @@ mod tests {
         parameters.collect::<Vec<_>>().join(" ")
     }
 
-    /// O27, O16
+    /// O30, O16
     #[test]
     fn values_are_shown_where_they_are_known_to_be_no_secrets() {
         for (there, expected) in [
@@ -219,7 +219,7 @@ mod tests {
         }
     }
 
-    /// O27
+    /// O30
     #[test]
     fn a_long_query_is_cut() {
         let long = format!("info_hash={}&port=1", "%aa".repeat(1_000));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     proptest! {
-        /// O27
+        /// O30
         #[test]
         fn any_bytes_are_shown_within_their_bounds_and_a_key_never(
             before in proptest::collection::vec(any::<u8>(), 0..3_000),

@@ -1,4 +1,4 @@
-//! Requests as they are answered, for whoever watches the running tracker (O27): a way out of the path of requests that costs nobody
+//! Requests as they are answered, for whoever watches the running tracker (O30): a way out of the path of requests that costs nobody
 //! anything while nobody watches, and waits for nobody when somebody does.
 //!
 //! Who answers has a [`Tap`] and looks at one number. While somebody watches, filters are asked first, then the rates; only what passes
@@ -324,7 +324,7 @@ mod tests {
             .collect()
     }
 
-    /// O27: what is told, what finds no room and what came too fast are all that there was.
+    /// O30: what is told, what finds no room and what came too fast are all that there was.
     #[test]
     fn a_watcher_that_reads_nothing_has_a_bounded_queue_and_is_told_what_it_missed() {
         let watch = watch();
@@ -364,7 +364,7 @@ mod tests {
         );
     }
 
-    /// O27: the rate of a watcher and that of all together.
+    /// O30: the rate of a watcher and that of all together.
     #[test]
     fn no_second_tells_more_than_a_thousand_over_all_watchers() {
         let watch = watch();
@@ -393,7 +393,7 @@ mod tests {
         assert_eq!(watch.counts().refused, 1);
     }
 
-    /// O27
+    /// O30
     #[test]
     fn a_request_is_put_together_once_and_only_for_those_who_want_it() {
         let watch = watch();
@@ -413,7 +413,7 @@ mod tests {
         assert!(taken(&scrapes).is_empty());
     }
 
-    /// O27
+    /// O30
     #[test]
     fn nobody_begins_to_watch_a_tracker_that_stops() {
         let watch = watch();

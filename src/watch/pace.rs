@@ -59,7 +59,7 @@ mod tests {
     use proptest::prelude::{prop_assert, proptest};
 
     proptest! {
-        /// O27
+        /// O30
         #[test]
         fn no_second_has_more_than_it_may(
             per_second in 1_u32..=1_000,

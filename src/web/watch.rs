@@ -1,4 +1,4 @@
-//! `/api/v1/watch`: requests of the tracker as they are answered, as server-sent events (O27), for whoever may see who does what.
+//! `/api/v1/watch`: requests of the tracker as they are answered, as server-sent events (O30), for whoever may see who does what.
 //!
 //! What is told waits in a queue that the workers never wait for ([`crate::watch`]); the stream looks there twenty times a second, so that
 //! no worker has to wake anybody. It ends by itself after [`LIMIT`], with its reader, with the process, and with the right to it.
@@ -354,7 +354,7 @@ impl MessageBody for Events {
 mod tests {
     use super::*;
 
-    /// O27
+    /// O30
     #[test]
     fn a_query_is_read_or_refused_with_what_would_be_right() {
         let hash = "0707070707070707070707070707070707070707";

@@ -1,4 +1,4 @@
-//! Requests as they are answered, for whoever watches the running tracker (O27): what is told of them, to whom, and what is never told.
+//! Requests as they are answered, for whoever watches the running tracker (O30): what is told of them, to whom, and what is never told.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -241,7 +241,7 @@ fn path_option(path: &str) -> Vec<u8> {
     [&[2, length][..], path.as_bytes()].concat()
 }
 
-/// O27
+/// O30
 #[test]
 fn an_announce_over_http_is_told_as_it_came_and_as_it_was_read_and_answered() {
     let site = site();
@@ -304,7 +304,7 @@ fn an_announce_over_http_is_told_as_it_came_and_as_it_was_read_and_answered() {
     assert!(!stream.text.contains("s3cret"));
 }
 
-/// O27
+/// O30
 #[test]
 fn what_is_refused_is_told_with_what_the_client_reads() {
     let site = site();
@@ -326,7 +326,7 @@ fn what_is_refused_is_told_with_what_the_client_reads() {
     );
 }
 
-/// O27
+/// O30
 #[test]
 fn scrapes_and_datagrams_are_told_too() {
     let site = site();
@@ -382,7 +382,7 @@ fn scrapes_and_datagrams_are_told_too() {
     udp.running.stop();
 }
 
-/// O27, O16: wherever a key stands, in whatever spelling, and whatever is answered.
+/// O30, O16: wherever a key stands, in whatever spelling, and whatever is answered.
 #[test]
 fn no_event_tells_a_key() {
     let site = site();
@@ -433,7 +433,7 @@ fn no_event_tells_a_key() {
     udp.running.stop();
 }
 
-/// O27
+/// O30
 #[test]
 fn a_watcher_sees_what_its_filter_lets_through() {
     let site = site();
@@ -500,7 +500,7 @@ fn await_watchers(site: &Site, count: usize) {
     }
 }
 
-/// O27: how fast is a unit test's matter (`watch::pace`); here, that whoever is not told is told how many.
+/// O30: how fast is a unit test's matter (`watch::pace`); here, that whoever is not told is told how many.
 #[test]
 fn what_comes_faster_than_it_is_wanted_is_counted() {
     let site = site();
@@ -534,7 +534,7 @@ fn what_comes_faster_than_it_is_wanted_is_counted() {
     assert_eq!((counts.told, counts.skipped), (told, skipped));
 }
 
-/// O27, R2: announces go on, memory is bounded by the queue, and the reader is told what it missed when it reads again.
+/// O30, R2: announces go on, memory is bounded by the queue, and the reader is told what it missed when it reads again.
 #[test]
 fn a_reader_that_takes_nothing_hinders_no_announce_and_misses_what_finds_no_room() {
     let site = site();
@@ -585,7 +585,7 @@ fn a_reader_that_takes_nothing_hinders_no_announce_and_misses_what_finds_no_room
     assert!(told > 0 && missed >= 10);
 }
 
-/// O27: else whatever lies between takes the connection for dead.
+/// O30: else whatever lies between takes the connection for dead.
 #[test]
 fn a_stream_that_has_nothing_to_tell_says_that_it_lives() {
     let site = site();
@@ -594,7 +594,7 @@ fn a_stream_that_has_nothing_to_tell_says_that_it_lives() {
     assert_eq!(stream.chunk().unwrap(), ": keep-alive\n\n");
 }
 
-/// O27, O2
+/// O30, O2
 #[test]
 fn a_watch_ends_with_the_process() {
     let mut site = site();
@@ -608,7 +608,7 @@ fn a_watch_ends_with_the_process() {
     assert_eq!(site.watch.counts().watchers, 0);
 }
 
-/// O27: with its reader at once, so that its place is free; and with the right to it.
+/// O30: with its reader at once, so that its place is free; and with the right to it.
 #[test]
 fn a_watch_ends_with_its_reader_and_with_its_token() {
     let site = site();
@@ -645,7 +645,7 @@ fn a_watch_ends_with_its_reader_and_with_its_token() {
     assert_eq!(stream.event().unwrap().1["reason"], "revoked");
 }
 
-/// O27, W13
+/// O30, W13
 #[test]
 fn only_who_may_see_who_does_what_may_watch() {
     let site = site();
@@ -686,7 +686,7 @@ fn only_who_may_see_who_does_what_may_watch() {
     );
 }
 
-/// O27, W12
+/// O30, W12
 #[test]
 fn the_audit_has_who_watched_what() {
     let site = site();
@@ -709,7 +709,7 @@ fn the_audit_has_who_watched_what() {
     );
 }
 
-/// O27: behind a trusted proxy it is the client that is seen, and its port is not known.
+/// O30: behind a trusted proxy it is the client that is seen, and its port is not known.
 #[test]
 fn behind_a_proxy_the_client_is_seen() {
     let address_rules = ClientAddressRules {
