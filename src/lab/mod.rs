@@ -2,6 +2,7 @@
 //! judges what they say. A program of its own (`retracker-lab`), not in the daemon.
 
 pub mod acid;
+pub mod answer;
 pub mod bench;
 pub mod bencode;
 pub mod exchange;
@@ -9,3 +10,4 @@ pub mod misbehave;
 pub mod reading;
 pub mod serve;
 pub mod simulate;
+pub mod watch;

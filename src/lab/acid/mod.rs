@@ -100,7 +100,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(folder) => folder.clone(),
         None => std::env::temp_dir().join(format!("retracker-acid-{seed:016x}")),
     };
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    // Nobody else's to read, or to be in the way of.
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder);
+    made.with_context(|| folder.display().to_string())?;
     let folder = folder
         .canonicalize()
         .with_context(|| folder.display().to_string())?;
