@@ -1,9 +1,8 @@
 //! How a client is started for one torrent, headless and to itself: by a command with placeholders, or as a profile knows.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -67,6 +66,8 @@ pub(super) struct Place {
     pub(super) folder: PathBuf,
     /// Where it is to listen.
     pub(super) port: u16,
+    /// One more, for what a client serves besides.
+    pub(super) spare_port: u16,
     /// Whether one of the trackers speaks UDP.
     pub(super) is_udp: bool,
 }
@@ -130,6 +131,8 @@ impl Client {
                 word.replace("{torrent}", &torrent)
                     .replace("{folder}", &folder)
                     .replace("{port}", &place.port.to_string())
+                    // The web interface of qbittorrent-nox cannot be turned off.
+                    .replace("{spare_port}", &place.spare_port.to_string())
                     // aria2 speaks to trackers over UDP only where its DHT is on, which a private torrent does not use.
                     .replace("{is_udp}", if place.is_udp { "true" } else { "false" })
             })
@@ -199,6 +202,7 @@ impl Profile {
                 "--profile={folder}",
                 "--save-path={folder}/data",
                 "--add-paused=false",
+                "--webui-port={spare_port}",
                 "{torrent}",
             ],
             Profile::Aria2 => &[
@@ -283,7 +287,7 @@ impl Profile {
                      Session\\LSDEnabled=false\nSession\\PeXEnabled=false\nSession\\BTProtocol=TCP\n\
                      Session\\QueueingSystemEnabled=false\nSession\\MultiConnectionsPerIp=true\n\
                      Session\\Port={}\n[Network]\nPortForwardingEnabled=false\n\
-                     [Preferences]\nWebUI\\Enabled=false\n",
+                     [Preferences]\nWebUI\\Address=127.0.0.1\n",
                     place.port
                 );
                 fs::create_dir_all(folder.join("qBittorrent/config"))?;
@@ -351,17 +355,40 @@ fn words(command: &str) -> anyhow::Result<Vec<String>> {
     Ok(words)
 }
 
-/// A port of loopback that is free, and is not among those that were given away.
-///
-/// # Errors
-/// When there is none.
-pub(super) fn free_port(given: &Mutex<BTreeSet<u16>>) -> io::Result<u16> {
-    loop {
-        let port = TcpListener::bind(("0.0.0.0", 0))?.local_addr()?.port();
-        let mut taken = given.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.insert(port) {
-            return Ok(port);
+/// Ports for clients, below those that the system chooses from: nobody else takes one between its choice and the client's start.
+#[derive(Debug)]
+pub(super) struct Ports {
+    next: Mutex<u16>,
+}
+
+const LOWEST: u16 = 15_000;
+const HIGHEST: u16 = 32_000;
+
+impl Ports {
+    /// Begins anywhere.
+    pub(super) fn from_seed(seed: u64) -> Ports {
+        let next = fastrand::Rng::with_seed(seed).u16(LOWEST..HIGHEST);
+        Ports {
+            next: Mutex::new(next),
         }
+    }
+
+    /// A port that is free for TCP and UDP, and was not taken before.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn take(&self) -> io::Result<u16> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in LOWEST..HIGHEST {
+            let port = *next;
+            *next = if port + 1 < HIGHEST { port + 1 } else { LOWEST };
+            let is_free = TcpListener::bind(("0.0.0.0", port)).is_ok()
+                && UdpSocket::bind(("0.0.0.0", port)).is_ok();
+            if is_free {
+                return Ok(port);
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AddrInUse, "no port is free"))
     }
 }
 
@@ -388,6 +415,7 @@ mod tests {
             torrent: "it's.torrent".into(),
             folder: folder.path().into(),
             port: 6881,
+            spare_port: 8080,
             is_udp: false,
         };
         let home = folder.path().to_str().unwrap();

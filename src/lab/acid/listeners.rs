@@ -1,7 +1,7 @@
 //! Peers that only listen: who connects to one has read the answer that tells of it. TCP, and UDP on the same port for uTP (BEP 29).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 /// A peer with a socket of each kind on each of its addresses.
 #[derive(Debug, Default)]
@@ -29,7 +29,11 @@ impl Peer {
     pub(in crate::lab) fn listen(addresses: &[IpAddr]) -> io::Result<Peer> {
         let mut peer = Peer::default();
         for address in addresses {
-            let (tcp, udp) = bind(*address)?;
+            let (tcp, udp) = match bind(*address) {
+                // A machine without IPv6: the other family is enough.
+                Err(_) if *address == Ipv6Addr::LOCALHOST && addresses.len() > 1 => continue,
+                bound => bound?,
+            };
             peer.addresses.push(tcp.local_addr()?);
             peer.sockets.push((tcp, udp));
         }

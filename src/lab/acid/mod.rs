@@ -14,6 +14,7 @@ mod verdict;
 use std::collections::VecDeque;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,7 @@ use anyhow::{Context, bail, ensure};
 use crate::lab::misbehave::catalogue;
 use crate::lab::misbehave::scenario::Scenario;
 use crate::program;
-use client::{Client, PROFILES};
+use client::{Client, PROFILES, Ports};
 pub use client::{Farewell, Profile};
 use table::Outcome;
 use trial::Manner;
@@ -92,17 +93,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals")?;
     }
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    let seed = u64::from_ne_bytes(seed);
     let folder = match &arguments.keep {
         Some(folder) => folder.clone(),
-        None => {
-            let mut name = [0; 8];
-            getrandom::fill(&mut name)
-                .map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-            let name = u64::from_ne_bytes(name);
-            std::env::temp_dir().join(format!("retracker-acid-{name:016x}"))
-        }
+        None => std::env::temp_dir().join(format!("retracker-acid-{seed:016x}")),
     };
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    // Nobody else's to read, or to be in the way of.
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder);
+    made.with_context(|| folder.display().to_string())?;
     let folder = folder
         .canonicalize()
         .with_context(|| folder.display().to_string())?;
@@ -111,7 +114,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         peer_addresses: arguments.peer_address.clone(),
         patience: arguments.patience,
         grace: trial::GRACE,
-        ports: Mutex::default(),
+        ports: Ports::from_seed(seed),
         stop,
     };
     let outcomes = try_all(&manner, &clients, scenarios, arguments.jobs.into());
@@ -211,6 +214,9 @@ fn try_all(
     let (controls, others): (Vec<Scenario>, Vec<Scenario>) =
         scenarios.into_iter().partition(is_control);
     let mut outcomes = side_by_side(manner, clients, &controls, jobs, |_| Abilities::ALL)?;
+    for outcome in &mut outcomes {
+        outcome.excuse();
+    }
     let shown = outcomes.clone();
     let can = |client: &Client| {
         let right = |name: &str| {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::client::Client;
-use super::verdict::Verdict;
+use super::verdict::{NO_PEERS, Verdict};
 use crate::lab::misbehave::scenario::Scenario;
 
 /// What came of one scenario with one client.
@@ -25,9 +25,16 @@ impl Outcome {
     pub(super) fn whole(&self) -> Verdict {
         super::verdict::all_of(self.verdicts.iter().map(|(_, verdict)| verdict))
     }
+
+    /// Of a control: a client that connects to no peer where the tracker behaves is not wrong; what it believes cannot be seen then.
+    pub(super) fn excuse(&mut self) {
+        if let Some((_, verdict @ Verdict::Wrong(_))) = self.verdicts.first_mut() {
+            *verdict = Verdict::Unseen(NO_PEERS.to_owned());
+        }
+    }
 }
 
-/// Scenarios whose client behaves.
+/// Scenarios whose tracker behaves.
 const CONTROL: &str = "control-";
 
 /// The table as Markdown.
@@ -60,21 +67,26 @@ pub(super) fn markdown(clients: &[Client], outcomes: &[Outcome], command: &str) 
     for scenario in scenarios(outcomes) {
         let _ = writeln!(
             out,
-            "\n### {}\n\n{} A good client: {} ({})\n",
+            "\n### {}\n\n{} A good client: {} ({})",
             scenario.name,
             scenario.what,
             lowered(&scenario.good),
             scenario.source
         );
+        let mut lines = Vec::new();
         for client in clients {
             let Some(outcome) = find(outcomes, client, scenario) else {
                 continue;
             };
-            let words = match outcome.whole() {
-                Verdict::Right => continue,
-                Verdict::Wrong(_) | Verdict::Unseen(_) => told(outcome),
-            };
-            let _ = writeln!(out, "- {}: {words}", client.name);
+            match outcome.whole() {
+                Verdict::Right => {}
+                Verdict::Wrong(_) | Verdict::Unseen(_) => {
+                    lines.push(format!("- {}: {}\n", client.name, told(outcome)));
+                }
+            }
+        }
+        if !lines.is_empty() {
+            let _ = write!(out, "\n{}", lines.concat());
         }
     }
     out
@@ -85,8 +97,9 @@ const PREFACE: &str = "# What clients do when a tracker misbehaves
 Each cell is one run: a fresh tracker that does what the scenario says, a fresh torrent, a fresh client that has nothing of the file, and
 what was seen of it from outside. **right**: as a good client does. **wrong**: otherwise; how, stands below. *not seen*: it cannot be said
 from outside, or it had not happened when the time was over; why, stands below. Clients are as Debian has them, with DHT, local discovery,
-peer exchange, uTP and port mapping off; peers that listen and do not talk tell whether an answer was used. A tracker cannot see what a
-client shows to its user, what it logs, and what it would have done later.
+peer exchange, uTP and port mapping off; peers that listen and do not talk tell whether an answer was used. A client that announces to all
+tiers at once, as Transmission and qBittorrent do, has no need to fall back, and is right there. A tracker cannot see what a client shows
+to its user, what it logs, and what it would have done later.
 
 ";
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::client::{Client, Farewell};
+use super::client::{Client, Farewell, Ports};
 use super::table::{self, Outcome};
 use super::trial::Manner;
 use super::verdict::{Abilities, Verdict};
@@ -33,7 +33,7 @@ fn outcome_of(scenario: &str, plan: &str) -> Outcome {
         peer_addresses: vec!["127.0.0.1".parse().unwrap()],
         patience: 1,
         grace: Duration::from_secs(3),
-        ports: Default::default(),
+        ports: Ports::from_seed(std::process::id().into()),
         stop: Arc::new(AtomicBool::new(false)),
     };
     let outcome = manner.run(&client, &scenario, Abilities::ALL);
@@ -124,7 +124,7 @@ fn whoever_never_tries_the_next_tier_is_wrong() {
 /// O29
 #[test]
 fn whoever_follows_no_redirect_is_wrong() {
-    let scenario = "seconds = 3\n[[step]]\nwhen = { path = \"/announce\" }\nthen = { redirect = \"/announce-moved\" }\n[[expect]]\nfollows = \"/announce-moved\"\n";
+    let scenario = "seconds = 3\n[[step]]\nwhen = { path = \"/announce\" }\nthen = { redirect = \"/announce.php\" }\n[[expect]]\nfollows = \"/announce.php\"\n";
     assert_eq!(said(scenario, "announce+follow"), Verdict::Right);
     is_wrong(&said(scenario, "announce"), "does not follow");
 }
@@ -182,6 +182,24 @@ fn the_table_tells_who_was_right_and_how_others_were_wrong() {
     );
     assert_eq!(told["outcomes"][0]["expected"][1]["verdict"], "right");
     assert_eq!(told["outcomes"][0]["requests"], 1);
+}
+
+/// O29
+#[test]
+fn whoever_connects_to_nobody_is_not_said_to_be_wrong_by_a_control() {
+    let mut outcome = outcome_of(
+        "seconds = 1\n[[expect]]\nconnects = \"planted\"\n",
+        "announce",
+    );
+    is_wrong(&outcome.whole(), "no connection");
+    outcome.excuse();
+    is_unseen(&outcome.whole());
+    let mut right = outcome_of(
+        "seconds = 3\n[[expect]]\nconnects = \"planted\"\n",
+        "announce+peers",
+    );
+    right.excuse();
+    assert_eq!(right.whole(), Verdict::Right);
 }
 
 /// The client: does what its plan says, one after another, and then waits for its end.

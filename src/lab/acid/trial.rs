@@ -1,19 +1,18 @@
 //! One scenario with one client: a fresh tracker, a fresh torrent, a fresh folder, and what was seen.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::client::{self, Client, Place};
+use super::client::{Client, Place, Ports};
 use super::listeners::Peer;
 use super::process::{self, Process};
 use super::table::Outcome;
@@ -37,8 +36,8 @@ pub(super) struct Manner {
     pub(super) patience: u32,
     /// Within which a client ends after its farewell, patience left aside.
     pub(super) grace: Duration,
-    /// Ports that were given away: a client takes some time until it listens.
-    pub(super) ports: Mutex<BTreeSet<u16>>,
+    /// Where clients listen.
+    pub(super) ports: Ports,
     /// Set when all is to end.
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -157,7 +156,8 @@ impl Manner {
         let place = Place {
             torrent,
             folder: folder.clone(),
-            port: client::free_port(&self.ports)?,
+            port: self.ports.take()?,
+            spare_port: self.ports.take()?,
             is_udp: scenario.has(Transport::Udp),
         };
         let words = client.prepare(&place).context("the client's settings")?;

@@ -22,8 +22,8 @@ pub(super) struct Seen {
     pub(super) counted: Duration,
     /// How it ended, where that was wrong.
     pub(super) end: Option<String>,
-    /// TCP connections that ended with an error, and without a request: failed handshakes of TLS mostly.
-    pub(super) failed_connections: u32,
+    /// Whether a TCP connection came to a tracker, with a request or without: who trusts no certificate asks nothing.
+    pub(super) has_connected: bool,
 }
 
 /// A request as far as it matters here.
@@ -115,20 +115,14 @@ impl Seen {
                     contacts.push(Contact::of(exchange));
                 }
             }
-            Event::Disconnected {
-                requests: 0,
-                error: Some(_),
-                ..
-            } => {
-                self.failed_connections = self.failed_connections.saturating_add(1);
-            }
-            Event::Connected { .. } | Event::Disconnected { .. } => {}
+            Event::Connected { .. } => self.has_connected = true,
+            Event::Disconnected { .. } => {}
         }
     }
 
     /// Whether it has come to any tracker.
     pub(super) fn has_come(&self) -> bool {
-        !self.first.is_empty() || !self.second.is_empty() || self.failed_connections > 0
+        !self.first.is_empty() || !self.second.is_empty() || self.has_connected
     }
 
     fn announces(&self) -> impl Iterator<Item = &Contact> {
@@ -250,7 +244,7 @@ impl Seen {
 const MOST_CONTACTS: usize = 10_000;
 /// Who has asked the first tracker so often, and no other, will not fall back.
 const OFTEN: usize = 4;
-const NO_PEERS: &str =
+pub(super) const NO_PEERS: &str =
     "it connects to no peer here at all, not even where the tracker behaves (see --peer-address)";
 
 fn at_most(count: usize, most: u32, of: &str, time: Duration) -> Verdict {

@@ -343,7 +343,7 @@ impl HttpForm {
                 Some(Redirect::Path(path.to_owned()))
             }
             Some(_) => {
-                let right = "one of \"loop\", \"second\" (tracker), \"udp\" (that of the second tracker), or a path as \"/announce-moved\" should be";
+                let right = "one of \"loop\", \"second\" (tracker), \"udp\" (that of the second tracker), or a path as \"/announce.php\" should be";
                 return Err(table.fault(line, "redirect", right));
             }
         };

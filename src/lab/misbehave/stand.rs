@@ -1,5 +1,4 @@
-//! A tracker that plays a script, for a client that somebody runs by hand: its URLs, the peers that it tells of, and a line for each
-//! thing that happens.
+//! A tracker that plays a script, for a client that somebody runs by hand: its URLs, the peers that it tells of, and what happens.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -11,9 +10,9 @@ use anyhow::Context;
 use super::peers::Places;
 use super::script::Script;
 use crate::lab::acid::listeners::Peer;
-use crate::lab::exchange::{Body, End, Event, Exchange};
-use crate::lab::reading::Reading;
+use crate::lab::exchange::Transport;
 use crate::lab::serve::{Lab, Options};
+use crate::lab::watch::{Form, Watcher};
 use crate::program;
 
 /// How often the peers that listen are looked at.
@@ -37,8 +36,8 @@ pub(super) fn run(script: Script) -> anyhow::Result<()> {
     let places = Arc::new(OnceLock::from(Places {
         planted: planted.addresses().to_vec(),
         decoys: decoy.addresses().to_vec(),
-        second: url(second.url(crate::lab::exchange::Transport::Http)),
-        second_udp: url(second.url(crate::lab::exchange::Transport::Udp)),
+        second: url(second.url(Transport::Http)),
+        second_udp: url(second.url(Transport::Udp)),
     }));
     let options = Options {
         answerer: super::answerer(script, places),
@@ -53,14 +52,14 @@ pub(super) fn run(script: Script) -> anyhow::Result<()> {
         }
     }
     program::print(&format!("{}\n", words.join("\n")))?;
+    let mut watcher = Watcher::new(Form::Lines {
+        has_colour: false,
+        has_all: false,
+    });
     let mut counts = [0, 0];
     while !stop.load(Ordering::Relaxed) {
         match events.recv_timeout(LOOK) {
-            Ok(event) => {
-                if let Event::Exchange(exchange) = event {
-                    program::print(&line(&exchange))?;
-                }
-            }
+            Ok(event) => program::print(&watcher.show(&event))?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -77,31 +76,4 @@ pub(super) fn run(script: Script) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// `3.214 http 127.0.0.1:40112 announce started: failure = "closed"; closed`.
-fn line(exchange: &Exchange) -> String {
-    let request = &exchange.request;
-    let asked = match Reading::of(request) {
-        Reading::Announce(announce) => format!("announce {}", announce.event),
-        Reading::Scrape(hashes) => format!("scrape of {}", hashes.len()),
-        Reading::Connect(_) => "connect".to_owned(),
-        Reading::Other => match &request.body {
-            Body::Http(head) => String::from_utf8_lossy(&head.path).into_owned(),
-            Body::Datagram(_) | Body::Unreadable(_) => "unreadable".to_owned(),
-        },
-    };
-    let done = exchange.answer.misbehaviour.as_deref().unwrap_or("honest");
-    let end = match exchange.answer.end {
-        End::Open => "",
-        End::Closed => "; closed",
-        End::Reset => "; reset",
-        End::Lost => "; the client was away",
-    };
-    let at = request.at.real.as_secs_f64();
-    let (transport, client) = (request.transport, request.client);
-    format!(
-        "{at:.3} {transport} {client} {}: {done}{end}\n",
-        asked.trim_end()
-    )
 }

@@ -252,10 +252,7 @@ fn what_carries_an_answer_is_changed_as_the_script_says() {
         target.to_owned()
     };
     assert_eq!(location("redirect = \"loop\""), "/announce");
-    assert_eq!(
-        location("redirect = \"/announce-moved\""),
-        "/announce-moved"
-    );
+    assert_eq!(location("redirect = \"/announce.php\""), "/announce.php");
     assert_eq!(
         location("redirect = \"second\""),
         "http://127.0.0.1:33/announce"
