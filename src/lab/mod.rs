@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod bencode;
 pub mod exchange;
+pub mod judge;
 pub mod reading;
 pub mod serve;
 pub mod simulate;

@@ -8,4 +8,5 @@
 )]
 
 mod client;
+mod judge;
 mod serve;
