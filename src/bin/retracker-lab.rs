@@ -1,4 +1,5 @@
-//! `retracker-lab`: the load generator and the swarm simulator, on the command line. The tracker has nothing of them.
+//! `retracker-lab`: the load generator, the swarm simulator and the tracker to develop clients against, on the command line. The
+//! daemon has nothing of them.
 //!
 //! Exit codes: 0: an orderly end; 1: a failure, or replies that make the figures void; 2: a command line that cannot be read
 //! (clap's own); 3: a client broke rules (`judge`).
@@ -6,7 +7,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use retracker::lab::{bench, judge, simulate};
+use retracker::lab::{bench, judge, serve, simulate};
 use retracker::manual::{self, Block, Part};
 use retracker::program::{self, Completions};
 
@@ -16,7 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const NAME: &str = "retracker-lab";
 
-/// Loads trackers and simulates swarms, to measure what a tracker costs and what choosing neighbours first saves.
+/// A tracker for tests of clients, which shows what they say; a load generator for trackers; and a simulator of swarms.
 #[derive(Debug, Parser)]
 #[command(name = NAME, version, after_help = AFTER_HELP, disable_help_subcommand = true)]
 struct Arguments {
@@ -32,6 +33,10 @@ enum Tool {
     Bench(bench::Arguments),
     /// Simulates a swarm in zones: what choosing neighbours first saves, and what it costs.
     Simulate(simulate::Arguments),
+    /// Runs a tracker for tests on loopback, until it is told to end or the program that started it ends.
+    Serve(serve::Arguments),
+    /// The same, showing every request as it comes and what it is answered.
+    Watch(serve::Arguments),
     /// Serves a tracker for a client, and judges what the client does by the BEPs and by what trackers need.
     Judge(judge::Arguments),
     /// Prints the manual page.
@@ -60,6 +65,8 @@ fn main() -> ExitCode {
     let done = match arguments.tool {
         Tool::Bench(arguments) => bench::run(&arguments),
         Tool::Simulate(arguments) => simulate::run(&arguments),
+        Tool::Serve(arguments) => serve::run(&arguments),
+        Tool::Watch(arguments) => serve::run(&arguments.watching()),
         Tool::Judge(arguments) => match judge::run(&arguments) {
             Ok(code) => return code,
             Err(error) => Err(error),

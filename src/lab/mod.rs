@@ -1,6 +1,7 @@
 //! The laboratory: load and simulated swarms, to measure a tracker with; and a tracker to develop clients against, which shows and
 //! judges what they say. A program of its own (`retracker-lab`), not in the daemon.
 
+pub mod answer;
 pub mod bench;
 pub mod bencode;
 pub mod exchange;
@@ -8,3 +9,4 @@ pub mod judge;
 pub mod reading;
 pub mod serve;
 pub mod simulate;
+pub mod watch;

@@ -131,16 +131,17 @@ impl<S: Read + Write> Connection<S> {
     }
 
     fn take(&mut self) -> Option<(String, Vec<u8>)> {
-        let text = String::from_utf8_lossy(&self.received).into_owned();
         let head = self.received.windows(4).position(|at| at == b"\r\n\r\n")? + 4;
-        let (_, length) = text.split_once("Content-Length: ").unwrap();
-        let length: usize = length.lines().next().unwrap().parse().unwrap();
+        let text = str::from_utf8(&self.received[..head]).ok()?;
+        let (_, length) = text.split_once("Content-Length: ")?;
+        let length: usize = length.lines().next()?.parse().ok()?;
         if self.received.len() < head + length {
             return None;
         }
+        let status = text.lines().next()?.to_owned();
         let body = self.received[head..head + length].to_vec();
         self.received.drain(..head + length);
-        Some((text.lines().next().unwrap().to_owned(), body))
+        Some((status, body))
     }
 
     /// What comes until the other end closes.

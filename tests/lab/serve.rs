@@ -275,7 +275,9 @@ fn an_answerer_decides_what_is_sent() {
         std::io::ErrorKind::ConnectionReset
     );
     let mut client = connect(http);
-    client.send(get(&target(1_001, "")).repeat(2));
+    // Silence stays silence, also where HTTP would close.
+    let closing = get(&target(1_001, "")).replace("User-Agent: tester/1", "Connection: close");
+    client.send(closing.repeat(2));
     let told = [exchange(&events), exchange(&events)];
     assert!(
         told.iter()
@@ -292,7 +294,12 @@ fn an_answerer_decides_what_is_sent() {
 /// O19: dropping a lab waits for its threads; it leaves no socket and no connection, whatever its clients do, and its readers see the end.
 #[test]
 fn nothing_is_left_of_a_lab_that_is_dropped() {
+    // An address of its own: what other tests listen on is none of it.
+    let own = || vec!["127.77.0.1:0".parse().unwrap()];
     let lab = start(Options {
+        http: own(),
+        https: own(),
+        udp: own(),
         answerer: Box::new(|_, _| Delivery {
             misbehaviour: None,
             steps: vec![Step::Wait(PATIENCE * 10)],

@@ -282,8 +282,10 @@ impl Connection {
         }
     }
 
-    /// Does what was decided, and notes what was sent. `closes`: as HTTP wants it, where nothing else was decided.
+    /// Does what was decided, and notes what was sent. `closes`: as HTTP wants it, where nothing else was decided; silence leaves the
+    /// connection to the client.
     fn deliver(&mut self, delivery: Delivery, closes: bool, sent: &mut Vec<Vec<u8>>) -> End {
+        let is_silent = delivery.steps.is_empty();
         for step in delivery.steps {
             match step {
                 Step::Wait(time) => {
@@ -311,7 +313,11 @@ impl Connection {
                 }
             }
         }
-        if closes { self.close() } else { End::Open }
+        if closes && !is_silent {
+            self.close()
+        } else {
+            End::Open
+        }
     }
 
     fn close(&mut self) -> End {

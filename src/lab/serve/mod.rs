@@ -5,9 +5,12 @@
 //! - `shared` is the core with its `virtual_clock`; `told` translates its times into those that clients wait; `publisher` tells what
 //!   happens.
 //! - `authority` makes the certificates of HTTPS.
+//! - `command` is the program, `ends` says when that ends.
 
 mod authority;
+mod command;
 mod connection;
+mod ends;
 mod listen;
 mod publisher;
 mod shared;
@@ -37,6 +40,7 @@ use authority::Authority;
 use shared::Shared;
 use told::Told;
 
+pub use command::{Arguments, run};
 pub use publisher::MAX_WAITING_EVENTS;
 pub use shared::MAX_PLANTED;
 pub use tcp::MAX_CONNECTIONS;

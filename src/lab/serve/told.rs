@@ -99,7 +99,7 @@ mod tests {
         let told = TOLD.translate(Transport::Http, reply.to_vec());
         assert_eq!(
             told.escape_ascii().to_string(),
-            "HTTP/1.1 200 OK\\r\\nContent-Length: 58\\r\\n\\r\\nd8:completei1800e8:intervali30e12:min intervali1e5:peers0:e"
+            "HTTP/1.1 200 OK\\r\\nContent-Length: 59\\r\\n\\r\\nd8:completei1800e8:intervali30e12:min intervali1e5:peers0:e"
         );
         let datagram = [1_u32, 7, 1_800, 0, 0].map(u32::to_be_bytes).concat();
         let told = TOLD.translate(Transport::Udp, datagram);

@@ -1,0 +1,123 @@
+//! When the program ends: at a signal, with the program that started it, when its standard input is closed, when nobody reads what it
+//! shows.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::low_level::pipe;
+
+/// How often the parent is looked for where the system does not tell of its end.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Everything that ends it.
+#[derive(Debug)]
+pub(super) struct Ends {
+    signals: UnixStream,
+    parent: Option<Parent>,
+    has_stdin: bool,
+    /// Closed with the other end.
+    reader: UnixStream,
+    reader_end: Option<UnixStream>,
+}
+
+/// The program that started this one.
+#[derive(Debug)]
+struct Parent {
+    pid: Pid,
+    /// Readable when it has ended; none where the system has no such thing.
+    sign: Option<OwnedFd>,
+}
+
+impl Parent {
+    /// The program that started this one; none when it is not to be seen (another namespace).
+    fn find() -> Option<Parent> {
+        let pid = getppid()?;
+        let sign = pidfd_open(pid, PidfdFlags::empty()).ok();
+        Some(Parent { pid, sign })
+    }
+
+    /// Whether it has ended: somebody else is the parent then.
+    fn has_ended(&self) -> bool {
+        getppid() != Some(self.pid)
+    }
+}
+
+impl Ends {
+    /// Catches signals, and looks who the parent is, if that matters.
+    ///
+    /// # Errors
+    /// When the system gives no descriptor or no handler.
+    pub(super) fn new(with_parent: bool, with_stdin: bool) -> io::Result<Ends> {
+        let (signals, sender) = UnixStream::pair()?;
+        for signal in [SIGTERM, SIGINT, SIGQUIT] {
+            pipe::register(signal, sender.try_clone()?)?;
+        }
+        // Who is to outlive his parent is to outlive its terminal, if nohup says so.
+        if with_parent {
+            pipe::register(SIGHUP, sender)?;
+        }
+        let (reader, reader_end) = UnixStream::pair()?;
+        Ok(Ends {
+            signals,
+            parent: if with_parent { Parent::find() } else { None },
+            has_stdin: with_stdin,
+            reader,
+            reader_end: Some(reader_end),
+        })
+    }
+
+    /// What ends it when it is dropped.
+    pub(super) fn take_end(&mut self) -> Option<UnixStream> {
+        self.reader_end.take()
+    }
+
+    /// Waits until it is to end.
+    ///
+    /// # Errors
+    /// When the system does not let it wait.
+    pub(super) fn wait(&self) -> io::Result<()> {
+        let stdin = io::stdin();
+        let sign = self.parent.as_ref().and_then(|parent| parent.sign.as_ref());
+        let must_look = self.parent.is_some() && sign.is_none();
+        let look = if must_look {
+            Timespec::try_from(LOOK).ok()
+        } else {
+            None
+        };
+        loop {
+            // It may have ended before its sign was there.
+            if self.parent.as_ref().is_some_and(Parent::has_ended) {
+                return Ok(());
+            }
+            let stdin = self.has_stdin.then(|| stdin.as_fd());
+            let mut polled = vec![
+                PollFd::new(&self.signals, PollFlags::IN),
+                PollFd::new(&self.reader, PollFlags::IN),
+            ];
+            polled.extend(sign.map(|sign| PollFd::new(sign, PollFlags::IN)));
+            let ending = polled.len();
+            polled.extend(
+                stdin
+                    .as_ref()
+                    .map(|stdin| PollFd::new(stdin, PollFlags::IN)),
+            );
+            match poll(&mut polled, look.as_ref()) {
+                Err(rustix::io::Errno::INTR) | Ok(0) => continue,
+                Err(error) => return Err(error.into()),
+                Ok(_) => {}
+            }
+            let mut signs = polled.iter().map(|there| !there.revents().is_empty());
+            if signs.by_ref().take(ending).any(|is_there| is_there) {
+                return Ok(());
+            }
+            if signs.next() == Some(true) && io::stdin().lock().read(&mut [0; 4_096])? == 0 {
+                return Ok(());
+            }
+        }
+    }
+}

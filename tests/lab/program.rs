@@ -1,0 +1,188 @@
+//! O31: the program `retracker-lab serve` and `watch`: its first line, what it shows, and when it ends.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::client::{Udp, connect, get, seal, target};
+
+/// The running program.
+struct Program {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+fn start(arguments: &[&str]) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_retracker-lab"));
+    command.args(arguments);
+    spawn(command)
+}
+
+fn spawn(mut command: Command) -> Program {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    Program { child, out }
+}
+
+impl Program {
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn json(&mut self) -> Value {
+        serde_json::from_str(&self.line()).unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// What is left of its output, and how it ended.
+    fn end(mut self) -> (String, ExitStatus) {
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        (rest, self.child.wait().unwrap())
+    }
+}
+
+/// Host and port of an announce URL.
+fn place(url: &Value) -> SocketAddr {
+    let (_, rest) = url.as_str().unwrap().split_once("://").unwrap();
+    rest.strip_suffix("/announce").unwrap().parse().unwrap()
+}
+
+/// O31: one line of JSON when all listen, with what a client needs; SIGTERM and SIGINT end it in order.
+#[test]
+fn the_first_line_is_all_that_a_client_needs() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let folder = tempfile::tempdir().unwrap();
+        let ca_file = folder.path().join("ca.pem");
+        let mut lab = start(&[
+            "serve",
+            "--json",
+            "--interval",
+            "5",
+            "--ca-file",
+            ca_file.to_str().unwrap(),
+        ]);
+        let ready = lab.json();
+        assert_eq!(ready["kind"], "ready");
+        assert_eq!(ready["pid"], lab.child.id());
+        let mut http = connect(place(&ready["http"]));
+        http.send(get(&target(1_001, "")));
+        assert!(http.reply().1.windows(13).any(|at| at == b"8:intervali5e"));
+        let pem = fs::read_to_string(&ca_file).unwrap();
+        assert_eq!(ready["ca_pem"], pem);
+        let mut https = seal(place(&ready["https"]), Some(&pem), "127.0.0.1");
+        https.send(get(&target(1_002, "")));
+        assert_eq!(https.reply().0, "HTTP/1.1 200 OK");
+        Udp::new(place(&ready["udp"])).connection();
+        let urls = ready["urls"].as_array().unwrap();
+        assert_eq!(urls.len() + ready["left_out"].as_array().unwrap().len(), 6);
+        lab.signal(signal);
+        let (rest, status) = lab.end();
+        assert_eq!((rest.as_str(), status.code()), ("", Some(0)));
+        assert!(!ca_file.exists());
+    }
+}
+
+/// O31: it ends with the program that started it, however that ended; and goes on where it was told to.
+#[test]
+fn it_ends_with_its_parent() {
+    let lab = env!("CARGO_BIN_EXE_retracker-lab");
+    let shell = |more: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{lab} serve --json {more} & wait")]);
+        spawn(command)
+    };
+    let mut parent = shell("");
+    assert_eq!(parent.json()["kind"], "ready");
+    parent.signal(Signal::KILL);
+    assert_eq!(parent.end().0, "");
+    let mut parent = shell("--outlive-parent");
+    let ready = parent.json();
+    parent.signal(Signal::KILL);
+    parent.child.wait().unwrap();
+    let mut http = connect(place(&ready["http"]));
+    http.send(get(&target(1_001, "")));
+    assert_eq!(http.reply().0, "HTTP/1.1 200 OK");
+    let pid = i32::try_from(ready["pid"].as_i64().unwrap()).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    let mut rest = String::new();
+    parent.out.read_to_string(&mut rest).unwrap();
+}
+
+/// O31
+#[test]
+fn it_ends_when_its_standard_input_is_closed_if_it_was_told_to() {
+    let mut lab = start(&["serve", "--until-stdin-closes", "--no-https", "--no-v6"]);
+    let lines = lab.line() + &lab.line();
+    assert!(lines.starts_with("http   http://127.0.0.1:"), "{lines}");
+    assert!(lines.contains("\nudp    udp://127.0.0.1:"), "{lines}");
+    drop(lab.child.stdin.take());
+    let (rest, status) = lab.end();
+    assert_eq!((rest.as_str(), status.code()), ("", Some(0)));
+}
+
+/// O31: every request as it comes, on standard output as lines and in a file as JSON; it ends when nobody reads.
+#[test]
+fn watch_shows_every_request_and_ends_with_its_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("requests");
+    let mut lab = start(&[
+        "watch",
+        "--no-https",
+        "--no-udp",
+        "--no-v6",
+        "--to",
+        file.to_str().unwrap(),
+    ]);
+    let first = lab.line();
+    let url = first.split_whitespace().nth(1).unwrap();
+    let mut http = connect(place(&url.into()));
+    http.send(get(&target(1_001, "&event=started")));
+    http.reply();
+    assert!(lab.line().contains("announce started  68686868…"));
+    let mut child = lab.child;
+    drop(lab.out);
+    // What is shown first may not meet the end of its reader yet.
+    while child.try_wait().unwrap().is_none() {
+        let request = get(&target(1_001, ""));
+        drop(http.stream.write_all(request.as_bytes()));
+        std::thread::yield_now();
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let kept = fs::read_to_string(&file).unwrap();
+    let kinds = kept.lines().take(2).map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["kind"].as_str().unwrap().to_owned()
+    });
+    assert_eq!(kinds.collect::<Vec<_>>(), ["connected", "announce"]);
+}
+
+/// O31
+#[test]
+fn what_cannot_be_is_refused() {
+    for (arguments, code) in [
+        (&["serve", "--speed", "0"][..], 2),
+        (&["serve", "--no-http", "--http", "127.0.0.1:0"], 2),
+        (&["serve", "--no-http", "--no-https", "--no-udp"], 1),
+        (&["serve", "--http", "192.0.2.1:1"], 1),
+        (&["serve", "--ca-file", "/nonexistent/x"], 1),
+    ] {
+        let (rest, status) = start(arguments).end();
+        assert_eq!(
+            (rest.as_str(), status.code()),
+            ("", Some(code)),
+            "{arguments:?}"
+        );
+    }
+}
