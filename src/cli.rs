@@ -19,7 +19,7 @@ use crate::{config, manual, shown};
 const NAME: &str = "retracker";
 
 /// Subcommands of `retracker-lab`, which whoever looks for them here is told.
-const IN_THE_LAB: [&str; 2] = ["bench", "simulate"];
+const IN_THE_LAB: [&str; 3] = ["bench", "judge", "simulate"];
 
 /// A BitTorrent tracker for the network of an internet provider: neighbours first.
 #[derive(Debug, Parser)]

@@ -2,12 +2,12 @@
 //! daemon has nothing of them.
 //!
 //! Exit codes: 0: an orderly end; 1: a failure, or replies that make the figures void; 2: a command line that cannot be read
-//! (clap's own).
+//! (clap's own); 3: a client broke rules (`judge`).
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use retracker::lab::{acid, bench, misbehave, serve, simulate};
+use retracker::lab::{acid, bench, judge, misbehave, serve, simulate};
 use retracker::manual::{self, Block, Part};
 use retracker::program::{self, Completions};
 
@@ -25,8 +25,7 @@ struct Arguments {
     tool: Tool,
 }
 
-const AFTER_HELP: &str =
-    "Exit codes: 0 orderly end, 1 failure or void figures, 2 bad command line.";
+const AFTER_HELP: &str = "Exit codes: 0 orderly end, 1 failure or void figures, 2 bad command line, 3 rules broken (judge).";
 
 #[derive(Debug, Subcommand)]
 enum Tool {
@@ -42,6 +41,8 @@ enum Tool {
     Misbehave(misbehave::Arguments),
     /// Runs all scenarios of misbehaviour against clients, and tells which behave.
     Acid(acid::Arguments),
+    /// Serves a tracker for a client, and judges what the client does by the BEPs and by what trackers need.
+    Judge(judge::Arguments),
     /// Prints the manual page.
     Man,
     /// Prints the completion script of a shell.
@@ -55,6 +56,10 @@ const PARTS: &[Part] = &[(
         Block::Item("0", "An orderly end."),
         Block::Item("1", "A failure, or replies that make the figures void."),
         Block::Item("2", "A command line that cannot be read."),
+        Block::Item(
+            "3",
+            "judge: a rule that weighs `must` was broken; with --strict also one that weighs `should`.",
+        ),
     ],
 )];
 
@@ -68,6 +73,10 @@ fn main() -> ExitCode {
         Tool::Watch(arguments) => serve::run(&arguments.watching()),
         Tool::Misbehave(arguments) => misbehave::run(&arguments),
         Tool::Acid(arguments) => acid::run(&arguments),
+        Tool::Judge(arguments) => match judge::run(&arguments) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Tool::Man => program::print(&manual::program(Arguments::command(), PARTS)),
         Tool::Completions(completions) => completions.print(Arguments::command()),
     };

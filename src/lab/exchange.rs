@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// By what a request came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Transport {
     /// HTTP in the open.
     Http,
@@ -26,7 +28,7 @@ impl fmt::Display for Transport {
 }
 
 /// Something that happened at the laboratory's tracker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// A request came and was dealt with.
     Exchange(Box<Exchange>),
@@ -54,8 +56,18 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// When it happened.
+    pub fn at(&self) -> Moment {
+        match self {
+            Event::Exchange(exchange) => exchange.request.at,
+            Event::Connected { at, .. } | Event::Disconnected { at, .. } => *at,
+        }
+    }
+}
+
 /// A time since the laboratory started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Moment {
     /// As it passes.
     pub real: Duration,
@@ -64,7 +76,7 @@ pub struct Moment {
 }
 
 /// One request, and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
     /// What came.
     pub request: Request,
@@ -73,7 +85,7 @@ pub struct Exchange {
 }
 
 /// One request as it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// From 1, over all transports.
     pub number: u64,
@@ -92,7 +104,7 @@ pub struct Request {
 }
 
 /// The place of a request on its TCP connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionUse {
     /// The number of the connection, from 1.
     pub connection: u64,
@@ -103,7 +115,7 @@ pub struct ConnectionUse {
 }
 
 /// What a request says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// A head of HTTP.
     Http(HttpHead),
@@ -114,7 +126,7 @@ pub enum Body {
 }
 
 /// A head of HTTP, each part as it came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpHead {
     /// The whole head with its last empty line.
     pub raw: Vec<u8>,
@@ -166,7 +178,7 @@ impl HttpHead {
 }
 
 /// What was answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// What a tracker that behaves would have sent: head and body of HTTP, or a datagram; empty where it would be silent.
     pub honest: Vec<u8>,
@@ -181,7 +193,7 @@ pub struct Answer {
 }
 
 /// How an answer left its connection. Datagrams leave nothing: [`End::Open`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// For another request.
     #[default]

@@ -6,6 +6,7 @@ pub mod answer;
 pub mod bench;
 pub mod bencode;
 pub mod exchange;
+pub mod judge;
 pub mod misbehave;
 pub mod reading;
 pub mod serve;

@@ -98,7 +98,9 @@ impl Reading {
 fn of_http(head: &HttpHead) -> Reading {
     let last = head.path.rsplit(|byte| *byte == b'/').next();
     let last = last.unwrap_or_default();
-    let parameters = parameters(head.query.as_deref().unwrap_or_default());
+    let query = head.query.as_deref().unwrap_or_default();
+    // As trackers find it: a client added its own question mark to a URL that had one.
+    let parameters = parameters(query.strip_prefix(b"?").unwrap_or(query));
     if last.starts_with(b"scrape") {
         let hashes = parameters.into_iter();
         let hashes = hashes.filter(|parameter| parameter.name == b"info_hash");

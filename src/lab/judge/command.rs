@@ -1,0 +1,353 @@
+//! `retracker-lab judge`: a tracker of the laboratory for one client, and a report of what the client did.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::{Judge, Options, Place, Report, Rule, Severity};
+use crate::lab::exchange::Event;
+use crate::lab::serve::{self, Lab};
+use crate::program;
+
+/// The exit code when a rule that weighs `must` was broken, or with `--strict` one that weighs `should`.
+pub const RULES_BROKEN: u8 = 3;
+
+/// How often is looked whether the client has ended.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long is waited for what a client that has ended sent last.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+/// How long a client may take to end when it is asked to; then it is killed.
+const FAREWELL: Duration = Duration::from_secs(30);
+
+/// What is judged, and how the report is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// Where to listen for HTTP; may be given more than once. Without it a free port of loopback of both families.
+    #[arg(long, value_name = "ADDR")]
+    http: Vec<SocketAddr>,
+    /// Where to listen for HTTPS.
+    #[arg(long, value_name = "ADDR")]
+    https: Vec<SocketAddr>,
+    /// Where to listen for UDP.
+    #[arg(long, value_name = "ADDR")]
+    udp: Vec<SocketAddr>,
+    /// The interval that the client is told, in seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    interval: Option<u32>,
+    /// The `min interval` that the client is told over HTTP, in seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    min_interval: Option<u32>,
+    /// Virtual seconds in a real one: peers expire and connection ids end so much sooner, and intervals are told so much shorter.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    speed: f64,
+    /// Ends after so many seconds; a client that was started is asked to end then.
+    #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    seconds: Option<u64>,
+    /// The size of the torrent in bytes, to judge `left` by.
+    #[arg(long, value_name = "BYTES")]
+    size: Option<u64>,
+    /// Announce URLs of one tier of the torrent, separated by commas, one option for each tier, to judge by BEP 12.
+    #[arg(long = "tier", value_name = "URLS")]
+    tiers: Vec<String>,
+    /// The client can reach the tracker over IPv4 and IPv6, and is expected to.
+    #[arg(long)]
+    both_families: bool,
+    /// The report as JSON; without it Markdown.
+    #[arg(long)]
+    json: bool,
+    /// Writes the report there, not to standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Rules that weigh `should` count for the exit code too.
+    #[arg(long)]
+    strict: bool,
+    /// Keeps all that happened there, for `--from`.
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    record: Option<PathBuf>,
+    /// Judges what was recorded there, and serves nothing.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["http", "https", "udp", "interval", "min_interval", "speed", "seconds", "command"])]
+    from: Option<PathBuf>,
+    /// Prints the rules as a table, and ends.
+    #[arg(long)]
+    rules: bool,
+    /// The client: it is started, and the report comes when it has ended. `{http}`, `{https}`, `{udp}` in it, with a 6 behind for IPv6
+    /// (`{http6}`), are announce URLs, and so are `RETRACKER_HTTP`, `RETRACKER_HTTP6` and so on in its environment. Without a client the report
+    /// comes on SIGINT or SIGTERM.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Serves, watches, and prints the report.
+///
+/// # Errors
+/// Addresses cannot be had, the client cannot be started, or a file cannot be read or written.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.rules {
+        program::print(&Rule::table())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = match &arguments.from {
+        Some(file) => arguments.judge_recorded(file)?,
+        None => arguments.judge_live()?,
+    };
+    let text = if arguments.json {
+        format!("{:#}\n", report.to_json())
+    } else {
+        report.to_markdown()
+    };
+    match &arguments.output {
+        Some(file) => std::fs::write(file, text)
+            .with_context(|| format!("cannot write {}", file.display()))?,
+        None => program::print(&text)?,
+    }
+    let gravest = if arguments.strict {
+        Severity::Should
+    } else {
+        Severity::Must
+    };
+    Ok(match report.worst() {
+        Some(worst) if worst >= gravest => ExitCode::from(RULES_BROKEN),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+impl Arguments {
+    fn options(&self) -> anyhow::Result<Options> {
+        let mut tiers = Vec::new();
+        for tier in &self.tiers {
+            let places = tier.split(',').map(|url| {
+                Place::of_url(url.trim()).with_context(|| {
+                    format!("{url}: no announce URL with an address of numbers and a port")
+                })
+            });
+            tiers.push(places.collect::<anyhow::Result<Vec<Place>>>()?);
+        }
+        Ok(Options {
+            tiers,
+            size: self.size,
+            has_both_families: self.both_families,
+            trackers: Vec::new(),
+        })
+    }
+
+    fn judge_recorded(&self, file: &Path) -> anyhow::Result<Report> {
+        let what = || format!("cannot read {}", file.display());
+        let mut judge = Judge::new(self.options()?);
+        let mut last = Duration::ZERO;
+        for (number, line) in
+            (1u64..).zip(BufReader::new(File::open(file).with_context(what)?).lines())
+        {
+            let line = line.with_context(what)?;
+            if line == ENDED {
+                judge.client_ended();
+                continue;
+            }
+            let event: Event = serde_json::from_str(&line)
+                .with_context(|| format!("{}:{number}: no recorded event", file.display()))?;
+            last = last.max(event.at().real);
+            judge.hear(&event);
+        }
+        Ok(judge.finish(last))
+    }
+
+    fn judge_live(&self) -> anyhow::Result<Report> {
+        let lab = Lab::start(self.serving()).context("cannot serve")?;
+        let events = lab.events();
+        let mut judged = self.options()?;
+        judged.trackers = lab.urls().iter().map(|url| url.address).collect();
+        let recording = match &self.record {
+            Some(file) => {
+                Some(BufWriter::new(File::create(file).with_context(|| {
+                    format!("cannot write {}", file.display())
+                })?))
+            }
+            None => None,
+        };
+        let mut watch = Watch {
+            judge: Judge::new(judged),
+            recording,
+        };
+        let urls: Vec<String> = lab.urls().iter().map(ToString::to_string).collect();
+        say(&format!("announce to {}", urls.join(" ")));
+        let has_ended = self.watch(&mut watch, &lab, &events)?;
+        let until = lab.now().real + LAST_WORDS;
+        while lab.now().real < until {
+            watch.hear(&events, LOOK)?;
+        }
+        let lost = lab.lost_events();
+        if lost > 0 {
+            say(&format!("{lost} events came too fast to be judged"));
+        }
+        watch.finish(has_ended, lab.now().real)
+    }
+
+    fn serving(&self) -> serve::Options {
+        let mut options = serve::Options {
+            speed: self.speed,
+            interval: self.interval,
+            min_interval: self.min_interval,
+            ..serve::Options::default()
+        };
+        // Who names an address wants that transport alone.
+        if !(self.http.is_empty() && self.https.is_empty() && self.udp.is_empty()) {
+            options.http.clone_from(&self.http);
+            options.https.clone_from(&self.https);
+            options.udp.clone_from(&self.udp);
+        }
+        options
+    }
+
+    /// Watches until the client has ended, or the time is over, or a signal comes; whether the client has ended by itself.
+    fn watch(
+        &self,
+        watch: &mut Watch,
+        lab: &Lab,
+        events: &Receiver<Event>,
+    ) -> anyhow::Result<bool> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&is_over))
+                .context("cannot wait for signals")?;
+        }
+        let end = self.seconds.map(Duration::from_secs);
+        let mut client = self.start(lab)?;
+        loop {
+            watch.hear(events, LOOK)?;
+            if let Some(client) = &mut client
+                && client
+                    .try_wait()
+                    .context("cannot wait for the client")?
+                    .is_some()
+            {
+                return Ok(true);
+            }
+            let now = lab.now().real;
+            if is_over.load(Relaxed) || end.is_some_and(|end| now >= end) {
+                return match &mut client {
+                    Some(client) => watch.dismiss(client, lab, events),
+                    None => Ok(false),
+                };
+            }
+        }
+    }
+
+    fn start(&self, lab: &Lab) -> anyhow::Result<Option<Child>> {
+        let Some((program, rest)) = self.command.split_first() else {
+            return Ok(None);
+        };
+        let mut named = Vec::new();
+        for url in lab.urls() {
+            let family = if url.address.is_ipv6() { "6" } else { "" };
+            named.push((format!("{}{family}", url.transport), url.to_string()));
+        }
+        let filled = |word: &String| {
+            let mut word = word.clone();
+            for (name, url) in &named {
+                word = word.replace(&format!("{{{name}}}"), url);
+            }
+            word
+        };
+        let variables = named
+            .iter()
+            .map(|(name, url)| (format!("RETRACKER_{}", name.to_uppercase()), url));
+        let mut command = Command::new(filled(program));
+        command.args(rest.iter().map(filled)).envs(variables);
+        // Standard output is the report's.
+        command.stdout(io::stderr());
+        if let Some(pem) = lab.ca_pem() {
+            command.env("RETRACKER_CA_PEM", pem);
+        }
+        let client = command
+            .spawn()
+            .with_context(|| format!("cannot start {program}"))?;
+        Ok(Some(client))
+    }
+}
+
+/// The line of a recording that says that the client has ended.
+const ENDED: &str = "\"the client has ended\"";
+
+/// The judge, and what is kept of what it hears.
+struct Watch {
+    judge: Judge,
+    recording: Option<BufWriter<File>>,
+}
+
+impl Watch {
+    /// Hears what has happened, and waits a while for more.
+    fn hear(&mut self, events: &Receiver<Event>, wait: Duration) -> anyhow::Result<()> {
+        match events.recv_timeout(wait) {
+            Ok(event) => self.take(&event)?,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => bail!("the laboratory has ended"),
+        }
+        for event in events.try_iter().take(serve::MAX_WAITING_EVENTS) {
+            self.take(&event)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: &Event) -> anyhow::Result<()> {
+        self.judge.hear(event);
+        if let Some(recording) = &mut self.recording {
+            serde_json::to_writer(&mut *recording, event)?;
+            writeln!(recording).context("the recording cannot be written")?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, has_ended: bool, now: Duration) -> anyhow::Result<Report> {
+        if has_ended {
+            self.judge.client_ended();
+        }
+        if let Some(mut recording) = self.recording {
+            if has_ended {
+                writeln!(recording, "{ENDED}")?;
+            }
+            recording
+                .flush()
+                .context("the recording cannot be written")?;
+        }
+        Ok(self.judge.finish(now))
+    }
+
+    /// Asks a client to end, and kills it where it does not; whether it ended by itself.
+    fn dismiss(
+        &mut self,
+        client: &mut Child,
+        lab: &Lab,
+        events: &Receiver<Event>,
+    ) -> anyhow::Result<bool> {
+        let pid = i32::try_from(client.id()).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // It may have ended by now.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let until = lab.now().real + FAREWELL;
+        while lab.now().real < until {
+            self.hear(events, LOOK)?;
+            if client.try_wait()?.is_some() {
+                return Ok(true);
+            }
+        }
+        say("the client does not end, and is killed");
+        client.kill()?;
+        client.wait()?;
+        Ok(false)
+    }
+}
+
+/// Says something beside the report.
+fn say(text: &str) {
+    drop(writeln!(io::stderr().lock(), "retracker-lab: {text}"));
+}

@@ -1,0 +1,358 @@
+//! What the answers that were sent tell a client, byte for byte as it got them: the client is judged by these, not by what the
+//! tracker meant.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::lab::bencode::Value;
+use crate::lab::exchange::{Answer, Body, End, Request};
+use crate::lab::reading::UdpHead;
+
+/// What an announce came to, as far as the client can know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// An answer that every client can use.
+    Accepted(Terms),
+    /// One that clients may take or refuse: nothing is concluded from what they do next.
+    Doubtful,
+    /// A `failure reason`, or an error packet.
+    Refused(Option<RetryIn>),
+    /// To another address, named as it was sent.
+    Redirected(Vec<u8>),
+    /// Bytes that no client can take for success.
+    Unusable,
+    /// Nothing at all.
+    Silent,
+}
+
+/// What an answer asks of the client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Terms {
+    pub(super) interval: Duration,
+    pub(super) min_interval: Option<Duration>,
+    pub(super) has_warning: bool,
+    pub(super) tracker_id: Option<Vec<u8>>,
+}
+
+/// BEP 31.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RetryIn {
+    After(Duration),
+    Never,
+}
+
+impl Outcome {
+    /// What was sent in answer to an announce.
+    pub(super) fn of(request: &Request, answer: &Answer) -> Outcome {
+        if answer.sent.iter().all(Vec::is_empty) {
+            return Outcome::Silent;
+        }
+        match &request.body {
+            Body::Datagram(datagram) => of_datagrams(request, datagram, &answer.sent),
+            Body::Http(_) | Body::Unreadable(_) => of_http(answer),
+        }
+    }
+
+    /// Whether the client knows that the announce did not count.
+    pub(super) fn is_failure(&self) -> bool {
+        match self {
+            Outcome::Refused(_) | Outcome::Unusable | Outcome::Silent => true,
+            Outcome::Accepted(_) | Outcome::Doubtful | Outcome::Redirected(_) => false,
+        }
+    }
+
+    /// In a word, for reports.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Outcome::Accepted(_) => "accepted",
+            Outcome::Doubtful => "odd answer",
+            Outcome::Refused(_) => "refused",
+            Outcome::Redirected(_) => "redirected",
+            Outcome::Unusable => "useless answer",
+            Outcome::Silent => "no answer",
+        }
+    }
+}
+
+fn of_http(answer: &Answer) -> Outcome {
+    let sent = answer.sent.concat();
+    let Some(reply) = Reply::read(&sent, answer.end) else {
+        return Outcome::Unusable;
+    };
+    if (300..400).contains(&reply.status)
+        && let Some(location) = reply.header("location")
+    {
+        return Outcome::Redirected(location.to_vec());
+    }
+    if reply.status != 200 {
+        return Outcome::Unusable;
+    }
+    if reply.encoding().is_some() {
+        // What is packed is what would have been sent without: the tracker packs nothing but its answers.
+        return Reply::read(&answer.honest, End::Closed)
+            .map_or(Outcome::Doubtful, |honest| of_body(&honest));
+    }
+    of_body(&reply)
+}
+
+fn of_body(reply: &Reply<'_>) -> Outcome {
+    let Some(value) = Value::read(&reply.body) else {
+        // Something behind the end, perhaps, which some clients do not look at.
+        let is_like_one = reply.body.starts_with(b"d") && reply.body.ends_with(b"e");
+        return if is_like_one {
+            Outcome::Doubtful
+        } else {
+            Outcome::Unusable
+        };
+    };
+    if let Some(reason) = value.get("failure reason") {
+        return match reason {
+            Value::Bytes(_) => Outcome::Refused(retry_in(&value)),
+            _ => Outcome::Doubtful,
+        };
+    }
+    let seconds = |key| {
+        let seconds = u64::try_from(value.get(key)?.integer()?).ok()?;
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    };
+    let has_peers = match value.get("peers") {
+        Some(Value::Bytes(peers)) => peers.len().is_multiple_of(6),
+        Some(Value::List(_)) => true,
+        _ => false,
+    };
+    let is_sorted = value.entries().is_sorted_by(|one, next| one.key < next.key);
+    let is_clear = reply.is_whole && is_sorted && has_peers;
+    match seconds("interval").filter(|_| is_clear) {
+        Some(interval) => Outcome::Accepted(Terms {
+            interval,
+            min_interval: seconds("min interval"),
+            has_warning: value.get("warning message").is_some(),
+            tracker_id: value
+                .get("tracker id")
+                .and_then(Value::bytes)
+                .map(<[u8]>::to_vec),
+        }),
+        None => Outcome::Doubtful,
+    }
+}
+
+fn retry_in(value: &Value<'_>) -> Option<RetryIn> {
+    match value.get("retry in")? {
+        Value::Integer(minutes) => {
+            let minutes = u64::try_from(*minutes).ok()?;
+            Some(RetryIn::After(Duration::from_secs(
+                minutes.saturating_mul(60),
+            )))
+        }
+        Value::Bytes(b"never") => Some(RetryIn::Never),
+        Value::Bytes(text) => {
+            let minutes: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+            Some(RetryIn::After(Duration::from_secs(
+                minutes.saturating_mul(60),
+            )))
+        }
+        _ => None,
+    }
+}
+
+fn of_datagrams(request: &Request, datagram: &[u8], sent: &[Vec<u8>]) -> Outcome {
+    let Some(head) = UdpHead::read(datagram) else {
+        return Outcome::Unusable;
+    };
+    let mine = sent
+        .iter()
+        .find(|reply| transaction(reply) == Some(head.transaction));
+    let Some(mine) = mine else {
+        return Outcome::Unusable;
+    };
+    match action(mine) {
+        Some(3) => Outcome::Refused(None),
+        Some(1) => {
+            let address = match request.client.ip().to_canonical() {
+                IpAddr::V4(_) => 6,
+                IpAddr::V6(_) => 18,
+            };
+            let is_whole = mine.len() >= 20 && (mine.len() - 20).is_multiple_of(address);
+            match number(mine, 8).and_then(|seconds| i32::try_from(seconds).ok()) {
+                Some(1..) if is_whole => Outcome::Accepted(Terms {
+                    interval: Duration::from_secs(u64::from(number(mine, 8).unwrap_or_default())),
+                    ..Terms::default()
+                }),
+                _ => Outcome::Doubtful,
+            }
+        }
+        _ => Outcome::Unusable,
+    }
+}
+
+/// The action of a reply.
+pub(super) fn action(reply: &[u8]) -> Option<u32> {
+    number(reply, 0)
+}
+
+/// The transaction id of a reply.
+pub(super) fn transaction(reply: &[u8]) -> Option<u32> {
+    number(reply, 4)
+}
+
+/// The connection id of a reply to a connect.
+pub(super) fn connection_id(reply: &[u8]) -> Option<u64> {
+    (action(reply)? == 0).then_some(())?;
+    Some(u64::from_be_bytes(reply.get(8..)?.first_chunk().copied()?))
+}
+
+fn number(reply: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(
+        reply.get(offset..)?.first_chunk().copied()?,
+    ))
+}
+
+/// A reply of HTTP, as a tolerant client reads it.
+#[derive(Debug)]
+pub(super) struct Reply<'a> {
+    pub(super) status: u16,
+    minor_version: u8,
+    headers: Vec<(&'a [u8], &'a [u8])>,
+    pub(super) body: Cow<'a, [u8]>,
+    /// Whether all of the body came that was announced.
+    pub(super) is_whole: bool,
+}
+
+impl<'a> Reply<'a> {
+    /// Reads what was sent on a connection; none where there is no head.
+    pub(super) fn read(sent: &'a [u8], end: End) -> Option<Reply<'a>> {
+        let at = memchr::memmem::find(sent, b"\r\n\r\n")?;
+        let (head, body) = (sent.get(..at)?, sent.get(at + 4..)?);
+        let mut lines = head.split(|byte| *byte == b'\n');
+        let first = lines.next()?.strip_prefix(b"HTTP/1.")?;
+        let status = std::str::from_utf8(first.get(2..5)?).ok()?.parse().ok()?;
+        let headers = lines.filter_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            Some((line.get(..colon)?, line.get(colon + 1..)?.trim_ascii()))
+        });
+        let mut reply = Reply {
+            status,
+            minor_version: u8::from(first.first() != Some(&b'0')),
+            headers: headers.collect(),
+            body: Cow::Borrowed(body),
+            is_whole: matches!(end, End::Closed),
+        };
+        let coding = reply.header("transfer-encoding");
+        if coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
+            let (whole, is_whole) = dechunked(body);
+            (reply.body, reply.is_whole) = (Cow::Owned(whole), is_whole);
+        } else if let Some(length) = reply.header("content-length") {
+            let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
+            reply.is_whole = body.len() >= length;
+            reply.body = Cow::Borrowed(body.get(..length).unwrap_or(body));
+        }
+        Some(reply)
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&'a [u8]> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(there, _)| there.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| *value)
+    }
+
+    /// In what the body is packed.
+    pub(super) fn encoding(&self) -> Option<&'a [u8]> {
+        self.header("content-encoding")
+            .filter(|encoding| !encoding.eq_ignore_ascii_case(b"identity"))
+    }
+
+    /// Whether it says that the connection ends with it.
+    pub(super) fn closes(&self) -> bool {
+        match self.header("connection") {
+            Some(value) if has_token(value, "close") => true,
+            Some(value) if has_token(value, "keep-alive") => false,
+            _ => self.minor_version == 0,
+        }
+    }
+}
+
+/// Whether a list of tokens has this one.
+pub(super) fn has_token(value: &[u8], token: &str) -> bool {
+    value
+        .split(|byte| matches!(byte, b',' | b';'))
+        .any(|there| there.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+fn dechunked(mut body: &[u8]) -> (Vec<u8>, bool) {
+    let mut whole = Vec::new();
+    loop {
+        let Some(end) = memchr::memchr(b'\n', body) else {
+            return (whole, false);
+        };
+        let (line, rest) = body.split_at(end + 1);
+        let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+        let size = std::str::from_utf8(digits.trim_ascii()).ok();
+        let size = size.and_then(|digits| usize::from_str_radix(digits, 16).ok());
+        match size.and_then(|size| rest.split_at_checked(size)) {
+            Some(([], _)) => return (whole, true),
+            Some((chunk, behind)) => {
+                whole.extend_from_slice(chunk);
+                body = behind.strip_prefix(b"\r\n").unwrap_or(behind);
+            }
+            None => {
+                whole.extend_from_slice(rest);
+                return (whole, false);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str, end: End) -> Outcome {
+        let answer = Answer {
+            sent: vec![text.as_bytes().to_vec()],
+            end,
+            ..Answer::default()
+        };
+        of_http(&answer)
+    }
+
+    #[test]
+    fn what_was_sent_is_read_as_a_client_reads_it() {
+        let accepted = |answer: Outcome| matches!(answer, Outcome::Accepted(_));
+        let whole = "d8:intervali30e5:peers0:e";
+        let head = "HTTP/1.1 200 OK\r\n";
+        let closed = End::Closed;
+        assert!(accepted(of(&format!("{head}\r\n{whole}"), closed)));
+        let length = format!("{head}Content-Length: 25\r\n\r\n{whole}");
+        assert!(accepted(of(&length, End::Open)));
+        let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n19\r\n{whole}\r\n0\r\n\r\n");
+        assert!(accepted(of(&chunked, End::Open)));
+        for (body, outcome) in [
+            ("d8:intervali0e5:peers0:e", Outcome::Doubtful),
+            ("d5:peers0:8:intervali30ee", Outcome::Doubtful),
+            ("d8:intervali30ee", Outcome::Doubtful),
+            ("d8:interva", Outcome::Unusable),
+            ("<html>", Outcome::Unusable),
+            ("d14:failure reason1:xe", Outcome::Refused(None)),
+            (
+                "d14:failure reason1:x8:retry in5:nevere",
+                Outcome::Refused(Some(RetryIn::Never)),
+            ),
+            (
+                "d14:failure reason1:x8:retry ini2ee",
+                Outcome::Refused(Some(RetryIn::After(Duration::from_secs(120)))),
+            ),
+        ] {
+            assert_eq!(of(&format!("{head}\r\n{body}"), closed), outcome, "{body}");
+        }
+        let longer = format!("{head}Content-Length: 90\r\n\r\n{whole}");
+        assert_eq!(of(&longer, closed), Outcome::Doubtful);
+        assert_eq!(of("HTTP/1.1 500 x\r\n\r\n", closed), Outcome::Unusable);
+        assert_eq!(
+            of("HTTP/1.1 302 x\r\nLocation: /b\r\n\r\n", closed),
+            Outcome::Redirected(b"/b".to_vec())
+        );
+        assert_eq!(of("", closed), Outcome::Unusable);
+    }
+}

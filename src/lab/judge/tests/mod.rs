@@ -1,0 +1,340 @@
+//! A scripted good client, in which the judge finds nothing, and for each rule what spoils it.
+
+mod cases;
+mod script;
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::lab::exchange::{Answer, ConnectionUse, End, HttpHead, Moment, Request};
+use cases::CASES;
+use script::Script;
+
+/// O27
+#[test]
+fn each_planted_fault_is_found_and_nothing_else() {
+    let mut faults = Vec::new();
+    for case in CASES {
+        let rule = case.rule;
+        let good = (case.good)().report();
+        if !broken(&good).is_empty() {
+            faults.push(format!(
+                "{}: found in the good client:\n{}",
+                rule.id(),
+                good.to_markdown()
+            ));
+        }
+        if good.verdict(rule).unwrap().state() != State::Kept {
+            faults.push(format!(
+                "{}: the good client does not put it to the test",
+                rule.id()
+            ));
+        }
+        let mut script = (case.good)();
+        (case.spoil)(&mut script);
+        let bad = script.report();
+        let found: Vec<Rule> = bad.rules(State::Broken).collect();
+        if found != [rule] {
+            faults.push(format!(
+                "{}: found in the bad client:\n{}",
+                rule.id(),
+                bad.to_markdown()
+            ));
+        }
+        for finding in &bad.verdict(rule).unwrap().findings {
+            assert!(!finding.evidence.is_empty() && !finding.right.is_empty());
+            assert!(finding.evidence.iter().all(|one| !one.raw.is_empty()));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// O27
+#[test]
+fn every_rule_has_a_fault_that_breaks_it() {
+    let mut ids: Vec<&str> = Rule::ALL.iter().map(|rule| rule.id()).collect();
+    for rule in Rule::ALL {
+        assert!(
+            CASES.iter().any(|case| case.rule == *rule),
+            "{}: nothing shows that the judge finds it",
+            rule.id()
+        );
+        assert!(!rule.asks().is_empty() && !rule.source().is_empty());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), Rule::ALL.len());
+    for (at, rule) in Rule::ALL.iter().enumerate() {
+        assert_eq!(*rule as usize, at);
+    }
+}
+
+#[test]
+fn what_nothing_tests_is_not_said_to_be_kept() {
+    let report = Judge::new(Options::default()).finish(Duration::from_secs(60));
+    assert_eq!(report.rules(State::NotSeen).count(), Rule::ALL.len());
+    assert_eq!(report.worst(), None);
+    // Over HTTP alone nothing is known of UDP.
+    let report = cases::http_life().report();
+    for rule in [
+        Rule::UdpIdFresh,
+        Rule::UdpBackOff,
+        Rule::TierOrder,
+        Rule::RedirectsFollowed,
+    ] {
+        assert_eq!(report.verdict(rule).unwrap().state(), State::NotSeen);
+    }
+}
+
+#[test]
+fn both_reports_say_the_same() {
+    let mut script = cases::http_life();
+    script.http(1).set("left", "2000");
+    script.http(3).set("uploaded", "5");
+    let report = script.report();
+    let json = report.to_json();
+    let broken = json["rules"].as_array().unwrap().iter();
+    let broken = broken.filter(|rule| rule["state"] == "broken");
+    let ids: Vec<&str> = broken.map(|rule| rule["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["uploaded-grows"]);
+    assert_eq!(json["worst"], "must");
+    let text = report.to_markdown();
+    assert!(text.contains("### `uploaded-grows` (must)"), "{text}");
+    assert!(
+        text.contains("`uploaded` went from 20 (request 3) to 5 (request 4)"),
+        "{text}"
+    );
+    assert!(text.contains("uploaded=5"), "{text}");
+    assert_eq!(
+        json["sessions"].as_array().unwrap().len(),
+        report.sessions.len()
+    );
+}
+
+#[test]
+fn what_a_client_sends_steers_no_terminal_and_ends_no_code() {
+    let mut script = cases::http_life();
+    script
+        .http(0)
+        .headers
+        .push(("User-Agent".into(), "a`b\x1b[2J".into()));
+    script.http(0).set("key", "`\x1b");
+    let text = script.report().to_markdown();
+    assert!(!text.contains('\x1b') && !text.contains("a`b"), "{text}");
+}
+
+/// The rules that answers which may be taken or left could break are not judged by what comes after them.
+#[test]
+fn nothing_is_concluded_from_odd_answers() {
+    for body in [
+        "d8:intervali0e5:peers0:e",
+        "d8:intervali1800ee",
+        "d5:peers0:8:intervali9ee",
+    ] {
+        for event in ["started", ""] {
+            let mut script = cases::http_life();
+            script.http(0).answer(body);
+            script.http(1).set("event", event);
+            script.http(1).at = 60.0;
+            let report = script.report();
+            let broken = broken(&report);
+            assert!(broken.is_empty(), "{body} {event}: {broken:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_magnet_link_may_learn_its_size() {
+    let mut script = cases::http_life();
+    script.http(0).set("left", "1");
+    assert!(broken(&script.report()).is_empty());
+}
+
+/// The table of the documentation is the one of the program.
+#[test]
+fn the_documentation_has_the_table_of_rules() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/CLIENT-DEVELOPERS.md")).unwrap();
+    assert!(
+        text.contains(&Rule::table()),
+        "put this there:\n{}",
+        Rule::table()
+    );
+}
+
+fn broken(report: &Report) -> Vec<&Verdict> {
+    let verdicts = report.verdicts.iter();
+    verdicts
+        .filter(|verdict| verdict.state() == State::Broken)
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever comes in whatever order: no panic, and a report.
+    #[test]
+    fn any_events_give_a_report(events in prop::collection::vec(any_event(), 0..60), has_ended: bool) {
+        let mut judge = Judge::new(cases::tiers().options);
+        for event in &events {
+            judge.hear(event);
+        }
+        if has_ended {
+            judge.client_ended();
+        }
+        let report = judge.finish(Duration::from_secs(9));
+        prop_assert!(!report.to_markdown().is_empty());
+        prop_assert!(report.to_json().is_object());
+    }
+}
+
+/// As many sessions, addresses and ids as anybody likes: what is kept stays within its bounds.
+#[test]
+fn memory_is_bounded() {
+    let mut judge = Judge::new(Options::default());
+    let mut script = Script::default();
+    for number in 0..3_000u32 {
+        let mut http = script::Http::at(f64::from(number));
+        http.client = format!("10.{}.{}.1:7", number / 256, number % 256)
+            .parse()
+            .unwrap();
+        http.set("peer_id", &format!("-LB1000-{number:012}"));
+        http.set("event", "");
+        script.steps.push(script::Step::Http(http));
+        let mut udp = script::Udp::connect(f64::from(number), number, u64::from(number));
+        udp.client = "10.9.9.9:7".parse().unwrap();
+        script.steps.push(script::Step::Udp(udp));
+    }
+    for event in script.events() {
+        judge.hear(&event);
+    }
+    assert_eq!(judge.sessions.len(), SESSIONS);
+    assert!(judge.by_id.len() <= SESSIONS && judge.by_port.len() <= SESSIONS);
+    assert_eq!(judge.unfollowed, 3_000 - SESSIONS as u64);
+    let report = judge.finish(Duration::from_secs(9_999));
+    let started = report.verdict(Rule::StartedFirst).unwrap();
+    assert_eq!(
+        (started.broken, started.findings.len()),
+        (SESSIONS as u64, FINDINGS_KEPT)
+    );
+}
+
+/// A client whose id changes with each announce is one session, and found out each time.
+#[test]
+fn ids_without_end_are_one_session() {
+    let mut script = cases::http_life();
+    for number in 0..500 {
+        let mut http = script::Http::at(8_100.0 + f64::from(number));
+        http.set("peer_id", &format!("-LB1000-{number:012}"));
+        http.set("event", if number == 0 { "started" } else { "" });
+        script.steps.push(script::Step::Http(http));
+    }
+    let mut judge = Judge::new(Options::default());
+    for event in script.events() {
+        judge.hear(&event);
+    }
+    assert_eq!((judge.sessions.len(), judge.by_id.len()), (2, 2));
+    let report = judge.finish(Duration::from_secs(9_000));
+    assert_eq!(report.verdict(Rule::SamePeerId).unwrap().broken, 499);
+}
+
+fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..130)
+}
+
+fn any_body() -> impl Strategy<Value = Body> {
+    let query = prop_oneof![
+        "[?&=%a-z0-9]{0,80}".prop_map(String::into_bytes),
+        ("(started|completed|stopped||x)", any::<u64>(), 0u8..3, "(key=1&)?").prop_map(
+            |(event, left, id, key)| {
+                let hash = "a".repeat(20);
+                format!("{key}info_hash={hash}&peer_id=-LB1000-{id:012}&port=1&left={left}&event={event}&uploaded=0&downloaded={left}")
+                    .into_bytes()
+            }
+        ),
+    ];
+    prop_oneof![
+        (query, "/(announce|scrape|announce.php|x)").prop_map(|(query, path)| {
+            Body::Http(HttpHead {
+                raw: query.clone(),
+                method: b"GET".to_vec(),
+                path: path.into_bytes(),
+                query: Some(query),
+                minor_version: 1,
+                headers: vec![(b"host".to_vec(), b"x".to_vec())],
+            })
+        }),
+        any_bytes().prop_map(Body::Datagram),
+        (0u8..4, any_bytes()).prop_map(|(action, rest)| {
+            Body::Datagram([&[0; 11], &[action][..], &[0; 4], &rest].concat())
+        }),
+        any_bytes().prop_map(Body::Unreadable),
+    ]
+}
+
+fn any_sent() -> impl Strategy<Value = Vec<u8>> {
+    let endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n";
+    prop_oneof![
+        any_bytes(),
+        Just(b"HTTP/1.1 200 OK\r\n\r\nd8:intervali30e5:peers0:e".to_vec()),
+        Just(b"HTTP/1.0 302 x\r\nLocation: /announce\r\n\r\n".to_vec()),
+        Just(endless.to_vec()),
+        Just([[0u8; 8], [1; 8]].concat()),
+    ]
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let clock = prop_oneof![0u64..100, any::<u64>()];
+    let sent = prop::collection::vec(any_sent(), 0..3);
+    (any_body(), sent, clock, 0u64..3, any::<bool>()).prop_map(
+        |(body, sent, seconds, connection, is_end)| {
+            let real = Duration::from_secs(seconds);
+            let at = Moment {
+                real,
+                virtual_time: real,
+            };
+            if is_end && seconds % 3 == 0 {
+                return Event::Disconnected {
+                    connection,
+                    at,
+                    requests: 1,
+                    error: None,
+                };
+            }
+            let request = Request {
+                number: seconds,
+                at,
+                transport: Transport::Http,
+                client: "127.0.0.1:2".parse().unwrap(),
+                tracker: "127.0.0.1:80".parse().unwrap(),
+                connection: Some(ConnectionUse {
+                    connection,
+                    earlier: 1,
+                    is_pipelined: false,
+                }),
+                body,
+            };
+            let answer = Answer {
+                sent,
+                took: real,
+                end: End::Closed,
+                ..Answer::default()
+            };
+            Event::Exchange(Box::new(Exchange { request, answer }))
+        },
+    )
+}
+
+/// What is recorded is read back as it was.
+#[test]
+fn events_survive_being_recorded() {
+    let mut scripts = cases::http_life().events();
+    scripts.extend(cases::udp_life().events());
+    for event in scripts {
+        let line = serde_json::to_string(&event).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+    }
+}

@@ -1,0 +1,160 @@
+//! O27: clients over real sockets, judged by what the laboratory tells of them; and the program.
+
+use std::process::Command;
+
+use retracker::lab::exchange::{Event, Transport};
+use retracker::lab::judge::{Judge, Options, Report, Rule, Severity, State};
+use retracker::lab::serve::{self, Lab};
+use serde_json::Value;
+
+use crate::client::{
+    PATIENCE, Udp, address, announce_datagram, connect, connect_datagram, get, start,
+};
+
+/// What a judge says that has heard so many exchanges.
+fn judged(lab: &Lab, events: &std::sync::mpsc::Receiver<Event>, exchanges: usize) -> Report {
+    let mut judge = Judge::new(Options::default());
+    let mut heard = 0;
+    while heard < exchanges {
+        let event = events.recv_timeout(PATIENCE).unwrap();
+        heard += usize::from(matches!(event, Event::Exchange(_)));
+        judge.hear(&event);
+    }
+    judge.client_ended();
+    judge.finish(lab.now().real)
+}
+
+fn announce(port: u16, more: &str) -> String {
+    get(&format!(
+        "/announce?info_hash=hhhhhhhhhhhhhhhhhhhh&peer_id=-XX0001-{port:012}&port={port}&key=9&compact=1{more}"
+    ))
+}
+
+/// O27: nothing is found in a client that does what it should.
+#[test]
+fn a_good_client_is_found_good() {
+    let lab = start(serve::Options::default());
+    let events = lab.events();
+    let mut http = connect(address(&lab, Transport::Http));
+    for more in [
+        "&uploaded=0&downloaded=0&left=5&event=started",
+        "&uploaded=0&downloaded=5&left=0&event=completed",
+        "&uploaded=0&downloaded=5&left=0&event=stopped",
+    ] {
+        http.send(announce(1_001, more));
+        http.reply();
+    }
+    let udp = Udp::new(address(&lab, Transport::Udp));
+    let id = udp.connection();
+    udp.ask(&announce_datagram(id, 1_002));
+    let mut stopped = announce_datagram(id, 1_002);
+    stopped[15] = 9;
+    stopped[83] = 3;
+    udp.ask(&stopped);
+    let report = judged(&lab, &events, 6);
+    let broken: Vec<Rule> = report.rules(State::Broken).collect();
+    assert!(broken.is_empty(), "{}", report.to_markdown());
+    assert_eq!(report.sessions.len(), 2);
+    let kept: Vec<Rule> = report.rules(State::Kept).collect();
+    for rule in [
+        Rule::StartedFirst,
+        Rule::CompletedOnce,
+        Rule::StoppedAtEnd,
+        Rule::UdpIdIssued,
+        Rule::UdpIdFresh,
+        Rule::UdpTransactionNew,
+    ] {
+        assert!(kept.contains(&rule), "{}", rule.id());
+    }
+}
+
+/// O27: each fault of one that does not is found, and no other.
+#[test]
+fn each_fault_of_a_bad_client_is_found() {
+    let lab = start(serve::Options::default());
+    let events = lab.events();
+    let mut http = connect(address(&lab, Transport::Http));
+    for more in [
+        "&uploaded=7&downloaded=0&left=5",
+        "&uploaded=3&downloaded=0&left=5",
+        "&uploaded=3&downloaded=0&left=4&event=completed",
+    ] {
+        http.send(announce(1_001, more));
+        http.reply();
+    }
+    let udp = Udp::new(address(&lab, Transport::Udp));
+    let id = udp.connection();
+    udp.ask(&announce_datagram(id, 1_002));
+    udp.ask(&announce_datagram(id, 1_002));
+    // An id that nobody was sent; and an answer, so that all before it has been told.
+    udp.socket.send(&announce_datagram([9; 8], 1_002)).unwrap();
+    udp.ask(&connect_datagram(77));
+    let report = judged(&lab, &events, 7);
+    let broken: Vec<&str> = report.rules(State::Broken).map(Rule::id).collect();
+    assert_eq!(
+        broken,
+        [
+            "started-first",
+            "started-once",
+            "completed-when-whole",
+            "stopped-at-end",
+            "min-interval-kept",
+            "uploaded-grows",
+            "downloaded-counts",
+            "udp-id-issued",
+            "udp-transaction-new",
+        ],
+        "{}",
+        report.to_markdown()
+    );
+    assert_eq!(report.worst(), Some(Severity::Must));
+}
+
+/// O27: the program starts a client, ends with it, and says the same of what it recorded.
+#[test]
+fn the_program_judges_a_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("events");
+    let lab = env!("CARGO_BIN_EXE_retracker-lab");
+    let client = format!("exec {} check \"$0\"", env!("CARGO_BIN_EXE_retracker"));
+    let run = Command::new(lab)
+        .args(["judge", "--json", "--record"])
+        .arg(&record)
+        .args(["--", "sh", "-c", &client, "{http}"])
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert!(report["requests"].as_u64().unwrap() > 0, "{report:#}");
+    assert!(
+        !report["sessions"].as_array().unwrap().is_empty(),
+        "{report:#}"
+    );
+    let is_broken = report["worst"] == "must";
+    assert_eq!(
+        run.status.code(),
+        Some(if is_broken { 3 } else { 0 }),
+        "{report:#}"
+    );
+    let again = Command::new(lab)
+        .args(["judge", "--json", "--from"])
+        .arg(&record)
+        .output()
+        .unwrap();
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(again["rules"], report["rules"]);
+    let rules = Command::new(lab)
+        .args(["judge", "--rules"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(rules.stdout).unwrap(), Rule::table());
+    let missing = Command::new(lab)
+        .args(["judge", "--", "/nonexistent/client"])
+        .output()
+        .unwrap();
+    assert_eq!(missing.status.code(), Some(1));
+    let bounded = Command::new(lab)
+        .args(["judge", "--for", "1", "--", "sleep", "1000"])
+        .output()
+        .unwrap();
+    assert_eq!(bounded.status.code(), Some(0));
+}
