@@ -274,7 +274,7 @@ fn announces(lines: &mut Lines, totals: &Totals) {
     let help = "What became of the announcer: joined, refreshed, left, or why it was not stored.";
     let outcomes = (AnnounceOutcome::ALL, AnnounceOutcome::label as fn(_) -> _);
     lines.by_label("announcers_total", help, "fate", outcomes, totals.outcomes);
-    let help = "Peers of the heaviest networks that left at a bound so that a newcomer was stored.";
+    let help = "Peers that left at a bound so that a newcomer was stored: of partners, or else of the heaviest networks.";
     let bounds = (Full::ALL, Full::label as fn(_) -> _);
     lines.by_label("evicted_peers_total", help, "bound", bounds, totals.evicted);
     let help = "Lists with strangers by the rule `few`, by why they hold any.";
