@@ -240,7 +240,17 @@ impl Handler {
         self.admit(Kind::Requests, ip)
     }
 
+    #[inline]
     fn admit(&mut self, kind: Kind, ip: IpAddr) -> Result<(), Limited> {
+        if !self.gate.as_ref().is_some_and(Gate::is_on) {
+            return Ok(());
+        }
+        self.admit_limited(kind, ip)
+    }
+
+    /// Never where it is called, so that a request pays for no more than the look at [`Gate::is_on`] while there are no limits.
+    #[inline(never)]
+    fn admit_limited(&mut self, kind: Kind, ip: IpAddr) -> Result<(), Limited> {
         let Some(gate) = &mut self.gate else {
             return Ok(());
         };
