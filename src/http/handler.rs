@@ -286,7 +286,17 @@ impl Handler {
         self.admit(Kind::Requests, ip)
     }
 
+    #[inline]
     fn admit(&mut self, kind: Kind, ip: IpAddr) -> Result<(), Limited> {
+        if !self.gate.is_on() {
+            return Ok(());
+        }
+        self.admit_limited(kind, ip)
+    }
+
+    /// Never where it is called, so that a request pays for no more than the look at [`Gate::is_on`] while there are no limits.
+    #[inline(never)]
+    fn admit_limited(&mut self, kind: Kind, ip: IpAddr) -> Result<(), Limited> {
         self.gate.admit(kind, ip).inspect_err(|limited| {
             let failure = match (limited.reason, kind) {
                 (Reason::Banned, _) => Failure::Banned,

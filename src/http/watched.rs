@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::codec::percent::decode_path;
 use super::handler::{Fields, Request};
+use crate::percent::decode_path;
 use crate::watch::{self, Answer, Asked, Observed, Source, Transport};
 
 /// What is told of a request. The port is the client's where nobody speaks for it.
