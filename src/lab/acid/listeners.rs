@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 /// A peer with a socket of each kind on each of its addresses.
 #[derive(Debug, Default)]
-pub(in crate::lab) struct Peer {
+pub(crate) struct Peer {
     sockets: Vec<(TcpListener, UdpSocket)>,
     addresses: Vec<SocketAddr>,
     /// Kept open: a client whose connection ends at once may try again and again.
@@ -26,7 +26,7 @@ impl Peer {
     ///
     /// # Errors
     /// When no port is free, or the address is none of this machine's.
-    pub(in crate::lab) fn listen(addresses: &[IpAddr]) -> io::Result<Peer> {
+    pub(crate) fn listen(addresses: &[IpAddr]) -> io::Result<Peer> {
         let mut peer = Peer::default();
         for address in addresses {
             let (tcp, udp) = match bind(*address) {
@@ -41,12 +41,12 @@ impl Peer {
     }
 
     /// Where it listens.
-    pub(in crate::lab) fn addresses(&self) -> &[SocketAddr] {
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
     /// How many connections have come so far; never waits.
-    pub(in crate::lab) fn count(&mut self) -> u32 {
+    pub(crate) fn count(&mut self) -> u32 {
         for (tcp, udp) in &self.sockets {
             for _ in 0..AT_ONCE {
                 let Ok((stream, _)) = tcp.accept() else {

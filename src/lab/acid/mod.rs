@@ -2,7 +2,7 @@
 //! starts it ends; what it cannot see from outside it says so.
 
 mod client;
-pub(in crate::lab) mod listeners;
+pub(crate) mod listeners;
 mod process;
 mod table;
 #[cfg(test)]

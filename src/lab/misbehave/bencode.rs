@@ -3,7 +3,7 @@
 
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::lab) enum Value {
+pub(crate) enum Value {
     /// `i42e`.
     Integer(i64),
     /// `4:spam`.
@@ -18,25 +18,25 @@ pub(in crate::lab) enum Value {
 
 /// Keys and values in the order in which they are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::lab) struct Dictionary(pub(in crate::lab) Vec<(Vec<u8>, Value)>);
+pub(crate) struct Dictionary(pub(crate) Vec<(Vec<u8>, Value)>);
 
 /// How deep a value may be nested that is read.
 const DEEPEST: usize = 32;
 
 impl Value {
     /// A string of bytes.
-    pub(in crate::lab) fn bytes(bytes: impl Into<Vec<u8>>) -> Value {
+    pub(crate) fn bytes(bytes: impl Into<Vec<u8>>) -> Value {
         Value::Bytes(bytes.into())
     }
 
     /// Reads a value that is all of `bytes`; `None` when they are no bencode, or nested too deep.
-    pub(in crate::lab) fn decode(bytes: &[u8]) -> Option<Value> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Value> {
         let (value, rest) = read(bytes, DEEPEST)?;
         rest.is_empty().then_some(value)
     }
 
     /// The value as bytes.
-    pub(in crate::lab) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.write(&mut out);
         out
@@ -68,14 +68,14 @@ impl Value {
 
 impl Dictionary {
     /// The value of a key.
-    pub(in crate::lab) fn find(&self, key: &str) -> Option<&Value> {
+    pub(crate) fn find(&self, key: &str) -> Option<&Value> {
         let mut entries = self.0.iter();
         let found = entries.find(|(there, _)| there == key.as_bytes());
         found.map(|(_, value)| value)
     }
 
     /// Puts a value at its key, in the place that sorting gives it.
-    pub(in crate::lab) fn set(&mut self, key: &str, value: Value) {
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
         self.remove(key);
         let place = self
             .0
@@ -84,7 +84,7 @@ impl Dictionary {
     }
 
     /// Takes a key out.
-    pub(in crate::lab) fn remove(&mut self, key: &str) {
+    pub(crate) fn remove(&mut self, key: &str) {
         self.0.retain(|(there, _)| there != key.as_bytes());
     }
 }

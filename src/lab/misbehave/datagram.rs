@@ -2,7 +2,7 @@
 
 use super::act::{Act, Content, Cut, Figure};
 use super::peers::{self, Places};
-use super::script::Family;
+use super::script::AddressFamily;
 use crate::lab::exchange::{Body, Request, Step};
 use crate::lab::reading::{Announce, Reading, UdpHead};
 
@@ -104,12 +104,12 @@ fn announced(
     if head.first_chunk() != Some(&ANNOUNCE.to_be_bytes()) {
         return None;
     }
-    let own = Family::of(request.client.ip());
+    let own = AddressFamily::of(request.client.ip());
     let there = peers::read_compact(list, own);
     let peers = peers::chosen(content, places, request, announce, there);
     let family = match (own, is_of_other_family) {
-        (Family::V4, false) | (Family::V6, true) => Family::V4,
-        (Family::V6, false) | (Family::V4, true) => Family::V6,
+        (AddressFamily::V4, false) | (AddressFamily::V6, true) => AddressFamily::V4,
+        (AddressFamily::V6, false) | (AddressFamily::V4, true) => AddressFamily::V6,
     };
     let mut datagram = head.to_vec();
     if let Some(Figure::Is(interval)) = content.interval {

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 
 use super::act::{Act, Content, Cut, Figure, Gzip, HttpForm, Length, PeersForm, Redirect, RetryIn};
 use super::peers::{self, Places};
-use super::script::Family;
+use super::script::AddressFamily;
 use crate::lab::exchange::{HttpHead, Request, Step};
 use crate::lab::misbehave::bencode::{Dictionary, Value};
 use crate::lab::reading::{Announce, Reading};
@@ -169,8 +169,8 @@ fn set_peers(answer: &mut Dictionary, peers: &[SocketAddr], form: PeersForm, odd
     answer.remove("peers");
     answer.remove("peers6");
     let odd = vec![0; usize::try_from(odd_bytes).unwrap_or_default()];
-    let v4 = [peers::compact(peers, Family::V4), odd].concat();
-    let v6 = peers::compact(peers, Family::V6);
+    let v4 = [peers::compact(peers, AddressFamily::V4), odd].concat();
+    let v6 = peers::compact(peers, AddressFamily::V6);
     match form {
         PeersForm::Absent => {}
         PeersForm::Dictionaries => answer.set("peers", peers::dictionaries(peers)),

@@ -2,7 +2,7 @@
 
 pub mod act;
 mod actor;
-pub(in crate::lab) mod bencode;
+pub(crate) mod bencode;
 pub mod catalogue;
 mod command;
 mod datagram;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::act::{Content, Peer};
-use super::script::Family;
+use super::script::AddressFamily;
 use crate::lab::exchange::Request;
 use crate::lab::misbehave::bencode::{Dictionary, Value};
 use crate::lab::reading::Announce;
@@ -64,9 +64,12 @@ fn crowded(number: u32) -> SocketAddr {
 }
 
 /// The compact list of one family (BEP 23, BEP 7, BEP 15): address and port, big-endian.
-pub(super) fn compact(peers: &[SocketAddr], family: Family) -> Vec<u8> {
+pub(super) fn compact(peers: &[SocketAddr], family: AddressFamily) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for peer in peers.iter().filter(|peer| Family::of(peer.ip()) == family) {
+    for peer in peers
+        .iter()
+        .filter(|peer| AddressFamily::of(peer.ip()) == family)
+    {
         match peer.ip().to_canonical() {
             IpAddr::V4(ip) => bytes.extend(ip.octets()),
             IpAddr::V6(ip) => bytes.extend(ip.octets()),
@@ -77,10 +80,10 @@ pub(super) fn compact(peers: &[SocketAddr], family: Family) -> Vec<u8> {
 }
 
 /// Reads a compact list; what is left over at its end is left aside.
-pub(super) fn read_compact(bytes: &[u8], family: Family) -> Vec<SocketAddr> {
+pub(super) fn read_compact(bytes: &[u8], family: AddressFamily) -> Vec<SocketAddr> {
     match family {
-        Family::V4 => entries::<4>(bytes),
-        Family::V6 => entries::<16>(bytes),
+        AddressFamily::V4 => entries::<4>(bytes),
+        AddressFamily::V6 => entries::<16>(bytes),
     }
 }
 
@@ -113,12 +116,12 @@ pub(super) fn dictionaries(peers: &[SocketAddr]) -> Value {
 /// Reads the peers of an honest answer over HTTP, however they are written.
 pub(super) fn of_answer(answer: &Dictionary) -> Vec<SocketAddr> {
     let mut peers = match answer.find("peers") {
-        Some(Value::Bytes(bytes)) => read_compact(bytes, Family::V4),
+        Some(Value::Bytes(bytes)) => read_compact(bytes, AddressFamily::V4),
         Some(Value::List(entries)) => entries.iter().filter_map(of_dictionary).collect(),
         _ => Vec::new(),
     };
     if let Some(Value::Bytes(bytes)) = answer.find("peers6") {
-        peers.extend(read_compact(bytes, Family::V6));
+        peers.extend(read_compact(bytes, AddressFamily::V6));
     }
     peers
 }

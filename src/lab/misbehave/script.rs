@@ -33,7 +33,7 @@ pub struct When {
     /// The event of an announce.
     pub event: Option<Event>,
     /// From which family, 4 or 6.
-    pub family: Option<Family>,
+    pub family: Option<AddressFamily>,
     /// The path of its URL, whole.
     pub path: Option<String>,
     /// Which of those that all of this matches.
@@ -69,7 +69,7 @@ pub enum Event {
 
 /// A family of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub enum AddressFamily {
     /// IPv4, also mapped into IPv6.
     V4,
     /// IPv6.
@@ -158,7 +158,7 @@ impl When {
             ("completed", Event::Completed),
             ("stopped", Event::Stopped),
         ];
-        let family = [("v4", Family::V4), ("v6", Family::V6)];
+        let family = [("v4", AddressFamily::V4), ("v6", AddressFamily::V6)];
         let when = When {
             transport: table.choice("transport", &transport)?,
             kind: table.choice("kind", &kind)?.unwrap_or_default(),
@@ -202,7 +202,7 @@ impl When {
             Reading::Announce(announce) => Event::named(&announce.event),
             _ => None,
         };
-        let family = Family::of(request.client.ip());
+        let family = AddressFamily::of(request.client.ip());
         self.transport.is_none_or(|by| by == request.transport)
             && (self.kind == Kind::Any || self.kind == kind)
             && self.event.is_none_or(|wanted| event == Some(wanted))
@@ -226,12 +226,12 @@ impl Event {
     }
 }
 
-impl Family {
+impl AddressFamily {
     /// The family of an address.
-    pub fn of(address: IpAddr) -> Family {
+    pub fn of(address: IpAddr) -> AddressFamily {
         match address.to_canonical() {
-            IpAddr::V4(_) => Family::V4,
-            IpAddr::V6(_) => Family::V6,
+            IpAddr::V4(_) => AddressFamily::V4,
+            IpAddr::V6(_) => AddressFamily::V6,
         }
     }
 }

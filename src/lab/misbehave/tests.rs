@@ -546,10 +546,10 @@ fn own_and_named_addresses_are_written_in_their_family() {
         "127.0.0.1:1".parse().unwrap(),
         "[::ffff:127.0.0.2]:2".parse().unwrap(),
     ];
-    let bytes = super::peers::compact(&list, super::script::Family::V4);
+    let bytes = super::peers::compact(&list, super::script::AddressFamily::V4);
     assert_eq!(bytes, b"\x7f\0\0\x01\0\x01\x7f\0\0\x02\0\x02");
     assert_eq!(
-        super::peers::read_compact(&bytes, super::script::Family::V4)[1].port(),
+        super::peers::read_compact(&bytes, super::script::AddressFamily::V4)[1].port(),
         2
     );
 }
