@@ -10,7 +10,7 @@ use super::client::{Client, Farewell, Ports};
 use super::table::{self, Outcome};
 use super::trial::Manner;
 use super::verdict::{Abilities, Verdict};
-use crate::lab::misbehave::bencode::{Dictionary, Value};
+use crate::lab::bencode::writing::{Dictionary, Value};
 use crate::lab::misbehave::scenario::Scenario;
 
 /// What marks a run of this program as the client, before what it does.

@@ -2,7 +2,6 @@
 
 pub mod act;
 mod actor;
-pub(crate) mod bencode;
 pub mod catalogue;
 mod command;
 mod datagram;
