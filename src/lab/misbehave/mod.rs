@@ -15,6 +15,8 @@ mod stand;
 mod tests;
 
 pub use actor::answerer;
+pub(crate) use command::script_of;
 pub use command::{Arguments, run};
 pub use document::Fault;
 pub use peers::Places;
+pub(crate) use stand::Stand;
