@@ -57,6 +57,12 @@ impl Launcher {
         Ok(Launcher { lab })
     }
 
+    /// As they are: what is started may outlive this program.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Launcher {
+        Launcher { lab: None }
+    }
+
     /// What starts a program, looked for as a shell does. The thread that starts it has to live as long as it shall: the system takes the
     /// end of that thread for the parent's.
     ///
