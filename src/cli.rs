@@ -19,7 +19,15 @@ use crate::{config, manual, shown};
 const NAME: &str = "retracker";
 
 /// Subcommands of `retracker-lab`, which whoever looks for them here is told.
-const IN_THE_LAB: [&str; 3] = ["bench", "judge", "simulate"];
+const IN_THE_LAB: [&str; 7] = [
+    "acid",
+    "bench",
+    "judge",
+    "misbehave",
+    "serve",
+    "simulate",
+    "watch",
+];
 
 /// A BitTorrent tracker for the network of an internet provider: neighbours first.
 #[derive(Debug, Parser)]
@@ -51,7 +59,7 @@ pub struct Arguments {
 
 const AFTER_HELP: &str = "Without a subcommand the tracker runs in the foreground.\n\
     SIGTERM, SIGINT and SIGQUIT end it in order, SIGHUP reloads, SIGUSR1 reopens the log file.\n\
-    The load generator and the swarm simulator are a program of their own: retracker-lab.\n\
+    The load generator, the swarm simulator and the tracker for tests of clients are a program of their own: retracker-lab.\n\
     Exit codes: 0 orderly end, 1 failure, 2 bad command line, 77 no permission for its own files, 78 bad configuration.";
 
 /// The tools that are not the tracker.

@@ -212,7 +212,15 @@ fn the_sample_the_manual_and_completions_are_printed() {
 #[test]
 fn load_and_simulation_are_a_program_of_their_own_and_the_tracker_says_where() {
     let folder = tempfile::tempdir().unwrap();
-    for tool in ["bench", "simulate"] {
+    for tool in [
+        "acid",
+        "bench",
+        "judge",
+        "misbehave",
+        "serve",
+        "simulate",
+        "watch",
+    ] {
         let output = run(folder.path(), &[tool, "udp://127.0.0.1:1", "--json"], &[]);
         assert_eq!(output.status.code(), Some(2), "{tool}");
         let told = text(&output.stderr);

@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use retracker::lab::{acid, bench, judge, misbehave, serve, simulate};
+use retracker::lab::{acid, bench, judge, launch, misbehave, serve, simulate};
 use retracker::manual::{self, Block, Part};
 use retracker::program::{self, Completions};
 
@@ -47,6 +47,9 @@ enum Tool {
     Man,
     /// Prints the completion script of a shell.
     Completions(Completions),
+    /// Becomes a program that ends with the one that started this.
+    #[command(name = launch::SUBCOMMAND, hide = true)]
+    Become(launch::Arguments),
 }
 
 /// What the manual page says beside options and commands.
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         },
         Tool::Man => program::print(&manual::program(Arguments::command(), PARTS)),
         Tool::Completions(completions) => completions.print(Arguments::command()),
+        Tool::Become(arguments) => launch::run(&arguments),
     };
     program::end(NAME, done)
 }

@@ -7,6 +7,7 @@ pub mod bench;
 pub mod bencode;
 pub mod exchange;
 pub mod judge;
+pub mod launch;
 pub mod misbehave;
 pub mod reading;
 pub mod serve;

@@ -39,7 +39,7 @@ pub(super) fn page(
         add_argument(&mut page, argument, "", words);
     }
     page.heading(words.commands);
-    for tool in command.get_subcommands() {
+    for tool in command.get_subcommands().filter(|it| !it.is_hide_set()) {
         add_command(&mut page, tool, tool.get_name(), &[], words);
     }
     super::add(&mut page, parts);

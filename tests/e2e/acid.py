@@ -56,6 +56,10 @@ def check(lab, folder):
     faults = [
         f"{outcome['client']}, {outcome['scenario']}: {why(outcome)}" for outcome in found if outcome["verdict"] != "right"
     ]
+    faults += [
+        f"{outcome['client']}, {outcome['scenario']}: {rule['id']}: {rule['finding']['what']}"
+        for outcome in found for rule in outcome["rules"] if rule["severity"] == "must"
+    ]
     if faults or status != 0:
         raise Fault(f"status {status}\n" + "\n".join(faults))
     return f"{len(found)} trials, all right"

@@ -158,3 +158,39 @@ fn the_program_judges_a_command() {
         .unwrap();
     assert_eq!(bounded.status.code(), Some(0));
 }
+
+/// O27: the tracker may misbehave meanwhile, and the client can believe its certificate.
+#[test]
+fn the_program_judges_beside_misbehaviour() {
+    let folder = tempfile::tempdir().unwrap();
+    let lab = env!("CARGO_BIN_EXE_retracker-lab");
+    let refusing = "[[step]]\nthen = { failure = \"no\" }\n";
+    let script = folder.path().join("mine.toml");
+    std::fs::write(&script, refusing).unwrap();
+    let ca_file = folder.path().join("ca.pem");
+    for misbehaviour in [
+        ["--scenario", "failure"],
+        ["--script", script.to_str().unwrap()],
+    ] {
+        let run = Command::new(lab)
+            .args(["judge", "--json", "--ca-file"])
+            .arg(&ca_file)
+            .args(misbehaviour)
+            .args(["--", "sh", "-c", "[ -s \"$0\" ] && exec \"$@\""])
+            .arg(&ca_file)
+            .args([env!("CARGO_BIN_EXE_retracker"), "check", "{udp}"])
+            .output()
+            .unwrap();
+        let report: Value = serde_json::from_slice(&run.stdout).unwrap();
+        let requests = report["requests"].as_u64().unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert!(
+            requests > 0 && said.contains("planted peer at "),
+            "{said}\n{report:#}"
+        );
+        let mut outcomes = report["sessions"].as_array().unwrap().iter();
+        let is_refused = |session: &Value| session["steps"][0]["outcome"] == "refused";
+        assert!(outcomes.all(is_refused), "{report:#}");
+        assert!(!ca_file.exists());
+    }
+}

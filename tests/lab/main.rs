@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test helpers")]
 
 mod client;
+mod ends;
 mod judge;
 mod program;
 mod serve;

@@ -11,18 +11,18 @@ use serde_json::Value;
 use crate::client::{Udp, connect, get, seal, target};
 
 /// The running program.
-struct Program {
-    child: Child,
+pub(crate) struct Program {
+    pub(crate) child: Child,
     out: BufReader<ChildStdout>,
 }
 
-fn start(arguments: &[&str]) -> Program {
+pub(crate) fn start(arguments: &[&str]) -> Program {
     let mut command = Command::new(env!("CARGO_BIN_EXE_retracker-lab"));
     command.args(arguments);
     spawn(command)
 }
 
-fn spawn(mut command: Command) -> Program {
+pub(crate) fn spawn(mut command: Command) -> Program {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
@@ -30,7 +30,7 @@ fn spawn(mut command: Command) -> Program {
 }
 
 impl Program {
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.out.read_line(&mut line).unwrap();
         line
@@ -40,13 +40,13 @@ impl Program {
         serde_json::from_str(&self.line()).unwrap()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     /// What is left of its output, and how it ended.
-    fn end(mut self) -> (String, ExitStatus) {
+    pub(crate) fn end(mut self) -> (String, ExitStatus) {
         let mut rest = String::new();
         self.out.read_to_string(&mut rest).unwrap();
         (rest, self.child.wait().unwrap())

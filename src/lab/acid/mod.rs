@@ -22,6 +22,8 @@ use std::thread;
 
 use anyhow::{Context, bail, ensure};
 
+use crate::lab::judge::Severity;
+use crate::lab::launch::Launcher;
 use crate::lab::misbehave::catalogue;
 use crate::lab::misbehave::scenario::Scenario;
 use crate::program;
@@ -85,7 +87,7 @@ const CONTROLS: [&str; 3] = ["control-http", "control-udp", "control-v6"];
 /// Tries the clients, and prints what came of it.
 ///
 /// # Errors
-/// When a client went wrong anywhere, or nothing could be tried.
+/// When a client went wrong anywhere, or broke a rule that weighs `must`, or nothing could be tried.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let clients = arguments.clients()?;
     let scenarios = arguments.scenarios()?;
@@ -111,6 +113,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .with_context(|| folder.display().to_string())?;
     let manner = Manner {
         folder,
+        launcher: Launcher::of_this_program().context("where this program is")?,
         peer_addresses: arguments.peer_address.clone(),
         patience: arguments.patience,
         grace: trial::GRACE,
@@ -130,11 +133,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let text = table::json(&clients, &outcomes);
         fs::write(file, text).with_context(|| file.display().to_string())?;
     }
-    let totals = table::totals(&clients, &outcomes);
-    program::print(&format!("{}\n", totals.join("\n")))?;
+    let mut lines = table::totals(&clients, &outcomes);
+    lines.extend(table::rules(&clients, &outcomes));
+    program::print(&format!("{}\n", lines.join("\n")))?;
     let is_wrong = |outcome: &&Outcome| matches!(outcome.whole(), Verdict::Wrong(_));
     let wrong = outcomes.iter().filter(is_wrong).count();
-    ensure!(wrong == 0, "wrong in {wrong} of {} trials", outcomes.len());
+    let is_grave = |outcome: &&Outcome| outcome.worst() == Some(Severity::Must);
+    let grave = outcomes.iter().filter(is_grave).count();
+    ensure!(
+        wrong == 0 && grave == 0,
+        "of {} trials wrong: {wrong}; a rule that weighs `must` broken in: {grave}",
+        outcomes.len()
+    );
     Ok(())
 }
 

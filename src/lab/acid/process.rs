@@ -1,12 +1,14 @@
-//! A client's process, in a group of its own that ends with it.
+//! A client's process, in a group of its own that ends with the trial. Where this program is killed, the client goes too.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::lab::launch::Launcher;
 
 /// A client that runs.
 #[derive(Debug)]
@@ -21,13 +23,19 @@ impl Process {
     ///
     /// # Errors
     /// When there is no such program, or it cannot be started.
-    pub(super) fn start(words: &[String], folder: &Path, log: &Path) -> io::Result<Process> {
+    pub(super) fn start(
+        launcher: &Launcher,
+        words: &[String],
+        folder: &Path,
+        log: &Path,
+    ) -> io::Result<Process> {
         let (program, arguments) = words
             .split_first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an empty command"))?;
         let output = File::create(log)?;
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let child = Command::new(program)
+        let child = launcher
+            .command(program)?
             .args(arguments)
             .env_clear()
             .env("PATH", path)
@@ -107,7 +115,7 @@ mod tests {
 
     fn start(folder: &Path, command: &str) -> Process {
         let words = ["sh", "-c", command].map(str::to_owned);
-        Process::start(&words, folder, &folder.join("log")).unwrap()
+        Process::start(&Launcher::plain(), &words, folder, &folder.join("log")).unwrap()
     }
 
     fn end_of(process: &mut Process) -> ExitStatus {

@@ -1,5 +1,6 @@
 //! The table of an acid test: Markdown for people, JSON for programs.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -7,6 +8,7 @@ use serde_json::json;
 
 use super::client::Client;
 use super::verdict::{NO_PEERS, Verdict};
+use crate::lab::judge::{self, Finding, Rule, Severity};
 use crate::lab::misbehave::scenario::Scenario;
 
 /// What came of one scenario with one client.
@@ -18,12 +20,43 @@ pub(super) struct Outcome {
     pub(super) verdicts: Vec<(String, Verdict)>,
     /// Requests at the first tracker, at the second, and for how many seconds it was watched.
     pub(super) counts: [u64; 3],
+    /// The rules that it broke at the first tracker, as far as anything is concluded from what that did.
+    pub(super) broken: Vec<Broken>,
+}
+
+/// A rule that was broken.
+#[derive(Clone, Debug)]
+pub(super) struct Broken {
+    pub(super) rule: Rule,
+    /// How often.
+    pub(super) times: u64,
+    /// The first time.
+    pub(super) finding: Finding,
+}
+
+impl Broken {
+    /// What a judge says of a rule; none where it was kept or not seen.
+    pub(super) fn of(verdict: judge::Verdict) -> Option<Broken> {
+        Some(Broken {
+            rule: verdict.rule,
+            times: verdict.broken,
+            finding: verdict.findings.into_iter().next()?,
+        })
+    }
 }
 
 impl Outcome {
     /// The worst of its verdicts.
     pub(super) fn whole(&self) -> Verdict {
         super::verdict::all_of(self.verdicts.iter().map(|(_, verdict)| verdict))
+    }
+
+    /// What the heaviest rule weighs that it broke.
+    pub(super) fn worst(&self) -> Option<Severity> {
+        self.broken
+            .iter()
+            .map(|broken| broken.rule.severity())
+            .max()
     }
 
     /// Of a control: a client that connects to no peer where the tracker behaves is not wrong; what it believes cannot be seen then.
@@ -63,6 +96,13 @@ pub(super) fn markdown(clients: &[Client], outcomes: &[Outcome], command: &str) 
         let _ = writeln!(out, "| [{name}](#{name}) | {} |", cells.join(" | "));
     }
     let _ = writeln!(out, "\n{}\n", totals(clients, outcomes).join("; "));
+    out.push_str(RULES);
+    let rules = rules(clients, outcomes);
+    let _ = if rules.is_empty() {
+        writeln!(out, "None.\n")
+    } else {
+        writeln!(out, "- {}\n", rules.join("\n- "))
+    };
     out.push_str("## The scenarios\n");
     for scenario in scenarios(outcomes) {
         let _ = writeln!(
@@ -102,6 +142,59 @@ tiers at once, as Transmission and qBittorrent do, has no need to fall back, and
 to its user, what it logs, and what it would have done later.
 
 ";
+
+const RULES: &str = "## Rules that were broken
+
+`retracker-lab judge` holds what clients do against [its rules](CLIENT-DEVELOPERS.md#rules), in each of these runs too: first what was
+seen in the controls, where the tracker behaves, then what is certain although it does not.
+
+";
+
+/// A line of each rule that a client broke, the heaviest first: in the controls, and in other scenarios what those do not show.
+pub(super) fn rules(clients: &[Client], outcomes: &[Outcome]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for client in clients {
+        let mut its: Vec<(&Scenario, &Broken)> = outcomes
+            .iter()
+            .filter(|outcome| outcome.client == client.name)
+            .flat_map(|outcome| {
+                let broken = outcome.broken.iter();
+                broken.map(move |broken| (&outcome.scenario, broken))
+            })
+            .collect();
+        its.sort_by_key(|(scenario, broken)| {
+            let is_control = scenario.name.starts_with(CONTROL);
+            let weight = broken.rule.severity();
+            (Reverse((is_control, weight)), broken.rule, &scenario.name)
+        });
+        let mut told = BTreeSet::new();
+        for (scenario, broken) in &its {
+            if !told.insert(broken.rule) {
+                continue;
+            }
+            let same = its.iter().filter(|(_, there)| there.rule == broken.rule);
+            let more = same.count() - 1;
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            lines.push(format!(
+                "{}: `{}` ({}), in [{name}](#{name}){more}: {} ({})",
+                client.name,
+                broken.rule.id(),
+                broken.rule.severity().name(),
+                broken.finding.what,
+                match broken.times {
+                    1 => "once there".to_owned(),
+                    times => format!("{times} times there"),
+                },
+                name = scenario.name,
+            ));
+        }
+    }
+    lines
+}
 
 /// The words of a sentence in the middle of another.
 fn lowered(text: &str) -> String {
@@ -180,6 +273,14 @@ pub(super) fn json(clients: &[Client], outcomes: &[Outcome]) -> String {
         Verdict::Wrong(how) => ("wrong", Some(how.clone())),
         Verdict::Unseen(why) => ("not seen", Some(why.clone())),
     };
+    let rule = |broken: &Broken| {
+        json!({
+            "id": broken.rule.id(),
+            "severity": broken.rule.severity().name(),
+            "broken": broken.times,
+            "finding": judge::finding_json(&broken.finding),
+        })
+    };
     let outcome = |outcome: &Outcome| {
         let [first, second, seconds] = outcome.counts;
         json!({
@@ -193,6 +294,7 @@ pub(super) fn json(clients: &[Client], outcomes: &[Outcome]) -> String {
             "requests": first,
             "requests_to_second": second,
             "seconds": seconds,
+            "rules": outcome.broken.iter().map(rule).collect::<Vec<_>>(),
         })
     };
     let clients = clients

@@ -10,7 +10,9 @@ use super::client::{Client, Farewell, Ports};
 use super::table::{self, Outcome};
 use super::trial::Manner;
 use super::verdict::{Abilities, Verdict};
-use crate::lab::misbehave::bencode::{Dictionary, Value};
+use crate::lab::bencode::writing::{Dictionary, Value};
+use crate::lab::judge::{Rule, Severity};
+use crate::lab::launch::Launcher;
 use crate::lab::misbehave::scenario::Scenario;
 
 /// What marks a run of this program as the client, before what it does.
@@ -30,6 +32,7 @@ fn outcome_of(scenario: &str, plan: &str) -> Outcome {
     let client = Client::of_command("scripted", &command, Farewell::Term).unwrap();
     let manner = Manner {
         folder: folder.path().into(),
+        launcher: Launcher::plain(),
         peer_addresses: vec!["127.0.0.1".parse().unwrap()],
         patience: 1,
         grace: Duration::from_secs(3),
@@ -184,6 +187,39 @@ fn the_table_tells_who_was_right_and_how_others_were_wrong() {
     assert_eq!(told["outcomes"][0]["requests"], 1);
 }
 
+/// O29: what the judge finds of a client stands beside what the scenario expects of it.
+#[test]
+fn whoever_breaks_a_rule_is_told_so() {
+    let scenario = "seconds = 1\n[[expect]]\nannounces_at_most = 5\n";
+    let good = outcome_of(scenario, "started+stopped");
+    let ids = |outcome: &Outcome| {
+        let broken = outcome.broken.iter();
+        broken.map(|broken| broken.rule).collect::<Vec<Rule>>()
+    };
+    assert_eq!(
+        (ids(&good), good.worst()),
+        (vec![Rule::UserAgent], Some(Severity::Note))
+    );
+    let bad = outcome_of(scenario, "announce");
+    assert_eq!(bad.whole(), Verdict::Right);
+    assert_eq!(
+        ids(&bad),
+        [Rule::StartedFirst, Rule::StoppedAtEnd, Rule::UserAgent]
+    );
+    assert_eq!(bad.worst(), Some(Severity::Must));
+    let clients = [Client::of_command("scripted", "it {torrent}", Farewell::Term).unwrap()];
+    let text = table::markdown(&clients, std::slice::from_ref(&bad), "it");
+    let line = "- scripted: `started-first` (must), in [planned](#planned): ";
+    assert!(text.contains(line), "{text}");
+    let told: serde_json::Value = serde_json::from_str(&table::json(&clients, &[bad])).unwrap();
+    let first = &told["outcomes"][0]["rules"][0];
+    assert_eq!(
+        (&first["id"], &first["severity"]),
+        (&"started-first".into(), &"must".into())
+    );
+    assert_eq!(first["finding"]["evidence"][0]["request"], 1);
+}
+
 /// O29
 #[test]
 fn whoever_connects_to_nobody_is_not_said_to_be_wrong_by_a_control() {
@@ -219,6 +255,9 @@ fn plays_the_client() {
     for deed in plan.split('+') {
         match deed {
             "announce" => answer = get(&trackers[0], "/announce"),
+            "started" | "stopped" => {
+                answer = get(&trackers[0], &format!("/announce?event={deed}"));
+            }
             "second" => answer = get(&trackers[1], "/announce"),
             "follow" => {
                 let text = String::from_utf8_lossy(&answer).into_owned();
@@ -263,8 +302,10 @@ fn trackers(torrent: &Dictionary) -> Vec<String> {
 
 fn get(host: &str, path: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(host).unwrap();
-    let query = "info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb&port=6881&uploaded=0&downloaded=0&left=9&compact=1";
-    let head = format!("GET {path}?{query} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let query = "info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=-XX0001-bbbbbbbbbbbb&port=6881&uploaded=0&downloaded=0&left=9&compact=1&key=7";
+    let sign = if path.contains('?') { '&' } else { '?' };
+    let head =
+        format!("GET {path}{sign}{query} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();

@@ -2,7 +2,7 @@
 
 use sha1::{Digest, Sha1};
 
-use crate::lab::misbehave::bencode::{Dictionary, Value};
+use crate::lab::bencode::writing::{Dictionary, Value};
 
 /// What a torrent is to be.
 #[derive(Clone, Debug)]

@@ -1,7 +1,6 @@
 //! One scenario with one client: a fresh tracker, a fresh torrent, a fresh folder, and what was seen.
 
 use std::fs;
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +14,13 @@ use anyhow::{Context, bail};
 use super::client::{Client, Place, Ports};
 use super::listeners::Peer;
 use super::process::{self, Process};
-use super::table::Outcome;
+use super::table::{Broken, Outcome};
 use super::torrent::Plan;
 use super::verdict::{Abilities, Seen, Verdict};
 use crate::clock::Clock;
 use crate::lab::exchange::{Event, Transport};
+use crate::lab::judge::{self, Judge};
+use crate::lab::launch::Launcher;
 use crate::lab::misbehave::scenario::{Expectation, Listener, Scenario, Tracker};
 use crate::lab::misbehave::script::Script;
 use crate::lab::misbehave::{Places, answerer};
@@ -30,6 +31,8 @@ use crate::lab::serve::{Lab, Options};
 pub(super) struct Manner {
     /// Where each trial has a folder.
     pub(super) folder: PathBuf,
+    /// How clients are started.
+    pub(super) launcher: Launcher,
     /// Where the peers listen that answers tell of.
     pub(super) peer_addresses: Vec<IpAddr>,
     /// How many times as long what should come is waited for.
@@ -52,6 +55,8 @@ const LEAST: Duration = Duration::from_secs(2);
 const FIRST: Duration = Duration::from_secs(30);
 /// Within which a client ends after its farewell: generous, for it may wait for trackers that do not answer.
 pub(super) const GRACE: Duration = Duration::from_secs(60);
+/// How long is waited for what a client that has ended sent last.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// What a tracker that behaves tells, in seconds.
 const INTERVAL: u32 = 10;
 const MIN_INTERVAL: u32 = 5;
@@ -66,6 +71,8 @@ struct Stage {
     events: Receiver<Event>,
     second_events: Option<Receiver<Event>>,
     listeners: [(Listener, Peer); 3],
+    /// Hears the first tracker: the second one has numbers and times of its own.
+    judge: Judge,
 }
 
 impl Manner {
@@ -91,6 +98,7 @@ impl Manner {
                     .map(|one| (one.words(), why.clone()))
                     .collect(),
                 counts: [0; 3],
+                broken: Vec::new(),
             });
         }
         let mut stage = Stage::set(scenario, &self.peer_addresses).context("no tracker")?;
@@ -110,8 +118,9 @@ impl Manner {
             .map(|expected| (expected.words(), seen.judge(expected, can)))
             .collect();
         if seen.end.is_none() {
-            seen.end = self.farewell(client, &mut process)?;
+            seen.end = self.farewell(client, &mut process, &mut stage)?;
         }
+        let broken = stage.broken(seen.end.is_none());
         verdicts.push((
             "lives, and ends when it is told to".to_owned(),
             match seen.end.take() {
@@ -129,6 +138,7 @@ impl Manner {
                 count(seen.second.len()),
                 seen.watched.as_secs(),
             ],
+            broken,
         })
     }
 
@@ -161,7 +171,7 @@ impl Manner {
             is_udp: scenario.has(Transport::Udp),
         };
         let words = client.prepare(&place).context("the client's settings")?;
-        Process::start(&words, &folder, &folder.join("log"))
+        Process::start(&self.launcher, &words, &folder, &folder.join("log"))
             .with_context(|| words.first().cloned().unwrap_or_default())
     }
 
@@ -222,13 +232,19 @@ impl Manner {
     }
 
     /// Tells the client to leave; how that went wrong, if it did.
-    fn farewell(&self, client: &Client, process: &mut Process) -> anyhow::Result<Option<String>> {
+    fn farewell(
+        &self,
+        client: &Client,
+        process: &mut Process,
+        stage: &mut Stage,
+    ) -> anyhow::Result<Option<String>> {
         let clock = Clock::start();
         process.tell(client.signal());
         loop {
             if self.stop.load(Ordering::Relaxed) {
                 bail!(INTERRUPTED);
             }
+            stage.hear_farewell();
             if let Some(status) = process.ended() {
                 // A status is its own matter: aria2 has one for what it did not finish. To be killed by a fault of its own is not.
                 let fault = process::fault_of(status).filter(|_| process::is_crash(status));
@@ -246,7 +262,7 @@ impl Manner {
 }
 
 impl Stage {
-    fn set(scenario: &Scenario, peer_addresses: &[IpAddr]) -> io::Result<Stage> {
+    fn set(scenario: &Scenario, peer_addresses: &[IpAddr]) -> anyhow::Result<Stage> {
         let planted = Peer::listen(peer_addresses)?;
         let decoy = Peer::listen(peer_addresses)?;
         let at_second = Peer::listen(peer_addresses)?;
@@ -286,9 +302,10 @@ impl Stage {
                 second_udp: url(Transport::Udp),
             },
         )?;
-        Ok(Stage {
+        let mut stage = Stage {
             events: first.events(),
             second_events: second.as_ref().map(Lab::events),
+            judge: Judge::new(judge::Options::default()),
             first,
             second,
             listeners: [
@@ -296,7 +313,25 @@ impl Stage {
                 (Listener::Decoy, decoy),
                 (Listener::Second, at_second),
             ],
-        })
+        };
+        // What a client does at a second tracker is not heard, and so nothing is said of its tiers then.
+        let tiers = if stage.second.is_some() {
+            Vec::new()
+        } else {
+            stage.tiers(scenario)?
+        };
+        let places = tiers.iter().map(|tier| {
+            let places = tier.iter().map(|url| judge::Place::of_url(url));
+            places.collect::<Option<Vec<judge::Place>>>()
+        });
+        let urls = stage.first.urls().iter();
+        stage.judge = Judge::new(judge::Options {
+            tiers: places.collect::<Option<_>>().unwrap_or_default(),
+            size: u64::try_from(LENGTH).ok(),
+            has_both_families: false,
+            trackers: urls.map(|url| url.address).collect(),
+        });
+        Ok(stage)
     }
 
     /// The torrent's trackers.
@@ -324,6 +359,7 @@ impl Stage {
     fn note(&mut self, seen: &mut Seen) {
         for event in self.events.try_iter() {
             seen.note(&event, false);
+            self.judge.hear(&event);
         }
         for event in self.second_events.iter().flat_map(Receiver::try_iter) {
             seen.note(&event, true);
@@ -331,6 +367,33 @@ impl Stage {
         for (listener, peer) in &mut self.listeners {
             seen.connections.insert(listener.name(), peer.count());
         }
+    }
+}
+
+impl Stage {
+    /// Hears what a client says that was told to leave: only the judge minds.
+    fn hear_farewell(&mut self) {
+        for event in self.events.try_iter() {
+            self.judge.hear(&event);
+        }
+    }
+
+    /// The rules that the client broke; whether it has left in order says what it should have said by then.
+    fn broken(mut self, has_left: bool) -> Vec<Broken> {
+        let until = self.first.now().real + LAST_WORDS;
+        while self.first.now().real < until {
+            self.hear_farewell();
+            thread::sleep(LOOK);
+        }
+        if self.first.lost_events() > 0 {
+            // Of half a story nothing is concluded.
+            return Vec::new();
+        }
+        if has_left {
+            self.judge.client_ended();
+        }
+        let report = self.judge.finish(self.first.now().real);
+        report.verdicts.into_iter().filter_map(Broken::of).collect()
     }
 }
 

@@ -4,18 +4,19 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::process::{Child, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::{Judge, Options, Place, Report, Rule, Severity};
 use crate::lab::exchange::Event;
+use crate::lab::launch::Launcher;
+use crate::lab::misbehave::{Stand, script_of};
+use crate::lab::serve::ca_file::CaFile;
+use crate::lab::serve::ends::{Ending, Ends};
 use crate::lab::serve::{self, Lab};
 use crate::program;
 
@@ -77,12 +78,23 @@ pub struct Arguments {
     /// Judges what was recorded there, and serves nothing.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["http", "https", "udp", "interval", "min_interval", "speed", "seconds", "command"])]
     from: Option<PathBuf>,
+    /// Misbehaves as this scenario says, and judges beside it; `misbehave --list` tells all.
+    #[arg(long, value_name = "NAME", conflicts_with = "from")]
+    scenario: Option<String>,
+    /// Misbehaves as a script of your own says.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "from"])]
+    script: Option<PathBuf>,
+    /// Writes the certificate of the authority of HTTPS there, in PEM; removes it at the end.
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    ending: Ending,
     /// Prints the rules as a table, and ends.
     #[arg(long)]
     rules: bool,
     /// The client: it is started, and the report comes when it has ended. `{http}`, `{https}`, `{udp}` in it, with a 6 behind for IPv6
     /// (`{http6}`), are announce URLs, and so are `RETRACKER_HTTP`, `RETRACKER_HTTP6` and so on in its environment. Without a client the report
-    /// comes on SIGINT or SIGTERM.
+    /// comes on SIGINT, SIGTERM, or with the end of the program that started this one.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -161,7 +173,22 @@ impl Arguments {
     }
 
     fn judge_live(&self) -> anyhow::Result<Report> {
-        let lab = Lab::start(self.serving()).context("cannot serve")?;
+        let ends = self.ending.watch()?;
+        let script = script_of(self.scenario.as_deref(), self.script.as_deref())?;
+        let (stand, honest);
+        let lab = match script {
+            Some((words, script)) => {
+                words.lines().for_each(say);
+                stand = Stand::set(script, self.serving()).context("cannot serve")?;
+                stand.peers().iter().for_each(|peer| say(peer));
+                &stand.lab
+            }
+            None => {
+                honest = Lab::start(self.serving()).context("cannot serve")?;
+                &honest
+            }
+        };
+        let _authority = CaFile::write(self.ca_file.as_deref(), lab)?;
         let events = lab.events();
         let mut judged = self.options()?;
         judged.trackers = lab.urls().iter().map(|url| url.address).collect();
@@ -179,7 +206,7 @@ impl Arguments {
         };
         let urls: Vec<String> = lab.urls().iter().map(ToString::to_string).collect();
         say(&format!("announce to {}", urls.join(" ")));
-        let has_ended = self.watch(&mut watch, &lab, &events)?;
+        let has_ended = self.watch(&mut watch, lab, &events, &ends)?;
         let until = lab.now().real + LAST_WORDS;
         while lab.now().real < until {
             watch.hear(&events, LOOK)?;
@@ -207,18 +234,14 @@ impl Arguments {
         options
     }
 
-    /// Watches until the client has ended, or the time is over, or a signal comes; whether the client has ended by itself.
+    /// Watches until the client has ended, or the time is over, or this is to end; whether the client has ended by itself.
     fn watch(
         &self,
         watch: &mut Watch,
         lab: &Lab,
         events: &Receiver<Event>,
+        ends: &Ends,
     ) -> anyhow::Result<bool> {
-        let is_over = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&is_over))
-                .context("cannot wait for signals")?;
-        }
         let end = self.seconds.map(Duration::from_secs);
         let mut client = self.start(lab)?;
         loop {
@@ -232,7 +255,7 @@ impl Arguments {
                 return Ok(true);
             }
             let now = lab.now().real;
-            if is_over.load(Relaxed) || end.is_some_and(|end| now >= end) {
+            if ends.have_come()? || end.is_some_and(|end| now >= end) {
                 return match &mut client {
                     Some(client) => watch.dismiss(client, lab, events),
                     None => Ok(false),
@@ -260,10 +283,16 @@ impl Arguments {
         let variables = named
             .iter()
             .map(|(name, url)| (format!("RETRACKER_{}", name.to_uppercase()), url));
-        let mut command = Command::new(filled(program));
+        let program = filled(program);
+        let mut command = Launcher::of_this_program()?
+            .command(&program)
+            .with_context(|| format!("cannot start {program}"))?;
         command.args(rest.iter().map(filled)).envs(variables);
         // Standard output is the report's.
         command.stdout(io::stderr());
+        if self.ending.until_stdin_closes {
+            command.stdin(Stdio::null());
+        }
         if let Some(pem) = lab.ca_pem() {
             command.env("RETRACKER_CA_PEM", pem);
         }

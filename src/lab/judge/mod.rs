@@ -22,6 +22,7 @@ use std::time::Duration;
 
 pub use book::{Evidence, FINDINGS_KEPT, Finding, State, Verdict};
 pub use command::{Arguments, RULES_BROKEN, run};
+pub(crate) use report::finding_json;
 pub use report::{Report, SessionReport};
 pub use rule::{Rule, Severity};
 pub use session::Step;

@@ -264,7 +264,8 @@ fn write_session(out: &mut String, session: &SessionReport) -> std::fmt::Result 
     writeln!(out)
 }
 
-fn finding_json(finding: &Finding) -> Value {
+/// A finding in JSON.
+pub(crate) fn finding_json(finding: &Finding) -> Value {
     let evidence = finding.evidence.iter().map(
         |one| json!({ "request": one.request, "at_seconds": one.at.as_secs_f64(), "raw": one.raw }),
     );

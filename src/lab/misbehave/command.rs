@@ -1,13 +1,15 @@
 //! The command line of `misbehave`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use super::catalogue;
+use super::scenario::Scenario;
 use super::script::Script;
 use super::stand;
+use crate::lab::serve::ends::Ending;
 use crate::program;
 
 /// What is listed, shown or served.
@@ -15,6 +17,11 @@ use crate::program;
 pub struct Arguments {
     #[command(flatten)]
     what: What,
+    #[command(flatten)]
+    ending: Ending,
+    /// Writes the certificate of the authority of HTTPS there, in PEM; removes it at the end.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -48,22 +55,39 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let scenario = catalogue::named(name)?;
         return program::print(catalogue::text(&scenario.name).unwrap_or_default());
     }
-    let script = match (&what.scenario, &what.script) {
-        (Some(name), _) => {
-            let scenario = catalogue::named(name)?;
-            program::print(&format!(
-                "{}: {}\na good client: {}\n",
-                scenario.name, scenario.what, scenario.good
-            ))?;
-            scenario.script
-        }
-        (None, Some(file)) => {
-            let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-            Script::parse(&file.display().to_string(), &text)?
-        }
-        (None, None) => anyhow::bail!("nothing to do"),
+    // Before anything is said: whoever hears it may end.
+    let ends = arguments.ending.watch()?;
+    let script = script_of(what.scenario.as_deref(), what.script.as_deref())?;
+    let (words, script) = script.context("nothing to do")?;
+    program::print(&words)?;
+    stand::run(script, &ends, arguments.ca_file.as_deref())
+}
+
+/// The script of a scenario or in a file, after what there is to say of it; none where neither is named.
+///
+/// # Errors
+/// When there is no such scenario, or the file cannot be read.
+pub(crate) fn script_of(
+    scenario: Option<&str>,
+    file: Option<&Path>,
+) -> anyhow::Result<Option<(String, Script)>> {
+    if let Some(name) = scenario {
+        let Scenario {
+            name,
+            what,
+            good,
+            script,
+            ..
+        } = catalogue::named(name)?;
+        let words = format!("{name}: {what}\na good client: {good}\n");
+        return Ok(Some((words, script)));
+    }
+    let Some(file) = file else {
+        return Ok(None);
     };
-    stand::run(script)
+    let name = file.display().to_string();
+    let text = fs::read_to_string(file).with_context(|| name.clone())?;
+    Ok(Some((String::new(), Script::parse(&name, &text)?)))
 }
 
 fn list() -> anyhow::Result<()> {

@@ -9,8 +9,8 @@ use flate2::write::GzEncoder;
 use super::act::{Act, Content, Cut, Figure, Gzip, HttpForm, Length, PeersForm, Redirect, RetryIn};
 use super::peers::{self, Places};
 use super::script::AddressFamily;
+use crate::lab::bencode::writing::{Dictionary, Value};
 use crate::lab::exchange::{HttpHead, Request, Step};
-use crate::lab::misbehave::bencode::{Dictionary, Value};
 use crate::lab::reading::{Announce, Reading};
 
 /// Bytes by which a wrong `Content-Length` is wrong.

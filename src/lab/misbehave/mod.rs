@@ -2,7 +2,6 @@
 
 pub mod act;
 mod actor;
-pub(crate) mod bencode;
 pub mod catalogue;
 mod command;
 mod datagram;
@@ -16,6 +15,8 @@ mod stand;
 mod tests;
 
 pub use actor::answerer;
+pub(crate) use command::script_of;
 pub use command::{Arguments, run};
 pub use document::Fault;
 pub use peers::Places;
+pub(crate) use stand::Stand;

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::act::{Content, Peer};
 use super::script::AddressFamily;
+use crate::lab::bencode::writing::{Dictionary, Value};
 use crate::lab::exchange::Request;
-use crate::lab::misbehave::bencode::{Dictionary, Value};
 use crate::lab::reading::Announce;
 
 /// What the names of a script stand for.

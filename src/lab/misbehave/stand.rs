@@ -1,6 +1,6 @@
 //! A tracker that plays a script, for a client that somebody runs by hand: its URLs, the peers that it tells of, and what happens.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,6 +11,8 @@ use super::peers::Places;
 use super::script::Script;
 use crate::lab::acid::listeners::Peer;
 use crate::lab::exchange::Transport;
+use crate::lab::serve::ca_file::CaFile;
+use crate::lab::serve::ends::Ends;
 use crate::lab::serve::{Lab, Options};
 use crate::lab::watch::{Form, Watcher};
 use crate::program;
@@ -18,61 +20,90 @@ use crate::program;
 /// How often the peers that listen are looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Serves until a signal comes.
+/// The tracker, one that behaves, to which it may redirect, and the peers that answers tell of.
+#[derive(Debug)]
+pub(crate) struct Stand {
+    pub(crate) lab: Lab,
+    peers: [(&'static str, Peer); 2],
+    /// Serves as long as this is there.
+    _second: Lab,
+}
+
+impl Stand {
+    /// Starts them; `options` are of the tracker that plays the script.
+    ///
+    /// # Errors
+    /// When a socket cannot be opened.
+    pub(crate) fn set(script: Script, options: Options) -> anyhow::Result<Stand> {
+        let loopback = ["127.0.0.1", "::1"].map(|address| address.parse().ok());
+        let loopback: Vec<_> = loopback.into_iter().flatten().collect();
+        let planted = Peer::listen(&loopback).context("the planted peer")?;
+        let decoy = Peer::listen(&loopback).context("the decoy")?;
+        let second = Lab::start(Options::default()).context("the second tracker")?;
+        let url = |url: Option<String>| url.map(|url| url.trim_end_matches("/announce").to_owned());
+        let places = Arc::new(OnceLock::from(Places {
+            planted: planted.addresses().to_vec(),
+            decoys: decoy.addresses().to_vec(),
+            second: url(second.url(Transport::Http)),
+            second_udp: url(second.url(Transport::Udp)),
+        }));
+        let options = Options {
+            answerer: super::answerer(script, places),
+            ..options
+        };
+        Ok(Stand {
+            lab: Lab::start(options).context("the tracker")?,
+            peers: [("planted", planted), ("decoy", decoy)],
+            _second: second,
+        })
+    }
+
+    /// A line for each address of a peer.
+    pub(crate) fn peers(&self) -> Vec<String> {
+        let peers = self.peers.iter();
+        peers
+            .flat_map(|(name, peer)| {
+                let addresses = peer.addresses().iter();
+                addresses.map(move |address| format!("{name} peer at {address}"))
+            })
+            .collect()
+    }
+
+    /// How many connections have come to each peer so far; never waits.
+    fn counts(&mut self) -> [(&'static str, u32); 2] {
+        self.peers
+            .each_mut()
+            .map(|(name, peer)| (*name, peer.count()))
+    }
+}
+
+/// Serves until it is to end.
 ///
 /// # Errors
 /// When a socket cannot be opened.
-pub(super) fn run(script: Script) -> anyhow::Result<()> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals")?;
-    }
-    let loopback = ["127.0.0.1", "::1"].map(|address| address.parse().ok());
-    let loopback: Vec<_> = loopback.into_iter().flatten().collect();
-    let mut planted = Peer::listen(&loopback).context("the planted peer")?;
-    let mut decoy = Peer::listen(&loopback).context("the decoy")?;
-    let second = Lab::start(Options::default()).context("the second tracker")?;
-    let url = |url: Option<String>| url.map(|url| url.trim_end_matches("/announce").to_owned());
-    let places = Arc::new(OnceLock::from(Places {
-        planted: planted.addresses().to_vec(),
-        decoys: decoy.addresses().to_vec(),
-        second: url(second.url(Transport::Http)),
-        second_udp: url(second.url(Transport::Udp)),
-    }));
-    let options = Options {
-        answerer: super::answerer(script, places),
-        ..Options::default()
-    };
-    let lab = Lab::start(options).context("the tracker")?;
-    let events = lab.events();
-    let mut words: Vec<String> = lab.urls().iter().map(ToString::to_string).collect();
-    for (name, peer) in [("planted", &planted), ("decoy", &decoy)] {
-        for address in peer.addresses() {
-            words.push(format!("{name} peer at {address}"));
-        }
-    }
+pub(super) fn run(script: Script, ends: &Ends, ca_file: Option<&Path>) -> anyhow::Result<()> {
+    let mut stand = Stand::set(script, Options::default())?;
+    let _authority = CaFile::write(ca_file, &stand.lab)?;
+    let events = stand.lab.events();
+    let mut words: Vec<String> = stand.lab.urls().iter().map(ToString::to_string).collect();
+    words.extend(stand.peers());
     program::print(&format!("{}\n", words.join("\n")))?;
     let mut watcher = Watcher::new(Form::Lines {
         has_colour: false,
         has_all: false,
     });
-    let mut counts = [0, 0];
-    while !stop.load(Ordering::Relaxed) {
+    let mut told = [0, 0];
+    while !ends.have_come()? {
         match events.recv_timeout(LOOK) {
             Ok(event) => program::print(&watcher.show(&event))?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        for (at, (name, peer)) in [("planted", &mut planted), ("decoy", &mut decoy)]
-            .into_iter()
-            .enumerate()
-        {
-            let count = peer.count();
-            let Some(last) = counts.get_mut(at).filter(|last| **last < count) else {
-                continue;
-            };
-            *last = count;
-            program::print(&format!("{name} peer: {count} connections\n"))?;
+        for (told, (name, count)) in told.iter_mut().zip(stand.counts()) {
+            if *told < count {
+                *told = count;
+                program::print(&format!("{name} peer: {count} connections\n"))?;
+            }
         }
     }
     Ok(())

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::actor::Actor;
-use super::bencode::Value;
 use super::peers::Places;
 use super::scenario::Scenario;
 use super::script::Script;
+use crate::lab::bencode::writing::Value;
 use crate::lab::exchange::{Body, Delivery, HttpHead, Moment, Request, Step, Transport};
 
 const HONEST_BODY: &[u8] =

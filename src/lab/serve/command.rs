@@ -1,6 +1,6 @@
 //! `retracker-lab serve` and `watch`: the laboratory's tracker as a program.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 
 use anyhow::Context;
 
-use super::ends::Ends;
+use super::ca_file::CaFile;
+use super::ends::Ending;
 use super::{Lab, MAX_SPEED, Options};
 use crate::lab::exchange::{Event, Transport};
 use crate::lab::watch::{Form, Watcher};
@@ -64,12 +65,8 @@ pub struct Arguments {
     /// Writes every request there as it comes, in JSON, one object a line.
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
-    /// Goes on when the program that started this one ends.
-    #[arg(long)]
-    outlive_parent: bool,
-    /// Ends when standard input is closed.
-    #[arg(long)]
-    until_stdin_closes: bool,
+    #[command(flatten)]
+    ending: Ending,
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -125,7 +122,7 @@ impl Arguments {
 /// # Errors
 /// When it cannot listen as it was told to, or a file cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut ends = Ends::new(!arguments.outlive_parent, arguments.until_stdin_closes)?;
+    let mut ends = arguments.ending.watch()?;
     let lab = Lab::start(arguments.options())?;
     let authority = CaFile::write(arguments.ca_file.as_deref(), &lab)?;
     let mut threads = Vec::new();
@@ -176,28 +173,6 @@ fn show(
         drop(end);
         Ok(())
     })
-}
-
-/// The authority's certificate in a file, which is gone with this.
-struct CaFile(Option<PathBuf>);
-
-impl CaFile {
-    fn write(path: Option<&Path>, lab: &Lab) -> anyhow::Result<CaFile> {
-        let Some((path, pem)) = path.zip(lab.ca_pem()) else {
-            return Ok(CaFile(None));
-        };
-        fs::write(path, pem).with_context(|| format!("{}", path.display()))?;
-        Ok(CaFile(Some(path.to_owned())))
-    }
-}
-
-impl Drop for CaFile {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            // Somebody else may have removed it.
-            drop(fs::remove_file(path));
-        }
-    }
 }
 
 /// What is told when all listen.
@@ -257,7 +232,7 @@ fn ready_lines(lab: &Lab, authority: &CaFile) -> String {
     for address in lab.left_out() {
         lines.push(format!("       not on {address}: this machine has no v6"));
     }
-    if let Some(path) = &authority.0 {
+    if let Some(path) = authority.path() {
         lines.push(format!(
             "       https is believed by who knows the authority in {}",
             path.display()

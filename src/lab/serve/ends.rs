@@ -14,9 +14,30 @@ use signal_hook::low_level::pipe;
 /// How often the parent is looked for where the system does not tell of its end.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// What ends it beside signals.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Ending {
+    /// Goes on when the program that started this one ends.
+    #[arg(long)]
+    outlive_parent: bool,
+    /// Ends when standard input is closed.
+    #[arg(long)]
+    pub(crate) until_stdin_closes: bool,
+}
+
+impl Ending {
+    /// Catches signals, and looks who the parent is, if that matters.
+    ///
+    /// # Errors
+    /// When the system gives no descriptor or no handler.
+    pub(crate) fn watch(self) -> io::Result<Ends> {
+        Ends::new(!self.outlive_parent, self.until_stdin_closes)
+    }
+}
+
 /// Everything that ends it.
 #[derive(Debug)]
-pub(super) struct Ends {
+pub(crate) struct Ends {
     signals: UnixStream,
     parent: Option<Parent>,
     has_stdin: bool,
@@ -48,11 +69,7 @@ impl Parent {
 }
 
 impl Ends {
-    /// Catches signals, and looks who the parent is, if that matters.
-    ///
-    /// # Errors
-    /// When the system gives no descriptor or no handler.
-    pub(super) fn new(with_parent: bool, with_stdin: bool) -> io::Result<Ends> {
+    fn new(with_parent: bool, with_stdin: bool) -> io::Result<Ends> {
         let (signals, sender) = UnixStream::pair()?;
         for signal in [SIGTERM, SIGINT, SIGQUIT] {
             pipe::register(signal, sender.try_clone()?)?;
@@ -72,7 +89,7 @@ impl Ends {
     }
 
     /// What ends it when it is dropped.
-    pub(super) fn take_end(&mut self) -> Option<UnixStream> {
+    pub(crate) fn take_end(&mut self) -> Option<UnixStream> {
         self.reader_end.take()
     }
 
@@ -80,44 +97,50 @@ impl Ends {
     ///
     /// # Errors
     /// When the system does not let it wait.
-    pub(super) fn wait(&self) -> io::Result<()> {
-        let stdin = io::stdin();
-        let sign = self.parent.as_ref().and_then(|parent| parent.sign.as_ref());
-        let must_look = self.parent.is_some() && sign.is_none();
-        let look = if must_look {
-            Timespec::try_from(LOOK).ok()
-        } else {
-            None
-        };
-        loop {
-            // It may have ended before its sign was there.
-            if self.parent.as_ref().is_some_and(Parent::has_ended) {
-                return Ok(());
-            }
-            let stdin = self.has_stdin.then(|| stdin.as_fd());
-            let mut polled = vec![
-                PollFd::new(&self.signals, PollFlags::IN),
-                PollFd::new(&self.reader, PollFlags::IN),
-            ];
-            polled.extend(sign.map(|sign| PollFd::new(sign, PollFlags::IN)));
-            let ending = polled.len();
-            polled.extend(
-                stdin
-                    .as_ref()
-                    .map(|stdin| PollFd::new(stdin, PollFlags::IN)),
-            );
-            match poll(&mut polled, look.as_ref()) {
-                Err(rustix::io::Errno::INTR) | Ok(0) => continue,
-                Err(error) => return Err(error.into()),
-                Ok(_) => {}
-            }
-            let mut signs = polled.iter().map(|there| !there.revents().is_empty());
-            if signs.by_ref().take(ending).any(|is_there| is_there) {
-                return Ok(());
-            }
-            if signs.next() == Some(true) && io::stdin().lock().read(&mut [0; 4_096])? == 0 {
-                return Ok(());
-            }
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        let must_look = self.parent.as_ref().is_some_and(|it| it.sign.is_none());
+        while !self.come_within(must_look.then_some(LOOK))? {}
+        Ok(())
+    }
+
+    /// Whether it is to end by now; never waits.
+    ///
+    /// # Errors
+    /// As of `wait`.
+    pub(crate) fn have_come(&self) -> io::Result<bool> {
+        self.come_within(Some(Duration::ZERO))
+    }
+
+    /// Whether it is to end; looks for so long, or until there is something to see.
+    fn come_within(&self, wait: Option<Duration>) -> io::Result<bool> {
+        // It may have ended before its sign was there.
+        if self.parent.as_ref().is_some_and(Parent::has_ended) {
+            return Ok(true);
         }
+        let stdin = io::stdin();
+        let stdin = self.has_stdin.then(|| stdin.as_fd());
+        let sign = self.parent.as_ref().and_then(|parent| parent.sign.as_ref());
+        let mut polled = vec![
+            PollFd::new(&self.signals, PollFlags::IN),
+            PollFd::new(&self.reader, PollFlags::IN),
+        ];
+        polled.extend(sign.map(|sign| PollFd::new(sign, PollFlags::IN)));
+        let ending = polled.len();
+        polled.extend(
+            stdin
+                .as_ref()
+                .map(|stdin| PollFd::new(stdin, PollFlags::IN)),
+        );
+        let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
+        match poll(&mut polled, wait.as_ref()) {
+            Err(rustix::io::Errno::INTR) | Ok(0) => return Ok(false),
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+        }
+        let mut signs = polled.iter().map(|there| !there.revents().is_empty());
+        if signs.by_ref().take(ending).any(|is_there| is_there) {
+            return Ok(true);
+        }
+        Ok(signs.next() == Some(true) && io::stdin().lock().read(&mut [0; 4_096])? == 0)
     }
 }

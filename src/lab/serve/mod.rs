@@ -4,13 +4,14 @@
 //! - `connection` serves a TCP connection, `tcp` accepts them; `udp` serves a socket. Plain threads, every wait with an end.
 //! - `shared` is the core with its `virtual_clock`; `told` translates its times into those that clients wait; `publisher` tells what
 //!   happens.
-//! - `authority` makes the certificates of HTTPS.
+//! - `authority` makes the certificates of HTTPS, `ca_file` holds one for clients.
 //! - `command` is the program, `ends` says when that ends.
 
 mod authority;
+pub(crate) mod ca_file;
 mod command;
 mod connection;
-mod ends;
+pub(crate) mod ends;
 mod listen;
 mod publisher;
 mod shared;

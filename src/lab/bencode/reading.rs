@@ -1,5 +1,5 @@
 //! Bencode as it came (BEP 3): what a tracker answered, well-formed or not. Keys may stand in any order and more than once; where
-//! each value stands is kept. What the trackers of this crate write is written elsewhere.
+//! each value stands is kept.
 
 use std::ops::Range;
 

@@ -1,5 +1,7 @@
-//! Bencode (BEP 3) as the laboratory writes it, right or wrong: keys keep the order that they are given, for an answer may be meant to
-//! be unsorted. The tracker has codecs of its own, which cannot write what is wrong.
+//! Bencode as the laboratory writes it, right or wrong: keys keep the order that they are given, for an answer may be meant to be
+//! unsorted.
+
+use super::reading;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +22,6 @@ pub(crate) enum Value {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dictionary(pub(crate) Vec<(Vec<u8>, Value)>);
 
-/// How deep a value may be nested that is read.
-const DEEPEST: usize = 32;
-
 impl Value {
     /// A string of bytes.
     pub(crate) fn bytes(bytes: impl Into<Vec<u8>>) -> Value {
@@ -31,8 +30,22 @@ impl Value {
 
     /// Reads a value that is all of `bytes`; `None` when they are no bencode, or nested too deep.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Value> {
-        let (value, rest) = read(bytes, DEEPEST)?;
-        rest.is_empty().then_some(value)
+        reading::Value::read(bytes).map(Value::of)
+    }
+
+    fn of(read: reading::Value<'_>) -> Value {
+        match read {
+            reading::Value::Integer(number) => Value::Integer(number),
+            reading::Value::Bytes(bytes) => Value::bytes(bytes),
+            reading::Value::List(values) => {
+                Value::List(values.into_iter().map(Value::of).collect())
+            }
+            reading::Value::Dictionary(entries) => {
+                let entries = entries.into_iter();
+                let entries = entries.map(|entry| (entry.key.to_vec(), Value::of(entry.value)));
+                Value::Dictionary(Dictionary(entries.collect()))
+            }
+        }
     }
 
     /// The value as bytes.
@@ -92,52 +105,6 @@ impl Dictionary {
 fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(format!("{}:", bytes.len()).as_bytes());
     out.extend_from_slice(bytes);
-}
-
-/// Reads one value, and gives what is behind it.
-fn read(bytes: &[u8], depth: usize) -> Option<(Value, &[u8])> {
-    let depth = depth.checked_sub(1)?;
-    match bytes.split_first()? {
-        (b'i', rest) => {
-            let (digits, rest) = split_at_byte(rest, b'e')?;
-            let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
-            Some((Value::Integer(number), rest))
-        }
-        (b'l', mut rest) => {
-            let mut values = Vec::new();
-            while *rest.first()? != b'e' {
-                let (value, behind) = read(rest, depth)?;
-                values.push(value);
-                rest = behind;
-            }
-            Some((Value::List(values), rest.get(1..)?))
-        }
-        (b'd', mut rest) => {
-            let mut entries = Vec::new();
-            while *rest.first()? != b'e' {
-                let (key, behind) = read_bytes(rest)?;
-                let (value, behind) = read(behind, depth)?;
-                entries.push((key.to_vec(), value));
-                rest = behind;
-            }
-            Some((Value::Dictionary(Dictionary(entries)), rest.get(1..)?))
-        }
-        _ => {
-            let (text, rest) = read_bytes(bytes)?;
-            Some((Value::bytes(text), rest))
-        }
-    }
-}
-
-fn read_bytes(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (digits, rest) = split_at_byte(bytes, b':')?;
-    let length: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    rest.split_at_checked(length)
-}
-
-fn split_at_byte(bytes: &[u8], sign: u8) -> Option<(&[u8], &[u8])> {
-    let place = bytes.iter().position(|byte| *byte == sign)?;
-    Some((bytes.get(..place)?, bytes.get(place + 1..)?))
 }
 
 #[cfg(test)]
