@@ -86,8 +86,9 @@ impl<I: StoredId> Swarms<I> {
         }
         for _ in 0..TRIES {
             let (drawn, are_few) = self.elsewhere.draw_any(rules.address_counts, rng);
-            // The next sweep fills it; but does not for torrents, which may be none without own peers.
-            if are_few && newcomer.bound != Full::Torrents {
+            // The next sweep fills it; but not with torrents to empty, when the last one found an own peer in each.
+            let helps = newcomer.bound != Full::Torrents || !self.is_mixed.load(Ordering::Relaxed);
+            if are_few && helps {
                 self.lacks_elsewhere.store(true, Ordering::Relaxed);
             }
             let Some(drawn) = drawn else {
