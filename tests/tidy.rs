@@ -34,7 +34,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // What stands in files beside the configuration, read into what the core looks at.
     (
         "lists",
-        &["tracker", "net", "metrics", "clock", "regular_file"],
+        &[
+            "tracker",
+            "net",
+            "metrics",
+            "clock",
+            "regular_file",
+            "shown",
+        ],
     ),
     // The six in the middle: never one another, never config.
     (

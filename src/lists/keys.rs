@@ -95,7 +95,7 @@ fn key(line: &[u8]) -> Result<Option<NewKey>, Fault> {
 
 /// Whether a text can be a key's label.
 fn is_label(text: &str) -> bool {
-    text.chars().count() <= MAX_LABEL && !text.contains(char::is_control)
+    text.chars().count() <= MAX_LABEL && !text.contains(crate::shown::steers)
 }
 
 /// The first word and what follows it, without the blanks between.
@@ -194,6 +194,7 @@ mod tests {
             ("KEY addresses=1001", Fault::Addresses),
             ("KEY torrents=", Fault::Torrents),
             ("KEY a\u{7}b", Fault::Label),
+            ("KEY \u{202e}ab", Fault::Label),
             (&long, Fault::Label),
         ] {
             assert_eq!(line(text), Err(fault), "{text}");

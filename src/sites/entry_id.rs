@@ -8,6 +8,9 @@ use std::str::FromStr;
 /// dropped from the log for its age, and its age means nothing.
 const MAX_AHEAD_MS: u64 = 60_000;
 
+/// By how much the engine's clock, measured every 10 s and over a line that may be slow, may be estimated too low.
+const ESTIMATE_MS: u64 = 1_000;
+
 /// A concrete id. Logs are read from such ids only: what the engine calls `$` loses what comes between two questions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct EntryId {
@@ -27,6 +30,12 @@ impl EntryId {
     /// By how many milliseconds it is ahead of the engine's clock, where that is more than may be.
     pub(super) fn ahead_of(self, engine_ms: u64) -> Option<u64> {
         Some(self.ms.saturating_sub(engine_ms)).filter(|ahead| *ahead > MAX_AHEAD_MS)
+    }
+
+    /// Whether it is ahead of the engine's clock at all, but for what an estimate of that may be wrong by. It may have been further ahead
+    /// a moment ago, and its log may be another by now, whose ids are lesser.
+    pub(super) fn leads(self, engine_ms: u64) -> bool {
+        self.ms > engine_ms.saturating_add(ESTIMATE_MS)
     }
 }
 
@@ -74,6 +83,7 @@ mod tests {
         assert_eq!(id.ahead_of(id.ms - MAX_AHEAD_MS), None);
         assert_eq!(id.ahead_of(id.ms + 1), None);
         assert_eq!(id.ahead_of(id.ms - 60_001), Some(60_001));
+        assert!(id.leads(id.ms - 1_001) && !id.leads(id.ms - 1_000) && !id.leads(u64::MAX));
         assert_eq!(in_words(60_001), "60 s");
         assert_eq!(in_words(u64::MAX - id.ms), "more than a century");
         for bad in [

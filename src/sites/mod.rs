@@ -9,6 +9,7 @@
 
 mod block;
 mod check;
+mod come_back;
 mod engine;
 mod engine_time;
 mod engine_url;

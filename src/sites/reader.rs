@@ -312,7 +312,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Looks whether logs that are ahead of the engine's clock were begun anew: what comes then has lesser ids than what was read.
+    /// Looks whether logs that are ahead of the engine's clock were begun anew: what comes then has lesser ids than what was read. One that
+    /// was far ahead when its writer removed it may be less so by now, and is looked at for as long as it leads at all.
     fn look_back(&mut self, connection: &mut Connection) -> Result<(), EngineError> {
         let now = self.shared.clock.elapsed();
         let (engine_ms, start) = (self.time.at(now), self.start());
@@ -321,11 +322,15 @@ impl Reader {
             let Some(log) = self.logs.get_mut(at) else {
                 continue;
             };
-            if log.position.ahead_of(engine_ms).is_none() || now < log.shut_until {
+            if !log.position.leads(engine_ms) || now < log.shut_until {
                 continue;
             }
             match connection.log_state(&log.key) {
-                Ok(Some(state)) if state.last >= log.position => ahead.push(log.name.clone()),
+                Ok(Some(state)) if state.last >= log.position => {
+                    if log.position.ahead_of(engine_ms).is_some() {
+                        ahead.push(log.name.clone());
+                    }
+                }
                 Ok(_) => log.position = start,
                 Err(error) => {
                     self.shut(at, &error);
@@ -375,7 +380,7 @@ impl Reader {
             let known = board.engines.get(self.engine);
             let position = known.and_then(|known| known.positions.get(&name).copied());
             // From the engine's future: the log may be another by now.
-            let position = position.filter(|position| position.ahead_of(engine_ms).is_none());
+            let position = position.filter(|position| !position.leads(engine_ms));
             self.logs.push(Log {
                 key: shared.keys.stream(&name),
                 origin,
@@ -662,7 +667,7 @@ impl Reader {
             return;
         };
         let engine_ms = self.time.at(self.shared.clock.elapsed());
-        let is_kept = log.position.ahead_of(engine_ms).is_none();
+        let is_kept = !log.position.leads(engine_ms);
         let mut board = self.shared.board();
         if let Some(known) = board.engines.get_mut(self.engine).filter(|_| is_kept) {
             known.positions.insert(log.name.clone(), log.position);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::block::{BlockDelta, Blocklist};
+use super::come_back::ComeBack;
 use super::engine::{Connection, EngineError, LogState};
 use super::engine_time::EngineTime;
 use super::entry_id::{self, EntryId};
@@ -45,9 +46,6 @@ const WELL_FOR: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_REFUSED: Duration = Duration::from_secs(5);
 
-/// Who comes back from behind a block is told of so long after: until the others have lifted it too, they take nobody from behind it.
-const LIFT_TAKES: Duration = Duration::from_secs(3);
-
 /// Frames in one call: 256 KiB, which a slow line takes within its second.
 const FRAMES: usize = 16;
 
@@ -82,7 +80,7 @@ pub(super) struct Writer {
     /// That everything is to be told again, and since when it may not be known who left.
     wanted_repair: Option<Seconds>,
     /// When those who have come back from behind a block are to be told of.
-    come_back_at: Option<Duration>,
+    come_back: ComeBack,
     duty: Duty,
     duty_at: Duration,
     hello_at: Duration,
@@ -123,7 +121,7 @@ impl Writer {
             recent_peers: 0,
             repair: Repair::default(),
             wanted_repair: None,
-            come_back_at: None,
+            come_back: ComeBack::default(),
             duty: Duty::default(),
             hello_at: Duration::ZERO,
             check_at: Duration::ZERO,
@@ -156,10 +154,10 @@ impl Writer {
         }
         let elapsed = self.shared.clock.elapsed();
         if batch.have_come_back {
-            self.come_back_at = Some(elapsed + LIFT_TAKES);
+            self.come_back.lifted(elapsed);
         }
-        if self.come_back_at.is_some_and(|at| elapsed >= at) {
-            self.come_back_at = None;
+        // One that is under way comes to its end first: lifts that keep coming would begin it anew for ever.
+        if self.repair.left() == 0 && self.come_back.take_due(elapsed) {
             self.want_repair(RECENT);
         }
         if self.shared.take_resend() {

@@ -245,6 +245,29 @@ fn a_log_that_was_led_ahead_of_its_engines_clock_is_begun_anew() {
     }
 }
 
+/// O18: a log that leads its engine's clock by less than is called ahead may have led by more when its writer removed it. What comes then is
+/// read all the same, though its ids are lesser than what was read.
+#[test]
+fn a_log_that_was_begun_anew_is_read_from_its_new_beginning_however_little_it_led() {
+    let engine = Fake::start();
+    let (a, b) = (site("a", &[&engine]), site("b", &[&engine]));
+    b.announce(1, 1, Event::Started);
+    equal(&[&a, &b], 1);
+    let id = EntryId {
+        ms: engine.now() + 59_000,
+        number: 0,
+    };
+    assert_eq!(id.ahead_of(engine.now()), None);
+    engine.append_at("rt:net:d:b", id, b"x");
+    eventually("a has read up to there", || {
+        dropped(&a, "b", Dropped::Foreign) == 1
+    });
+    assert!(troubles(&a).is_empty(), "by so little nothing is wrong");
+    engine.remove("rt:net:d:b");
+    b.announce(1, 2, Event::Started);
+    equal(&[&a, &b], 2);
+}
+
 /// O18: how old an entry is says its id, and what is from the engine's future may be of any time: read at the start, its peers are not
 /// taken for living ones.
 #[test]

@@ -117,7 +117,11 @@ impl<I: StoredId> Swarm<I> {
         if self.len() == 0 {
             return None;
         }
-        let rank = rng.usize(0..self.len());
+        self.seen(rng.usize(0..self.len()))
+    }
+
+    /// The peer at a rank among those of both families.
+    fn seen(&self, rank: usize) -> Option<Seen> {
         match rank.checked_sub(self.v4.len()) {
             None => at(&self.v4, rank),
             Some(rank) => self.extra.as_ref().and_then(|extra| at(&extra.v6, rank)),
@@ -139,6 +143,15 @@ impl<I: StoredId> Swarm<I> {
             });
         }
         found
+    }
+
+    /// Whether it can be emptied for a torrent of this tracker: it has peers, not too many, and all of them announce to other trackers.
+    pub(super) fn is_all_elsewhere(&self) -> bool {
+        let is_it = |rank| {
+            self.seen(rank)
+                .is_some_and(|(_, is_elsewhere)| is_elsewhere)
+        };
+        (1..=MAX_EMPTIED).contains(&self.len()) && (0..self.len()).all(is_it)
     }
 
     /// Whether the peer at an address announces to another tracker.

@@ -135,6 +135,44 @@ fn own_newcomers_are_all_stored_when_partners_have_filled_the_tracker() {
     }
 }
 
+/// S5, O18: no sweep has to come first, wherever the partners' peers came from: those that came while there was much room are known too.
+#[test]
+fn own_newcomers_wait_for_no_sweep() {
+    for has_torrents in [false, true] {
+        for is_restored in [false, true] {
+            let mut bench = bench(Settings {
+                max_peers: if has_torrents { 0 } else { BOUND },
+                max_torrents: if has_torrents { BOUND } else { 0 },
+                ..settings()
+            });
+            told_by_partners(&bench, hash, at(0));
+            if is_restored {
+                bench = restarted(&bench, at(0));
+            }
+            assert_eq!(own_and_others(&bench), (0, u64::from(BOUND * 9 / 10)));
+            for number in 0..BOUND {
+                let announce = newcomer(number, hash(BOUND + number));
+                bench.announce(&announce, at(1));
+                assert!(is_stored(&bench, &announce, at(1)), "{number}");
+                assert!(bench.tracker.peers() <= BOUND.into());
+            }
+            assert_eq!(own_and_others(&bench), (BOUND.into(), 0));
+        }
+    }
+}
+
+/// The same tracker after a restart.
+fn restarted(old: &Bench, now: Seconds) -> Bench {
+    let new = bench((*old.tracker.settings()).clone());
+    for number in 0..BOUND {
+        if let Some(stored) = old.tracker.export(&hash(number), now) {
+            new.tracker.restore(stored, now);
+        }
+    }
+    new
+}
+
+/// S5, O18
 #[test]
 fn own_torrents_take_the_place_of_those_that_only_partners_have_peers_in() {
     let mut bench = bench(Settings {
@@ -151,7 +189,6 @@ fn own_torrents_take_the_place_of_those_that_only_partners_have_peers_in() {
     for announce in &shared {
         come(&mut bench, announce, at(1));
     }
-    bench.tracker.sweep(at(1));
     for number in 0..300 {
         let announce = newcomer(1_000 + number, hash(BOUND + number));
         come(&mut bench, &announce, at(1));
@@ -165,6 +202,49 @@ fn own_torrents_take_the_place_of_those_that_only_partners_have_peers_in() {
     );
     assert_eq!(own_and_others(&bench), (400, 300));
     assert_eq!(evicted(&bench, Full::Torrents), 240);
+}
+
+/// S5, O18: at a bound on torrents a sweep is asked for when none is known that could be emptied, unless the last one found none.
+#[test]
+fn a_sweep_is_asked_for_torrents_while_it_may_find_some() {
+    let mut bench = bench(Settings {
+        max_torrents: BOUND,
+        ..settings()
+    });
+    told_by_partners(&bench, hash, at(0));
+    let in_all = |number: u32| newcomer(number, hash(number));
+    for number in 0..BOUND {
+        bench.announce(&in_all(number), at(1));
+    }
+    assert_eq!(bench.tracker.digest(at(1)).torrents, u64::from(BOUND));
+    // They look at all that is known, in vain.
+    let in_vain = |bench: &mut Bench| {
+        for number in 0..BOUND {
+            let announce = newcomer(BOUND + number, hash(BOUND + number));
+            bench.announce(&announce, at(1));
+            assert!(!is_stored(bench, &announce, at(1)), "{number}");
+        }
+    };
+    in_vain(&mut bench);
+    assert!(bench.tracker.wants_sweep());
+    bench.tracker.sweep(at(1));
+    in_vain(&mut bench);
+    assert!(!bench.tracker.wants_sweep(), "the last one found none");
+    // Now there are some, of which only a sweep hears.
+    for number in 0..300 {
+        let announce = Announce {
+            event: Event::Stopped,
+            ..in_all(number)
+        };
+        bench.announce(&announce, at(1));
+    }
+    bench.tracker.sweep(at(1));
+    // Fewer than half of those that are known have an own peer: sixteen of them are hardly drawn one after another.
+    for number in 0..100 {
+        let announce = newcomer(BOUND + number, hash(BOUND + number));
+        bench.announce(&announce, at(1));
+        assert!(is_stored(&bench, &announce, at(1)), "{number}");
+    }
 }
 
 /// In a list without zones, and where the peers of partners stand together in a zone of their own.

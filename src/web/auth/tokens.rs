@@ -44,7 +44,7 @@ pub const NAME_CHARACTERS: usize = 60;
 /// Why a token is not made or revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The name is empty, long or has control characters.
+    /// The name is empty, long or holds what steers a terminal.
     #[error("a name has 1 to {NAME_CHARACTERS} characters on one line")]
     Name,
     /// The end lies in the past.
@@ -270,7 +270,7 @@ impl Tokens {
     pub fn create(&self, new: &NewToken<'_>, now: Wall) -> Result<String, TokenError> {
         let name = new.name.trim();
         let is_good = (1..=NAME_CHARACTERS).contains(&name.chars().count());
-        if !is_good || name.chars().any(char::is_control) {
+        if !is_good || name.contains(crate::shown::steers) {
             return Err(TokenError::Name);
         }
         if new.expires.is_some_and(|end| end <= now) {
@@ -640,7 +640,7 @@ mod tests {
     fn names_that_would_break_the_file_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let tokens = Tokens::new(folder.path());
-        for name in ["", "  ", "a\tb", "a\nb", &"x".repeat(61)] {
+        for name in ["", "  ", "a\tb", "a\nb", "\u{202e}ab", &"x".repeat(61)] {
             let made = tokens.create(&named(name), Wall(5));
             assert!(matches!(made, Err(TokenError::Name)), "{name:?}");
         }

@@ -10,6 +10,7 @@ use super::frequent_announcers::host_or_network;
 use super::peers::network;
 use crate::audit::Deed;
 use crate::clock::Wall;
+use crate::shown;
 use crate::tracker::{Block, InfoHash, Target};
 use crate::web::auth::caller::audit;
 use crate::web::auth::form::Form;
@@ -134,7 +135,7 @@ pub(crate) fn wanted(
     [ip, info_hash, reason, hours]: [&str; 4],
     now: Wall,
 ) -> Result<Vec<NewBlock>, Mistake> {
-    if reason.chars().count() > REASON_CHARACTERS || reason.chars().any(char::is_control) {
+    if reason.chars().count() > REASON_CHARACTERS || reason.contains(shown::steers) {
         return Err(Mistake::Reason);
     }
     let expires = match hours {
@@ -363,6 +364,7 @@ mod tests {
             (["", "abcd", "", ""], Mistake::Hash),
             (["10.0.0.1", "", &long, ""], Mistake::Reason),
             (["10.0.0.1", "", "a\nb", ""], Mistake::Reason),
+            (["10.0.0.1", "", "\u{202e}gnp.exe", ""], Mistake::Reason),
             (["10.0.0.1", "", "", "0"], Mistake::Expiry),
             (["10.0.0.1", "", "", "-1"], Mistake::Expiry),
             (

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::audit::Deed;
 use crate::clock::Wall;
+use crate::shown;
 use crate::tracker::{
     KeyDigest, KeyLimits, KeyReport, MAX_ADDRESSES, MAX_LABEL, MAX_SESSIONS, NewKey,
 };
@@ -139,9 +140,8 @@ impl WantedKeys {
         if !(1..=MAX_MADE).contains(&self.labels.len()) {
             return Err(Mistake::Count);
         }
-        let is_label = |label: &String| {
-            label.chars().count() <= MAX_LABEL && !label.contains(char::is_control)
-        };
+        let is_label =
+            |label: &String| label.chars().count() <= MAX_LABEL && !label.contains(shown::steers);
         if !self.labels.iter().all(is_label) {
             return Err(Mistake::Label);
         }
@@ -386,6 +386,7 @@ mod tests {
             (0, "", None, 0, 0, Mistake::Count),
             (201, "", None, 0, 0, Mistake::Count),
             (1, "a\u{7}", None, 0, 0, Mistake::Label),
+            (1, "\u{202e}anna", None, 0, 0, Mistake::Label),
             (1, long.as_str(), None, 0, 0, Mistake::Label),
             (1, "", Some(0), 0, 0, Mistake::Expiry),
             (1, "", Some(87_601), 0, 0, Mistake::Expiry),

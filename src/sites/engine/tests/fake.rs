@@ -141,6 +141,11 @@ impl Fake {
         log.entries.push((id, frame.to_vec()));
     }
 
+    /// Removes one log, as UNLINK does.
+    pub(in crate::sites) fn remove(&self, key: &str) {
+        self.state().logs.remove(key.as_bytes());
+    }
+
     /// The last id of a log.
     pub(in crate::sites) fn last(&self, key: &str) -> Option<EntryId> {
         self.state().logs.get(key.as_bytes()).map(|log| log.last)

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use super::heavy_peers::{HeavyPeers, PeerLocation};
+use super::usage::Usage;
 use super::{Room, Swarms};
 use crate::metrics::{AnnounceOutcome, Full};
 use crate::tracker::announce::{Announce, PeerList, Refusal};
@@ -85,8 +86,9 @@ impl<I: StoredId> Swarms<I> {
         }
         for _ in 0..TRIES {
             let (drawn, are_few) = self.elsewhere.draw_any(rules.address_counts, rng);
-            // The next sweep fills it; but does not for torrents, which may be none without own peers.
-            if are_few && newcomer.bound != Full::Torrents {
+            // The next sweep fills it; but not with torrents to empty, when the last one found an own peer in each.
+            let helps = newcomer.bound != Full::Torrents || !self.is_mixed.load(Ordering::Relaxed);
+            if are_few && helps {
                 self.lacks_elsewhere.store(true, Ordering::Relaxed);
             }
             let Some(drawn) = drawn else {
@@ -234,7 +236,8 @@ impl<I: StoredId> Swarms<I> {
         self.elsewhere.add(peer, rules.address_counts, rng);
     }
 
-    /// Tells both of some peer of a torrent, while the tracker is well filled.
+    /// Tells both of some peer of a torrent: of one that announces to another tracker while there is a bound, since those have to be known
+    /// that came when there was room; of any while the tracker is well filled.
     pub(super) fn sample_of(
         &self,
         hash: &InfoHash,
@@ -242,11 +245,14 @@ impl<I: StoredId> Swarms<I> {
         rules: &Rules<'_>,
         rng: &mut fastrand::Rng,
     ) {
-        if !self.usage.is_crowded(rules.settings) {
+        if !Usage::is_bounded(rules.settings) {
             return;
         }
         if let Some(address) = swarm.some_elsewhere(rules, rng).first() {
             self.sample_elsewhere(hash, *address, rules, rng);
+        }
+        if !self.usage.is_crowded(rules.settings) {
+            return;
         }
         if let Some((address, false)) = swarm.any(rng) {
             let peer = PeerLocation {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::Swarms;
 use super::heavy_peers::PeerLocation;
+use super::usage::Usage;
 use crate::tracker::peers::owner::StoredId;
 use crate::tracker::sites::merge::Source;
 use crate::tracker::sites::{Merged, PeerDelta, SwarmDelta};
@@ -66,7 +67,7 @@ impl<I: StoredId> Swarms<I> {
                 merged.blocked = merged.blocked.saturating_add(count);
             }
         });
-        if self.usage.is_crowded(rules.settings) {
+        if Usage::is_bounded(rules.settings) {
             // Nobody fills the sample with peers that are not there.
             for PeerDelta { peer, .. } in peers.iter().filter(|delta| delta.has_left) {
                 self.elsewhere.forget(&PeerLocation {
@@ -106,7 +107,7 @@ impl<I: StoredId> Swarms<I> {
         swarm: &Swarm<I>,
         rules: &Rules<'_>,
     ) {
-        if !self.usage.is_crowded(rules.settings) {
+        if !Usage::is_bounded(rules.settings) {
             return;
         }
         let [seed, ..] = told.info_hash.0.as_chunks().0 else {

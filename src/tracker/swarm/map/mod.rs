@@ -62,6 +62,8 @@ pub(crate) struct Swarms<I: StoredId> {
     elsewhere: HeavyPeers,
     /// Whether few of these were left when one was wanted.
     lacks_elsewhere: AtomicBool,
+    /// Whether the last sweep found no torrent that could be emptied of such.
+    is_mixed: AtomicBool,
     /// Torrents that were freed since [`Swarms::freed`] was last called.
     freed: Mutex<Vec<InfoHash>>,
     withheld: Mutex<Withheld<I>>,
@@ -80,6 +82,7 @@ impl<I: StoredId> Swarms<I> {
             heavy_peers: HeavyPeers::new(),
             elsewhere: HeavyPeers::new(),
             lacks_elsewhere: AtomicBool::new(false),
+            is_mixed: AtomicBool::new(false),
             freed: Mutex::default(),
             withheld: Mutex::default(),
         }
@@ -249,6 +252,7 @@ impl<I: StoredId> Swarms<I> {
         let mut freed = Vec::new();
         let keep = rules.settings.keep_downloaded;
         let mut rng = fastrand::Rng::with_seed(rules.now.raw().into());
+        let mut is_mixed = rules.settings.max_torrents != 0 && rules.origins.has_any();
         self.map.retain(|hash, swarm| {
             let before = swarm.occupancy();
             swept.expired_peers += swarm.refresh(rules) as u64;
@@ -261,12 +265,14 @@ impl<I: StoredId> Swarms<I> {
             };
             self.usage.settle(before, after, rules.address_counts);
             self.sample_of(hash, swarm, rules, &mut rng);
+            is_mixed = is_mixed && !swarm.is_all_elsewhere();
             if !is_kept {
                 swept.freed_torrents += 1;
                 freed.extend(exported(hash, swarm));
             }
             is_kept
         });
+        self.is_mixed.store(is_mixed, Ordering::Relaxed);
         self.remember_freed(freed);
         swept.freed_torrents += self.trim(rules);
         swept

@@ -117,6 +117,11 @@ impl Usage {
         bound == 0 || !is_full(&self.idle, bound - bound / 10)
     }
 
+    /// Whether the whole tracker has a bound that can be met.
+    pub(super) fn is_bounded(settings: &Settings) -> bool {
+        settings.max_peers != 0 || settings.max_torrents != 0
+    }
+
     /// Whether more than half of a bound is reached.
     pub(super) fn is_crowded(&self, settings: &Settings) -> bool {
         let is_half_full = |counter: &AtomicI64, bound: u32| {
