@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "test helpers")]
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -61,7 +62,10 @@ fn configurations_of_the_original_are_taken_as_they_stand() {
     for (sample, warnings) in [(ORIGINAL_README, 5), (ORIGINAL_SAMPLE, 7)] {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("config")).unwrap();
-        fs::write(folder.path().join("config/config.ini"), sample).unwrap();
+        let file = folder.path().join("config/config.ini");
+        fs::write(&file, sample).unwrap();
+        // What is said of the file itself depends on the umask.
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         let output = run(folder.path(), &["--check-config"], &[]);
         let told = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{told}");

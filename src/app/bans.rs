@@ -75,7 +75,7 @@ struct News {
 }
 
 impl News {
-    /// What is to be said of bans that were made since the last time, newest first. `until` says when one ends.
+    /// What is to be said of bans that were made since the last time, oldest first. `until` says when one ends.
     fn of(&mut self, bans: &[Ban], now: Seconds, until: impl Fn(&Ban) -> String) -> Vec<String> {
         let mut lines = Vec::new();
         if now.since(self.minute) >= 60 {

@@ -179,6 +179,26 @@ impl Loaded {
         file.map(|file| self.place.resolve(file))
     }
 
+    /// The files that values with a secret in force were read from, as this process can open them.
+    pub fn files_with_secrets(&self) -> Vec<PathBuf> {
+        let mut config = self.config.clone();
+        let set = keys::all().filter(|(_, key)| key.is_secret && !key.text(&mut config).is_empty());
+        let of_keys =
+            set.filter_map(|(section, key)| self.locations.get(&(section.name, key.name)));
+        let of_users = self.config.users.iter().map(|(_, location)| location);
+        let (mut is_in_file, mut is_in_env_file) = (false, false);
+        for location in of_keys.chain(of_users) {
+            match location {
+                Location::File { .. } => is_in_file = true,
+                Location::EnvFile { .. } => is_in_env_file = true,
+                Location::Default | Location::Environment(_) | Location::CommandLine(_) => {}
+            }
+        }
+        let file = self.place.file.clone().filter(|_| is_in_file);
+        let env_file = is_in_env_file.then(|| self.place.resolve(Path::new(".env")));
+        file.into_iter().chain(env_file).collect()
+    }
+
     /// Reads the certificates once more.
     ///
     /// # Errors

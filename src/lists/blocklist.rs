@@ -43,6 +43,8 @@ enum Fault {
     Mask,
     #[error("a level that is no number")]
     Level,
+    #[error("every address of IPv4, or of IPv6: nobody would be served")]
+    Everybody,
 }
 
 /// Reads a file.
@@ -66,6 +68,14 @@ pub(super) fn read(path: &Path) -> Result<BlocklistFile, Refused> {
 }
 
 fn judge(line: &[u8]) -> Result<Line, Fault> {
+    match in_some_format(line)? {
+        // The pages ask before they take such a thing; nobody can be asked here.
+        Line::Addresses(range) if range.is_whole_family() => Err(Fault::Everybody),
+        line => Ok(line),
+    }
+}
+
+fn in_some_format(line: &[u8]) -> Result<Line, Fault> {
     if [b"#".as_slice(), b";", b"//"]
         .iter()
         .any(|sign| line.starts_with(sign))
@@ -228,7 +238,7 @@ mod tests {
                 "10.0.0.0/255.255.0.0",
                 addresses("10.0.0.0", "10.0.255.255"),
             ),
-            ("0.0.0.0/0.0.0.0", addresses("0.0.0.0", "255.255.255.255")),
+            ("0.0.0.0/128.0.0.0", addresses("0.0.0.0", "127.255.255.255")),
             ("1.2.3.4/255.255.255.255 # host", addresses(first, first)),
             ("name:10.0.0.0/8", addresses("10.0.0.0", "10.255.255.255")),
             (
@@ -298,9 +308,26 @@ mod tests {
             ("2001:db8::/255.0.0.0", Fault::Unknown),
             ("name ; 10.0.0.0/8", Fault::Unknown),
             ("1.2.3.4 - 5.6.7.8 , many , name", Fault::Level),
+            ("0.0.0.0/0", Fault::Everybody),
+            ("0.0.0.0/0.0.0.0", Fault::Everybody),
+            ("::/0", Fault::Everybody),
+            ("::ffff:0:0/96", Fault::Everybody),
+            ("0.0.0.0-255.255.255.255", Fault::Everybody),
+            ("name:0.0.0.0/0", Fault::Everybody),
+            (
+                "000.000.000.000 - 255.255.255.255 , 000 , x",
+                Fault::Everybody,
+            ),
         ] {
             assert_eq!(judge(line.as_bytes()), Err(fault), "{line}");
         }
+    }
+
+    /// O22: what would be refused as a block is let in where a file says so.
+    #[test]
+    fn every_address_may_be_let_in() {
+        let line = b"0.0.0.0 - 255.255.255.255 , 200 , let in";
+        assert_eq!(judge(line), Ok(Line::Nothing));
     }
 
     /// O22: files as they are published, with a mark, ends of lines and names of Windows, are read; a packed one is told by its kind.
@@ -344,7 +371,7 @@ mod tests {
 
         /// O22: a network is the same by its length and by its mask, with a name and without.
         #[test]
-        fn networks_are_read_in_either_form(ip in any::<u32>(), length in 0_u8..=32) {
+        fn networks_are_read_in_either_form(ip in any::<u32>(), length in 1_u8..=32) {
             let network = Ipv4Net::new(Ipv4Addr::from(ip), length).unwrap().trunc();
             let (mask, address) = (network.netmask(), network.network());
             let expected = Ok(Line::Addresses(AddressRange::from(IpNet::from(network))));
@@ -361,7 +388,8 @@ mod tests {
         /// O22: whatever its name holds, the range of a P2P line is the one at its end.
         #[test]
         fn names_hide_no_range(name in "[ -~]{0,20}", first in any::<u32>(), more in any::<u32>()) {
-            let (first, last) = (first, first.saturating_add(more));
+            // All of IPv4 is refused.
+            let (first, last) = (first.max(1), first.saturating_add(more).max(1));
             let (from, to) = (Ipv4Addr::from(first), Ipv4Addr::from(last));
             // No comment, and no range with a level in front.
             let line = format!("n{name}:{from}-{to}");

@@ -30,6 +30,14 @@ impl AddressRange {
         }
     }
 
+    /// Whether it holds every address of its family.
+    pub const fn is_whole_family(self) -> bool {
+        matches!(
+            self,
+            AddressRange::V4(0, u32::MAX) | AddressRange::V6(0, u128::MAX)
+        )
+    }
+
     /// Whether it holds more than a /16, or a /32 of v6: an internet provider's whole network, or more.
     pub fn is_wide(self) -> bool {
         match self {

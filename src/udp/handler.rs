@@ -256,7 +256,11 @@ impl Handler {
     fn key(&self, body: &[u8]) -> Result<Option<KeyDigest>, Fault> {
         let mut path = [0; packet::MAX_PATH];
         let path = packet::url_path(body, &mut path).map_err(|_| Fault::BadOptions)?;
-        Ok(self.tracker.keys().in_path(path)?)
+        // What is left of a path that is cut ends in no whole segment: nobody knows whether it had a key, and which.
+        if !path.has_whole_path() {
+            return Err(Fault::LongAddress);
+        }
+        Ok(self.tracker.keys().in_path(path.text)?)
     }
 
     /// Writes the reply to an announce that the tracker answers so.
@@ -342,6 +346,8 @@ enum Fault {
     ShortAnnounce,
     #[error("malformed options")]
     BadOptions,
+    #[error("announce address too long")]
+    LongAddress,
     #[error("no info hash")]
     MissingInfoHash,
     #[error("invalid info hash")]
@@ -355,7 +361,10 @@ enum Fault {
 impl Fault {
     fn failure(self) -> Failure {
         match self {
-            Fault::UnknownAction | Fault::ShortAnnounce | Fault::BadOptions => Failure::Malformed,
+            Fault::UnknownAction
+            | Fault::ShortAnnounce
+            | Fault::BadOptions
+            | Fault::LongAddress => Failure::Malformed,
             Fault::MissingInfoHash => Failure::MissingInfoHash,
             Fault::InvalidInfoHash => Failure::InvalidInfoHash,
             Fault::TooManyInfoHashes => Failure::TooManyInfoHashes,

@@ -202,8 +202,23 @@ pub const MAX_PATH: usize = 255;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadOptions;
 
-/// The path and query of the address that a client announces to (BEP 41, `URLData`), as it wrote them, put together into `out`, as far as there is room;
-/// empty when there is none. `body` is what follows the head of an announce.
+/// The path and query of an announce address, or their beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UrlPath<'a> {
+    /// As the client wrote them; empty when there are none.
+    pub text: &'a [u8],
+    /// Whether there is more of them than there was room for.
+    pub is_cut: bool,
+}
+
+impl UrlPath<'_> {
+    /// Whether the path itself is there to its end, whatever is missing of the query.
+    pub fn has_whole_path(&self) -> bool {
+        !self.is_cut || self.text.contains(&b'?')
+    }
+}
+
+/// The path and query of the address that a client announces to (BEP 41, `URLData`), put together into `out`, as far as there is room. `body` is what follows the head of an announce.
 ///
 /// | type | what follows |
 /// |---|---|
@@ -214,9 +229,9 @@ pub struct BadOptions;
 ///
 /// # Errors
 /// An option is cut short.
-pub fn url_path<'a>(body: &[u8], out: &'a mut [u8; MAX_PATH]) -> Result<&'a [u8], BadOptions> {
+pub fn url_path<'a>(body: &[u8], out: &'a mut [u8; MAX_PATH]) -> Result<UrlPath<'a>, BadOptions> {
     let mut options = body.get(ANNOUNCE_BODY..).unwrap_or_default();
-    let mut length = 0;
+    let (mut length, mut is_cut) = (0, false);
     while let [kind, rest @ ..] = options {
         options = match kind {
             0 => break,
@@ -231,12 +246,14 @@ pub fn url_path<'a>(body: &[u8], out: &'a mut [u8; MAX_PATH]) -> Result<&'a [u8]
                     let taken = data.len().min(room.len());
                     room.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
                     length += taken;
+                    is_cut |= taken < data.len();
                 }
                 rest
             }
         };
     }
-    Ok(out.get(..length).unwrap_or_default())
+    let text = out.get(..length).unwrap_or_default();
+    Ok(UrlPath { text, is_cut })
 }
 
 /// The type of an option with a part of the address.
@@ -459,7 +476,7 @@ mod tests {
             let body = [&[0; ANNOUNCE_BODY][..], &options].concat();
             let mut out = [0; MAX_PATH];
             if let Ok(path) = url_path(&body, &mut out) {
-                prop_assert!(path.len() <= options.len());
+                prop_assert!(path.text.len() <= options.len());
             }
         }
 
@@ -491,7 +508,10 @@ mod tests {
         let path = |options: &[u8]| {
             let body = [&[0; ANNOUNCE_BODY][..], options].concat();
             let mut out = [0; MAX_PATH];
-            url_path(&body, &mut out).map(<[u8]>::to_vec)
+            url_path(&body, &mut out).map(|path| {
+                assert!(path.has_whole_path());
+                path.text.to_vec()
+            })
         };
         assert_eq!(path(b""), Ok(Vec::new()));
         assert_eq!(path(b"\0\0"), Ok(Vec::new()));
@@ -504,8 +524,27 @@ mod tests {
         for cut in [&b"\x02"[..], b"\x02\x05/a", b"\x09", b"\x01\x01\x03\xff"] {
             assert_eq!(path(cut), Err(BadOptions));
         }
-        let long = [&[2, 255][..], &[b'a'; 255], &[2, 255], &[b'b'; 255]].concat();
-        assert_eq!(path(&long), Ok(vec![b'a'; 255]));
+        let full = [&[2, 255][..], &[b'a'; 255], &[2, 0]].concat();
+        assert_eq!(path(&full), Ok(vec![b'a'; 255]));
+    }
+
+    /// O16, BEP 41: the end of a path that is cut is no segment of it; what is cut of a query nobody needs.
+    #[test]
+    fn a_path_that_is_cut_is_told_from_a_whole_one() {
+        let is_whole = |path: &[u8]| {
+            let (first, more) = path.split_at(255);
+            let body = [&[0; ANNOUNCE_BODY][..], &[2, 255], first, &[2, 255], more].concat();
+            let mut out = [0; MAX_PATH];
+            let path = url_path(&body, &mut out).unwrap();
+            assert_eq!((path.text, path.is_cut), (first, true));
+            path.has_whole_path()
+        };
+        assert!(!is_whole(&[b'a'; 510]));
+        let mut with_query = [b'a'; 510];
+        with_query[300] = b'?';
+        assert!(!is_whole(&with_query));
+        with_query[254] = b'?';
+        assert!(is_whole(&with_query));
     }
 
     /// P15

@@ -51,6 +51,6 @@ pub(super) fn observed(
 /// The path in the options of an announce as it may be shown (BEP 41), where there is one.
 fn path(body: &[u8]) -> Option<String> {
     let mut path = [0; packet::MAX_PATH];
-    let path = packet::url_path(body, &mut path).ok()?;
+    let path = packet::url_path(body, &mut path).ok()?.text;
     (!path.is_empty()).then(|| watch::path(path))
 }

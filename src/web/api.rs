@@ -13,7 +13,7 @@ use super::client::Client;
 use super::monitor::history::Range;
 use super::pages::audit::latest;
 use super::pages::block_effects::Question;
-use super::pages::blocklist::{block_row, files, in_words, rows, target_of, told, wanted};
+use super::pages::blocklist::{Mistake, block_row, files, in_words, rows, target_of, told, wanted};
 use super::pages::clients::client_rows;
 use super::pages::overview::{Figures, figures};
 use super::pages::peers::view;
@@ -171,8 +171,8 @@ pub(super) async fn block(
     let block = wanted(fields, state.clock.wall()).map(Vec::into_iter);
     let mut block = match block.map(|mut blocks| blocks.next()) {
         Ok(Some(block)) => block,
-        Ok(None) => return error(StatusCode::BAD_REQUEST, "block_nothing"),
-        Err(mistake) => return error(StatusCode::BAD_REQUEST, mistake.name()),
+        Ok(None) => return Refusal::from(Mistake::Nothing).json(&state),
+        Err(mistake) => return Refusal::from(mistake).json(&state),
     };
     block.may_change = body.force;
     if !body.force {

@@ -333,8 +333,10 @@ fn over_udp_the_key_stands_in_the_options() {
         "/KEY",
         "/KEY/announce?x=1",
         "/KEY?x=/announce",
+        "/KEY/announce?x=LONG",
     ] {
         let path = path.replace("KEY", KEY);
+        let path = path.replace("LONG", &"x".repeat(400));
         for piece in [255, 7, 1] {
             assert_eq!(client.announce(&url_data(&path, piece)), None, "{path}");
         }
@@ -355,8 +357,13 @@ fn over_udp_the_key_stands_in_the_options() {
             "unknown key in the announce address",
         ),
         (
-            url_data(&"a".repeat(900), 255),
+            url_data(&"a".repeat(255), 255),
             "unknown key in the announce address",
+        ),
+        // What is left of it is no key.
+        (
+            url_data(&format!("/{}/{KEY}/announce", "a".repeat(600)), 255),
+            "announce address too long",
         ),
         (vec![2, 50, b'/'], "malformed options"),
     ] {

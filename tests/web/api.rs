@@ -92,6 +92,10 @@ fn bans_are_told_and_lifted_with_a_token_that_may_block() {
     let mut blocker = site.program(Scope::Block, None);
     site.refuse(BackendError::Disk);
     assert_eq!(blocker.send("DELETE", "/api/v1/bans/7", "").status, 503);
+    for number in ["+7", "07"] {
+        let path = format!("/api/v1/bans/{number}");
+        assert_eq!(blocker.send("DELETE", &path, "").status, 404, "{number}");
+    }
     *site.refuses.lock().unwrap() = None;
     assert_eq!(blocker.send("DELETE", "/api/v1/bans/7", "").status, 204);
     for number in ["7", "x", "-1"] {
@@ -133,10 +137,36 @@ fn the_blocklist_is_changed_with_a_token_only() {
             "{body}"
         );
     }
+    for (body, sentence) in [
+        (
+            r#"{"ip":"10.0.0.1","reason":"a\u0007"}"#,
+            "A reason has at most 500 characters, all on one line.",
+        ),
+        (r#"{"ip":"x"}"#, "This is no address and no network."),
+        (
+            r#"{"ip":""}"#,
+            "Give an address, a network or an info hash.",
+        ),
+        (r#"{"info_hash":"x"}"#, "An info hash has 40 hex digits."),
+        (
+            r#"{"ip":"10.0.0.1","hours":0}"#,
+            "The hours are a whole number from 1 to 87600.",
+        ),
+    ] {
+        let refused = program.send("POST", "/api/v1/blocklist", body);
+        assert_eq!(refused.status, 400, "{body}");
+        assert_eq!(refused.json()["error"], sentence, "{body}");
+    }
     let long = format!("{{\"ip\":\"{}\"}}", "x".repeat(5_000));
     let refused = program.send("POST", "/api/v1/blocklist", &long);
     assert_eq!(refused.status, 413);
     assert_eq!(refused.json()["error"], "request body too long");
+    for number in ["+1", "01", "-1", "%2B1"] {
+        let path = format!("/api/v1/blocklist/{number}");
+        let refused = program.send("DELETE", &path, "");
+        assert_eq!(refused.status, 404, "{number}");
+        assert_eq!(refused.json()["error"], "not found", "{number}");
+    }
     let mut operator = site.operator();
     assert_eq!(operator.get("/api/v1/blocklist").status, 200);
     assert_eq!(

@@ -24,6 +24,31 @@ fn make(program: &mut Visitor, body: &str) -> Vec<(i64, String)> {
         .collect()
 }
 
+/// O16: as many labels as the description says, and not one letter more.
+#[test]
+fn as_many_labels_fit_into_a_body_as_the_description_says() {
+    let site = start();
+    let mut program = program(&site);
+    let description = program.get("/api/v1/openapi.json").json();
+    let labels = &description["components"]["schemas"]["NewKeys"]["properties"]["labels"];
+    let told = labels["description"].as_str().unwrap();
+    assert!(
+        told.contains("200 labels of 17 letters fit, or 39 of 100"),
+        "{told}"
+    );
+    for (count, length, status) in [
+        (200, 17, 201),
+        (200, 18, 413),
+        (39, 100, 201),
+        (40, 100, 413),
+    ] {
+        let labels = vec!["a".repeat(length); count];
+        let body = serde_json::json!({ "labels": labels }).to_string();
+        let made = program.send("POST", "/api/v1/keys", &body);
+        assert_eq!(made.status, status, "{count} of {length}: {}", made.body);
+    }
+}
+
 /// O16
 #[test]
 fn a_site_makes_keys_reads_their_totals_and_revokes_them() {

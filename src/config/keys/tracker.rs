@@ -199,7 +199,8 @@ const KEYS: &[Key] = &[
          Nothing: there is no such parameter.",
         |c| Box::new(Text(&mut c.http.run_gc_key)),
     )
-    .plain(),
+    .plain()
+    .secret(),
     key(
         "ignore_ip",
         "Clients whose announces and scrapes are refused. Subscribers with private addresses are clients like others: do not \

@@ -1,9 +1,10 @@
 //! How many TLS handshakes are under way, in all and from each address, and which of them goes when another needs its place: a permit
 //! is taken before anything is done for one, for a handshake costs as much as some dozen announces.
 //!
-//! Whoever begins handshakes and leaves them lying fills all places, from one address or from many. So where they are full, the source (a
-//! v4 /24, a v6 /48) that has most of them gives one up; where none has many, whoever has made nothing of its place for a while does. Who
-//! has not said hello whole goes before who has. People who run the tracker have some places that nobody else can take.
+//! Whoever begins handshakes and leaves them lying fills all places, from one address or from many. So where they are full, whoever has
+//! sent no whole hello for a while gives its place up, if many have not; then the source (a v4 /24, a v6 /48) that has most of them gives
+//! one up; where none has many, whoever has made nothing of its place for a while does. Who has not said hello whole goes before who has.
+//! People who run the tracker have some places that nobody else can take.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -23,7 +24,7 @@ use crate::net::subscriber::{neighbourhood, subscriber};
 /// Places beside those for everybody, that only admin networks get.
 const ADMIN_HANDSHAKES: usize = 8;
 
-/// A source has many handshakes when it has more than this part of all places.
+/// A source has many handshakes when it has more than this part of all places; so have those that are late with their hello, together.
 const FAIR_SHARE: usize = 32;
 
 /// How long a handshake of a source that has few keeps its place, whoever comes: two round trips to the far end of a provider's network.
@@ -281,6 +282,17 @@ impl UnderWay {
 
     /// Who gives way to a newcomer.
     fn first_to_go(&self, total: usize, now: Tick) -> Option<Arc<Place>> {
+        // Half hellos that many sources leave lying are no reason to send those away who come from one and get on. A few late ones are
+        // clients at the end of slow lines, who do not pay for a source that floods.
+        let is_late = |place: &&Arc<Place>| !place.is_greeted.load(Relaxed) && place.is_late(now);
+        if self
+            .order
+            .values()
+            .nth(fair(total))
+            .is_some_and(|place| is_late(&place))
+        {
+            return self.order.values().next().map(Arc::clone);
+        }
         let heaviest = self.counts.last();
         if let Some((_, source)) = heaviest.filter(|(count, _)| *count > fair(total)) {
             let own = self.by_source.get(source)?;
@@ -500,6 +512,58 @@ mod tests {
             assert!((9..=10).contains(&left), "{left}");
         }
         drop((flood, honest, newcomers));
+        assert!(is_empty(&limiter));
+    }
+
+    /// P23: half hellos of many networks, older than it takes to send a whole one, are not paid for by the subscribers of one network.
+    #[test]
+    fn many_who_are_late_with_their_hello_give_way_before_the_source_that_has_most() {
+        let limiter = limiter();
+        let bounds = Bounds {
+            total: 256,
+            per_address: Some(16),
+            ..BOUNDS
+        };
+        let flood: Vec<Held> = (0..250_u8)
+            .map(|net| take(&limiter, &format!("10.0.{net}.1"), bounds, 0).unwrap())
+            .collect();
+        let subscribers: Vec<Held> = (1..=100_u8)
+            .map(|host| {
+                let held = take(&limiter, &format!("192.0.2.{host}"), bounds, 20).unwrap();
+                if host % 2 == 0 {
+                    held.permit.greet(tick(21));
+                }
+                held
+            })
+            .collect();
+        assert!(subscribers.iter().all(|held| !held.is_gone()));
+        let gone = flood.iter().take_while(|held| held.is_gone()).count();
+        assert_eq!(gone, 94, "the oldest first");
+        assert!(flood.iter().skip(94).all(|held| !held.is_gone()));
+        drop((flood, subscribers));
+        assert!(is_empty(&limiter));
+    }
+
+    /// P23: a flood from one network does not send away the few who are at the end of slow lines, however quickly it comes.
+    #[test]
+    fn few_who_are_late_keep_their_places_while_a_source_has_many() {
+        let limiter = limiter();
+        let bounds = Bounds {
+            total: 256,
+            per_address: Some(16),
+            ..BOUNDS
+        };
+        let slow: Vec<Held> = (0..8_u8)
+            .map(|net| take(&limiter, &format!("10.0.{net}.1"), bounds, 0).unwrap())
+            .collect();
+        let flood: Vec<Held> = (0..=255_u8)
+            .flat_map(|host| [host; 2])
+            .map(|host| take(&limiter, &format!("192.0.2.{host}"), bounds, 20).unwrap())
+            .collect();
+        assert!(slow.iter().all(|held| !held.is_gone()));
+        let gone = flood.iter().filter(|held| held.is_gone()).count();
+        assert_eq!(gone, 512 - 248);
+        drop((slow, flood));
         assert!(is_empty(&limiter));
     }
 

@@ -5,8 +5,9 @@
 //! nearest to full. So what is forgotten is forgotten in favour of its owner: a flood of sources lets some through that should wait, and
 //! makes nobody wait who need not.
 //!
-//! A bucket with much left is written without a look at who else writes it, for a third of the cost: of two requests that two threads count in
-//! the same few nanoseconds, one may be forgotten then, in favour of its owner too. The rest of it is counted exactly.
+//! A bucket with much left is written without a look at who else writes it, for a third of the cost: what other threads count between its
+//! being read and written is forgotten, in favour of its owner too. That is a request now and then; of a thread that is put off the processor
+//! in between, all that was counted meanwhile. From half empty on it is written exactly.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -113,7 +114,7 @@ impl Table {
         Ok(())
     }
 
-    /// As [`Table::take`], and never exact: where two threads do it in the same few nanoseconds, one of the two may be forgotten.
+    /// As [`Table::take`], and never exact: what other threads take while one does may be forgotten.
     ///
     /// # Errors
     /// As there.
