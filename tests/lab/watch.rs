@@ -161,6 +161,27 @@ fn nothing_that_is_sent_steers_a_terminal() {
     assert!(events.recv().is_err());
 }
 
+/// O31: neither does what has changed since the last announce.
+#[test]
+fn nothing_that_has_changed_steers_a_terminal() {
+    let hostile = "%1b%5d0;PWNED%07%1b%5b2J%0d%0aFAKE%20LINE%c2%9b%e2%80%ae";
+    let lab = start(only(Transport::Http));
+    let events = lab.events();
+    let mut client = connect(address(&lab, Transport::Http));
+    let mut watcher = Watcher::new(LINES);
+    for query in ["", &format!("&event={hostile}&key={hostile}"), ""] {
+        client.send(get(&target(1_001, query)));
+        client.reply();
+        let told = Box::new(exchange(&events));
+        let shown = watcher.show(&retracker::lab::exchange::Event::Exchange(told));
+        let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!shown.contains(steers), "{shown:?}");
+        assert!(shown.lines().count() <= 4, "{shown}");
+        let head = shown.lines().next().unwrap();
+        assert_eq!(head.contains(r"\x1b]0;PWNED\x07"), !query.is_empty());
+    }
+}
+
 /// O31: a connection that ends in a way it should not is shown.
 #[test]
 fn a_connection_that_breaks_off_is_shown() {

@@ -169,7 +169,7 @@ fn said(announce: &Announce) -> String {
     let event = if announce.event.is_empty() {
         String::new()
     } else {
-        format!(" {}", announce.event.escape_debug())
+        format!(" {}", text(announce.event.as_bytes()))
     };
     let hash = announce.info_hash.as_deref().map(short);
     let id = announce.peer_id.as_deref().map(text);

@@ -91,7 +91,7 @@ fn said(request: &Request, announce: &Announce) -> Vec<(&'static str, String)> {
     let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
     let bytes = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(text).unwrap_or_default();
     let mut said = vec![
-        ("event", announce.event.clone()),
+        ("event", text(announce.event.as_bytes())),
         ("left", number(announce.left)),
         ("downloaded", number(announce.downloaded)),
         ("uploaded", number(announce.uploaded)),

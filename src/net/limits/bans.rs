@@ -55,18 +55,33 @@ pub(super) struct Bans {
 
 impl Default for Bans {
     fn default() -> Bans {
+        Bans::with_room(PARTS, LISTS)
+    }
+}
+
+impl Bans {
+    /// For where nobody is ever banned: without room for any, and so without memory.
+    pub(super) fn none() -> Bans {
+        Bans::with_room(0, 0)
+    }
+
+    fn with_room(parts: usize, lists: usize) -> Bans {
         Bans {
             count: AtomicUsize::new(0),
-            parts: (0..PARTS).map(|_| AtomicU8::new(0)).collect(),
-            lists: (0..LISTS).map(|_| ArcSwap::default()).collect(),
+            parts: (0..parts).map(|_| AtomicU8::new(0)).collect(),
+            lists: (0..lists).map(|_| ArcSwap::default()).collect(),
             version: AtomicU64::new(0),
             made: AtomicU64::new(0),
             numbers: Mutex::new(0),
         }
     }
-}
 
-impl Bans {
+    /// Bytes of its tables.
+    #[cfg(test)]
+    pub(super) fn table_bytes(&self) -> usize {
+        size_of_val(&*self.parts) + size_of_val(&*self.lists)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.count.load(Relaxed) == 0
     }

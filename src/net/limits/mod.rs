@@ -533,8 +533,15 @@ pub struct Gate {
 }
 
 impl Default for Gate {
+    /// Nobody else has its limits, and so nobody sets or bans anything: they hold no tables. There are many of it, one for each handler.
     fn default() -> Gate {
-        Arc::new(Limits::default()).gate()
+        let limits = Limits {
+            is_on: AtomicBool::default(),
+            in_force: Arc::default(),
+            bans: Bans::none(),
+            seeds: Seeds::default(),
+        };
+        Arc::new(limits).gate()
     }
 }
 

@@ -244,6 +244,20 @@ fn refusals_of_others_count_towards_a_ban() {
     assert_eq!(bans[0].kind, Kind::Logins);
 }
 
+/// O8: the laboratory has a gate for every connection.
+#[test]
+fn a_gate_that_is_off_holds_no_tables_and_lets_everybody_in() {
+    let mut gate = Gate::default();
+    assert_eq!(gate.limits.bans.table_bytes(), 0);
+    assert_eq!(gate.limits.in_force.load().tables().count(), 0);
+    assert!(limits(Settings::off()).bans.table_bytes() > 1 << 16);
+    for kind in Kind::ALL {
+        assert_eq!(gate.admit(kind, ip("192.0.2.1")), Ok(()));
+    }
+    gate.limits.sweep(at(60));
+    assert_eq!(gate.limits.bans(Seconds::START), []);
+}
+
 /// O8: whatever is switched on, and whoever comes.
 #[test]
 fn all_tables_and_bans_together_take_less_than_16_mib() {
