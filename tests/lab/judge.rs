@@ -152,11 +152,31 @@ fn the_program_judges_a_command() {
         .output()
         .unwrap();
     assert_eq!(missing.status.code(), Some(1));
-    let bounded = Command::new(lab)
-        .args(["judge", "--for", "1", "--", "sleep", "1000"])
-        .output()
-        .unwrap();
-    assert_eq!(bounded.status.code(), Some(0));
+}
+
+/// O27: a client that was never heard is not passed, and how it ended is told.
+#[test]
+fn the_program_passes_no_client_that_it_never_heard() {
+    let lab = env!("CARGO_BIN_EXE_retracker-lab");
+    for (arguments, end) in [
+        (&["--", "sh", "-c", "exit 7"][..], Some("status 7")),
+        (&["--", "true"], None),
+        (&["--for", "1", "--", "sleep", "1000"], None),
+    ] {
+        let run = Command::new(lab)
+            .arg("judge")
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(1), "{arguments:?}");
+        let report = String::from_utf8(run.stdout).unwrap();
+        let said = String::from_utf8(run.stderr).unwrap();
+        for text in [&report, &said] {
+            assert!(text.to_lowercase().contains("no request came"), "{text}");
+            let words = end.map_or("ended with".to_owned(), |end| format!("ended with {end}"));
+            assert_eq!(text.contains(&words), end.is_some(), "{text}");
+        }
+    }
 }
 
 /// O27: the tracker may misbehave meanwhile, and the client can believe its certificate.

@@ -135,6 +135,7 @@ impl Judge {
         Report {
             took: at,
             requests: self.requests,
+            client_end: None,
             unfollowed: self.unfollowed,
             sessions: sessions.collect(),
             verdicts: self.book.into_verdicts(),
