@@ -110,6 +110,42 @@ fn each_fault_of_a_bad_client_is_found() {
     assert_eq!(report.worst(), Some(Severity::Must));
 }
 
+/// O27: a request behind `Connection: close` is found, and one that was under way before the answer is not taken for it.
+#[test]
+fn a_request_behind_the_close_is_found() {
+    let lab = start(serve::Options::default());
+    let events = lab.events();
+    let closing = announce(1_001, "&uploaded=0&downloaded=0&left=5&event=started")
+        .replace("User-Agent", "Connection: close\r\nUser-Agent");
+    let mut http = connect(address(&lab, Transport::Http));
+    http.send(closing.repeat(2));
+    http.rest();
+    let report = judged(&lab, &events, 1);
+    let state = |report: &Report| report.verdict(Rule::HttpCloseHonoured).unwrap().state();
+    assert_ne!(state(&report), State::Broken, "{}", report.to_markdown());
+    // The laboratory listens for a second after the close, which a busy machine may miss.
+    for _ in 0..20 {
+        let mut judge = Judge::new(Options::default());
+        let mut http = connect(address(&lab, Transport::Http));
+        http.send(&closing);
+        http.rest();
+        http.send(&closing);
+        drop(http);
+        loop {
+            let event = events.recv_timeout(PATIENCE).unwrap();
+            judge.hear(&event);
+            if matches!(event, Event::Disconnected { requests: 1.., .. }) {
+                break;
+            }
+        }
+        let report = judge.finish(lab.now().real);
+        if state(&report) == State::Broken {
+            return;
+        }
+    }
+    panic!("never found");
+}
+
 /// O27: the program starts a client, ends with it, and says the same of what it recorded.
 #[test]
 fn the_program_judges_a_command() {
