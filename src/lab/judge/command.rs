@@ -397,6 +397,7 @@ impl Watch {
         events: &Receiver<Event>,
     ) -> anyhow::Result<ClientEnd> {
         let pid = i32::try_from(client.id()).ok().and_then(Pid::from_raw);
+        self.judge.client_dismissed(lab.now().real);
         if let Some(pid) = pid {
             // It may have ended by now.
             let _ = kill_process(pid, Signal::TERM);
