@@ -35,7 +35,9 @@ fn what_serves_ends_with_its_standard_input_if_it_was_told_to() {
         words.push("--until-stdin-closes");
         let mut lab = start(&words);
         drop(lab.child.stdin.take());
-        assert_eq!(lab.end().1.code(), Some(0), "{tool}");
+        // A judge that has heard nobody says so by its status.
+        let code = i32::from(tool.starts_with("judge"));
+        assert_eq!(lab.end().1.code(), Some(code), "{tool}");
     }
 }
 

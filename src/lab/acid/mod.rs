@@ -87,7 +87,7 @@ const CONTROLS: [&str; 3] = ["control-http", "control-udp", "control-v6"];
 /// Tries the clients, and prints what came of it.
 ///
 /// # Errors
-/// When a client went wrong anywhere, or broke a rule that weighs `must`, or nothing could be tried.
+/// When a client went wrong anywhere, broke a rule that weighs `must`, or asked no tracker at all, or nothing could be tried.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let clients = arguments.clients()?;
     let scenarios = arguments.scenarios()?;
@@ -136,6 +136,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut lines = table::totals(&clients, &outcomes);
     lines.extend(table::rules(&clients, &outcomes));
     program::print(&format!("{}\n", lines.join("\n")))?;
+    ensure_asked(&clients, &outcomes)?;
     let is_wrong = |outcome: &&Outcome| matches!(outcome.whole(), Verdict::Wrong(_));
     let wrong = outcomes.iter().filter(is_wrong).count();
     let is_grave = |outcome: &&Outcome| outcome.worst() == Some(Severity::Must);
@@ -211,6 +212,19 @@ impl Arguments {
         words.push("--markdown docs/CLIENTS.md".to_owned());
         words.join(" ")
     }
+}
+
+/// Of a client that asked no tracker in any trial nothing is known, which is no success.
+fn ensure_asked(clients: &[Client], outcomes: &[Outcome]) -> anyhow::Result<()> {
+    for client in clients {
+        let mut its = outcomes.iter().filter(|one| one.client == client.name);
+        ensure!(
+            its.any(|outcome| outcome.counts[0] + outcome.counts[1] > 0),
+            "{} asked no tracker in any trial: nothing is known of it",
+            client.name
+        );
+    }
+    Ok(())
 }
 
 /// Controls first, for all clients; then the rest, so many at a time.

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitCode, Stdio};
+use std::process::{Child, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -122,6 +123,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot write {}", file.display()))?,
         None => program::print(&text)?,
     }
+    if let Some(end) = &report.client_end {
+        say(&format!("the client ended with {end}"));
+    }
+    if report.requests == 0 {
+        say("no request came: nothing is known of the client");
+        return Ok(ExitCode::FAILURE);
+    }
     let gravest = if arguments.strict {
         Severity::Should
     } else {
@@ -206,7 +214,7 @@ impl Arguments {
         };
         let urls: Vec<String> = lab.urls().iter().map(ToString::to_string).collect();
         say(&format!("announce to {}", urls.join(" ")));
-        let has_ended = self.watch(&mut watch, lab, &events, &ends)?;
+        let end = self.watch(&mut watch, lab, &events, &ends)?;
         let until = lab.now().real + LAST_WORDS;
         while lab.now().real < until {
             watch.hear(&events, LOOK)?;
@@ -215,7 +223,7 @@ impl Arguments {
         if lost > 0 {
             say(&format!("{lost} events came too fast to be judged"));
         }
-        watch.finish(has_ended, lab.now().real)
+        watch.finish(&end, lab.now().real)
     }
 
     fn serving(&self) -> serve::Options {
@@ -234,31 +242,28 @@ impl Arguments {
         options
     }
 
-    /// Watches until the client has ended, or the time is over, or this is to end; whether the client has ended by itself.
+    /// Watches until the client has ended, or the time is over, or this is to end; how the client has ended.
     fn watch(
         &self,
         watch: &mut Watch,
         lab: &Lab,
         events: &Receiver<Event>,
         ends: &Ends,
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<ClientEnd> {
         let end = self.seconds.map(Duration::from_secs);
         let mut client = self.start(lab)?;
         loop {
             watch.hear(events, LOOK)?;
             if let Some(client) = &mut client
-                && client
-                    .try_wait()
-                    .context("cannot wait for the client")?
-                    .is_some()
+                && let Some(status) = client.try_wait().context("cannot wait for the client")?
             {
-                return Ok(true);
+                return Ok(ClientEnd::ByItself(status));
             }
             let now = lab.now().real;
             if ends.have_come()? || end.is_some_and(|end| now >= end) {
                 return match &mut client {
                     Some(client) => watch.dismiss(client, lab, events),
-                    None => Ok(false),
+                    None => Ok(ClientEnd::Unknown),
                 };
             }
         }
@@ -306,6 +311,36 @@ impl Arguments {
 /// The line of a recording that says that the client has ended.
 const ENDED: &str = "\"the client has ended\"";
 
+/// How a client ended.
+enum ClientEnd {
+    /// Before it was asked to.
+    ByItself(ExitStatus),
+    /// When it was asked to.
+    Dismissed,
+    /// None was started, or it had to be killed.
+    Unknown,
+}
+
+impl ClientEnd {
+    /// Whether it had its time to say what it should have said by then.
+    fn is_orderly(&self) -> bool {
+        !matches!(self, ClientEnd::Unknown)
+    }
+
+    /// In words, where it ended by itself and not with status 0.
+    fn words(&self) -> Option<String> {
+        let ClientEnd::ByItself(status) = self else {
+            return None;
+        };
+        match (status.code(), status.signal()) {
+            (Some(0), _) => None,
+            (Some(code), _) => Some(format!("status {code}")),
+            (None, Some(signal)) => Some(format!("signal {signal}")),
+            (None, None) => Some("an unknown status".to_owned()),
+        }
+    }
+}
+
 /// The judge, and what is kept of what it hears.
 struct Watch {
     judge: Judge,
@@ -335,7 +370,8 @@ impl Watch {
         Ok(())
     }
 
-    fn finish(mut self, has_ended: bool, now: Duration) -> anyhow::Result<Report> {
+    fn finish(mut self, end: &ClientEnd, now: Duration) -> anyhow::Result<Report> {
+        let has_ended = end.is_orderly();
         if has_ended {
             self.judge.client_ended();
         }
@@ -347,17 +383,21 @@ impl Watch {
                 .flush()
                 .context("the recording cannot be written")?;
         }
-        Ok(self.judge.finish(now))
+        Ok(Report {
+            client_end: end.words(),
+            ..self.judge.finish(now)
+        })
     }
 
-    /// Asks a client to end, and kills it where it does not; whether it ended by itself.
+    /// Asks a client to end, and kills it where it does not; how it ended.
     fn dismiss(
         &mut self,
         client: &mut Child,
         lab: &Lab,
         events: &Receiver<Event>,
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<ClientEnd> {
         let pid = i32::try_from(client.id()).ok().and_then(Pid::from_raw);
+        self.judge.client_dismissed(lab.now().real);
         if let Some(pid) = pid {
             // It may have ended by now.
             let _ = kill_process(pid, Signal::TERM);
@@ -366,13 +406,13 @@ impl Watch {
         while lab.now().real < until {
             self.hear(events, LOOK)?;
             if client.try_wait()?.is_some() {
-                return Ok(true);
+                return Ok(ClientEnd::Dismissed);
             }
         }
         say("the client does not end, and is killed");
         client.kill()?;
         client.wait()?;
-        Ok(false)
+        Ok(ClientEnd::Unknown)
     }
 }
 

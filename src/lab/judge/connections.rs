@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::book::{Book, Evidence, Finding, escaped};
 use super::outcome::{Reply, has_token};
 use super::rule::Rule;
-use crate::lab::exchange::{Body, Exchange, HttpHead};
+use crate::lab::exchange::{Body, Exchange, HttpHead, Transport};
 
 /// Connections that are followed at once; those beyond are not judged for what they do after a close.
 const CONNECTIONS: usize = 4_096;
@@ -68,7 +68,9 @@ impl Connections {
         }
         let sent = exchange.answer.sent.concat();
         let is_closed = Reply::read(&sent, exchange.answer.end).is_some_and(|reply| reply.closes());
-        if is_closed && self.closing.len() < CONNECTIONS {
+        // What comes behind the close of TLS cannot be read, and so nothing is said of it.
+        let is_seen = request.transport == Transport::Http;
+        if is_closed && is_seen && self.closing.len() < CONNECTIONS {
             self.closing.insert(place.connection, Evidence::of(request));
         }
     }

@@ -77,6 +77,8 @@ pub struct Judge {
     requests: u64,
     unfollowed: u64,
     has_ended: bool,
+    /// When the client was asked to end; real time.
+    dismissed: Option<Duration>,
 }
 
 impl Judge {
@@ -94,6 +96,7 @@ impl Judge {
             requests: 0,
             unfollowed: 0,
             has_ended: false,
+            dismissed: None,
         }
     }
 
@@ -108,6 +111,11 @@ impl Judge {
         }
     }
 
+    /// The client is asked to end, at a time (real, since the laboratory started): what should have come by then, should have.
+    pub fn client_dismissed(&mut self, at: Duration) {
+        self.dismissed = Some(at);
+    }
+
     /// The client has ended: what it should have said by then, it never will.
     pub fn client_ended(&mut self) {
         self.has_ended = true;
@@ -119,7 +127,15 @@ impl Judge {
         self.conversations.finish(book);
         self.scrapes.finish(book);
         for session in &self.sessions {
-            session.check_silence(book, &self.options, at, PATIENCE, self.has_ended);
+            // A client that ended by itself may have had its reasons to be silent.
+            let heard_until = match self.dismissed {
+                Some(dismissed) => Some(dismissed.min(at)),
+                None => (!self.has_ended).then_some(at),
+            };
+            session.check_redirects(book, &self.options, at, PATIENCE);
+            if let Some(until) = heard_until {
+                session.check_silence(book, until);
+            }
             let tiers = &self.options.tiers;
             session
                 .progress
@@ -135,6 +151,7 @@ impl Judge {
         Report {
             took: at,
             requests: self.requests,
+            client_end: None,
             unfollowed: self.unfollowed,
             sessions: sessions.collect(),
             verdicts: self.book.into_verdicts(),

@@ -20,6 +20,8 @@ pub struct Report {
     pub took: Duration,
     /// Requests that came.
     pub requests: u64,
+    /// How a client ended that was started for this and ended by itself, where that was not with status 0.
+    pub client_end: Option<String>,
     /// Announces that were judged each for itself, for there was no room for another session.
     pub unfollowed: u64,
     /// Sessions, by their numbers from 1.
@@ -121,6 +123,7 @@ impl Report {
             "version": 1,
             "seconds": self.took.as_secs_f64(),
             "requests": self.requests,
+            "client_end": self.client_end,
             "announces_not_followed": self.unfollowed,
             "worst": self.worst().map(Severity::name),
             "sessions": sessions.collect::<Vec<Value>>(),
@@ -150,6 +153,12 @@ impl Report {
             kept.len(),
             unseen.len()
         )?;
+        if self.requests == 0 {
+            writeln!(out, "**No request came: nothing is known of the client.**")?;
+        }
+        if let Some(end) = &self.client_end {
+            writeln!(out, "The client ended with {end}.")?;
+        }
         if self.unfollowed > 0 {
             writeln!(
                 out,

@@ -630,18 +630,15 @@ impl Session {
         }
     }
 
-    /// Judges what should have come until the end of the run, and did not.
-    pub(super) fn check_silence(
+    /// Judges redirects that were not followed until the end of the run.
+    pub(super) fn check_redirects(
         &self,
         book: &mut Book,
         options: &Options,
         at: Duration,
         patience: Duration,
-        has_ended: bool,
     ) {
         for track in &self.tracks {
-            let last = &track.last;
-            let gap = at.saturating_sub(last.at);
             if let Some(redirect) = &track.redirect
                 && redirect.link == 1
                 && redirect.target.is_seen(&track.place, options)
@@ -651,10 +648,17 @@ impl Session {
                     self.unfollowed(redirect, &[&redirect.evidence])
                 });
             }
+        }
+    }
+
+    /// Judges what should have come until `at`, while the client was expected to be there, and did not.
+    pub(super) fn check_silence(&self, book: &mut Book, at: Duration) {
+        for track in &self.tracks {
+            let last = &track.last;
+            let gap = at.saturating_sub(last.at);
             if let Outcome::Accepted(terms) = &last.outcome
                 && last.event != "stopped"
                 && self.is_only_place(track.client)
-                && !has_ended
             {
                 let latest = (terms.interval * 2).max(terms.interval + OWN_MINIMUM);
                 if gap > latest + latest / 20 {

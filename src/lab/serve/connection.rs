@@ -158,7 +158,7 @@ impl Connection {
             match end {
                 End::Open => {}
                 End::Closed => {
-                    self.linger();
+                    self.linger(&talk);
                     return Ok(());
                 }
                 End::Reset => return Ok(()),
@@ -292,6 +292,8 @@ impl Connection {
                     if !self.shared.stop.sleep(time) {
                         return End::Closed;
                     }
+                    // So that it is not taken for what comes behind the answer.
+                    self.read_ahead();
                 }
                 Step::Send(mut bytes) => {
                     let (written, is_whole) = self.send(&bytes);
@@ -370,9 +372,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what the client still says behind the last answer.
-    fn linger(&mut self) {
+    /// Reads what the client still says behind the last answer. A request that comes then is told, and not answered; one that was under
+    /// way before the answer was sent is not: the client could not know.
+    fn linger(&mut self, talk: &SocketlessConnection) {
         let deadline = self.shared.clock.real().saturating_add(LINGER);
+        let mut is_told = !self.received.is_empty();
         let mut bytes = vec![0; READ_BYTES];
         let mut read = 0;
         while read < LINGER_BYTES {
@@ -383,11 +387,51 @@ impl Connection {
             }
             match self.socket.read(&mut bytes) {
                 Ok(0) => return,
-                Ok(more) => read += more,
+                Ok(more) => {
+                    read += more;
+                    if !is_told {
+                        let said = bytes.get(..more).unwrap_or_default();
+                        is_told = self.tell_late(talk, said);
+                    }
+                }
                 Err(error) if is_retried(&error) => {}
                 Err(_) => return,
             }
         }
+    }
+
+    /// Tells of the first request behind the close, once it is whole; whether there is nothing more to tell. Behind TLS's own close
+    /// nothing can be read.
+    fn tell_late(&mut self, talk: &SocketlessConnection, said: &[u8]) -> bool {
+        if self.session.is_some() {
+            return true;
+        }
+        self.received.extend_from_slice(said);
+        let Front::Head(length) = talk.front(&self.received) else {
+            return self.received.len() >= MAX_AHEAD;
+        };
+        let bytes: Vec<u8> = self.received.drain(..length).collect();
+        let shared = Arc::clone(&self.shared);
+        let request = Request {
+            number: shared.next_request(),
+            at: shared.clock.moment(),
+            transport: self.transport(),
+            client: self.client,
+            tracker: self.tracker,
+            connection: Some(ConnectionUse {
+                connection: self.number,
+                earlier: self.requests,
+                is_pipelined: false,
+            }),
+            body: Body::Http(HttpHead::read(&bytes)),
+        };
+        self.requests = self.requests.saturating_add(1);
+        let answer = Answer {
+            end: End::Closed,
+            ..Answer::default()
+        };
+        shared.tell(request, answer);
+        true
     }
 }
 

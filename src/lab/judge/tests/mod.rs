@@ -51,6 +51,28 @@ fn each_planted_fault_is_found_and_nothing_else() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// O27: who was silent until it was asked to end is found, whether it went without a word or not; who ended by itself is not.
+#[test]
+fn silence_counts_until_the_client_is_asked_to_end() {
+    let found = |dismissed: Option<u64>| {
+        let mut script = cases::http_life();
+        script.steps.truncate(1);
+        let mut judge = Judge::new(Options::default());
+        for event in script.events() {
+            judge.hear(&event);
+        }
+        if let Some(dismissed) = dismissed {
+            judge.client_dismissed(Duration::from_secs(dismissed));
+        }
+        judge.client_ended();
+        let report = judge.finish(Duration::from_secs(20_000));
+        report.verdict(Rule::AnnouncesAgain).unwrap().state() == State::Broken
+    };
+    assert!(found(Some(19_999)));
+    assert!(!found(Some(1_900)));
+    assert!(!found(None));
+}
+
 /// O27
 #[test]
 fn every_rule_has_a_fault_that_breaks_it() {
