@@ -137,26 +137,6 @@ fn the_blocklist_is_changed_with_a_token_only() {
             "{body}"
         );
     }
-    for (body, sentence) in [
-        (
-            r#"{"ip":"10.0.0.1","reason":"a\u0007"}"#,
-            "A reason has at most 500 characters, all on one line.",
-        ),
-        (r#"{"ip":"x"}"#, "This is no address and no network."),
-        (
-            r#"{"ip":""}"#,
-            "Give an address, a network or an info hash.",
-        ),
-        (r#"{"info_hash":"x"}"#, "An info hash has 40 hex digits."),
-        (
-            r#"{"ip":"10.0.0.1","hours":0}"#,
-            "The hours are a whole number from 1 to 87600.",
-        ),
-    ] {
-        let refused = program.send("POST", "/api/v1/blocklist", body);
-        assert_eq!(refused.status, 400, "{body}");
-        assert_eq!(refused.json()["error"], sentence, "{body}");
-    }
     let long = format!("{{\"ip\":\"{}\"}}", "x".repeat(5_000));
     let refused = program.send("POST", "/api/v1/blocklist", &long);
     assert_eq!(refused.status, 413);
@@ -187,6 +167,33 @@ fn the_blocklist_is_changed_with_a_token_only() {
     );
     assert!(site.announce("192.0.2.1", [7; 20], true));
     assert_eq!(program.send("POST", "/api/v1/snapshot", "").status, 204);
+}
+
+/// W9
+#[test]
+fn what_is_wrong_with_a_block_is_told_in_a_sentence() {
+    let site = start();
+    let mut program = program(&site);
+    for (body, sentence) in [
+        (
+            r#"{"ip":"10.0.0.1","reason":"a\u0007"}"#,
+            "A reason has at most 500 characters, all on one line.",
+        ),
+        (r#"{"ip":"x"}"#, "This is no address and no network."),
+        (
+            r#"{"ip":""}"#,
+            "Give an address, a network or an info hash.",
+        ),
+        (r#"{"info_hash":"x"}"#, "An info hash has 40 hex digits."),
+        (
+            r#"{"ip":"10.0.0.1","hours":0}"#,
+            "The hours are a whole number from 1 to 87600.",
+        ),
+    ] {
+        let refused = program.send("POST", "/api/v1/blocklist", body);
+        assert_eq!(refused.status, 400, "{body}");
+        assert_eq!(refused.json()["error"], sentence, "{body}");
+    }
 }
 
 /// W9, W11
