@@ -168,6 +168,51 @@ fn watch_shows_every_request_and_ends_with_its_reader() {
     assert_eq!(kinds.collect::<Vec<_>>(), ["connected", "announce"]);
 }
 
+/// O31: whoever reads nothing of what is shown keeps it from no end.
+#[test]
+fn it_ends_though_nobody_reads() {
+    for tool in [
+        &["watch", "--all"][..],
+        &["misbehave", "--scenario", "interval-0"],
+    ] {
+        let mut lab = start(tool);
+        let place = loop {
+            let line = lab.line();
+            if let Some(url) = line
+                .split_whitespace()
+                .find(|it| it.starts_with("http://127"))
+            {
+                break place(&url.into());
+            }
+        };
+        // More than a pipe holds.
+        for _ in 0..400 {
+            let mut http = connect(place);
+            http.send(get(&target(1_001, &format!("&key={}", "x".repeat(1_000)))));
+            http.reply();
+        }
+        lab.signal(Signal::TERM);
+        assert_eq!(lab.child.wait().unwrap().code(), Some(0), "{tool:?}");
+    }
+}
+
+/// O31: a file that cannot be written is named, and ends it.
+#[test]
+fn a_file_that_cannot_be_written_ends_it() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_retracker-lab"));
+    command.args(["serve", "--json", "--to", "/dev/full"]);
+    command.stderr(Stdio::piped());
+    let mut lab = spawn(command);
+    let mut http = connect(place(&lab.json()["http"]));
+    // It may have ended with the connection.
+    drop(http.stream.write_all(get(&target(1_001, "")).as_bytes()));
+    let mut told = String::new();
+    let mut errors = lab.child.stderr.take().unwrap();
+    errors.read_to_string(&mut told).unwrap();
+    assert!(told.contains("/dev/full"), "{told}");
+    assert_eq!(lab.end().1.code(), Some(1));
+}
+
 /// O31
 #[test]
 fn what_cannot_be_is_refused() {

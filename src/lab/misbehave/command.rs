@@ -56,11 +56,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return program::print(catalogue::text(&scenario.name).unwrap_or_default());
     }
     // Before anything is said: whoever hears it may end.
-    let ends = arguments.ending.watch()?;
+    let mut ends = arguments.ending.watch()?;
     let script = script_of(what.scenario.as_deref(), what.script.as_deref())?;
     let (words, script) = script.context("nothing to do")?;
     program::print(&words)?;
-    stand::run(script, &ends, arguments.ca_file.as_deref())
+    stand::run(script, &mut ends, arguments.ca_file.as_deref())
 }
 
 /// The script of a scenario or in a file, after what there is to say of it; none where neither is named.

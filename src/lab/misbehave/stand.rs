@@ -1,7 +1,7 @@
 //! A tracker that plays a script, for a client that somebody runs by hand: its URLs, the peers that it tells of, and what happens.
 
 use std::path::Path;
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use anyhow::Context;
 use super::peers::Places;
 use super::script::Script;
 use crate::lab::acid::listeners::Peer;
-use crate::lab::exchange::Transport;
+use crate::lab::exchange::{Event, Transport};
 use crate::lab::serve::ca_file::CaFile;
 use crate::lab::serve::ends::Ends;
+use crate::lab::serve::writers::Writers;
 use crate::lab::serve::{Lab, Options};
 use crate::lab::watch::{Form, Watcher};
 use crate::program;
@@ -68,43 +69,51 @@ impl Stand {
             })
             .collect()
     }
-
-    /// How many connections have come to each peer so far; never waits.
-    fn counts(&mut self) -> [(&'static str, u32); 2] {
-        self.peers
-            .each_mut()
-            .map(|(name, peer)| (*name, peer.count()))
-    }
 }
 
 /// Serves until it is to end.
 ///
 /// # Errors
-/// When a socket cannot be opened.
-pub(super) fn run(script: Script, ends: &Ends, ca_file: Option<&Path>) -> anyhow::Result<()> {
-    let mut stand = Stand::set(script, Options::default())?;
+/// When a socket cannot be opened, or what happens cannot be written.
+pub(super) fn run(script: Script, ends: &mut Ends, ca_file: Option<&Path>) -> anyhow::Result<()> {
+    let stand = Stand::set(script, Options::default())?;
     let _authority = CaFile::write(ca_file, &stand.lab)?;
     let events = stand.lab.events();
     let mut words: Vec<String> = stand.lab.urls().iter().map(ToString::to_string).collect();
     words.extend(stand.peers());
     program::print(&format!("{}\n", words.join("\n")))?;
+    let Stand {
+        lab,
+        peers,
+        _second,
+    } = stand;
+    let mut writers = Writers::new(ends.take_end());
+    writers.begin(move || show(&events, peers))?;
+    ends.wait()?;
+    let lost = lab.lost_events();
+    drop(lab);
+    writers.finish(lost)
+}
+
+/// Shows what happens until the tracker ends.
+fn show(events: &Receiver<Event>, mut peers: [(&'static str, Peer); 2]) -> anyhow::Result<()> {
     let mut watcher = Watcher::new(Form::Lines {
         has_colour: false,
         has_all: false,
     });
     let mut told = [0, 0];
-    while !ends.have_come()? {
+    loop {
         match events.recv_timeout(LOOK) {
             Ok(event) => program::print(&watcher.show(&event))?,
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
-        for (told, (name, count)) in told.iter_mut().zip(stand.counts()) {
+        for (told, (name, peer)) in told.iter_mut().zip(&mut peers) {
+            let count = peer.count();
             if *told < count {
                 *told = count;
                 program::print(&format!("{name} peer: {count} connections\n"))?;
             }
         }
     }
-    Ok(())
 }

@@ -1,21 +1,19 @@
 //! `retracker-lab serve` and `watch`: the laboratory's tracker as a program.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal};
 use std::net::SocketAddr;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread::JoinHandle;
 
 use anyhow::Context;
 
 use super::ca_file::CaFile;
 use super::ends::Ending;
+use super::writers::Writers;
 use super::{Lab, MAX_SPEED, Options};
-use crate::lab::exchange::{Event, Transport};
+use crate::lab::exchange::Transport;
 use crate::lab::watch::{Form, Watcher};
-use crate::{program, supervise};
+use crate::program;
 
 /// What is served, and how it is shown.
 #[derive(Clone, Debug, clap::Args)]
@@ -125,11 +123,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut ends = arguments.ending.watch()?;
     let lab = Lab::start(arguments.options())?;
     let authority = CaFile::write(arguments.ca_file.as_deref(), &lab)?;
-    let mut threads = Vec::new();
+    let mut writers = Writers::new(ends.take_end());
     if let Some(path) = &arguments.to {
-        let file = File::create(path).with_context(|| format!("{}", path.display()))?;
-        let file = BufWriter::new(file);
-        threads.push(show(lab.events(), Watcher::new(Form::Json), file, None)?);
+        let place = path.display().to_string();
+        let mut file = BufWriter::new(File::create(path).with_context(|| place.clone())?);
+        let events = lab.events();
+        writers.begin(move || {
+            let mut watcher = Watcher::new(Form::Json);
+            watcher.show_all(&events, &mut file).context(place)
+        })?;
     }
     // Before anybody knows where to announce to.
     let shown = arguments.watch.then(|| lab.events());
@@ -140,39 +142,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     program::print(&ready)?;
     if let Some(events) = shown {
-        let watcher = Watcher::new(arguments.form());
-        threads.push(show(events, watcher, io::stdout(), ends.take_end())?);
+        let mut watcher = Watcher::new(arguments.form());
+        writers.begin(move || program::printed(watcher.show_all(&events, &mut io::stdout())))?;
     }
     ends.wait()?;
     let lost = lab.lost_events();
     drop(lab);
-    for thread in threads {
-        // What it could not write it has told.
-        drop(thread.join());
-    }
-    if lost > 0 {
-        let lost = format!("{lost} requests came faster than they could be shown");
-        program::tell("retracker-lab", &lost);
-    }
-    Ok(())
-}
-
-/// Shows events on a thread, which drops `end` when there is nobody left to show them to.
-fn show(
-    events: Receiver<Event>,
-    mut watcher: Watcher,
-    mut out: impl Write + Send + 'static,
-    end: Option<UnixStream>,
-) -> io::Result<JoinHandle<()>> {
-    let (ends, _) = channel();
-    supervise::start("lab-watch", ends, move || {
-        let shown = program::printed(watcher.show_all(&events, &mut out));
-        if let Err(error) = shown {
-            program::tell("retracker-lab", &format!("{error:#}"));
-        }
-        drop(end);
-        Ok(())
-    })
+    writers.finish(lost)
 }
 
 /// What is told when all listen.

@@ -5,7 +5,7 @@
 //! - `shared` is the core with its `virtual_clock`; `told` translates its times into those that clients wait; `publisher` tells what
 //!   happens.
 //! - `authority` makes the certificates of HTTPS, `ca_file` holds one for clients.
-//! - `command` is the program, `ends` says when that ends.
+//! - `command` is the program, `ends` says when that ends, `writers` write what it shows.
 
 mod authority;
 pub(crate) mod ca_file;
@@ -20,6 +20,7 @@ mod tcp;
 mod told;
 mod udp;
 mod virtual_clock;
+pub(crate) mod writers;
 
 use std::fmt;
 use std::io;

@@ -1,0 +1,92 @@
+//! Threads that write what happens, so that who does not read what is written keeps nothing from its end.
+
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+use std::{io, iter};
+
+use crate::clock::Clock;
+use crate::supervise::{self, Exit};
+use crate::{program, shown};
+
+/// How long is waited at the end for what has not been written yet: nobody may be reading.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Them.
+#[derive(Debug)]
+pub(crate) struct Writers {
+    ends: Sender<Exit>,
+    over: Receiver<Exit>,
+    begun: usize,
+    /// Whose other end sees when one of them has ended.
+    sign: Option<UnixStream>,
+}
+
+impl Writers {
+    /// None yet; the first that ends shuts down `sign`, for the program to end as well.
+    pub(crate) fn new(sign: Option<UnixStream>) -> Writers {
+        let (ends, over) = channel();
+        Writers {
+            ends,
+            over,
+            begun: 0,
+            sign,
+        }
+    }
+
+    /// Begins one.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no descriptor.
+    pub(crate) fn begin(
+        &mut self,
+        write: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        let sign = self.sign.as_ref().map(UnixStream::try_clone).transpose()?;
+        supervise::start("lab-watch", self.ends.clone(), move || {
+            let written = write();
+            if let Some(sign) = sign {
+                // The program may have ended.
+                drop(sign.shutdown(Shutdown::Both));
+            }
+            written.map_err(|error| shown::with_causes(&error))
+        })?;
+        self.begun += 1;
+        Ok(())
+    }
+
+    /// Waits for them, but never longer than for last words; then tells how many events were lost to them.
+    ///
+    /// # Errors
+    /// When one of them could not write.
+    pub(crate) fn finish(mut self, lost: u64) -> anyhow::Result<()> {
+        let fault = self.wait();
+        if lost > 0 {
+            let lost = format!("{lost} requests came faster than they could be shown");
+            // Standard error may be what nobody reads.
+            self.begin(move || {
+                program::tell("retracker-lab", &lost);
+                Ok(())
+            })?;
+            self.wait();
+        }
+        match fault {
+            Some(fault) => Err(anyhow::Error::msg(fault)),
+            None => Ok(()),
+        }
+    }
+
+    /// What was wrong with the first that failed.
+    fn wait(&mut self) -> Option<String> {
+        let clock = Clock::start();
+        let over = iter::repeat_with(|| {
+            let left = LAST_WORDS.saturating_sub(clock.elapsed());
+            self.over.recv_timeout(left)
+        });
+        let over = over.take(self.begun).map_while(Result::ok);
+        let mut faults: Vec<String> = over.filter_map(|exit| exit.fault).collect();
+        self.begun = 0;
+        (!faults.is_empty()).then(|| faults.swap_remove(0))
+    }
+}
