@@ -213,6 +213,19 @@ fn a_file_that_cannot_be_written_ends_it() {
     assert_eq!(lab.end().1.code(), Some(1));
 }
 
+/// O31: a file that was there before is neither overwritten nor removed.
+#[test]
+fn a_file_of_somebody_else_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    fs::write(&file, "mine").unwrap();
+    for tool in [&["serve"][..], &["misbehave", "--scenario", "html"]] {
+        let words = [tool, &["--ca-file", file.to_str().unwrap()]].concat();
+        assert_eq!(start(&words).end().1.code(), Some(1), "{tool:?}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+    }
+}
+
 /// O31
 #[test]
 fn what_cannot_be_is_refused() {

@@ -1,6 +1,7 @@
 //! One scenario with one client: a fresh tracker, a fresh torrent, a fresh folder, and what was seen.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -149,10 +150,7 @@ impl Manner {
         scenario: &Scenario,
         stage: &Stage,
     ) -> anyhow::Result<Process> {
-        let folder = self
-            .folder
-            .join(format!("{}-{}", client.name, scenario.name));
-        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let folder = fresh_folder(&self.folder, &format!("{}-{}", client.name, scenario.name))?;
         let torrent = folder.join("it.torrent");
         let plan = Plan {
             name: format!("{}.bin", scenario.name),
@@ -397,7 +395,48 @@ impl Stage {
     }
 }
 
+/// Makes a folder of this name in `parent`, or of the name with a number where there is one from before. What would lead elsewhere in a
+/// name becomes `_`.
+fn fresh_folder(parent: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    let name = name.replace(|c| !is_plain(c), "_");
+    fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+    let mut folder = parent.join(&name);
+    for number in 2_u32.. {
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                folder = parent.join(format!("{name}-{number}"));
+            }
+            made => {
+                made.with_context(|| folder.display().to_string())?;
+                break;
+            }
+        }
+    }
+    Ok(folder)
+}
+
 /// Removes a trial's folders, as far as that can be done.
 pub(super) fn clear(folder: &Path) {
     drop(fs::remove_dir_all(folder));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_trial_has_a_fresh_folder_within_the_one_of_all() {
+        let all = tempfile::tempdir().unwrap();
+        for (name, made) in [
+            ("a/../../x-html", "a_______x-html"),
+            ("b-html", "b-html"),
+            ("b-html", "b-html-2"),
+            ("b-html", "b-html-3"),
+        ] {
+            let folder = fresh_folder(all.path(), name).unwrap();
+            assert_eq!(folder, all.path().join(made));
+            assert!(folder.is_dir());
+        }
+    }
 }

@@ -201,7 +201,9 @@ fn head_of(
     } = &act.http;
     let status = status.unwrap_or(if redirect.is_some() { 302 } else { 200 });
     let version = if *is_old { "1.0" } else { "1.1" };
+    let is_page = |body: &String| body.starts_with('<');
     let kind = match reading {
+        _ if act.content.body.as_ref().is_some_and(is_page) => "text/html",
         Reading::Announce(_) | Reading::Scrape(_) => "text/plain",
         Reading::Connect(_) | Reading::Other => "text/html",
     };

@@ -218,6 +218,9 @@ fn what_an_answer_tells_is_changed_as_the_script_says() {
 fn what_carries_an_answer_is_changed_as_the_script_says() {
     let head = |then: &str| parts(&http(then)).0;
     assert!(head("status = 404").starts_with("HTTP/1.1 404 Not Found\r\n"));
+    let of_page = head("status = 404, body = \"<html>\"");
+    assert!(of_page.contains("\r\nContent-Type: text/html\r\n"));
+    assert!(head("body = \"d\"").contains("\r\nContent-Type: text/plain\r\n"));
     let busy = head("status = 503, retry_after = 30");
     assert!(
         busy.contains("503 Service Unavailable\r\n") && busy.contains("\r\nRetry-After: 30\r\n")

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::Lab;
 
@@ -15,11 +15,18 @@ impl CaFile {
     /// Writes it where it is wanted and there is one.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written, or is somebody else's.
     pub(crate) fn write(path: Option<&Path>, lab: &Lab) -> anyhow::Result<CaFile> {
         let Some((path, pem)) = path.zip(lab.ca_pem()) else {
             return Ok(CaFile(None));
         };
+        // It is removed at the end: somebody's own file must not be. An empty one was made for this, as `mktemp` does.
+        if fs::metadata(path).is_ok_and(|there| there.len() > 0 || !there.is_file()) {
+            bail!(
+                "{}: is there already; it would be overwritten, and removed at the end",
+                path.display()
+            );
+        }
         fs::write(path, pem).with_context(|| format!("{}", path.display()))?;
         Ok(CaFile(Some(path.to_owned())))
     }

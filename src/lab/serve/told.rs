@@ -40,6 +40,17 @@ impl Told {
         if virtual_time > 0 { real.max(1) } else { real }
     }
 
+    /// The same, rounded down.
+    fn real_floor(&self, virtual_time: i64) -> i64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            reason = "seconds of one interval"
+        )]
+        let real = (virtual_time as f64 / self.speed).floor() as i64;
+        if virtual_time > 0 { real.max(1) } else { real }
+    }
+
     /// A reply over HTTP, head and body.
     fn http(&self, answer: &[u8]) -> Option<Vec<u8>> {
         const END: &[u8] = b"\r\n\r\n";
@@ -55,7 +66,9 @@ impl Told {
             };
             let number = match (entry.key, self.min_interval) {
                 (b"min interval", Some(told)) => i64::from(told),
-                (b"interval" | b"min interval" | b"retry in", _) => self.real(number),
+                // Rounded down, as the tracker does: nine tenths of 5 s are 4 s at any speed.
+                (b"min interval", None) => self.real_floor(number),
+                (b"interval" | b"retry in", _) => self.real(number),
                 _ => continue,
             };
             translated.extend_from_slice(body.get(copied..entry.place.start)?);
@@ -117,6 +130,18 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nContent-Length: 38\r\n\r\nd8:intervali5e12:min intervali4ee";
         let told = told.translate(Transport::Http, reply.to_vec());
         assert!(told.ends_with(b"d8:intervali5e12:min intervali3ee"));
+    }
+
+    #[test]
+    fn a_min_interval_is_rounded_down_at_any_speed() {
+        let told = Told {
+            speed: 10.0,
+            min_interval: None,
+        };
+        let reply =
+            b"HTTP/1.1 200 OK\r\nContent-Length: 36\r\n\r\nd8:intervali50e12:min intervali45ee";
+        let told = told.translate(Transport::Http, reply.to_vec());
+        assert!(told.ends_with(b"d8:intervali5e12:min intervali4ee"));
     }
 
     #[test]

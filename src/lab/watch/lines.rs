@@ -140,8 +140,9 @@ pub(super) fn connection(event: &Event, paint: Paint, has_all: bool) -> String {
             requests,
             error,
         } if has_all || error.is_some() => {
+            let plural = if *requests == 1 { "" } else { "s" };
             let end = format!(
-                "{}  connection {connection} ended after {requests} requests",
+                "{}  connection {connection} ended after {requests} request{plural}",
                 time(*at)
             );
             match error {
