@@ -173,6 +173,12 @@ fn watch_shows_every_request_and_ends_with_its_reader() {
 fn what_cannot_be_is_refused() {
     for (arguments, code) in [
         (&["serve", "--speed", "0"][..], 2),
+        (&["judge", "--speed", "0"], 2),
+        (&["judge", "--interval", "4000000000"], 2),
+        (&["judge", "--scenario", "nonsuch"], 2),
+        (&["misbehave", "--scenario", "nonsuch"], 2),
+        (&["misbehave", "--show", "nonsuch"], 2),
+        (&["acid", "--all", "--scenario", "nonsuch"], 2),
         (&["serve", "--no-http", "--http", "127.0.0.1:0"], 2),
         (&["serve", "--no-http", "--no-https", "--no-udp"], 1),
         (&["serve", "--http", "192.0.2.1:1"], 1),

@@ -15,7 +15,7 @@ use super::recording::{self, Note, Recording};
 use super::{Judge, Options, Place, Report, Rule, Severity};
 use crate::lab::exchange::Event;
 use crate::lab::launch::Launcher;
-use crate::lab::misbehave::{Stand, script_of};
+use crate::lab::misbehave::{Stand, catalogue, script_of};
 use crate::lab::serve::ca_file::CaFile;
 use crate::lab::serve::ends::{Ending, Ends};
 use crate::lab::serve::{self, Lab};
@@ -44,13 +44,13 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDR")]
     udp: Vec<SocketAddr>,
     /// The interval that the client is told, in seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     interval: Option<u32>,
     /// The `min interval` that the client is told over HTTP, in seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
     min_interval: Option<u32>,
     /// Virtual seconds in a real one: peers expire and connection ids end so much sooner, and intervals are told so much shorter.
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = serve::speed)]
     speed: f64,
     /// Ends after so many seconds; a client that was started is asked to end then.
     #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
@@ -80,7 +80,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["http", "https", "udp", "interval", "min_interval", "speed", "seconds", "command"])]
     from: Option<PathBuf>,
     /// Misbehaves as this scenario says, and judges beside it; `misbehave --list` tells all.
-    #[arg(long, value_name = "NAME", conflicts_with = "from")]
+    #[arg(long, value_name = "NAME", value_parser = catalogue::known, conflicts_with = "from")]
     scenario: Option<String>,
     /// Misbehaves as a script of your own says.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "from"])]

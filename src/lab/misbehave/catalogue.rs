@@ -53,6 +53,14 @@ pub fn named(name: &str) -> anyhow::Result<Scenario> {
     })
 }
 
+/// A name of a scenario on a command line.
+pub(crate) fn known(name: &str) -> Result<String, String> {
+    match named(name) {
+        Ok(scenario) => Ok(scenario.name),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
