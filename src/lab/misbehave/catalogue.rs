@@ -83,6 +83,35 @@ mod tests {
         }
     }
 
+    /// O29: a client that asks on and on is not right where every answer is a failure.
+    #[test]
+    fn scenarios_of_failures_bound_how_often_a_client_comes() {
+        use super::super::scenario::Expectation::{AnnouncesAtMost, NotBefore, RequestsAtMost};
+        for name in [
+            "empty",
+            "failure",
+            "failure-hostile-text",
+            "failure-with-peers",
+            "html",
+            "reset-at-once",
+            "reset-in-body",
+            "retry-in",
+            "retry-never",
+            "status-404",
+            "status-500",
+            "status-503-retry-after",
+            "truncated",
+            "udp-connect-error",
+            "udp-error",
+        ] {
+            let scenario = named(name).unwrap();
+            let mut expected = scenario.expect.iter();
+            let is_bound = expected
+                .any(|one| matches!(one, AnnouncesAtMost(_) | RequestsAtMost(_) | NotBefore(_)));
+            assert!(is_bound, "{name}");
+        }
+    }
+
     #[test]
     fn a_name_that_is_not_there_brings_the_nearest() {
         let error = named("redirect-lop").unwrap_err().to_string();
