@@ -231,6 +231,12 @@ fn a_file_of_somebody_else_stays() {
 fn what_cannot_be_is_refused() {
     for (arguments, code) in [
         (&["serve", "--speed", "0"][..], 2),
+        (&["judge", "--speed", "0"], 2),
+        (&["judge", "--interval", "4000000000"], 2),
+        (&["judge", "--scenario", "nonsuch"], 2),
+        (&["misbehave", "--scenario", "nonsuch"], 2),
+        (&["misbehave", "--show", "nonsuch"], 2),
+        (&["acid", "--all", "--scenario", "nonsuch"], 2),
         (&["serve", "--no-http", "--http", "127.0.0.1:0"], 2),
         (&["serve", "--no-http", "--no-https", "--no-udp"], 1),
         (&["serve", "--http", "192.0.2.1:1"], 1),

@@ -58,7 +58,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "term", requires = "client_command")]
     farewell: Farewell,
     /// Only this scenario (and the controls); may be given more than once. `misbehave --list` tells all.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = catalogue::known)]
     scenario: Vec<String>,
     /// Trials at a time.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=64))]

@@ -1,10 +1,9 @@
 //! `retracker-lab judge`: a tracker of the laboratory for one client, and a report of what the client did.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -12,10 +11,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::recording::{self, Note, Recording};
 use super::{Judge, Options, Place, Report, Rule, Severity};
 use crate::lab::exchange::Event;
 use crate::lab::launch::Launcher;
-use crate::lab::misbehave::{Stand, script_of};
+use crate::lab::misbehave::{Stand, catalogue, script_of};
 use crate::lab::serve::ca_file::CaFile;
 use crate::lab::serve::ends::{Ending, Ends};
 use crate::lab::serve::{self, Lab};
@@ -44,13 +44,13 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDR")]
     udp: Vec<SocketAddr>,
     /// The interval that the client is told, in seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     interval: Option<u32>,
     /// The `min interval` that the client is told over HTTP, in seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
     min_interval: Option<u32>,
     /// Virtual seconds in a real one: peers expire and connection ids end so much sooner, and intervals are told so much shorter.
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = serve::speed)]
     speed: f64,
     /// Ends after so many seconds; a client that was started is asked to end then.
     #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
@@ -80,7 +80,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["http", "https", "udp", "interval", "min_interval", "speed", "seconds", "command"])]
     from: Option<PathBuf>,
     /// Misbehaves as this scenario says, and judges beside it; `misbehave --list` tells all.
-    #[arg(long, value_name = "NAME", conflicts_with = "from")]
+    #[arg(long, value_name = "NAME", value_parser = catalogue::known, conflicts_with = "from")]
     scenario: Option<String>,
     /// Misbehaves as a script of your own says.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "from"])]
@@ -110,7 +110,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let report = match &arguments.from {
-        Some(file) => arguments.judge_recorded(file)?,
+        Some(file) => recording::judge(file, &arguments.options()?)?,
         None => arguments.judge_live()?,
     };
     let text = if arguments.json {
@@ -160,26 +160,6 @@ impl Arguments {
         })
     }
 
-    fn judge_recorded(&self, file: &Path) -> anyhow::Result<Report> {
-        let what = || format!("cannot read {}", file.display());
-        let mut judge = Judge::new(self.options()?);
-        let mut last = Duration::ZERO;
-        for (number, line) in
-            (1u64..).zip(BufReader::new(File::open(file).with_context(what)?).lines())
-        {
-            let line = line.with_context(what)?;
-            if line == ENDED {
-                judge.client_ended();
-                continue;
-            }
-            let event: Event = serde_json::from_str(&line)
-                .with_context(|| format!("{}:{number}: no recorded event", file.display()))?;
-            last = last.max(event.at().real);
-            judge.hear(&event);
-        }
-        Ok(judge.finish(last))
-    }
-
     fn judge_live(&self) -> anyhow::Result<Report> {
         let ends = self.ending.watch()?;
         let script = script_of(self.scenario.as_deref(), self.script.as_deref())?;
@@ -200,14 +180,13 @@ impl Arguments {
         let events = lab.events();
         let mut judged = self.options()?;
         judged.trackers = lab.urls().iter().map(|url| url.address).collect();
-        let recording = match &self.record {
-            Some(file) => {
-                Some(BufWriter::new(File::create(file).with_context(|| {
-                    format!("cannot write {}", file.display())
-                })?))
-            }
+        let mut recording = match &self.record {
+            Some(file) => Some(Recording::create(file)?),
             None => None,
         };
+        if let Some(recording) = &mut recording {
+            recording.add(&Note::Options(judged.clone()))?;
+        }
         let mut watch = Watch {
             judge: Judge::new(judged),
             recording,
@@ -308,9 +287,6 @@ impl Arguments {
     }
 }
 
-/// The line of a recording that says that the client has ended.
-const ENDED: &str = "\"the client has ended\"";
-
 /// How a client ended.
 enum ClientEnd {
     /// Before it was asked to.
@@ -344,7 +320,7 @@ impl ClientEnd {
 /// The judge, and what is kept of what it hears.
 struct Watch {
     judge: Judge,
-    recording: Option<BufWriter<File>>,
+    recording: Option<Recording>,
 }
 
 impl Watch {
@@ -364,8 +340,7 @@ impl Watch {
     fn take(&mut self, event: &Event) -> anyhow::Result<()> {
         self.judge.hear(event);
         if let Some(recording) = &mut self.recording {
-            serde_json::to_writer(&mut *recording, event)?;
-            writeln!(recording).context("the recording cannot be written")?;
+            recording.add(event)?;
         }
         Ok(())
     }
@@ -376,12 +351,12 @@ impl Watch {
             self.judge.client_ended();
         }
         if let Some(mut recording) = self.recording {
-            if has_ended {
-                writeln!(recording, "{ENDED}")?;
-            }
-            recording
-                .flush()
-                .context("the recording cannot be written")?;
+            recording.add(&Note::End {
+                at: now,
+                has_ended,
+                client_end: end.words(),
+            })?;
+            recording.finish()?;
         }
         Ok(Report {
             client_end: end.words(),
@@ -397,7 +372,11 @@ impl Watch {
         events: &Receiver<Event>,
     ) -> anyhow::Result<ClientEnd> {
         let pid = i32::try_from(client.id()).ok().and_then(Pid::from_raw);
-        self.judge.client_dismissed(lab.now().real);
+        let now = lab.now().real;
+        self.judge.client_dismissed(now);
+        if let Some(recording) = &mut self.recording {
+            recording.add(&Note::Dismissed(now))?;
+        }
         if let Some(pid) = pid {
             // It may have ended by now.
             let _ = kill_process(pid, Signal::TERM);

@@ -9,6 +9,7 @@ mod command;
 mod connections;
 mod outcome;
 mod query;
+mod recording;
 mod report;
 mod rule;
 mod scrapes;
@@ -27,6 +28,8 @@ pub use report::{Report, SessionReport};
 pub use rule::{Rule, Severity};
 pub use session::Step;
 pub use tiers::Place;
+
+use serde::{Deserialize, Serialize};
 
 use book::Book;
 use connections::{Connections, accepts};
@@ -49,7 +52,7 @@ const ID_LIMIT: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the judge cannot see, and is told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     /// The announce URLs that the client has, by tiers (BEP 12). Empty: tiers are not judged.
     pub tiers: Vec<Vec<Place>>,

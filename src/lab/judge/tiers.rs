@@ -3,12 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::book::{Book, Evidence, Finding};
 use super::rule::Rule;
 use crate::lab::exchange::Transport;
 
 /// Where a client announces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// By what.
     pub transport: Transport,

@@ -53,6 +53,14 @@ pub fn named(name: &str) -> anyhow::Result<Scenario> {
     })
 }
 
+/// A name of a scenario on a command line.
+pub(crate) fn known(name: &str) -> Result<String, String> {
+    match named(name) {
+        Ok(scenario) => Ok(scenario.name),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +80,35 @@ mod tests {
                 "{}",
                 scenario.name
             );
+        }
+    }
+
+    /// O29: a client that asks on and on is not right where every answer is a failure.
+    #[test]
+    fn scenarios_of_failures_bound_how_often_a_client_comes() {
+        use super::super::scenario::Expectation::{AnnouncesAtMost, NotBefore, RequestsAtMost};
+        for name in [
+            "empty",
+            "failure",
+            "failure-hostile-text",
+            "failure-with-peers",
+            "html",
+            "reset-at-once",
+            "reset-in-body",
+            "retry-in",
+            "retry-never",
+            "status-404",
+            "status-500",
+            "status-503-retry-after",
+            "truncated",
+            "udp-connect-error",
+            "udp-error",
+        ] {
+            let scenario = named(name).unwrap();
+            let mut expected = scenario.expect.iter();
+            let is_bound = expected
+                .any(|one| matches!(one, AnnouncesAtMost(_) | RequestsAtMost(_) | NotBefore(_)));
+            assert!(is_bound, "{name}");
         }
     }
 

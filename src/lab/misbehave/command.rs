@@ -31,10 +31,10 @@ struct What {
     #[arg(long)]
     list: bool,
     /// Shows the file of a scenario, which is a script with texts and expectations.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = catalogue::known)]
     show: Option<String>,
     /// Serves what a scenario says.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = catalogue::known)]
     scenario: Option<String>,
     /// Serves what a script of your own says.
     #[arg(long, value_name = "FILE")]

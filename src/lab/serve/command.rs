@@ -67,7 +67,8 @@ pub struct Arguments {
     ending: Ending,
 }
 
-fn speed(text: &str) -> Result<f64, String> {
+/// Reads `--speed`.
+pub(crate) fn speed(text: &str) -> Result<f64, String> {
     let speed = text.parse().ok();
     let speed = speed.filter(|speed| (1.0..=MAX_SPEED).contains(speed));
     speed.ok_or_else(|| format!("a number from 1 to {MAX_SPEED}"))

@@ -42,6 +42,7 @@ use authority::Authority;
 use shared::Shared;
 use told::Told;
 
+pub(crate) use command::speed;
 pub use command::{Arguments, run};
 pub use publisher::MAX_WAITING_EVENTS;
 pub use shared::MAX_PLANTED;
