@@ -210,7 +210,7 @@ fn virtual_time_can_be_set_forward() {
 fn intervals_are_told_in_real_seconds() {
     for (interval, min_interval, told) in [
         (None, None, "8:intervali30e12:min intervali27e"),
-        (Some(5), None, "8:intervali5e12:min intervali5e"),
+        (Some(5), None, "8:intervali5e12:min intervali4e"),
         (Some(5), Some(2), "8:intervali5e12:min intervali2e"),
     ] {
         let lab = start(Options {
