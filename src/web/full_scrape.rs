@@ -103,7 +103,7 @@ async fn pieces(state: &Data<State>, request: &HttpRequest) -> Result<ScrapeBody
     Ok(ScrapeBody(receiver))
 }
 
-/// As [`write`], on a thread that has nothing else to do: announces come first where cores are busy.
+/// As [`write()`], on a thread that has nothing else to do: announces come first where cores are busy.
 fn write_behind_others(full_scrape: &FullScrape, is_gzip: bool, sender: mpsc::Sender<Piece>) {
     supervise::step_back();
     write(full_scrape, is_gzip, sender);
