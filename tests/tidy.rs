@@ -147,6 +147,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "supervise",
             "net",
+            "percent",
             "shown",
             "program",
         ],

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use time::UtcDateTime;
 
 use crate::clock::{Clock, Seconds, Wall};
 use crate::config::Config;
@@ -15,6 +14,7 @@ use crate::net::Networks;
 use crate::net::client_address::{ClientAddressRules, Mode};
 use crate::net::limits::{Ban, Kind, Limits, MAX_BANS};
 use crate::snapshot::{MAX_SAVED_STATE_BYTES, Mailbox, Refused, Restored};
+use crate::web;
 
 /// The name under which the snapshot database keeps them.
 const NAME: &str = "bans";
@@ -101,14 +101,9 @@ impl News {
     }
 }
 
-/// A moment as it stands in the log, UTC.
+/// A moment as it stands in the log.
 fn moment(wall: Wall) -> String {
-    let moment = i64::try_from(wall.0).ok();
-    let moment = moment.and_then(|seconds| UtcDateTime::from_unix_timestamp(seconds).ok());
-    let moment = moment.unwrap_or(UtcDateTime::MAX);
-    let ((year, month, day), (hour, minute, second)) = (moment.to_calendar_date(), moment.as_hms());
-    let month = u8::from(month);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+    format!("{} UTC", web::moment(wall))
 }
 
 impl Keeper {

@@ -2,6 +2,7 @@
 //! what is wrong is for who judges.
 
 use super::exchange::{Body, HttpHead, Request};
+use crate::percent;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,19 +135,7 @@ pub fn parameters(query: &[u8]) -> Vec<Parameter> {
 
 /// Decodes percent-encoding, leaving broken escapes as they are. A plus sign stays one.
 pub fn decoded(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
-    let mut value = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, behind)) = rest.split_first() {
-        let escaped = digit(behind.first()).zip(digit(behind.get(1)));
-        let escaped = escaped.filter(|_| *first == b'%');
-        let byte = escaped.and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-        value.push(byte.unwrap_or(*first));
-        rest = behind
-            .get(if byte.is_some() { 2 } else { 0 }..)
-            .unwrap_or_default();
-    }
-    value
+    percent::decode_path(text).into_owned()
 }
 
 fn of_query(parameters: Vec<Parameter>) -> Announce {

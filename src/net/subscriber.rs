@@ -64,13 +64,16 @@ pub fn subscriber(ip: IpAddr) -> IpAddr {
 /// The subscriber's network.
 #[inline]
 pub(crate) fn network(ip: IpAddr) -> IpNet {
-    let length = if ip.is_ipv4() { 32 } else { 64 };
-    IpNet::new(ip, length).map_or(IpNet::from(ip), |net| net.trunc())
+    around(ip, if ip.is_ipv4() { 32 } else { 64 })
 }
 
 /// The network around an address that may be in one hand: a /24 of v4, a /48 of v6.
 pub(crate) fn neighbourhood(ip: IpAddr) -> IpNet {
-    let length = if ip.is_ipv4() { 24 } else { 48 };
+    around(ip, if ip.is_ipv4() { 24 } else { 48 })
+}
+
+#[inline]
+fn around(ip: IpAddr, length: u8) -> IpNet {
     IpNet::new(ip, length).map_or(IpNet::from(ip), |net| net.trunc())
 }
 

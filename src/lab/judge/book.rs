@@ -59,6 +59,18 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
 }
 
+impl Finding {
+    /// Of one request that belongs to no session.
+    pub(super) fn of_request(request: &Request, what: String, right: &str) -> Finding {
+        Finding {
+            session: None,
+            what,
+            right: right.to_owned(),
+            evidence: vec![Evidence::of(request)],
+        }
+    }
+}
+
 /// What became of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {

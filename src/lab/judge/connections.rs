@@ -20,12 +20,7 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) fn hear(&mut self, book: &mut Book, exchange: &Exchange) {
         let request = &exchange.request;
-        let finding = |what: String, right: &str| Finding {
-            session: None,
-            what,
-            right: right.to_owned(),
-            evidence: vec![Evidence::of(request)],
-        };
+        let finding = |what: String, right: &str| Finding::of_request(request, what, right);
         let head = match &request.body {
             Body::Http(head) => head,
             Body::Unreadable(bytes) => {

@@ -72,12 +72,7 @@ impl Scrapes {
 
     pub(super) fn hear(&mut self, book: &mut Book, exchange: &Exchange, hashes: &[Vec<u8>]) {
         let request = &exchange.request;
-        let finding = |what: String, right: &str| Finding {
-            session: None,
-            what,
-            right: right.to_owned(),
-            evidence: vec![Evidence::of(request)],
-        };
+        let finding = |what: String, right: &str| Finding::of_request(request, what, right);
         let odd = hashes.iter().find(|hash| hash.len() != 20);
         let is_right = odd.is_none() && !hashes.is_empty();
         // Datagrams have a rule for their lengths.

@@ -121,21 +121,7 @@ impl Connection {
         let mut talk = talk.without_pages();
         let mut is_pipelined = false;
         while let Some((body, bytes)) = self.next_request(&talk)? {
-            let at = shared.clock.moment();
-            let request = Request {
-                number: shared.next_request(),
-                at,
-                transport: self.transport(),
-                client: self.client,
-                tracker: self.tracker,
-                connection: Some(ConnectionUse {
-                    connection: self.number,
-                    earlier: self.requests,
-                    is_pipelined,
-                }),
-                body,
-            };
-            self.requests = self.requests.saturating_add(1);
+            let request = self.request(body, is_pipelined);
             let now = shared.clock.now();
             shared.keep_up(now);
             let mut honest = Vec::new();
@@ -152,7 +138,7 @@ impl Connection {
                 ..Answer::default()
             };
             answer.end = self.deliver(delivery, talk.ending().is_some(), &mut answer.sent);
-            answer.took = shared.clock.real().saturating_sub(at.real);
+            answer.took = shared.clock.real().saturating_sub(request.at.real);
             let end = answer.end;
             shared.tell(request, answer);
             match end {
@@ -166,6 +152,26 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// A request that has come just now, which counts as one of the connection.
+    fn request(&mut self, body: Body, is_pipelined: bool) -> Request {
+        let shared = &self.shared;
+        let earlier = self.requests;
+        self.requests = earlier.saturating_add(1);
+        Request {
+            number: shared.next_request(),
+            at: shared.clock.moment(),
+            transport: self.transport(),
+            client: self.client,
+            tracker: self.tracker,
+            connection: Some(ConnectionUse {
+                connection: self.number,
+                earlier,
+                is_pipelined,
+            }),
+            body,
+        }
     }
 
     /// The next request with all its bytes; none when the connection is to end, or the laboratory does.
@@ -411,26 +417,12 @@ impl Connection {
             return self.received.len() >= MAX_AHEAD;
         };
         let bytes: Vec<u8> = self.received.drain(..length).collect();
-        let shared = Arc::clone(&self.shared);
-        let request = Request {
-            number: shared.next_request(),
-            at: shared.clock.moment(),
-            transport: self.transport(),
-            client: self.client,
-            tracker: self.tracker,
-            connection: Some(ConnectionUse {
-                connection: self.number,
-                earlier: self.requests,
-                is_pipelined: false,
-            }),
-            body: Body::Http(HttpHead::read(&bytes)),
-        };
-        self.requests = self.requests.saturating_add(1);
+        let request = self.request(Body::Http(HttpHead::read(&bytes)), false);
         let answer = Answer {
             end: End::Closed,
             ..Answer::default()
         };
-        shared.tell(request, answer);
+        self.shared.tell(request, answer);
         true
     }
 }

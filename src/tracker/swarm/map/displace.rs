@@ -184,11 +184,7 @@ impl<I: StoredId> Swarms<I> {
                 swarm.evict_all(&may_leave, rules, &mut gone);
             });
             for address in gone.iter().skip(before) {
-                sample.forget(&PeerLocation {
-                    info_hash: *info_hash,
-                    ip: address.ip(),
-                    port: address.port(),
-                });
+                sample.forget(&PeerLocation::new(info_hash, *address));
             }
             was.is_living() && !is.is_living()
         });
@@ -228,11 +224,7 @@ impl<I: StoredId> Swarms<I> {
         rules: &Rules<'_>,
         rng: &mut fastrand::Rng,
     ) {
-        let peer = PeerLocation {
-            info_hash: *hash,
-            ip: address.ip(),
-            port: address.port(),
-        };
+        let peer = PeerLocation::new(hash, address);
         self.elsewhere.add(peer, rules.address_counts, rng);
     }
 
@@ -255,11 +247,7 @@ impl<I: StoredId> Swarms<I> {
             return;
         }
         if let Some((address, false)) = swarm.any(rng) {
-            let peer = PeerLocation {
-                info_hash: *hash,
-                ip: address.ip(),
-                port: address.port(),
-            };
+            let peer = PeerLocation::new(hash, address);
             self.heavy_peers.add(peer, rules.address_counts, rng);
         }
     }

@@ -5,7 +5,7 @@
 //! there. Its locks are held for a few steps, and never waited for while a guard of the swarms is held.
 
 use std::hash::BuildHasher;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 
 use foldhash::quality::RandomState;
@@ -34,6 +34,17 @@ pub(super) struct PeerLocation {
     pub info_hash: InfoHash,
     pub ip: IpAddr,
     pub port: u16,
+}
+
+impl PeerLocation {
+    /// Of a peer of a torrent.
+    pub(super) fn new(info_hash: &InfoHash, address: SocketAddr) -> PeerLocation {
+        PeerLocation {
+            info_hash: *info_hash,
+            ip: address.ip(),
+            port: address.port(),
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -70,11 +70,8 @@ impl<I: StoredId> Swarms<I> {
         if Usage::is_bounded(rules.settings) {
             // Nobody fills the sample with peers that are not there.
             for PeerDelta { peer, .. } in peers.iter().filter(|delta| delta.has_left) {
-                self.elsewhere.forget(&PeerLocation {
-                    info_hash: *hash,
-                    ip: peer.ip,
-                    port: peer.port,
-                });
+                let address = SocketAddr::new(peer.ip, peer.port);
+                self.elsewhere.forget(&PeerLocation::new(hash, address));
             }
         }
     }
