@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,11 +28,14 @@ impl fmt::Display for Transport {
     }
 }
 
-/// Something that happened at the laboratory's tracker.
+/// Bytes of an answer that are kept of what was sent; scripts can have some that are longer than any client should take.
+pub const MAX_KEPT_ANSWER: usize = 16 << 20;
+
+/// Something that happened at the laboratory's tracker. A clone is cheap: it shares the exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// A request came and was dealt with.
-    Exchange(Box<Exchange>),
+    Exchange(#[serde(with = "shared")] Arc<Exchange>),
     /// A TCP connection came.
     Connected {
         /// Its number, from 1.
@@ -64,6 +68,38 @@ impl Event {
             Event::Connected { at, .. } | Event::Disconnected { at, .. } => *at,
         }
     }
+
+    /// The bytes that it holds, more or less.
+    pub(crate) fn weight(&self) -> usize {
+        let held = match self {
+            Event::Exchange(exchange) => size_of::<Exchange>() + exchange.weight(),
+            Event::Connected { .. } => 0,
+            Event::Disconnected { error, .. } => error.as_ref().map_or(0, String::len),
+        };
+        size_of::<Event>() + held
+    }
+}
+
+/// An exchange in a recording: as if nobody shared it.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Exchange;
+
+    pub(super) fn serialize<S: Serializer>(
+        exchange: &Arc<Exchange>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        exchange.as_ref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<Exchange>, D::Error> {
+        Exchange::deserialize(deserializer).map(Arc::new)
+    }
 }
 
 /// A time since the laboratory started.
@@ -82,6 +118,21 @@ pub struct Exchange {
     pub request: Request,
     /// What was answered.
     pub answer: Answer,
+}
+
+impl Exchange {
+    /// The bytes of what came and of what was sent.
+    fn weight(&self) -> usize {
+        let came = match &self.request.body {
+            Body::Http(head) => {
+                let fields = head.headers.len() * size_of::<(Vec<u8>, Vec<u8>)>();
+                // Method, path, query and headers are copies of parts of it.
+                head.raw.len() * 2 + fields
+            }
+            Body::Datagram(bytes) | Body::Unreadable(bytes) => bytes.len(),
+        };
+        came + self.answer.honest.len() + self.answer.sent.iter().map(Vec::len).sum::<usize>()
+    }
 }
 
 /// One request as it came.
@@ -184,12 +235,33 @@ pub struct Answer {
     pub honest: Vec<u8>,
     /// What was done instead; none where the honest answer was sent.
     pub misbehaviour: Option<String>,
-    /// What was sent: each datagram, or the bytes on the connection.
+    /// What was sent: each datagram, or the bytes on the connection; of all that the first [`MAX_KEPT_ANSWER`] bytes.
     pub sent: Vec<Vec<u8>>,
+    /// Bytes that were sent beyond those.
+    #[serde(default)]
+    pub left_out: usize,
     /// How long it took until the last of it was sent.
     pub took: Duration,
     /// How the connection was left.
     pub end: End,
+}
+
+impl Answer {
+    /// Notes what was sent, as far as it is kept.
+    pub(crate) fn note_sent(&mut self, mut bytes: Vec<u8>) {
+        let kept: usize = self.sent.iter().map(Vec::len).sum();
+        let room = MAX_KEPT_ANSWER.saturating_sub(kept);
+        self.left_out += bytes.len().saturating_sub(room);
+        bytes.truncate(room);
+        // What was not sent of it is not held either.
+        bytes.shrink_to_fit();
+        self.sent.push(bytes);
+    }
+
+    /// How many bytes were sent.
+    pub fn sent_bytes(&self) -> usize {
+        self.sent.iter().map(Vec::len).sum::<usize>() + self.left_out
+    }
 }
 
 /// How an answer left its connection. Datagrams leave nothing: [`End::Open`].
@@ -241,5 +313,23 @@ pub fn honest(_: &Request, answer: Vec<u8>) -> Delivery {
     Delivery {
         misbehaviour: None,
         steps,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// O19: what is kept of an answer has a bound, and what it has lost is known.
+    #[test]
+    fn of_a_huge_answer_the_beginning_is_kept() {
+        let mut answer = Answer::default();
+        answer.note_sent(vec![1; 5]);
+        answer.note_sent(vec![2; MAX_KEPT_ANSWER]);
+        answer.note_sent(vec![3; 7]);
+        let lengths: Vec<usize> = answer.sent.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [5, MAX_KEPT_ANSWER - 5, 0]);
+        assert_eq!(answer.left_out, 12);
+        assert_eq!(answer.sent_bytes(), MAX_KEPT_ANSWER + 12);
     }
 }

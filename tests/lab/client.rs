@@ -3,11 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use retracker::lab::exchange::{Event, Exchange, Transport};
-use retracker::lab::serve::{Lab, Options};
+use retracker::lab::serve::{Events, Lab, Options};
 use retracker::tracker::InfoHash;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -42,16 +41,16 @@ pub(crate) fn address(lab: &Lab, transport: Transport) -> SocketAddr {
 }
 
 /// The next exchange.
-pub(crate) fn exchange(events: &Receiver<Event>) -> Exchange {
+pub(crate) fn exchange(events: &Events) -> Exchange {
     loop {
         if let Event::Exchange(exchange) = events.recv_timeout(PATIENCE).unwrap() {
-            return *exchange;
+            return Exchange::clone(&exchange);
         }
     }
 }
 
 /// The next end of a connection: its requests and its error.
-pub(crate) fn end(events: &Receiver<Event>) -> (u32, Option<String>) {
+pub(crate) fn end(events: &Events) -> (u32, Option<String>) {
     loop {
         let event = events.recv_timeout(PATIENCE).unwrap();
         if let Event::Disconnected {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use retracker::lab::exchange::{Event, Transport};
 use retracker::lab::judge::{Judge, Options, Report, Rule, Severity, State};
-use retracker::lab::serve::{self, Lab};
+use retracker::lab::serve::{self, Events, Lab};
 use serde_json::Value;
 
 use crate::client::{
@@ -12,7 +12,7 @@ use crate::client::{
 };
 
 /// What a judge says that has heard so many exchanges.
-fn judged(lab: &Lab, events: &std::sync::mpsc::Receiver<Event>, exchanges: usize) -> Report {
+fn judged(lab: &Lab, events: &Events, exchanges: usize) -> Report {
     let mut judge = Judge::new(Options::default());
     let mut heard = 0;
     while heard < exchanges {

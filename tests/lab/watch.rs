@@ -1,6 +1,7 @@
 //! O31: what is shown of requests, as JSON and as lines.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use retracker::lab::exchange::Transport;
 use retracker::lab::serve::Options;
@@ -35,7 +36,7 @@ fn a_request_over_http_is_shown_whole() {
     let mut watcher = Watcher::new(Form::Json);
     let mut lines = Watcher::new(LINES);
     let told = [exchange(&events), exchange(&events)];
-    let told = told.map(|told| retracker::lab::exchange::Event::Exchange(Box::new(told)));
+    let told = told.map(|told| retracker::lab::exchange::Event::Exchange(Arc::new(told)));
     let first = parsed(&watcher.show(&told[0]));
     assert_eq!(first["kind"], "announce");
     assert_eq!(
@@ -172,7 +173,7 @@ fn nothing_that_has_changed_steers_a_terminal() {
     for query in ["", &format!("&event={hostile}&key={hostile}"), ""] {
         client.send(get(&target(1_001, query)));
         client.reply();
-        let told = Box::new(exchange(&events));
+        let told = Arc::new(exchange(&events));
         let shown = watcher.show(&retracker::lab::exchange::Event::Exchange(told));
         let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(!shown.contains(steers), "{shown:?}");

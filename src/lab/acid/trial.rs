@@ -5,7 +5,6 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -19,13 +18,13 @@ use super::table::{Broken, Outcome};
 use super::torrent::Plan;
 use super::verdict::{Abilities, Seen, Verdict};
 use crate::clock::Clock;
-use crate::lab::exchange::{Event, Transport};
+use crate::lab::exchange::Transport;
 use crate::lab::judge::{self, Judge};
 use crate::lab::launch::Launcher;
 use crate::lab::misbehave::scenario::{Expectation, Listener, Scenario, Tracker};
 use crate::lab::misbehave::script::Script;
 use crate::lab::misbehave::{Places, answerer};
-use crate::lab::serve::{Lab, Options};
+use crate::lab::serve::{Events, Lab, Options};
 
 /// How trials are run.
 #[derive(Debug)]
@@ -69,8 +68,8 @@ const PIECE: usize = 64 << 10;
 struct Stage {
     first: Lab,
     second: Option<Lab>,
-    events: Receiver<Event>,
-    second_events: Option<Receiver<Event>>,
+    events: Events,
+    second_events: Option<Events>,
     listeners: [(Listener, Peer); 3],
     /// Hears the first tracker: the second one has numbers and times of its own.
     judge: Judge,
@@ -359,7 +358,7 @@ impl Stage {
             seen.note(&event, false);
             self.judge.hear(&event);
         }
-        for event in self.second_events.iter().flat_map(Receiver::try_iter) {
+        for event in self.second_events.iter().flat_map(Events::try_iter) {
             seen.note(&event, true);
         }
         for (listener, peer) in &mut self.listeners {

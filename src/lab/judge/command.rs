@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, ExitCode, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -18,7 +18,7 @@ use crate::lab::launch::Launcher;
 use crate::lab::misbehave::{Stand, catalogue, script_of};
 use crate::lab::serve::ca_file::CaFile;
 use crate::lab::serve::ends::{Ending, Ends};
-use crate::lab::serve::{self, Lab};
+use crate::lab::serve::{self, Events, Lab};
 use crate::program;
 
 /// The exit code when a rule that weighs `must` was broken, or with `--strict` one that weighs `should`.
@@ -226,7 +226,7 @@ impl Arguments {
         &self,
         watch: &mut Watch,
         lab: &Lab,
-        events: &Receiver<Event>,
+        events: &Events,
         ends: &Ends,
     ) -> anyhow::Result<ClientEnd> {
         let end = self.seconds.map(Duration::from_secs);
@@ -325,7 +325,7 @@ struct Watch {
 
 impl Watch {
     /// Hears what has happened, and waits a while for more.
-    fn hear(&mut self, events: &Receiver<Event>, wait: Duration) -> anyhow::Result<()> {
+    fn hear(&mut self, events: &Events, wait: Duration) -> anyhow::Result<()> {
         match events.recv_timeout(wait) {
             Ok(event) => self.take(&event)?,
             Err(RecvTimeoutError::Timeout) => {}
@@ -369,7 +369,7 @@ impl Watch {
         &mut self,
         client: &mut Child,
         lab: &Lab,
-        events: &Receiver<Event>,
+        events: &Events,
     ) -> anyhow::Result<ClientEnd> {
         let pid = i32::try_from(client.id()).ok().and_then(Pid::from_raw);
         let now = lab.now().real;

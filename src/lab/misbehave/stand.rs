@@ -1,7 +1,7 @@
 //! A tracker that plays a script, for a client that somebody runs by hand: its URLs, the peers that it tells of, and what happens.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use anyhow::Context;
 use super::peers::Places;
 use super::script::Script;
 use crate::lab::acid::listeners::Peer;
-use crate::lab::exchange::{Event, Transport};
+use crate::lab::exchange::Transport;
 use crate::lab::serve::ca_file::CaFile;
 use crate::lab::serve::ends::Ends;
 use crate::lab::serve::writers::Writers;
-use crate::lab::serve::{Lab, Options};
+use crate::lab::serve::{Events, Lab, Options};
 use crate::lab::watch::{Form, Watcher};
 use crate::program;
 
@@ -96,7 +96,7 @@ pub(super) fn run(script: Script, ends: &mut Ends, ca_file: Option<&Path>) -> an
 }
 
 /// Shows what happens until the tracker ends.
-fn show(events: &Receiver<Event>, mut peers: [(&'static str, Peer); 2]) -> anyhow::Result<()> {
+fn show(events: &Events, mut peers: [(&'static str, Peer); 2]) -> anyhow::Result<()> {
     let mut watcher = Watcher::new(Form::Lines {
         has_colour: false,
         has_all: false,

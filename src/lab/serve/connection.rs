@@ -137,7 +137,7 @@ impl Connection {
                 misbehaviour: delivery.misbehaviour.clone(),
                 ..Answer::default()
             };
-            answer.end = self.deliver(delivery, talk.ending().is_some(), &mut answer.sent);
+            answer.end = self.deliver(delivery, talk.ending().is_some(), &mut answer);
             answer.took = shared.clock.real().saturating_sub(request.at.real);
             let end = answer.end;
             shared.tell(request, answer);
@@ -290,7 +290,7 @@ impl Connection {
 
     /// Does what was decided, and notes what was sent. `closes`: as HTTP wants it, where nothing else was decided; silence leaves the
     /// connection to the client.
-    fn deliver(&mut self, delivery: Delivery, closes: bool, sent: &mut Vec<Vec<u8>>) -> End {
+    fn deliver(&mut self, delivery: Delivery, closes: bool, answer: &mut Answer) -> End {
         let is_silent = delivery.steps.is_empty();
         for step in delivery.steps {
             match step {
@@ -304,7 +304,7 @@ impl Connection {
                 Step::Send(mut bytes) => {
                     let (written, is_whole) = self.send(&bytes);
                     bytes.truncate(written);
-                    sent.push(bytes);
+                    answer.note_sent(bytes);
                     if !is_whole {
                         return End::Lost;
                     }

@@ -25,12 +25,12 @@ pub(crate) mod writers;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::exchange::{self, Answerer, Event, Moment, Transport};
+use super::exchange::{self, Answerer, Moment, Transport};
 use crate::clock::Clock;
 use crate::http;
 use crate::metrics::Metrics;
@@ -44,7 +44,7 @@ use told::Told;
 
 pub(crate) use command::speed;
 pub use command::{Arguments, run};
-pub use publisher::MAX_WAITING_EVENTS;
+pub use publisher::{Events, MAX_WAITING_BYTES, MAX_WAITING_EVENTS};
 pub use shared::MAX_PLANTED;
 pub use tcp::MAX_CONNECTIONS;
 
@@ -314,14 +314,14 @@ impl Lab {
     }
 
     /// What happens from now on. Each call makes a reader of its own, who sees everything; one that does not read loses what comes
-    /// while [`MAX_WAITING_EVENTS`] wait for it, and holds up nobody. It ends when the laboratory does.
+    /// while [`MAX_WAITING_EVENTS`] or [`MAX_WAITING_BYTES`] wait for it, and holds up nobody. It ends when the laboratory does.
     ///
     /// An exchange is told when its answer has been sent, so after the client may have it: `recv` waits for it.
-    pub fn events(&self) -> Receiver<Event> {
+    pub fn events(&self) -> Events {
         self.shared.publisher.subscribe()
     }
 
-    /// Events that readers have lost because they did not read.
+    /// Events that some reader has lost because it did not read.
     pub fn lost_events(&self) -> u64 {
         self.shared.publisher.lost()
     }

@@ -1,21 +1,86 @@
 //! What happens, told to whoever has asked to be told.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{
+    Receiver, RecvError, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::lock;
-use crate::lab::exchange::Event;
+use crate::lab::exchange::{Event, MAX_KEPT_ANSWER};
 
 /// Events that wait for one reader at most; what comes when so many wait is lost to it.
 pub const MAX_WAITING_EVENTS: usize = 4_096;
+
+/// Bytes of the events that wait for one reader at most; what would make them more is lost to it. Any one event has room.
+pub const MAX_WAITING_BYTES: usize = 2 * MAX_KEPT_ANSWER;
 
 /// Tells events to all readers.
 #[derive(Debug, Default)]
 pub(super) struct Publisher {
     /// None once there is nothing more to tell.
-    readers: Mutex<Option<Vec<SyncSender<Event>>>>,
+    readers: Mutex<Option<Vec<Reader>>>,
     lost: AtomicU64,
+}
+
+/// One that is told.
+#[derive(Debug)]
+struct Reader {
+    sender: SyncSender<Waiting>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
+
+/// An event that waits, and its bytes.
+type Waiting = (Event, usize);
+
+/// What happens, one event after another; whoever drops it is told no more.
+#[derive(Debug)]
+pub struct Events {
+    receiver: Receiver<Waiting>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
+
+impl Events {
+    /// The next event; waits for it.
+    ///
+    /// # Errors
+    /// When the laboratory has ended, and everything that waited has been read.
+    pub fn recv(&self) -> Result<Event, RecvError> {
+        self.receiver.recv().map(|waiting| self.take(waiting))
+    }
+
+    /// The next event; waits so long for it.
+    ///
+    /// # Errors
+    /// When none has come by then; or as of [`Events::recv`].
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Event, RecvTimeoutError> {
+        let received = self.receiver.recv_timeout(timeout);
+        received.map(|waiting| self.take(waiting))
+    }
+
+    /// The next event, if it is there.
+    ///
+    /// # Errors
+    /// When there is none; or as of [`Events::recv`].
+    pub fn try_recv(&self) -> Result<Event, TryRecvError> {
+        self.receiver.try_recv().map(|waiting| self.take(waiting))
+    }
+
+    /// All that come until the laboratory ends.
+    pub fn iter(&self) -> impl Iterator<Item = Event> {
+        self.receiver.iter().map(|waiting| self.take(waiting))
+    }
+
+    /// Those that are there.
+    pub fn try_iter(&self) -> impl Iterator<Item = Event> {
+        self.receiver.try_iter().map(|waiting| self.take(waiting))
+    }
+
+    fn take(&self, (event, bytes): Waiting) -> Event {
+        self.waiting_bytes.fetch_sub(bytes, Relaxed);
+        event
+    }
 }
 
 impl Publisher {
@@ -27,28 +92,38 @@ impl Publisher {
     }
 
     /// A reader of what happens from now on.
-    pub(super) fn subscribe(&self) -> Receiver<Event> {
+    pub(super) fn subscribe(&self) -> Events {
         let (sender, receiver) = sync_channel(MAX_WAITING_EVENTS);
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
         if let Some(readers) = lock(&self.readers).as_mut() {
-            readers.push(sender);
+            readers.push(Reader {
+                sender,
+                waiting_bytes: Arc::clone(&waiting_bytes),
+            });
         }
-        receiver
+        Events {
+            receiver,
+            waiting_bytes,
+        }
     }
 
     /// Tells an event. Waits for nobody.
     pub(super) fn tell(&self, event: &Event) {
+        let bytes = event.weight();
+        let mut is_lost = false;
         let mut readers = lock(&self.readers);
         let Some(readers) = readers.as_mut() else {
             return;
         };
-        readers.retain(|reader| match reader.try_send(event.clone()) {
+        readers.retain(|reader| match reader.tell(event, bytes) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
-                self.lost.fetch_add(1, Relaxed);
+                is_lost = true;
                 true
             }
             Err(TrySendError::Disconnected(_)) => false,
         });
+        self.lost.fetch_add(u64::from(is_lost), Relaxed);
     }
 
     /// Events that some reader has lost because it did not read.
@@ -62,30 +137,108 @@ impl Publisher {
     }
 }
 
+impl Reader {
+    /// Tells it an event of so many bytes, if there is room. Only one thread tells at a time.
+    fn tell(&self, event: &Event, bytes: usize) -> Result<(), TrySendError<Waiting>> {
+        let waiting = self.waiting_bytes.fetch_add(bytes, Relaxed);
+        let told = if waiting + bytes > MAX_WAITING_BYTES {
+            Err(TrySendError::Full((event.clone(), bytes)))
+        } else {
+            self.sender.try_send((event.clone(), bytes))
+        };
+        if told.is_err() {
+            self.waiting_bytes.fetch_sub(bytes, Relaxed);
+        }
+        told
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::exchange::{Moment, Transport};
+    use crate::lab::exchange::{Answer, Body, Exchange, Moment, Request, Transport};
+
+    fn connected() -> Event {
+        Event::Connected {
+            connection: 1,
+            at: Moment::default(),
+            transport: Transport::Http,
+            client: "127.0.0.1:1".parse().unwrap(),
+        }
+    }
+
+    /// A request with an answer of so many bytes.
+    fn answered(bytes: usize) -> Event {
+        let client = "127.0.0.1:1".parse().unwrap();
+        let request = Request {
+            number: 1,
+            at: Moment::default(),
+            transport: Transport::Udp,
+            client,
+            tracker: client,
+            connection: None,
+            body: Body::Datagram(vec![0; 100]),
+        };
+        let mut answer = Answer::default();
+        answer.note_sent(vec![0; bytes]);
+        Event::Exchange(Arc::new(Exchange { request, answer }))
+    }
 
     /// O19: whoever does not read costs nobody else an event, and what he lost is counted.
     #[test]
     fn a_reader_that_does_not_read_loses_events_and_nobody_else_does() {
         let publisher = Publisher::new();
-        let idle = publisher.subscribe();
+        let (idle, idle_too) = (publisher.subscribe(), publisher.subscribe());
         let busy = publisher.subscribe();
         drop(publisher.subscribe());
-        for connection in 0..MAX_WAITING_EVENTS as u64 + 3 {
-            publisher.tell(&Event::Connected {
-                connection,
-                at: Moment::default(),
-                transport: Transport::Http,
-                client: "127.0.0.1:1".parse().unwrap(),
-            });
+        for _ in 0..MAX_WAITING_EVENTS + 3 {
+            publisher.tell(&connected());
             assert!(busy.try_recv().is_ok());
         }
+        // Each once, however many readers have lost it.
         assert_eq!(publisher.lost(), 3);
         publisher.close();
-        assert_eq!(idle.iter().count(), MAX_WAITING_EVENTS);
+        for idle in [idle, idle_too] {
+            assert_eq!(idle.iter().count(), MAX_WAITING_EVENTS);
+        }
         assert!(publisher.subscribe().recv().is_err());
+    }
+
+    /// O19: huge answers wait as long as they have few bytes together. What has been read makes room, and the largest has it alone.
+    #[test]
+    fn what_waits_for_a_reader_has_few_bytes() {
+        let publisher = Publisher::new();
+        let (idle, busy) = (publisher.subscribe(), publisher.subscribe());
+        let third = answered(MAX_KEPT_ANSWER * 2 / 3 - 1_000);
+        for _ in 0..5 {
+            publisher.tell(&third);
+            assert!(busy.try_recv().is_ok());
+        }
+        assert_eq!(publisher.lost(), 2);
+        // Something small still has room.
+        publisher.tell(&connected());
+        assert_eq!(publisher.lost(), 2);
+        assert_eq!(idle.recv(), Ok(third.clone()));
+        publisher.tell(&third);
+        assert_eq!(publisher.lost(), 2);
+        assert_eq!(idle.try_iter().count(), 4);
+        let huge = answered(MAX_KEPT_ANSWER * 4);
+        publisher.tell(&huge);
+        publisher.tell(&huge);
+        assert_eq!(publisher.lost(), 3);
+        assert_eq!(idle.try_iter().collect::<Vec<_>>(), [huge]);
+    }
+
+    /// O19: readers share what they are told.
+    #[test]
+    fn an_answer_is_held_once_however_many_read() {
+        let publisher = Publisher::new();
+        let readers = [publisher.subscribe(), publisher.subscribe()];
+        publisher.tell(&answered(10));
+        let [first, second] = readers.map(|reader| match reader.recv().unwrap() {
+            Event::Exchange(exchange) => exchange,
+            _ => panic!("no exchange"),
+        });
+        assert!(Arc::ptr_eq(&first, &second));
     }
 }

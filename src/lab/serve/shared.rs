@@ -97,7 +97,7 @@ impl Shared {
 
     /// Tells of a request and what became of it.
     pub(super) fn tell(&self, request: Request, answer: Answer) {
-        let exchange = Box::new(Exchange { request, answer });
+        let exchange = Arc::new(Exchange { request, answer });
         self.publisher.tell(&Event::Exchange(exchange));
     }
 

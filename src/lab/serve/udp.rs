@@ -151,7 +151,7 @@ impl Socket {
                 Step::Send(datagram) => {
                     let client = waiting.request.client;
                     if self.socket.send_to(&datagram, client).is_ok() {
-                        waiting.answer.sent.push(datagram);
+                        waiting.answer.note_sent(datagram);
                     }
                 }
                 Step::Wait(_) | Step::Close | Step::Reset => break,

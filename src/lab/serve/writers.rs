@@ -63,7 +63,7 @@ impl Writers {
     pub(crate) fn finish(mut self, lost: u64) -> anyhow::Result<()> {
         let fault = self.wait();
         if lost > 0 {
-            let lost = format!("{lost} requests came faster than they could be shown");
+            let lost = format!("{lost} events came faster than they could be shown");
             // Standard error may be what nobody reads.
             self.begin(move || {
                 program::tell("retracker-lab", &lost);

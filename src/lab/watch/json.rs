@@ -136,7 +136,7 @@ impl AnswerField {
             warning: reading.warning,
             retry_in: reading.retry_in,
             torrents: reading.torrents,
-            bytes: exchange.answer.sent.iter().map(Vec::len).sum(),
+            bytes: exchange.answer.sent_bytes(),
             milliseconds: seconds(exchange.answer.took * 1_000),
             end: match exchange.answer.end {
                 End::Open => "open",

@@ -257,7 +257,7 @@ fn answered(exchange: &Exchange, paint: Paint) -> String {
         let (v4, v6) = reading.families();
         parts.push(format!("{v4} peers of v4, {v6} of v6"));
     }
-    let bytes: usize = exchange.answer.sent.iter().map(Vec::len).sum();
+    let bytes = exchange.answer.sent_bytes();
     let took = exchange.answer.took.as_secs_f64() * 1_000.0;
     parts.push(paint.faint(&format!("{bytes} bytes in {took:.1} ms")));
     match exchange.answer.end {

@@ -7,9 +7,9 @@ mod memory;
 mod request;
 
 use std::io::{self, Write};
-use std::sync::mpsc::Receiver;
 
 use super::exchange::Event;
+use super::serve::Events;
 use memory::Memory;
 
 /// In which form it is shown.
@@ -74,8 +74,8 @@ impl Watcher {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn show_all(&mut self, events: &Receiver<Event>, out: &mut impl Write) -> io::Result<()> {
-        for event in events {
+    pub fn show_all(&mut self, events: &Events, out: &mut impl Write) -> io::Result<()> {
+        for event in events.iter() {
             let shown = self.show(&event);
             if !shown.is_empty() {
                 out.write_all(shown.as_bytes())?;

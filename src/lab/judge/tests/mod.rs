@@ -3,6 +3,7 @@
 mod cases;
 mod script;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -344,7 +345,7 @@ fn any_event() -> impl Strategy<Value = Event> {
                 end: End::Closed,
                 ..Answer::default()
             };
-            Event::Exchange(Box::new(Exchange { request, answer }))
+            Event::Exchange(Arc::new(Exchange { request, answer }))
         },
     )
 }

@@ -1,6 +1,7 @@
 //! Sessions of a client as a script, and the events that they would be at the laboratory.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::lab::exchange::{
@@ -337,7 +338,7 @@ impl Script {
 }
 
 fn exchange(request: Request, answer: Answer) -> Event {
-    Event::Exchange(Box::new(Exchange { request, answer }))
+    Event::Exchange(Arc::new(Exchange { request, answer }))
 }
 
 fn moment(seconds: f64) -> Moment {
