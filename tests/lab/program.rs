@@ -132,6 +132,126 @@ fn it_ends_when_its_standard_input_is_closed_if_it_was_told_to() {
     assert_eq!((rest.as_str(), status.code()), ("", Some(0)));
 }
 
+/// O31: what serves has the same options, whatever it serves.
+#[test]
+fn a_tracker_that_misbehaves_can_be_told_all_that_another_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("requests");
+    let script = folder.path().join("mine.toml");
+    let peers = "[[step]]\nwhen = { nth = 2 }\nthen = { warning = \"again\" }\n";
+    fs::write(&script, peers).unwrap();
+    let (script, to) = (script.to_str().unwrap(), file.to_str().unwrap());
+    let words = ["misbehave", "--script", script, "--json", "--to", to];
+    let more = ["--http", "127.0.0.2:0", "--no-https", "--no-udp"];
+    let times = ["--speed", "60", "--interval", "7", "--min-interval", "3"];
+    let mut lab = start(&[&words[..], &more, &times].concat());
+    let ready = lab.json();
+    assert_eq!(ready["speed"], 60.0);
+    assert_eq!(ready["urls"].as_array().unwrap().len(), 1);
+    assert_eq!(ready["misbehave"]["scenario"], Value::Null);
+    let url = place(&ready["http"]);
+    assert_eq!(url.ip().to_string(), "127.0.0.2");
+    let mut http = connect(url);
+    for _ in 0..2 {
+        http.send(get(&target(1_001, "")));
+        let (_, body) = http.reply();
+        let told = body.escape_ascii().to_string();
+        assert!(told.contains("8:intervali7e12:min intervali3e"), "{told}");
+    }
+    let mut line = || loop {
+        let line = lab.json();
+        if line["kind"] != "connected" {
+            return line;
+        }
+    };
+    assert_eq!(line()["answer"]["warning"], Value::Null);
+    assert_eq!(line()["answer"]["warning"], "again");
+    let planted = ready["misbehave"]["planted"][0].as_str().unwrap();
+    let _peer = connect(planted.parse().unwrap());
+    let told = line();
+    assert_eq!(
+        (&told["kind"], &told["peer"]),
+        (&"peer".into(), &"planted".into())
+    );
+    lab.signal(Signal::TERM);
+    assert_eq!(lab.end().1.code(), Some(0));
+    let kept = fs::read_to_string(&file).unwrap();
+    let announces = kept
+        .lines()
+        .filter(|line| line.starts_with("{\"kind\":\"announce\""));
+    assert_eq!(announces.count(), 2);
+}
+
+/// O31: a scenario says of itself what it is, in either form.
+#[test]
+fn a_scenario_is_told_with_the_first_line() {
+    let mut lab = start(&["misbehave", "--scenario", "html", "--json"]);
+    let ready = lab.json();
+    let scenario = &ready["misbehave"]["scenario"];
+    assert_eq!(scenario["name"], "html");
+    let mut lines = start(&["misbehave", "--scenario", "html"]);
+    for (name, said) in [
+        ("html", &scenario["what"]),
+        ("a good client", &scenario["good_client"]),
+    ] {
+        assert_eq!(
+            lines.line(),
+            format!("{name}: {}\n", said.as_str().unwrap())
+        );
+    }
+    for lab in [lab, lines] {
+        lab.signal(Signal::TERM);
+        lab.end();
+    }
+}
+
+/// O31: who misbehaves ends as well when nobody reads what it shows.
+#[test]
+fn what_misbehaves_ends_with_its_reader() {
+    let mut lab = start(&["misbehave", "--scenario", "html", "--json"]);
+    let url = place(&lab.json()["http"]);
+    drop(lab.out);
+    while lab.child.try_wait().unwrap().is_none() {
+        let request = get(&target(1_001, ""));
+        if let Ok(mut stream) = std::net::TcpStream::connect(url) {
+            drop(stream.write_all(request.as_bytes()));
+        }
+        std::thread::yield_now();
+    }
+    assert_eq!(lab.child.wait().unwrap().code(), Some(0));
+}
+
+/// O31: connections that say nothing more cost little memory, though each has a thread.
+#[test]
+fn a_connection_that_waits_costs_little_memory() {
+    const CONNECTIONS: u64 = 100;
+    const MOST_KIB: u64 = 400;
+    for tool in [&["serve"][..], &["misbehave", "--scenario", "html"]] {
+        let mut lab = start(&[tool, &["--json"]].concat());
+        let place = place(&lab.json()["http"]);
+        let status = format!("/proc/{}/status", lab.child.id());
+        let resident = || {
+            let status = fs::read_to_string(&status).unwrap();
+            let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+            let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+            kib.parse::<u64>().unwrap()
+        };
+        let open = |port| {
+            let mut http = connect(place);
+            http.send(get(&target(port, "&event=stopped")));
+            http.reply();
+            http
+        };
+        let _first = open(1_000);
+        let before = resident();
+        let _all: Vec<_> = (0..CONNECTIONS).map(|_| open(1_001)).collect();
+        let each = resident().saturating_sub(before) / CONNECTIONS;
+        assert!(each < MOST_KIB, "{each} KiB each");
+        lab.signal(Signal::TERM);
+        lab.end();
+    }
+}
+
 /// O31: every request as it comes, on standard output as lines and in a file as JSON; it ends when nobody reads.
 #[test]
 fn watch_shows_every_request_and_ends_with_its_reader() {
@@ -238,6 +358,11 @@ fn what_cannot_be_is_refused() {
         (&["misbehave", "--show", "nonsuch"], 2),
         (&["acid", "--all", "--scenario", "nonsuch"], 2),
         (&["serve", "--no-http", "--http", "127.0.0.1:0"], 2),
+        (&["serve", "--min-interval", "0"], 2),
+        (&["serve", "--interval", "5", "--min-interval", "6"], 1),
+        (&["misbehave", "--scenario", "html", "--speed", "0"], 2),
+        (&["judge", "--from", "/dev/null", "--no-udp"], 2),
+        (&["judge", "--from", "/dev/null", "--ca-file", "x"], 2),
         (&["serve", "--no-http", "--no-https", "--no-udp"], 1),
         (&["serve", "--http", "192.0.2.1:1"], 1),
         (&["serve", "--ca-file", "/nonexistent/x"], 1),

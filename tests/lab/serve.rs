@@ -1,6 +1,7 @@
 //! O19: the library: what is answered, what is told of it, time, and the end.
 
 use std::net::{TcpListener, UdpSocket};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use retracker::lab::exchange::{Body, Delivery, End, Event, Step, Transport};
@@ -212,6 +213,8 @@ fn intervals_are_told_in_real_seconds() {
         (None, None, "8:intervali30e12:min intervali27e"),
         (Some(5), None, "8:intervali5e12:min intervali4e"),
         (Some(5), Some(2), "8:intervali5e12:min intervali2e"),
+        (Some(5), Some(5), "8:intervali5e12:min intervali5e"),
+        (Some(1), None, "8:intervali1e12:min intervali1e"),
     ] {
         let lab = start(Options {
             speed: 60.0,
@@ -229,6 +232,69 @@ fn intervals_are_told_in_real_seconds() {
         assert_eq!(reply[8..12], interval.unwrap_or(30).to_be_bytes());
         assert!(lab.now().virtual_time >= lab.now().real * 30);
     }
+}
+
+/// O19: a second has no nine tenths to tell.
+#[test]
+fn a_min_interval_is_a_second_at_least() {
+    let lab = start(Options {
+        interval: Some(1),
+        ..only(Transport::Http)
+    });
+    let mut client = connect(address(&lab, Transport::Http));
+    client.send(get(&target(1_001, "")));
+    let body = client.reply().1.escape_ascii().to_string();
+    assert!(body.contains("8:intervali1e12:min intervali1e"), "{body}");
+}
+
+/// O19: what the system threw away before it was read is counted.
+#[test]
+fn datagrams_that_nobody_read_are_counted() {
+    let (go, wait) = channel::<()>();
+    let lab = start(Options {
+        answerer: Box::new(move |_, _| {
+            // Until the test has sent enough.
+            let _ = wait.recv();
+            Delivery::default()
+        }),
+        ..only(Transport::Udp)
+    });
+    assert_eq!(lab.dropped_datagrams(), 0);
+    let client = Udp::new(address(&lab, Transport::Udp));
+    while lab.dropped_datagrams() == 0 {
+        for _ in 0..100 {
+            client.socket.send(&[0; 1_000]).unwrap();
+        }
+    }
+    drop(go);
+}
+
+/// O19: answers that wait to be sent have few bytes together; one beyond is not sent, and told at once.
+#[test]
+fn datagrams_that_wait_to_be_sent_have_few_bytes() {
+    let lab = start(Options {
+        answerer: Box::new(|_, _| Delivery {
+            misbehaviour: None,
+            steps: vec![Step::Wait(PATIENCE * 10), Step::Send(vec![0; 60_000])],
+        }),
+        ..only(Transport::Udp)
+    });
+    let events = lab.events();
+    let client = Udp::new(address(&lab, Transport::Udp));
+    let mut sent = 0;
+    let told = loop {
+        client.socket.send(&connect_datagram(1)).unwrap();
+        sent += 1;
+        if let Ok(event) = events.recv_timeout(Duration::from_millis(1)) {
+            break event;
+        }
+    };
+    let Event::Exchange(told) = told else {
+        panic!("no exchange");
+    };
+    assert!(told.answer.sent.is_empty());
+    // 16 MiB of them.
+    assert!(sent > 270, "{sent}");
 }
 
 /// O19: an answerer has its way: with what is sent, in which pieces, and how the connection ends.
@@ -363,6 +429,16 @@ fn a_lab_that_cannot_be_is_refused() {
         },
         Options {
             speed: f64::NAN,
+            ..Options::default()
+        },
+        Options {
+            min_interval: Some(0),
+            ..Options::default()
+        },
+        // Thirty seconds are told.
+        Options {
+            speed: 60.0,
+            min_interval: Some(31),
             ..Options::default()
         },
     ] {

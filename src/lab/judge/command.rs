@@ -1,7 +1,6 @@
 //! `retracker-lab judge`: a tracker of the laboratory for one client, and a report of what the client did.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, ExitCode, ExitStatus, Stdio};
@@ -17,7 +16,9 @@ use crate::lab::exchange::Event;
 use crate::lab::launch::Launcher;
 use crate::lab::misbehave::{Stand, catalogue, script_of};
 use crate::lab::serve::ca_file::CaFile;
-use crate::lab::serve::ends::{Ending, Ends};
+use crate::lab::serve::ends::Ends;
+use crate::lab::serve::serving::Serving;
+use crate::lab::serve::writers::Missed;
 use crate::lab::serve::{self, Events, Lab};
 use crate::program;
 
@@ -34,24 +35,8 @@ const FAREWELL: Duration = Duration::from_secs(30);
 /// What is judged, and how the report is told.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
-    /// Where to listen for HTTP; may be given more than once. Without it a free port of loopback of both families.
-    #[arg(long, value_name = "ADDR")]
-    http: Vec<SocketAddr>,
-    /// Where to listen for HTTPS.
-    #[arg(long, value_name = "ADDR")]
-    https: Vec<SocketAddr>,
-    /// Where to listen for UDP.
-    #[arg(long, value_name = "ADDR")]
-    udp: Vec<SocketAddr>,
-    /// The interval that the client is told, in seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    interval: Option<u32>,
-    /// The `min interval` that the client is told over HTTP, in seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
-    min_interval: Option<u32>,
-    /// Virtual seconds in a real one: peers expire and connection ids end so much sooner, and intervals are told so much shorter.
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = serve::speed)]
-    speed: f64,
+    #[command(flatten)]
+    serving: Serving,
     /// Ends after so many seconds; a client that was started is asked to end then.
     #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
     seconds: Option<u64>,
@@ -77,7 +62,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     record: Option<PathBuf>,
     /// Judges what was recorded there, and serves nothing.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["http", "https", "udp", "interval", "min_interval", "speed", "seconds", "command"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = Serving::OPTIONS, conflicts_with_all = ["seconds", "command"])]
     from: Option<PathBuf>,
     /// Misbehaves as this scenario says, and judges beside it; `misbehave --list` tells all.
     #[arg(long, value_name = "NAME", value_parser = catalogue::known, conflicts_with = "from")]
@@ -85,11 +70,6 @@ pub struct Arguments {
     /// Misbehaves as a script of your own says.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "from"])]
     script: Option<PathBuf>,
-    /// Writes the certificate of the authority of HTTPS there, in PEM; removes it at the end.
-    #[arg(long, value_name = "FILE", conflicts_with = "from")]
-    ca_file: Option<PathBuf>,
-    #[command(flatten)]
-    ending: Ending,
     /// Prints the rules as a table, and ends.
     #[arg(long)]
     rules: bool,
@@ -161,22 +141,23 @@ impl Arguments {
     }
 
     fn judge_live(&self) -> anyhow::Result<Report> {
-        let ends = self.ending.watch()?;
+        let ends = self.serving.ending.watch()?;
         let script = script_of(self.scenario.as_deref(), self.script.as_deref())?;
         let (stand, honest);
         let lab = match script {
-            Some((words, script)) => {
-                words.lines().for_each(say);
-                stand = Stand::set(script, self.serving()).context("cannot serve")?;
-                stand.peers().iter().for_each(|peer| say(peer));
+            Some((scenario, script)) => {
+                let options = self.serving.options();
+                stand = Stand::set(script, scenario, options).context("cannot serve")?;
+                let words = [stand.played.words(), stand.played.peers()].concat();
+                words.iter().for_each(|words| say(words));
                 &stand.lab
             }
             None => {
-                honest = Lab::start(self.serving()).context("cannot serve")?;
+                honest = Lab::start(self.serving.options()).context("cannot serve")?;
                 &honest
             }
         };
-        let _authority = CaFile::write(self.ca_file.as_deref(), lab)?;
+        let _authority = CaFile::write(self.serving.ca_file.as_deref(), lab)?;
         let events = lab.events();
         let mut judged = self.options()?;
         judged.trackers = lab.urls().iter().map(|url| url.address).collect();
@@ -198,27 +179,9 @@ impl Arguments {
         while lab.now().real < until {
             watch.hear(&events, LOOK)?;
         }
-        let lost = lab.lost_events();
-        if lost > 0 {
-            say(&format!("{lost} events came too fast to be judged"));
-        }
+        let missed = Missed::of(lab).words();
+        missed.iter().for_each(|words| say(words));
         watch.finish(&end, lab.now().real)
-    }
-
-    fn serving(&self) -> serve::Options {
-        let mut options = serve::Options {
-            speed: self.speed,
-            interval: self.interval,
-            min_interval: self.min_interval,
-            ..serve::Options::default()
-        };
-        // Who names an address wants that transport alone.
-        if !(self.http.is_empty() && self.https.is_empty() && self.udp.is_empty()) {
-            options.http.clone_from(&self.http);
-            options.https.clone_from(&self.https);
-            options.udp.clone_from(&self.udp);
-        }
-        options
     }
 
     /// Watches until the client has ended, or the time is over, or this is to end; how the client has ended.
@@ -274,7 +237,7 @@ impl Arguments {
         command.args(rest.iter().map(filled)).envs(variables);
         // Standard output is the report's.
         command.stdout(io::stderr());
-        if self.ending.until_stdin_closes {
+        if self.serving.ending.until_stdin_closes {
             command.stdin(Stdio::null());
         }
         if let Some(pem) = lab.ca_pem() {

@@ -9,7 +9,9 @@ use super::catalogue;
 use super::scenario::Scenario;
 use super::script::Script;
 use super::stand;
-use crate::lab::serve::ends::Ending;
+use crate::lab::serve;
+use crate::lab::serve::ready::PlayedScenario;
+use crate::lab::serve::serving::{Serving, Showing};
 use crate::program;
 
 /// What is listed, shown or served.
@@ -18,10 +20,9 @@ pub struct Arguments {
     #[command(flatten)]
     what: What,
     #[command(flatten)]
-    ending: Ending,
-    /// Writes the certificate of the authority of HTTPS there, in PEM; removes it at the end.
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
+    serving: Serving,
+    #[command(flatten)]
+    showing: Showing,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -55,22 +56,28 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let scenario = catalogue::named(name)?;
         return program::print(catalogue::text(&scenario.name).unwrap_or_default());
     }
+    serve::use_small_pages();
     // Before anything is said: whoever hears it may end.
-    let mut ends = arguments.ending.watch()?;
+    let ends = arguments.serving.ending.watch()?;
     let script = script_of(what.scenario.as_deref(), what.script.as_deref())?;
-    let (words, script) = script.context("nothing to do")?;
-    program::print(&words)?;
-    stand::run(script, &mut ends, arguments.ca_file.as_deref())
+    let (scenario, script) = script.context("nothing to do")?;
+    stand::run(
+        script,
+        scenario,
+        &arguments.serving,
+        &arguments.showing,
+        ends,
+    )
 }
 
-/// The script of a scenario or in a file, after what there is to say of it; none where neither is named.
+/// The script of a scenario or in a file, after the scenario; none where neither is named.
 ///
 /// # Errors
 /// When there is no such scenario, or the file cannot be read.
 pub(crate) fn script_of(
     scenario: Option<&str>,
     file: Option<&Path>,
-) -> anyhow::Result<Option<(String, Script)>> {
+) -> anyhow::Result<Option<(Option<PlayedScenario>, Script)>> {
     if let Some(name) = scenario {
         let Scenario {
             name,
@@ -79,15 +86,19 @@ pub(crate) fn script_of(
             script,
             ..
         } = catalogue::named(name)?;
-        let words = format!("{name}: {what}\na good client: {good}\n");
-        return Ok(Some((words, script)));
+        let played = PlayedScenario {
+            name,
+            what,
+            good_client: good,
+        };
+        return Ok(Some((Some(played), script)));
     }
     let Some(file) = file else {
         return Ok(None);
     };
     let name = file.display().to_string();
     let text = fs::read_to_string(file).with_context(|| name.clone())?;
-    Ok(Some((String::new(), Script::parse(&name, &text)?)))
+    Ok(Some((None, Script::parse(&name, &text)?)))
 }
 
 fn list() -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! A tracker that plays a script, for a client that somebody runs by hand: its URLs, the peers that it tells of, and what happens.
 
-use std::path::Path;
+use std::io::{self, Write};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::peers::Places;
 use super::script::Script;
 use crate::lab::acid::listeners::Peer;
 use crate::lab::exchange::Transport;
-use crate::lab::serve::ca_file::CaFile;
 use crate::lab::serve::ends::Ends;
-use crate::lab::serve::writers::Writers;
-use crate::lab::serve::{Events, Lab, Options};
+use crate::lab::serve::ready::{Played, PlayedScenario};
+use crate::lab::serve::serving::{Serving, Showing};
+use crate::lab::serve::{self, Events, Lab, Options};
 use crate::lab::watch::{Form, Watcher};
 use crate::program;
 
@@ -25,22 +25,34 @@ const LOOK: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(crate) struct Stand {
     pub(crate) lab: Lab,
+    /// What there is to say of it.
+    pub(crate) played: Played,
     peers: [(&'static str, Peer); 2],
     /// Serves as long as this is there.
     _second: Lab,
 }
 
 impl Stand {
-    /// Starts them; `options` are of the tracker that plays the script.
+    /// Starts them; `options` are of the tracker that plays the script, which may be that of a `scenario`.
     ///
     /// # Errors
     /// When a socket cannot be opened.
-    pub(crate) fn set(script: Script, options: Options) -> anyhow::Result<Stand> {
+    pub(crate) fn set(
+        script: Script,
+        scenario: Option<PlayedScenario>,
+        options: Options,
+    ) -> anyhow::Result<Stand> {
         let loopback = ["127.0.0.1", "::1"].map(|address| address.parse().ok());
         let loopback: Vec<_> = loopback.into_iter().flatten().collect();
         let planted = Peer::listen(&loopback).context("the planted peer")?;
         let decoy = Peer::listen(&loopback).context("the decoy")?;
-        let second = Lab::start(Options::default()).context("the second tracker")?;
+        let second = Lab::start(Options {
+            speed: options.speed,
+            interval: options.interval,
+            min_interval: options.min_interval,
+            ..Options::default()
+        });
+        let second = second.context("the second tracker")?;
         let url = |url: Option<String>| url.map(|url| url.trim_end_matches("/announce").to_owned());
         let places = Arc::new(OnceLock::from(Places {
             planted: planted.addresses().to_vec(),
@@ -48,26 +60,21 @@ impl Stand {
             second: url(second.url(Transport::Http)),
             second_udp: url(second.url(Transport::Udp)),
         }));
+        let played = Played {
+            scenario,
+            planted: planted.addresses().to_vec(),
+            decoy: decoy.addresses().to_vec(),
+        };
         let options = Options {
             answerer: super::answerer(script, places),
             ..options
         };
         Ok(Stand {
             lab: Lab::start(options).context("the tracker")?,
+            played,
             peers: [("planted", planted), ("decoy", decoy)],
             _second: second,
         })
-    }
-
-    /// A line for each address of a peer.
-    pub(crate) fn peers(&self) -> Vec<String> {
-        let peers = self.peers.iter();
-        peers
-            .flat_map(|(name, peer)| {
-                let addresses = peer.addresses().iter();
-                addresses.map(move |address| format!("{name} peer at {address}"))
-            })
-            .collect()
     }
 }
 
@@ -75,45 +82,64 @@ impl Stand {
 ///
 /// # Errors
 /// When a socket cannot be opened, or what happens cannot be written.
-pub(super) fn run(script: Script, ends: &mut Ends, ca_file: Option<&Path>) -> anyhow::Result<()> {
-    let stand = Stand::set(script, Options::default())?;
-    let _authority = CaFile::write(ca_file, &stand.lab)?;
-    let events = stand.lab.events();
-    let mut words: Vec<String> = stand.lab.urls().iter().map(ToString::to_string).collect();
-    words.extend(stand.peers());
-    program::print(&format!("{}\n", words.join("\n")))?;
+pub(super) fn run(
+    script: Script,
+    scenario: Option<PlayedScenario>,
+    serving: &Serving,
+    showing: &Showing,
+    ends: Ends,
+) -> anyhow::Result<()> {
+    let stand = Stand::set(script, scenario, serving.options())?;
     let Stand {
         lab,
+        played,
         peers,
         _second,
     } = stand;
-    let mut writers = Writers::new(ends.take_end());
-    writers.begin(move || show(&events, peers))?;
-    ends.wait()?;
-    let lost = lab.lost_events();
-    drop(lab);
-    writers.finish(lost)
+    let show = move |events: &Events, form| program::printed(show(events, form, peers));
+    serve::serve(lab, serving, showing, Some(&played), Some(show), ends)
+}
+
+/// A peer that somebody has connected to.
+#[derive(serde::Serialize)]
+struct PeerLine {
+    kind: &'static str,
+    peer: &'static str,
+    connections: u32,
 }
 
 /// Shows what happens until the tracker ends.
-fn show(events: &Events, mut peers: [(&'static str, Peer); 2]) -> anyhow::Result<()> {
-    let mut watcher = Watcher::new(Form::Lines {
-        has_colour: false,
-        has_all: false,
-    });
+fn show(events: &Events, form: Form, mut peers: [(&'static str, Peer); 2]) -> io::Result<()> {
+    let mut watcher = Watcher::new(form);
+    let mut out = io::stdout();
     let mut told = [0, 0];
     loop {
-        match events.recv_timeout(LOOK) {
-            Ok(event) => program::print(&watcher.show(&event))?,
-            Err(RecvTimeoutError::Timeout) => {}
+        let mut shown = match events.recv_timeout(LOOK) {
+            Ok(event) => watcher.show(&event),
+            Err(RecvTimeoutError::Timeout) => String::new(),
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
-        }
-        for (told, (name, peer)) in told.iter_mut().zip(&mut peers) {
-            let count = peer.count();
-            if *told < count {
-                *told = count;
-                program::print(&format!("{name} peer: {count} connections\n"))?;
+        };
+        for (told, (peer, listener)) in told.iter_mut().zip(&mut peers) {
+            let connections = listener.count();
+            if *told < connections {
+                *told = connections;
+                shown += &match form {
+                    Form::Lines { .. } => format!("{peer} peer: {connections} connections\n"),
+                    Form::Json => {
+                        let kind = "peer";
+                        let line = PeerLine {
+                            kind,
+                            peer,
+                            connections,
+                        };
+                        serde_json::to_string(&line)? + "\n"
+                    }
+                };
             }
+        }
+        if !shown.is_empty() {
+            out.write_all(shown.as_bytes())?;
+            out.flush()?;
         }
     }
 }

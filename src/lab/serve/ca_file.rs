@@ -32,7 +32,7 @@ impl CaFile {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         self.0.as_deref()
     }
 }

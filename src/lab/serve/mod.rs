@@ -1,19 +1,24 @@
 //! An ephemeral tracker to develop clients against: the tracker's own core and codecs behind sockets on loopback, with a time that may
 //! run faster, and with every request shown to whoever wants to see it. As a library ([`Lab`]) and as `retracker-lab serve`.
 //!
-//! - `connection` serves a TCP connection, `tcp` accepts them; `udp` serves a socket. Plain threads, every wait with an end.
+//! - `connection` serves a TCP connection, `tcp` accepts them; `udp` serves a socket, `dropped` knows what never came out of one. Plain
+//!   threads, every wait with an end.
 //! - `shared` is the core with its `virtual_clock`; `told` translates its times into those that clients wait; `publisher` tells what
 //!   happens.
 //! - `authority` makes the certificates of HTTPS, `ca_file` holds one for clients.
-//! - `command` is the program, `ends` says when that ends, `writers` write what it shows.
+//! - `command` is the program, `serving` its options, which other commands have as well; `ready` is what it tells first, `writers` write
+//!   what it shows, `ends` says when it ends.
 
 mod authority;
 pub(crate) mod ca_file;
 mod command;
 mod connection;
+mod dropped;
 pub(crate) mod ends;
 mod listen;
 mod publisher;
+pub(crate) mod ready;
+pub(crate) mod serving;
 mod shared;
 mod stop;
 mod tcp;
@@ -42,8 +47,8 @@ use authority::Authority;
 use shared::Shared;
 use told::Told;
 
-pub(crate) use command::speed;
 pub use command::{Arguments, run};
+pub(crate) use command::{serve, use_small_pages};
 pub use publisher::{Events, MAX_WAITING_BYTES, MAX_WAITING_EVENTS};
 pub use shared::MAX_PLANTED;
 pub use tcp::MAX_CONNECTIONS;
@@ -65,7 +70,8 @@ pub struct Options {
     pub speed: f64,
     /// The interval that clients are told, in real seconds, whatever the speed. Default none: that of `tracker`, which is virtual time.
     pub interval: Option<u32>,
-    /// The `min interval` that clients are told over HTTP, in real seconds. Default none: 0.9 of the interval.
+    /// The `min interval` that clients are told over HTTP, in real seconds; at least 1, and no more than the interval. Default none: 0.9 of
+    /// the interval, and at least 1.
     pub min_interval: Option<u32>,
     /// What is done about each request. Default [`exchange::honest`].
     pub answerer: Answerer,
@@ -146,6 +152,12 @@ impl Options {
         }
         if let Some(min_interval) = self.min_interval {
             let interval = told.real(settings.announce_interval.into()).max(1);
+            if !(1..=interval).contains(&min_interval.into()) {
+                let why = format!(
+                    "the min interval, {min_interval} s, is not from 1 s to the interval, {interval} s"
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
             let share = (i64::from(min_interval) * 100 + interval - 1) / interval;
             settings.min_interval_share = u32::try_from(share).unwrap_or(100).min(100);
         }
@@ -187,6 +199,8 @@ pub struct Lab {
     left_out: Vec<SocketAddr>,
     ca_pem: Option<String>,
     threads: Vec<JoinHandle<()>>,
+    /// Of the UDP sockets.
+    inodes: Vec<u64>,
 }
 
 impl fmt::Debug for Lab {
@@ -201,7 +215,7 @@ impl Lab {
     /// Starts it. When this returns, all of it listens.
     ///
     /// # Errors
-    /// When an address cannot be had, there is none, or the speed is out of range; when the system gives no thread, descriptor or random
+    /// When an address cannot be had, there is none, or the speed or the `min interval` is out of range; when the system gives no thread, descriptor or random
     /// bytes. Loopback of v6 is left out where the machine has none ([`Lab::left_out`]).
     pub fn start(options: Options) -> io::Result<Lab> {
         let (settings, told) = options.timing()?;
@@ -215,6 +229,7 @@ impl Lab {
             left_out: Vec::new(),
             ca_pem: None,
             threads: Vec::new(),
+            inodes: Vec::new(),
         };
         for address in &options.http {
             lab.listen_tcp(*address, None)?;
@@ -245,6 +260,7 @@ impl Lab {
             address: socket.local_addr()?,
             socket,
             acceptor: acceptor.cloned(),
+            max_connections: MAX_CONNECTIONS,
             shared: Arc::clone(&self.shared),
         };
         let url = Url {
@@ -259,6 +275,7 @@ impl Lab {
             return Ok(());
         };
         let address = socket.local_addr()?;
+        self.inodes.push(rustix::fs::fstat(&socket)?.st_ino);
         let socket = udp::Socket::new(socket, address, Arc::clone(&self.shared), ids);
         let url = Url {
             transport: Transport::Udp,
@@ -324,6 +341,11 @@ impl Lab {
     /// Events that some reader has lost because it did not read.
     pub fn lost_events(&self) -> u64 {
         self.shared.publisher.lost()
+    }
+
+    /// Datagrams that the system has thrown away because they came faster than they were read; 0 where it does not tell.
+    pub fn dropped_datagrams(&self) -> u64 {
+        dropped::datagrams(&self.inodes)
     }
 
     /// The time.

@@ -27,6 +27,8 @@ pub(super) struct Listener {
     pub socket: TcpListener,
     pub address: SocketAddr,
     pub acceptor: Option<Acceptor>,
+    /// At once.
+    pub max_connections: usize,
     pub shared: Arc<Shared>,
 }
 
@@ -44,7 +46,7 @@ impl Listener {
                         (client, self.address),
                         self.acceptor.as_ref(),
                     );
-                    if threads.len() >= MAX_CONNECTIONS {
+                    if threads.len() >= self.max_connections {
                         self.turn_away(&connection, "too many connections at once");
                         continue;
                     }
@@ -98,5 +100,73 @@ impl Listener {
         } else {
             Transport::Http
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpStream;
+
+    use super::*;
+    use crate::lab::exchange;
+    use crate::lab::serve::told::Told;
+    use crate::lab::serve::{Events, listen};
+    use crate::metrics::Metrics;
+    use crate::tracker::{Settings, Tracker};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// The connection that has ended next, and why.
+    fn ended(events: &Events) -> (u64, Option<String>) {
+        loop {
+            if let Event::Disconnected {
+                connection, error, ..
+            } = events.recv_timeout(PATIENCE).unwrap()
+            {
+                return (connection, error);
+            }
+        }
+    }
+
+    /// O19: there is a bound on connections at once. One beyond it is closed and told; when one has ended there is room again.
+    #[test]
+    fn a_connection_too_many_is_turned_away() {
+        let told = Told {
+            speed: 1.0,
+            min_interval: None,
+        };
+        let tracker = Tracker::new(Settings::default(), Arc::new(Metrics::new(0)));
+        let answerer = Box::new(exchange::honest);
+        let settings = crate::http::Settings::default();
+        let shared = Arc::new(Shared::new(Arc::new(tracker), settings, told, answerer, 1).unwrap());
+        let socket = listen::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let listener = Listener {
+            socket,
+            address,
+            acceptor: None,
+            max_connections: 2,
+            shared: Arc::clone(&shared),
+        };
+        let events = shared.publisher.subscribe();
+        let thread = std::thread::spawn(move || listener.run());
+        let connect = || TcpStream::connect(address).unwrap();
+        let [first, _second, mut third] = [connect(), connect(), connect()];
+        assert_eq!(third.read(&mut [0]).unwrap(), 0);
+        let too_many = Some("too many connections at once".to_owned());
+        assert_eq!(ended(&events), (3, too_many));
+        drop(first);
+        assert_eq!(ended(&events), (1, None));
+        // The thread of the first one has told of its end, and may not have ended.
+        let room = (4..).find(|number| {
+            drop(connect());
+            let (ended, error) = ended(&events);
+            assert_eq!(ended, *number);
+            error.is_none()
+        });
+        assert!(room.is_some());
+        shared.stop.stop();
+        thread.join().unwrap();
     }
 }

@@ -19,10 +19,6 @@ pub(super) struct Told {
 impl Told {
     /// The answer with its times as the client is to be told them. What has none stays as it is.
     pub(super) fn translate(&self, transport: Transport, answer: Vec<u8>) -> Vec<u8> {
-        let is_as_it_is = self.speed <= 1.0 && self.min_interval.is_none();
-        if is_as_it_is {
-            return answer;
-        }
         match transport {
             Transport::Http | Transport::Https => self.http(&answer).unwrap_or(answer),
             Transport::Udp => self.udp(answer),
@@ -40,15 +36,16 @@ impl Told {
         if virtual_time > 0 { real.max(1) } else { real }
     }
 
-    /// The same, rounded down.
-    fn real_floor(&self, virtual_time: i64) -> i64 {
+    /// The `min interval` in real time: the one that is wanted, or else rounded down, as the tracker does. Nine tenths of 5 s are 4 s at
+    /// any speed.
+    fn real_min(&self, virtual_time: i64) -> i64 {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_precision_loss,
             reason = "seconds of one interval"
         )]
         let real = (virtual_time as f64 / self.speed).floor() as i64;
-        if virtual_time > 0 { real.max(1) } else { real }
+        self.min_interval.map_or(real, i64::from)
     }
 
     /// A reply over HTTP, head and body.
@@ -60,15 +57,16 @@ impl Told {
         let mut translated = Vec::with_capacity(body.len());
         let mut copied = 0;
         let read = Value::read(body)?;
+        let interval = read.get("interval").and_then(Value::integer);
+        // A failure has none, but a `min interval`.
+        let longest = interval.map_or(i64::MAX, |interval| self.real(interval));
         for entry in read.entries() {
             let Some(number) = entry.value.integer() else {
                 continue;
             };
-            let number = match (entry.key, self.min_interval) {
-                (b"min interval", Some(told)) => i64::from(told),
-                // Rounded down, as the tracker does: nine tenths of 5 s are 4 s at any speed.
-                (b"min interval", None) => self.real_floor(number),
-                (b"interval" | b"retry in", _) => self.real(number),
+            let number = match entry.key {
+                b"min interval" => self.real_min(number).min(longest).max(1),
+                b"interval" | b"retry in" => self.real(number),
                 _ => continue,
             };
             translated.extend_from_slice(body.get(copied..entry.place.start)?);
@@ -142,6 +140,36 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nContent-Length: 36\r\n\r\nd8:intervali50e12:min intervali45ee";
         let told = told.translate(Transport::Http, reply.to_vec());
         assert!(told.ends_with(b"d8:intervali5e12:min intervali4ee"));
+    }
+
+    /// O19: nine tenths of a second are none, and none is no time to wait.
+    #[test]
+    fn a_min_interval_is_a_second_at_least_and_no_more_than_the_interval() {
+        let told = |min_interval, body: &str| {
+            let told = Told {
+                speed: 1.0,
+                min_interval,
+            };
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            let answer = told.translate(Transport::Http, (head + body).into_bytes());
+            let (_, body) = str::from_utf8(&answer)
+                .unwrap()
+                .split_once("\r\n\r\n")
+                .unwrap();
+            body.to_owned()
+        };
+        assert_eq!(
+            told(None, "d8:intervali1e12:min intervali0ee"),
+            "d8:intervali1e12:min intervali1ee"
+        );
+        assert_eq!(
+            told(Some(7), "d8:intervali5e12:min intervali4ee"),
+            "d8:intervali5e12:min intervali5ee"
+        );
+        assert_eq!(
+            told(Some(7), "d14:failure reason2:no12:min intervali4ee"),
+            "d14:failure reason2:no12:min intervali7ee"
+        );
     }
 
     #[test]

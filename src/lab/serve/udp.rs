@@ -24,8 +24,10 @@ const MAX_DATAGRAM: usize = 65_535;
 /// Datagrams read before others that wait are looked at.
 const BATCH: usize = 64;
 
-/// Answers that wait at once; what comes beyond is answered without its steps from the first wait on.
+/// Answers that wait at once, and their bytes with those of their requests; what comes beyond is answered without its steps from the first
+/// wait on.
 const MAX_WAITING: usize = 4_096;
+const MAX_WAITING_BYTES: usize = 16 << 20;
 
 /// One socket.
 pub(super) struct Socket {
@@ -35,6 +37,7 @@ pub(super) struct Socket {
     handler: Handler,
     rng: fastrand::Rng,
     waiting: Vec<Waiting>,
+    waiting_bytes: usize,
 }
 
 /// An answer of which something is still to be sent.
@@ -43,6 +46,20 @@ struct Waiting {
     answer: Answer,
     steps: IntoIter<Step>,
     due: Duration,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        let request = match &self.request.body {
+            Body::Datagram(bytes) | Body::Unreadable(bytes) => bytes.len(),
+            Body::Http(head) => head.raw.len(),
+        };
+        let steps = self.steps.as_slice().iter().map(|step| match step {
+            Step::Send(datagram) => datagram.len(),
+            Step::Wait(_) | Step::Close | Step::Reset => 0,
+        });
+        request + self.answer.sent_bytes() + steps.sum::<usize>()
+    }
 }
 
 impl Socket {
@@ -60,6 +77,7 @@ impl Socket {
             address,
             shared,
             waiting: Vec::new(),
+            waiting_bytes: 0,
         }
     }
 
@@ -80,6 +98,7 @@ impl Socket {
             let is_due = |waiting: &mut Waiting| waiting.due <= now;
             let due: Vec<Waiting> = self.waiting.extract_if(.., is_due).collect();
             for waiting in due {
+                self.waiting_bytes -= waiting.bytes();
                 self.go_on(waiting);
             }
         }
@@ -139,12 +158,19 @@ impl Socket {
         });
     }
 
+    /// Whether one more may wait.
+    fn has_room(&self, waiting: &Waiting) -> bool {
+        self.waiting.len() < MAX_WAITING
+            && self.waiting_bytes + waiting.bytes() <= MAX_WAITING_BYTES
+    }
+
     /// Takes the steps of an answer until the next wait.
     fn go_on(&mut self, mut waiting: Waiting) {
         while let Some(step) = waiting.steps.next() {
             match step {
-                Step::Wait(time) if self.waiting.len() < MAX_WAITING => {
+                Step::Wait(time) if self.has_room(&waiting) => {
                     waiting.due = self.shared.clock.real().saturating_add(time);
+                    self.waiting_bytes += waiting.bytes();
                     self.waiting.push(waiting);
                     return;
                 }

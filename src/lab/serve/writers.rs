@@ -6,12 +6,47 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use std::{io, iter};
 
+use super::Lab;
 use crate::clock::Clock;
 use crate::supervise::{self, Exit};
 use crate::{program, shown};
 
 /// How long is waited at the end for what has not been written yet: nobody may be reading.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What has happened and was not shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Missed {
+    events: u64,
+    datagrams: u64,
+}
+
+impl Missed {
+    pub(crate) fn of(lab: &Lab) -> Missed {
+        Missed {
+            events: lab.lost_events(),
+            datagrams: lab.dropped_datagrams(),
+        }
+    }
+
+    /// A sentence for each kind.
+    pub(crate) fn words(self) -> Vec<String> {
+        let events = format!(
+            "{} events came faster than they could be processed",
+            self.events
+        );
+        let datagrams = format!(
+            "{} datagrams came faster than they were read: the system threw them away, and nobody has seen them",
+            self.datagrams
+        );
+        let kinds = [(self.events, events), (self.datagrams, datagrams)];
+        kinds
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(_, words)| words)
+            .collect()
+    }
+}
 
 /// Them.
 #[derive(Debug)]
@@ -56,17 +91,19 @@ impl Writers {
         Ok(())
     }
 
-    /// Waits for them, but never longer than for last words; then tells how many events were lost to them.
+    /// Waits for them, but never longer than for last words; then tells how much was `missed` in the end.
     ///
     /// # Errors
     /// When one of them could not write.
-    pub(crate) fn finish(mut self, lost: u64) -> anyhow::Result<()> {
+    pub(crate) fn finish(mut self, missed: Missed) -> anyhow::Result<()> {
         let fault = self.wait();
-        if lost > 0 {
-            let lost = format!("{lost} events came faster than they could be shown");
+        let words = missed.words();
+        if !words.is_empty() {
             // Standard error may be what nobody reads.
             self.begin(move || {
-                program::tell("retracker-lab", &lost);
+                for words in words {
+                    program::tell("retracker-lab", &words);
+                }
                 Ok(())
             })?;
             self.wait();
