@@ -8,8 +8,9 @@ use crate::lab::reading::Announce;
 
 use super::request::{hex, text};
 
-/// Clients of torrents that are remembered; when there are more, all are forgotten.
+/// Clients of torrents that are remembered, and the bytes of what they said; when there is more, all is forgotten.
 const MAX_REMEMBERED: usize = 20_000;
+const MAX_REMEMBERED_BYTES: usize = 32 << 20;
 
 /// What is known of the announce before this one.
 #[derive(Debug, PartialEq)]
@@ -37,12 +38,16 @@ pub(super) struct Memory {
     last: HashMap<(Vec<u8>, Vec<u8>), Last>,
     /// The peer id that was last announced of a torrent from an address and port, to know who has taken another.
     ids: HashMap<(Vec<u8>, IpAddr, u16), Vec<u8>>,
+    /// Of both.
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Last {
     at: Moment,
     said: Vec<(&'static str, String)>,
+    /// With those of what it is remembered by.
+    bytes: usize,
 }
 
 impl Memory {
@@ -61,7 +66,8 @@ impl Memory {
             request.client.ip(),
             announce.port.unwrap_or(0),
         );
-        if self.last.len() >= MAX_REMEMBERED || self.ids.len() >= MAX_REMEMBERED {
+        let is_full = self.last.len() >= MAX_REMEMBERED || self.ids.len() >= MAX_REMEMBERED;
+        if is_full || self.bytes > MAX_REMEMBERED_BYTES {
             *self = Memory::default();
         }
         let said = said(request, announce);
@@ -69,6 +75,7 @@ impl Memory {
             let other = self.ids.get(&place)?.clone();
             self.last.remove(&(hash.clone(), other))
         });
+        self.bytes -= before.as_ref().map_or(0, |before| before.bytes);
         let change = before.map(|before| Change {
             since: Moment {
                 real: request.at.real.saturating_sub(before.at.real),
@@ -79,9 +86,16 @@ impl Memory {
             },
             changed: difference(before.said, &said),
         });
-        self.ids.insert(place, id.clone());
+        self.bytes += id.len();
+        match self.ids.insert(place, id.clone()) {
+            Some(other) => self.bytes -= other.len(),
+            None => self.bytes += hash.len(),
+        }
+        let texts: usize = said.iter().map(|(_, text)| text.len()).sum();
+        let bytes = hash.len() + id.len() + texts;
+        self.bytes += bytes;
         let at = request.at;
-        self.last.insert((hash, id), Last { at, said });
+        self.last.insert((hash, id), Last { at, said, bytes });
         change
     }
 }
@@ -143,4 +157,55 @@ fn difference(
         })
     });
     changed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::exchange::{HttpHead, Transport};
+    use crate::lab::reading::Reading;
+
+    /// Announces with this peer id and a path of so many bytes; what has changed since.
+    fn note(memory: &mut Memory, peer: usize, path: usize) -> Option<Change> {
+        let path = "x".repeat(path);
+        let head = format!(
+            "GET /{path}/announce?info_hash=hhhhhhhhhhhhhhhhhhhh&peer_id=-XX0001-{peer:012}&port={peer} HTTP/1.1\r\n\r\n"
+        );
+        let client = "127.0.0.1:1".parse().unwrap();
+        let request = Request {
+            number: 1,
+            at: Moment::default(),
+            transport: Transport::Http,
+            client,
+            tracker: client,
+            connection: None,
+            body: Body::Http(HttpHead::read(head.as_bytes())),
+        };
+        let Reading::Announce(announce) = Reading::of(&request) else {
+            panic!("no announce");
+        };
+        memory.note(&request, Some(&announce))
+    }
+
+    /// O31: what is remembered has a bound in bytes; who comes again does not fill it.
+    #[test]
+    fn little_is_remembered_of_clients_that_say_much() {
+        const MUCH: usize = 10_000;
+        let mut memory = Memory::default();
+        assert!(note(&mut memory, 1, MUCH).is_none());
+        let each = memory.bytes;
+        // More would be cut short before it is remembered.
+        assert!((2_000..MUCH).contains(&each), "{each}");
+        for _ in 0..3 {
+            assert!(note(&mut memory, 1, MUCH).is_some());
+            assert_eq!(memory.bytes, each);
+        }
+        let room = MAX_REMEMBERED_BYTES / each;
+        assert!(room < MAX_REMEMBERED);
+        for peer in 2..room + 4 {
+            assert!(note(&mut memory, peer, MUCH).is_none());
+            assert!(memory.bytes <= MAX_REMEMBERED_BYTES + each);
+        }
+        assert!(note(&mut memory, 1, 1).is_none(), "forgotten");
+    }
 }
