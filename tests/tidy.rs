@@ -20,6 +20,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("shown", &[]),
     // What stands encoded in paths and queries, for whoever reads either.
     ("percent", &[]),
+    // What other servers answer, for the tools that ask and for the laboratory.
+    ("http_reply", &[]),
     // Who did what: told by the pages, the composition root and the tools.
     ("audit", &["clock", "supervise", "regular_file", "shown"]),
     // TLS over anybody's bytes.
@@ -128,6 +130,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "supervise",
             "net",
+            "http_reply",
             "regular_file",
             "shown",
             "audit",
@@ -148,6 +151,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "supervise",
             "net",
             "percent",
+            "http_reply",
             "shown",
             "program",
         ],
@@ -194,6 +198,8 @@ const FOR_EVERYBODY: &str = "invariant";
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["snapshot/record.rs"]),
     ("rusqlite::", &["snapshot/", "tools/"]),
+    // Heads are read where they come in: the requests for pages, and the replies of other servers.
+    ("httparse::", &["http_reply.rs", "web/server/request.rs"]),
     ("bendy::", &["tools/check/bencode.rs"]),
     (
         "csv::",

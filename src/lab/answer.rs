@@ -1,9 +1,11 @@
 //! What a client was answered: read from the bytes that were sent, honest or not. It reads what there is to read and judges nothing.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::bencode::Value;
-use super::exchange::{Exchange, HttpHead, Transport};
+use super::exchange::{Exchange, Transport};
+use crate::http_reply::Head;
 
 /// What an answer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,50 +105,18 @@ impl AnswerReading {
 }
 
 fn of_http(sent: &[u8]) -> AnswerReading {
-    const END: &[u8] = b"\r\n\r\n";
     if sent.is_empty() {
         return AnswerReading::default();
     }
-    let Some(end) = memchr::memmem::find(sent, END) else {
+    let Ok(Some(head)) = Head::read(sent) else {
         return AnswerReading::kind(AnswerKind::Unreadable);
     };
-    let (head, body) = sent.split_at(end + END.len());
-    // The first line is another than that of a request; the fields are alike.
-    let fields = HttpHead::read(head);
-    let text = |name: &str| {
-        let value = fields.header(name)?;
-        Some(String::from_utf8_lossy(value).into_owned())
-    };
-    let mut words = head.split(|byte| *byte == b' ');
-    let status = words.nth(1).and_then(|word| str::from_utf8(word).ok());
-    let is_chunked = text("transfer-encoding").is_some_and(|there| there.contains("chunked"));
-    let body = if is_chunked {
-        dechunked(body)
-    } else {
-        Some(body.to_vec())
-    };
+    let location = head.location.map(String::from_utf8_lossy);
     AnswerReading {
-        status: status.and_then(|status| status.trim_ascii().parse().ok()),
-        location: text("location"),
-        ..body.map_or(AnswerReading::kind(AnswerKind::Unreadable), |body| {
-            of_body(&body)
-        })
-    }
-}
-
-/// A body in chunks (RFC 9112, 7.1), put together; none when it is not whole.
-fn dechunked(mut body: &[u8]) -> Option<Vec<u8>> {
-    let mut whole = Vec::new();
-    loop {
-        let line = memchr::memmem::find(body, b"\r\n")?;
-        let (size, rest) = (body.get(..line)?, body.get(line + 2..)?);
-        let size = size.split(|byte| *byte == b';').next()?;
-        let size = usize::from_str_radix(str::from_utf8(size).ok()?.trim(), 16).ok()?;
-        if size == 0 {
-            return Some(whole);
-        }
-        whole.extend_from_slice(rest.get(..size)?);
-        body = rest.get(size.checked_add(2)?..)?;
+        status: Some(head.status),
+        location: location.map(Cow::into_owned),
+        // What has come of it, whole or not.
+        ..of_body(&head.body(sent, true).bytes)
     }
 }
 
