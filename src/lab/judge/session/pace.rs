@@ -135,8 +135,29 @@ impl Session {
 }
 
 /// How long after an answer with these terms the next announce has come at the latest: whoever is slow, or has a least wait of its own,
-/// is not missing yet.
+/// is not missing yet. What trackers tell has no bound, so nothing here overflows.
 fn latest(terms: &Terms) -> Duration {
-    let latest = (terms.interval * 2).max(terms.interval + OWN_MINIMUM);
-    latest + latest / 20
+    let twice = terms.interval.saturating_mul(2);
+    let latest = twice.max(terms.interval.saturating_add(OWN_MINIMUM));
+    latest.saturating_add(latest / 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_interval_has_a_latest_time() {
+        let latest_after = |interval| {
+            latest(&Terms {
+                interval,
+                ..Terms::default()
+            })
+        };
+        assert_eq!(latest_after(Duration::from_secs(1_000)).as_secs(), 2_100);
+        assert_eq!(latest_after(Duration::from_secs(20)).as_secs(), 336);
+        let longest = Duration::from_secs(i64::MAX.unsigned_abs());
+        assert!(latest_after(longest) > longest);
+        assert_eq!(latest_after(Duration::MAX), Duration::MAX);
+    }
 }
