@@ -18,6 +18,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // How files are read, and how text is shown: for whoever meets either.
     ("regular_file", &[]),
     ("shown", &[]),
+    // What is shown nowhere: passwords, hashes, keys.
+    ("secret", &[]),
     // What stands encoded in paths and queries, for whoever reads either.
     ("percent", &[]),
     // What other servers answer, for the tools that ask and for the laboratory.
@@ -75,6 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tls",
             "regular_file",
             "shown",
+            "secret",
             "audit",
         ],
     ),
@@ -92,7 +95,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "sites",
-        &["tracker", "metrics", "clock", "supervise", "shown"],
+        &[
+            "tracker",
+            "metrics",
+            "clock",
+            "supervise",
+            "shown",
+            "secret",
+        ],
     ),
     ("reaper", &["tracker", "metrics", "clock", "supervise"]),
     ("logging", &["clock", "regular_file", "shown"]),
@@ -113,6 +123,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tls",
             "regular_file",
             "shown",
+            "secret",
         ],
     ),
     (

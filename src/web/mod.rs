@@ -31,7 +31,8 @@ pub use auth::password::{PasswordError, hash as hash_password};
 pub use auth::tokens::{
     Admission, MAX_TOKENS, NAME_CHARACTERS, NewToken, Scope, Token, TokenError, Tokens,
 };
-pub use auth::users::{MAX_USERS, Role, User, UserError};
+pub use auth::user::{Role, User, UserError};
+pub use auth::users::MAX_USERS;
 pub use auth::uses::Uses;
 pub use backend::{
     Backend, BackendError, CertificateRow, Certificates, ConfigurationRow, FullScrape, ListFile,
@@ -39,7 +40,7 @@ pub use backend::{
 };
 pub use examine::{Examined, examine};
 pub use server::{Running, start};
-pub use settings::{Secret, Settings};
+pub use settings::Settings;
 pub use sites::{
     Difference, ENGINE_STATES, Engine, Lag, Outgoing, SITES_TROUBLES, Site, Sites, SitesStatus,
     SitesTrouble,

@@ -13,7 +13,7 @@ use actix_web::{
 
 use super::auth::guard::{AccessClass, admit};
 use super::auth::tokens::Scope;
-use super::auth::users::Role;
+use super::auth::user::Role;
 use super::monitor::{health, prometheus};
 use super::pages::{
     about, audit, bans, blocklist, clients, frequent_announcers, keys, listed, login, overview,

@@ -9,5 +9,6 @@ pub(super) mod secrets;
 pub(super) mod sessions;
 pub(super) mod throttle;
 pub(super) mod tokens;
+pub(super) mod user;
 pub(super) mod users;
 pub(super) mod uses;
