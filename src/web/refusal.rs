@@ -3,6 +3,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
@@ -137,7 +138,22 @@ impl Refusal {
     pub(super) fn json(self, state: &State) -> HttpResponse {
         let text = state.templates.english(self.text);
         let text = text.unwrap_or_else(|| self.text.to_owned());
-        HttpResponse::build(self.status).json(json!({ "error": text }))
+        error(self.status, &text)
+    }
+}
+
+/// A refusal for a program, as the description of the API has it.
+pub(super) fn error(status: StatusCode, text: &str) -> HttpResponse {
+    HttpResponse::build(status).json(json!({ "error": text }))
+}
+
+/// That there is nothing at this path, for a program or for a person.
+pub(super) fn not_found(request: &HttpRequest) -> HttpResponse {
+    match request.app_data::<Data<State>>() {
+        Some(state) if !request.path().starts_with("/api/") => {
+            Refusal::NOT_FOUND.shown(state, request)
+        }
+        _ => error(StatusCode::NOT_FOUND, "not found"),
     }
 }
 

@@ -18,8 +18,8 @@ use ipnet::IpNet;
 use serde::Serialize;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::api::error;
 use super::auth::{caller, guard};
+use super::refusal::error;
 use super::server::LongReply;
 use super::view::client_name::{prefixes, recognise};
 use super::view::language::moment;

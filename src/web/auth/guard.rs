@@ -27,9 +27,9 @@ use super::users::Account;
 use crate::audit::Deed;
 use crate::net::hosts::Browser;
 use crate::web::pages::login;
-use crate::web::refusal::Refusal;
+use crate::web::refusal::{Refusal, error};
 use crate::web::view::page::{CSRF, accepts_html, plain, redirect};
-use crate::web::{State, api, client, full_scrape};
+use crate::web::{State, client, full_scrape};
 
 /// No script or style but our own files, no foreign host, no frame around a page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -210,7 +210,7 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<Refused> {
     );
     if is_foreign(request.headers()) && !(may_be_linked && is_navigation(request)) {
         return told(match access {
-            AccessClass::Api { .. } => api::error(StatusCode::FORBIDDEN, "cross-site request"),
+            AccessClass::Api { .. } => error(StatusCode::FORBIDDEN, "cross-site request"),
             _ => Refusal::CROSS_SITE.shown(state, request),
         });
     }

@@ -11,7 +11,7 @@ use crate::audit::Deed;
 use crate::web::State;
 use crate::web::auth::caller::audit;
 use crate::web::auth::form::Form;
-use crate::web::refusal::Refusal;
+use crate::web::refusal::{Refusal, error};
 use crate::web::view::csv_table;
 use crate::web::view::csv_table::Csv;
 use crate::web::view::number::Number;
@@ -117,7 +117,7 @@ pub(crate) async fn delete(
 ) -> HttpResponse {
     match lift(&state, &request, number).await {
         Ok(true) => HttpResponse::NoContent().finish(),
-        Ok(false) => crate::web::api::error(StatusCode::NOT_FOUND, "no such ban"),
+        Ok(false) => error(StatusCode::NOT_FOUND, "no such ban"),
         Err(refusal) => refusal.json(&state),
     }
 }
