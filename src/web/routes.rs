@@ -49,7 +49,7 @@ const API_BLOCK: AccessClass = AccessClass::Api {
     send: Scope::Block,
 };
 /// Those that say who does what.
-pub(super) const API_ADMIN: AccessClass = AccessClass::Api {
+const API_ADMIN: AccessClass = AccessClass::Api {
     read: Scope::Admin,
     send: Scope::Admin,
 };

@@ -3,6 +3,7 @@
 pub(super) mod caller;
 pub(super) mod form;
 pub(super) mod guard;
+pub(super) mod login_form;
 pub(super) mod password;
 pub(super) mod resume;
 pub(super) mod secrets;
@@ -12,3 +13,4 @@ pub(super) mod tokens;
 pub(super) mod user;
 pub(super) mod users;
 pub(super) mod uses;
+pub(super) mod visitor;
