@@ -21,6 +21,6 @@ pub(crate) mod subscriber;
 
 pub use address_pair::AddressPair;
 pub use address_ranges::{AddressRange, AddressRanges, UnsortedRanges};
-pub use networks::{Networks, is_wide};
+pub use networks::{Networks, host_or_network, is_wide};
 pub use reach::{is_link_local, is_reachable};
 pub use subscriber::subscriber;

@@ -13,7 +13,9 @@ use super::client::Client;
 use super::monitor::history::Range;
 use super::pages::audit::latest;
 use super::pages::block_effects::Question;
-use super::pages::blocklist::{Mistake, block_row, files, in_words, rows, target_of, told, wanted};
+use super::pages::block_entries::{
+    Mistake, block_row, files, in_words, rows, target_of, told, wanted,
+};
 use super::pages::clients::client_rows;
 use super::pages::overview::{Figures, figures};
 use super::pages::peers::view;

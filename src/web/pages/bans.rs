@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::frequent_announcers::host_or_network;
 use crate::audit::Deed;
+use crate::net::host_or_network;
 use crate::web::State;
 use crate::web::auth::caller::audit;
 use crate::web::auth::form::Form;
@@ -38,7 +38,7 @@ pub(crate) fn rows(state: &State) -> Vec<BanRow> {
     let bans = state.backend.limits.bans(now).into_iter();
     bans.map(|ban| BanRow {
         number: ban.number,
-        ip: host_or_network(&ban.network),
+        ip: host_or_network(ban.network),
         too_many: ban.kind.name(),
         created: wall.0.saturating_sub(now.since(ban.since).into()),
         expires: wall.0 + u64::from(ban.until.since(now)),
@@ -86,7 +86,7 @@ pub(crate) async fn lift(
         Err(undone) => return Err(undone.into()),
     };
     if let Some(network) = &lifted {
-        audit(state, request, Deed::BanLifted, &host_or_network(network));
+        audit(state, request, Deed::BanLifted, &host_or_network(*network));
     }
     Ok(lifted.is_some())
 }
