@@ -1,14 +1,10 @@
 //! By what a tracker knows a client again: the key stays the same, and the tracker's own id comes back.
 
-use super::track::Track;
+use super::track::{Track, short_key};
 use super::{Heard, Session};
 use crate::lab::judge::book::{Book, escaped};
 use crate::lab::judge::outcome::Outcome;
 use crate::lab::judge::rule::Rule;
-use crate::lab::reading::Announce;
-
-/// Bytes that are kept of a key.
-const KEY_LIMIT: usize = 64;
 
 impl Session {
     /// Whether the key is that of the announce before.
@@ -46,10 +42,4 @@ impl Session {
             });
         }
     }
-}
-
-/// The key of an announce; of one that is longer than any key the beginning.
-pub(super) fn short_key(announce: &Announce) -> Option<Vec<u8>> {
-    let key = announce.key.as_ref()?;
-    Some(key.iter().take(KEY_LIMIT).copied().collect())
 }

@@ -6,12 +6,13 @@ mod events;
 mod identity;
 mod pace;
 mod redirects;
+mod target;
 mod track;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use redirects::Redirect;
+use target::Redirect;
 use track::Track;
 
 use super::Options;

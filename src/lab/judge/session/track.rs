@@ -3,15 +3,18 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::identity::short_key;
-use super::redirects::Redirect;
+use super::target::Redirect;
 use super::{EVENT_LIMIT, Heard};
 use crate::lab::judge::book::Evidence;
 use crate::lab::judge::outcome::Outcome;
 use crate::lab::judge::tiers::Place;
+use crate::lab::reading::Announce;
 
 /// Failures in a row whose times are kept.
 pub(super) const FAILURES: usize = 5;
+
+/// Bytes that are kept of a key.
+const KEY_LIMIT: usize = 64;
 
 /// What a session says at one place, from one address.
 #[derive(Clone, Debug)]
@@ -95,4 +98,10 @@ impl Last {
             evidence: heard.evidence.clone(),
         }
     }
+}
+
+/// The key of an announce; of one that is longer than any key the beginning.
+pub(super) fn short_key(announce: &Announce) -> Option<Vec<u8>> {
+    let key = announce.key.as_ref()?;
+    Some(key.iter().take(KEY_LIMIT).copied().collect())
 }
