@@ -8,7 +8,6 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::State;
-use super::auth::resume::Resume;
 use super::auth::tokens::TokenError;
 use super::backend::BackendError;
 use super::jobs::JobError;
@@ -97,18 +96,18 @@ impl Refusal {
         self.page(Page::new(state, request, "refused"), None)
     }
 
-    /// For the sender of a form, with a link back to the form as it was filled in.
+    /// For the sender of a form, with a link `back` to the form as it was filled in.
     pub(super) fn with_way_back(
         self,
         state: &State,
         request: &HttpRequest,
-        resume: &Resume,
+        back: &str,
     ) -> HttpResponse {
         if !page::accepts_html(request.headers()) {
             return self.shown(state, request);
         }
         let page = Page::new(state, request, "refused");
-        self.page(page, Some(&resume.target()))
+        self.page(page, Some(back))
     }
 
     /// For somebody of whom only the head of a request is known.

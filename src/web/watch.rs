@@ -21,7 +21,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::State;
 use super::auth::{caller, guard};
 use super::refusal::error;
-use super::server::LongReply;
+use super::server::reply::LongReply;
 use super::view::client_name::{prefixes, recognise};
 use super::view::language::moment;
 use crate::audit::Deed;

@@ -140,7 +140,7 @@ async fn untaken_form(access: AccessClass, request: &mut ServiceRequest) -> Opti
         return Some(login_form::interrupted(&state, request, &resume, text));
     }
     let resume = Resume::of_form(request, &form);
-    Some(Refusal::FORM_EXPIRED.with_way_back(&state, request, &resume))
+    Some(Refusal::FORM_EXPIRED.with_way_back(&state, request, &resume.target()))
 }
 
 fn is_reading(request: &HttpRequest) -> bool {
