@@ -209,17 +209,10 @@ fn compact_v6(bytes: &[u8]) -> impl Iterator<Item = SocketAddr> + '_ {
 }
 
 fn of_datagram(sent: &[u8], is_v4: bool) -> AnswerReading {
-    let number = |offset: usize| {
-        let bytes = sent.get(offset..)?.first_chunk::<4>()?;
-        Some(u32::from_be_bytes(*bytes))
-    };
-    let signed = |offset: usize| number(offset).map(|number| i64::from(number.cast_signed()));
-    match (number(0), number(4)) {
+    let signed = |offset: usize| number(sent, offset).map(|number| i64::from(number.cast_signed()));
+    match (action(sent), transaction(sent)) {
         (Some(0), Some(_)) if sent.len() >= 16 => AnswerReading {
-            connection_id: sent
-                .get(8..)
-                .and_then(|rest| rest.first_chunk())
-                .map(|id| u64::from_be_bytes(*id)),
+            connection_id: connection_id(sent),
             ..AnswerReading::kind(AnswerKind::Connect)
         },
         (Some(1), Some(_)) if sent.len() >= 20 => {
@@ -253,6 +246,29 @@ fn of_datagram(sent: &[u8], is_v4: bool) -> AnswerReading {
         }
         _ => AnswerReading::kind(AnswerKind::Unreadable),
     }
+}
+
+/// The action of a datagram that answers (BEP 15: bytes 0 to 4).
+pub(super) fn action(reply: &[u8]) -> Option<u32> {
+    number(reply, 0)
+}
+
+/// The transaction id of one (bytes 4 to 8).
+pub(super) fn transaction(reply: &[u8]) -> Option<u32> {
+    number(reply, 4)
+}
+
+/// The connection id of one that answers a connect (bytes 8 to 16).
+pub(super) fn connection_id(reply: &[u8]) -> Option<u64> {
+    (action(reply)? == 0).then_some(())?;
+    Some(u64::from_be_bytes(reply.get(8..)?.first_chunk().copied()?))
+}
+
+/// Four bytes of one as a number, in network order.
+pub(super) fn number(reply: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(
+        reply.get(offset..)?.first_chunk().copied()?,
+    ))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::http_reply::{self, BodyState, Head};
+use crate::lab::answer::{action, number, transaction};
 use crate::lab::bencode::Value;
 use crate::lab::exchange::{Answer, Body, End, Request};
 use crate::lab::reading::UdpHead;
@@ -186,28 +187,6 @@ fn of_datagrams(request: &Request, datagram: &[u8], sent: &[Vec<u8>]) -> Outcome
         }
         _ => Outcome::Unusable,
     }
-}
-
-/// The action of a reply.
-pub(super) fn action(reply: &[u8]) -> Option<u32> {
-    number(reply, 0)
-}
-
-/// The transaction id of a reply.
-pub(super) fn transaction(reply: &[u8]) -> Option<u32> {
-    number(reply, 4)
-}
-
-/// The connection id of a reply to a connect.
-pub(super) fn connection_id(reply: &[u8]) -> Option<u64> {
-    (action(reply)? == 0).then_some(())?;
-    Some(u64::from_be_bytes(reply.get(8..)?.first_chunk().copied()?))
-}
-
-fn number(reply: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(
-        reply.get(offset..)?.first_chunk().copied()?,
-    ))
 }
 
 #[cfg(test)]
