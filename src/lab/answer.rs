@@ -1,11 +1,12 @@
 //! What a client was answered: read from the bytes that were sent, honest or not. It reads what there is to read and judges nothing.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::bencode::Value;
 use super::exchange::{Exchange, Transport};
 use crate::http_reply::Head;
+use crate::net::compact_peers;
 
 /// What an answer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -177,7 +178,7 @@ fn peers(reply: &Value<'_>) -> Option<Vec<SocketAddr>> {
     }
     let mut all = Vec::new();
     match first {
-        Some(Value::Bytes(bytes)) => all.extend(compact_v4(bytes)),
+        Some(Value::Bytes(bytes)) => all.extend(compact_peers(bytes, true)),
         Some(Value::List(listed)) => all.extend(listed.iter().filter_map(|peer| {
             let ip = str::from_utf8(peer.get("ip")?.bytes()?).ok()?;
             let port = u16::try_from(peer.get("port")?.integer()?).ok()?;
@@ -186,26 +187,9 @@ fn peers(reply: &Value<'_>) -> Option<Vec<SocketAddr>> {
         _ => {}
     }
     if let Some(Value::Bytes(bytes)) = second {
-        all.extend(compact_v6(bytes));
+        all.extend(compact_peers(bytes, false));
     }
     Some(all)
-}
-
-fn compact_v4(bytes: &[u8]) -> impl Iterator<Item = SocketAddr> + '_ {
-    let (peers, _) = bytes.as_chunks::<6>();
-    peers.iter().map(|[a, b, c, d, high, low]| {
-        let port = u16::from_be_bytes([*high, *low]);
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(*a, *b, *c, *d)), port)
-    })
-}
-
-fn compact_v6(bytes: &[u8]) -> impl Iterator<Item = SocketAddr> + '_ {
-    let (peers, _) = bytes.as_chunks::<18>();
-    peers.iter().filter_map(|peer| {
-        let (ip, port) = peer.split_first_chunk::<16>()?;
-        let port = u16::from_be_bytes(*port.first_chunk()?);
-        Some(SocketAddr::new(IpAddr::V6(Ipv6Addr::from(*ip)), port))
-    })
 }
 
 fn of_datagram(sent: &[u8], is_v4: bool) -> AnswerReading {
@@ -221,11 +205,7 @@ fn of_datagram(sent: &[u8], is_v4: bool) -> AnswerReading {
                 interval: signed(8),
                 leechers: signed(12),
                 seeders: signed(16),
-                peers: Some(if is_v4 {
-                    compact_v4(peers).collect()
-                } else {
-                    compact_v6(peers).collect()
-                }),
+                peers: Some(compact_peers(peers, is_v4)),
                 ..AnswerReading::kind(AnswerKind::Announce)
             }
         }

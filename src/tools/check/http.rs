@@ -8,9 +8,10 @@ use anyhow::{Context, bail, ensure};
 
 use super::address::Address;
 use super::bencode::Value;
-use super::seen::{Asked, Counts, Event, Seen, compact, printable};
+use super::seen::{Asked, Counts, Event, Seen, printable};
 use crate::clock::Clock;
 use crate::http_reply::{BodyState, Head};
+use crate::net::compact_peers;
 
 /// The longest reply that is read.
 const MAX_REPLY: usize = 1 << 20;
@@ -157,7 +158,7 @@ fn peers(value: Option<&Value<'_>>, is_v4: bool) -> anyhow::Result<Vec<SocketAdd
                 bytes.len().is_multiple_of(size),
                 "the list of peers is no multiple of {size} bytes"
             );
-            Ok(compact(bytes, is_v4))
+            Ok(compact_peers(bytes, is_v4))
         }
         Some(Value::List(list)) => list.iter().map(peer).collect(),
         Some(_) => bail!("the peers are neither a string nor a list"),
