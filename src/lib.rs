@@ -4,8 +4,8 @@
 //!
 //! - [`clock`] reads the time, [`metrics`] counts; they import nothing of ours.
 //! - [`invariant`] says what cannot be otherwise, and debug builds check it.
-//! - [`supervise`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown; `percent`
-//!   undoes percent-encoding.
+//! - [`supervise`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown, [`secret`] keeps it from being; `percent`
+//!   undoes percent-encoding, `http_reply` reads what servers answer.
 //! - [`audit`] keeps who did what.
 //! - [`lists`] reads lists that stand in files, and sees when they change.
 //! - [`tls`] opens and seals what goes over TLS; it knows no socket.
@@ -30,6 +30,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;
+mod http_reply;
 mod invariant;
 pub mod lab;
 pub mod lists;
@@ -41,6 +42,7 @@ mod percent;
 pub mod program;
 pub mod reaper;
 pub mod regular_file;
+pub mod secret;
 pub mod shown;
 pub mod sites;
 pub mod snapshot;

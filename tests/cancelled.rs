@@ -14,7 +14,7 @@ mod harness;
 use std::io::Write;
 use std::time::Duration;
 
-use retracker::web::Secret;
+use retracker::secret::Secret;
 
 /// Threads of this process that hash a password.
 fn hashing() -> usize {
@@ -31,7 +31,7 @@ fn two_hundred_logins_that_are_reset_hash_four_at_a_time() {
     let site = harness::start_with(|settings| {
         // A hash that takes as long as real ones.
         let hash = retracker::web::hash_password(harness::PASSWORD).unwrap();
-        settings.password = Some(Secret(hash));
+        settings.password = Some(Secret::new(hash));
         settings.login_failures = 1_000;
     });
     let mut visitor = site.visitor();

@@ -18,8 +18,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // How files are read, and how text is shown: for whoever meets either.
     ("regular_file", &[]),
     ("shown", &[]),
+    // What is shown nowhere: passwords, hashes, keys.
+    ("secret", &[]),
     // What stands encoded in paths and queries, for whoever reads either.
     ("percent", &[]),
+    // What other servers answer, for the tools that ask and for the laboratory.
+    ("http_reply", &[]),
     // Who did what: told by the pages, the composition root and the tools.
     ("audit", &["clock", "supervise", "regular_file", "shown"]),
     // TLS over anybody's bytes.
@@ -73,6 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tls",
             "regular_file",
             "shown",
+            "secret",
             "audit",
         ],
     ),
@@ -90,7 +95,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "sites",
-        &["tracker", "metrics", "clock", "supervise", "shown"],
+        &[
+            "tracker",
+            "metrics",
+            "clock",
+            "supervise",
+            "shown",
+            "secret",
+        ],
     ),
     ("reaper", &["tracker", "metrics", "clock", "supervise"]),
     ("logging", &["clock", "regular_file", "shown"]),
@@ -111,6 +123,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tls",
             "regular_file",
             "shown",
+            "secret",
         ],
     ),
     (
@@ -128,6 +141,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "supervise",
             "net",
+            "http_reply",
             "regular_file",
             "shown",
             "audit",
@@ -148,6 +162,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "supervise",
             "net",
             "percent",
+            "http_reply",
             "shown",
             "program",
         ],
@@ -194,6 +209,8 @@ const FOR_EVERYBODY: &str = "invariant";
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["snapshot/record.rs"]),
     ("rusqlite::", &["snapshot/", "tools/"]),
+    // Heads are read where they come in: the requests for pages, and the replies of other servers.
+    ("httparse::", &["http_reply.rs", "web/server/request.rs"]),
     ("bendy::", &["tools/check/bencode.rs"]),
     (
         "csv::",

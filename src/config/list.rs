@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::value::Slot;
 use crate::net::hosts::{Hosts, is_host_name};
-use crate::net::{AddressPair, Networks, is_reachable};
+use crate::net::{AddressPair, Networks, host_or_network, is_reachable};
 use crate::tracker::ClientRule;
 use crate::web::AnnounceUrl;
 
@@ -57,7 +57,7 @@ pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
 
 /// Writes networks as [`networks`] reads them; an address as itself.
 pub(super) fn written(networks: impl IntoIterator<Item = IpNet>) -> String {
-    let networks: Vec<String> = networks.into_iter().map(short).collect();
+    let networks: Vec<String> = networks.into_iter().map(host_or_network).collect();
     networks.join(" ")
 }
 
@@ -80,14 +80,6 @@ impl Slot for NetworkList<'_> {
 
     fn may_be_empty(&self) -> bool {
         true
-    }
-}
-
-fn short(network: IpNet) -> String {
-    if network.prefix_len() == network.max_prefix_len() {
-        network.addr().to_string()
-    } else {
-        network.to_string()
     }
 }
 
@@ -424,7 +416,13 @@ impl Slot for PairList<'_> {
     }
 
     fn write(&self) -> String {
-        let pair = |pair: &AddressPair| format!("{}={}", short(pair.inside), short(pair.outside));
+        let pair = |pair: &AddressPair| {
+            format!(
+                "{}={}",
+                host_or_network(pair.inside),
+                host_or_network(pair.outside)
+            )
+        };
         let pairs: Vec<String> = self.0.iter().map(pair).collect();
         pairs.join(" ")
     }

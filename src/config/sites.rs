@@ -7,7 +7,8 @@ use std::str::FromStr;
 use super::list::entries;
 use super::problem::{Locations, Problem, named};
 use super::value::Slot;
-use crate::sites::{EngineUrl, MAX_ENGINES, Secret, Settings, SiteName};
+use crate::secret::Secret;
+use crate::sites::{EngineUrl, MAX_ENGINES, Settings, SiteName};
 
 /// What is read of a file with a password at most.
 const MAX_PASSWORD_BYTES: usize = 1_024;
@@ -189,7 +190,7 @@ fn password(bytes: &[u8]) -> Option<Secret> {
         .ok()?
         .trim_end_matches(['\n', '\r']);
     let is_line = !text.is_empty() && text.len() <= MAX_PASSWORD_BYTES;
-    (is_line && !text.contains(char::is_control)).then(|| Secret::new(text.to_owned()))
+    (is_line && !text.contains(char::is_control)).then(|| Secret::new(text))
 }
 
 /// The engines.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::net::limits::Rate;
-use crate::web::Secret;
+use crate::secret::Secret;
 
 /// One field of the configuration.
 pub(super) trait Slot {
@@ -234,16 +234,14 @@ pub(super) struct SecretText<'a>(pub &'a mut Option<Secret>);
 
 impl Slot for SecretText<'_> {
     fn read(&mut self, text: &str) -> Result<(), String> {
-        *self.0 = (!text.is_empty()).then(|| Secret(text.to_owned()));
+        *self.0 = (!text.is_empty()).then(|| Secret::new(text));
         Ok(())
     }
 
     /// Empty for none, as it is read.
     fn write(&self) -> String {
-        self.0
-            .as_ref()
-            .map(|secret| secret.0.clone())
-            .unwrap_or_default()
+        let secret = self.0.as_ref().map(Secret::reveal);
+        secret.unwrap_or_default().to_owned()
     }
 
     fn expects(&self) -> String {

@@ -1,9 +1,12 @@
 //! What a client was answered: read from the bytes that were sent, honest or not. It reads what there is to read and judges nothing.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use super::bencode::Value;
-use super::exchange::{Exchange, HttpHead, Transport};
+use super::exchange::{Exchange, Transport};
+use crate::http_reply::Head;
+use crate::net::compact_peers;
 
 /// What an answer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,50 +106,18 @@ impl AnswerReading {
 }
 
 fn of_http(sent: &[u8]) -> AnswerReading {
-    const END: &[u8] = b"\r\n\r\n";
     if sent.is_empty() {
         return AnswerReading::default();
     }
-    let Some(end) = memchr::memmem::find(sent, END) else {
+    let Ok(Some(head)) = Head::read(sent) else {
         return AnswerReading::kind(AnswerKind::Unreadable);
     };
-    let (head, body) = sent.split_at(end + END.len());
-    // The first line is another than that of a request; the fields are alike.
-    let fields = HttpHead::read(head);
-    let text = |name: &str| {
-        let value = fields.header(name)?;
-        Some(String::from_utf8_lossy(value).into_owned())
-    };
-    let mut words = head.split(|byte| *byte == b' ');
-    let status = words.nth(1).and_then(|word| str::from_utf8(word).ok());
-    let is_chunked = text("transfer-encoding").is_some_and(|there| there.contains("chunked"));
-    let body = if is_chunked {
-        dechunked(body)
-    } else {
-        Some(body.to_vec())
-    };
+    let location = head.location.map(String::from_utf8_lossy);
     AnswerReading {
-        status: status.and_then(|status| status.trim_ascii().parse().ok()),
-        location: text("location"),
-        ..body.map_or(AnswerReading::kind(AnswerKind::Unreadable), |body| {
-            of_body(&body)
-        })
-    }
-}
-
-/// A body in chunks (RFC 9112, 7.1), put together; none when it is not whole.
-fn dechunked(mut body: &[u8]) -> Option<Vec<u8>> {
-    let mut whole = Vec::new();
-    loop {
-        let line = memchr::memmem::find(body, b"\r\n")?;
-        let (size, rest) = (body.get(..line)?, body.get(line + 2..)?);
-        let size = size.split(|byte| *byte == b';').next()?;
-        let size = usize::from_str_radix(str::from_utf8(size).ok()?.trim(), 16).ok()?;
-        if size == 0 {
-            return Some(whole);
-        }
-        whole.extend_from_slice(rest.get(..size)?);
-        body = rest.get(size.checked_add(2)?..)?;
+        status: Some(head.status),
+        location: location.map(Cow::into_owned),
+        // What has come of it, whole or not.
+        ..of_body(&head.body(sent, true).bytes)
     }
 }
 
@@ -207,7 +178,7 @@ fn peers(reply: &Value<'_>) -> Option<Vec<SocketAddr>> {
     }
     let mut all = Vec::new();
     match first {
-        Some(Value::Bytes(bytes)) => all.extend(compact_v4(bytes)),
+        Some(Value::Bytes(bytes)) => all.extend(compact_peers(bytes, true)),
         Some(Value::List(listed)) => all.extend(listed.iter().filter_map(|peer| {
             let ip = str::from_utf8(peer.get("ip")?.bytes()?).ok()?;
             let port = u16::try_from(peer.get("port")?.integer()?).ok()?;
@@ -216,40 +187,16 @@ fn peers(reply: &Value<'_>) -> Option<Vec<SocketAddr>> {
         _ => {}
     }
     if let Some(Value::Bytes(bytes)) = second {
-        all.extend(compact_v6(bytes));
+        all.extend(compact_peers(bytes, false));
     }
     Some(all)
 }
 
-fn compact_v4(bytes: &[u8]) -> impl Iterator<Item = SocketAddr> + '_ {
-    let (peers, _) = bytes.as_chunks::<6>();
-    peers.iter().map(|[a, b, c, d, high, low]| {
-        let port = u16::from_be_bytes([*high, *low]);
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(*a, *b, *c, *d)), port)
-    })
-}
-
-fn compact_v6(bytes: &[u8]) -> impl Iterator<Item = SocketAddr> + '_ {
-    let (peers, _) = bytes.as_chunks::<18>();
-    peers.iter().filter_map(|peer| {
-        let (ip, port) = peer.split_first_chunk::<16>()?;
-        let port = u16::from_be_bytes(*port.first_chunk()?);
-        Some(SocketAddr::new(IpAddr::V6(Ipv6Addr::from(*ip)), port))
-    })
-}
-
 fn of_datagram(sent: &[u8], is_v4: bool) -> AnswerReading {
-    let number = |offset: usize| {
-        let bytes = sent.get(offset..)?.first_chunk::<4>()?;
-        Some(u32::from_be_bytes(*bytes))
-    };
-    let signed = |offset: usize| number(offset).map(|number| i64::from(number.cast_signed()));
-    match (number(0), number(4)) {
+    let signed = |offset: usize| number(sent, offset).map(|number| i64::from(number.cast_signed()));
+    match (action(sent), transaction(sent)) {
         (Some(0), Some(_)) if sent.len() >= 16 => AnswerReading {
-            connection_id: sent
-                .get(8..)
-                .and_then(|rest| rest.first_chunk())
-                .map(|id| u64::from_be_bytes(*id)),
+            connection_id: connection_id(sent),
             ..AnswerReading::kind(AnswerKind::Connect)
         },
         (Some(1), Some(_)) if sent.len() >= 20 => {
@@ -258,11 +205,7 @@ fn of_datagram(sent: &[u8], is_v4: bool) -> AnswerReading {
                 interval: signed(8),
                 leechers: signed(12),
                 seeders: signed(16),
-                peers: Some(if is_v4 {
-                    compact_v4(peers).collect()
-                } else {
-                    compact_v6(peers).collect()
-                }),
+                peers: Some(compact_peers(peers, is_v4)),
                 ..AnswerReading::kind(AnswerKind::Announce)
             }
         }
@@ -283,6 +226,29 @@ fn of_datagram(sent: &[u8], is_v4: bool) -> AnswerReading {
         }
         _ => AnswerReading::kind(AnswerKind::Unreadable),
     }
+}
+
+/// The action of a datagram that answers (BEP 15: bytes 0 to 4).
+pub(super) fn action(reply: &[u8]) -> Option<u32> {
+    number(reply, 0)
+}
+
+/// The transaction id of one (bytes 4 to 8).
+pub(super) fn transaction(reply: &[u8]) -> Option<u32> {
+    number(reply, 4)
+}
+
+/// The connection id of one that answers a connect (bytes 8 to 16).
+pub(super) fn connection_id(reply: &[u8]) -> Option<u64> {
+    (action(reply)? == 0).then_some(())?;
+    Some(u64::from_be_bytes(reply.get(8..)?.first_chunk().copied()?))
+}
+
+/// Four bytes of one as a number, in network order.
+pub(super) fn number(reply: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(
+        reply.get(offset..)?.first_chunk().copied()?,
+    ))
 }
 
 #[cfg(test)]

@@ -13,6 +13,15 @@ pub fn is_wide(network: IpNet) -> bool {
     }
 }
 
+/// A network as text; one of a single host without its length.
+pub fn host_or_network(network: IpNet) -> String {
+    if network.prefix_len() == network.max_prefix_len() {
+        network.addr().to_string()
+    } else {
+        network.to_string()
+    }
+}
+
 /// A set of networks, v4 and v6.
 #[derive(Clone, Debug, Default)]
 pub struct Networks {

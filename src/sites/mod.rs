@@ -41,7 +41,7 @@ pub use engine_url::{BadEngineUrl, EngineUrl};
 pub use handle::{Handle, UnknownSite};
 pub use kept::Renamed;
 pub use name::{BadName, MAX_NAME, SiteName};
-pub use settings::{MAX_ENGINES, Secret, Settings};
+pub use settings::{MAX_ENGINES, Settings};
 pub use status::{
     Dropped, EngineState, EngineStatus, Lag, Outgoing, SiteStatus, Status, Trouble, TroubleKind,
 };

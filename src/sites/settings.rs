@@ -1,35 +1,13 @@
 //! What an operator says about the other sites.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use super::engine_url::EngineUrl;
 use super::name::SiteName;
+use crate::secret::Secret;
 
 /// Engines at most.
 pub const MAX_ENGINES: usize = 3;
-
-/// A password: stars wherever it would be shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes the text as it is.
-    pub fn new(text: String) -> Secret {
-        Secret(text)
-    }
-
-    /// The text, to be sent to the engine and nowhere else.
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Secret(***)")
-    }
-}
 
 /// The network of trackers, and this one's place in it. There is no default: without engines the part is not started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,17 +41,5 @@ impl Settings {
             ca_file: None,
             share_blocklist: true,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_never_shown() {
-        let secret = Secret::new("hunter2".into());
-        assert_eq!(format!("{secret:?}"), "Secret(***)");
-        assert_eq!(secret.reveal(), "hunter2");
     }
 }

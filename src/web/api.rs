@@ -13,14 +13,16 @@ use super::client::Client;
 use super::monitor::history::Range;
 use super::pages::audit::latest;
 use super::pages::block_effects::Question;
-use super::pages::blocklist::{Mistake, block_row, files, in_words, rows, target_of, told, wanted};
+use super::pages::block_entries::{
+    Mistake, block_row, files, in_words, rows, target_of, told, wanted,
+};
 use super::pages::clients::client_rows;
 use super::pages::overview::{Figures, figures};
 use super::pages::peers::view;
 use super::pages::sites::forgotten;
 use super::pages::torrents::{TorrentRow, query, torrent_row};
 use super::pages::zones::{HOUR_SECONDS, ZoneRow, saved, zone_row};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, error};
 use super::server::reader::MAX_BODY;
 use super::view::number::Number;
 use super::view::parameters::Parameters;
@@ -32,11 +34,6 @@ pub(super) fn json_config() -> JsonConfig {
     JsonConfig::default()
         .limit(MAX_BODY)
         .error_handler(|error, _| bad_json(error).into())
-}
-
-/// A refusal, as the description has it.
-pub(super) fn error(status: StatusCode, text: &str) -> HttpResponse {
-    HttpResponse::build(status).json(json!({ "error": text }))
 }
 
 fn bad_json(fault: JsonPayloadError) -> InternalError<JsonPayloadError> {

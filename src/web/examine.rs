@@ -62,15 +62,16 @@ pub fn examine(settings: &Settings) -> Examined {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
     use crate::web::auth::password::quick_hash;
-    use crate::web::{Secret, User, hash_password};
+    use crate::web::{User, hash_password};
 
     /// W13
     #[test]
     fn a_hash_that_takes_another_time_than_the_first_is_told_before_the_start() {
         let first = quick_hash("gutes-wort");
         let settings = |hash: &str| Settings {
-            password: Some(Secret(first.clone())),
+            password: Some(Secret::new(first.clone())),
             users: vec![User::parse("anna", &format!("viewer {hash}")).unwrap()],
             ..Settings::default()
         };
@@ -85,8 +86,8 @@ mod tests {
     fn what_the_start_says_of_password_key_and_templates_is_known_before() {
         assert_eq!(examine(&Settings::default()).remarks, []);
         let settings = |password: &str, key: &str| Settings {
-            password: Some(Secret(password.into())),
-            secret_key: Some(Secret(key.into())),
+            password: Some(Secret::new(password)),
+            secret_key: Some(Secret::new(key)),
             ..Settings::default()
         };
         let levels = |settings: &Settings| {

@@ -21,8 +21,8 @@ use tokio::sync::mpsc;
 
 use super::client::Client;
 use super::jobs::JobError;
-use super::refusal::Refusal;
-use super::{FullScrape, State, api};
+use super::refusal::{Refusal, error};
+use super::{FullScrape, State};
 use crate::metrics::{Action, Failure, Family, Transport};
 use crate::supervise;
 
@@ -52,7 +52,7 @@ pub(super) async fn scrape(state: Data<State>, request: HttpRequest) -> HttpResp
 /// As a file.
 pub(super) async fn file(state: Data<State>, request: HttpRequest) -> HttpResponse {
     if !(state.backend.full_scrape.is_on)() {
-        return api::error(StatusCode::NOT_FOUND, "the full scrape is off");
+        return error(StatusCode::NOT_FOUND, "the full scrape is off");
     }
     match pieces(&state, &request).await {
         Ok(pieces) => {

@@ -10,9 +10,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::State;
-use super::api::error;
 use super::pages::keys::{KeyRow, WantedKeys, found, key_row, make, revoke};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, error};
 use super::view::number::Number;
 use super::view::parameters::Parameters;
 use crate::clock::Wall;

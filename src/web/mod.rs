@@ -31,7 +31,8 @@ pub use auth::password::{PasswordError, hash as hash_password};
 pub use auth::tokens::{
     Admission, MAX_TOKENS, NAME_CHARACTERS, NewToken, Scope, Token, TokenError, Tokens,
 };
-pub use auth::users::{MAX_USERS, Role, User, UserError};
+pub use auth::user::{Role, User, UserError};
+pub use auth::users::MAX_USERS;
 pub use auth::uses::Uses;
 pub use backend::{
     Backend, BackendError, CertificateRow, Certificates, ConfigurationRow, FullScrape, ListFile,
@@ -39,7 +40,7 @@ pub use backend::{
 };
 pub use examine::{Examined, examine};
 pub use server::{Running, start};
-pub use settings::{Secret, Settings};
+pub use settings::Settings;
 pub use sites::{
     Difference, ENGINE_STATES, Engine, Lag, Outgoing, SITES_TROUBLES, Site, Sites, SitesStatus,
     SitesTrouble,
@@ -61,6 +62,8 @@ use monitor::sampler::Rates;
 use view::subscribers::SubscriberPage;
 use view::templates::Templates;
 
+/// Password hashes computed at a time: each takes 19 MiB and some 50 ms.
+const HASHES_AT_A_TIME: usize = 4;
 /// Views of peers and torrents counted at a time: each takes a thread for some 100 ms at a million peers.
 const VIEWS_AT_A_TIME: usize = 1;
 /// Changes of the blocklist and the tokens that wait for the disk at a time.
@@ -122,7 +125,7 @@ impl State {
             tokens: Tokens::new(&settings.state_folder),
             uses: Uses::load(&settings.state_folder),
             sessions: Store::new(clock, settings.session_idle, settings.session_limit),
-            hashes: Jobs::new("web-hash", pages::login::HASHES_AT_A_TIME),
+            hashes: Jobs::new("web-hash", HASHES_AT_A_TIME),
             views: Jobs::new("web-view", VIEWS_AT_A_TIME),
             writes: Jobs::new("web-write", WRITES_AT_A_TIME),
             saves: Jobs::new("web-save", SAVES_AT_A_TIME),

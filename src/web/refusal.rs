@@ -3,11 +3,11 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::State;
-use super::auth::resume::Resume;
 use super::auth::tokens::TokenError;
 use super::backend::BackendError;
 use super::jobs::JobError;
@@ -96,18 +96,18 @@ impl Refusal {
         self.page(Page::new(state, request, "refused"), None)
     }
 
-    /// For the sender of a form, with a link back to the form as it was filled in.
+    /// For the sender of a form, with a link `back` to the form as it was filled in.
     pub(super) fn with_way_back(
         self,
         state: &State,
         request: &HttpRequest,
-        resume: &Resume,
+        back: &str,
     ) -> HttpResponse {
         if !page::accepts_html(request.headers()) {
             return self.shown(state, request);
         }
         let page = Page::new(state, request, "refused");
-        self.page(page, Some(&resume.target()))
+        self.page(page, Some(back))
     }
 
     /// For somebody of whom only the head of a request is known.
@@ -137,7 +137,22 @@ impl Refusal {
     pub(super) fn json(self, state: &State) -> HttpResponse {
         let text = state.templates.english(self.text);
         let text = text.unwrap_or_else(|| self.text.to_owned());
-        HttpResponse::build(self.status).json(json!({ "error": text }))
+        error(self.status, &text)
+    }
+}
+
+/// A refusal for a program, as the description of the API has it.
+pub(super) fn error(status: StatusCode, text: &str) -> HttpResponse {
+    HttpResponse::build(status).json(json!({ "error": text }))
+}
+
+/// That there is nothing at this path, for a program or for a person.
+pub(super) fn not_found(request: &HttpRequest) -> HttpResponse {
+    match request.app_data::<Data<State>>() {
+        Some(state) if !request.path().starts_with("/api/") => {
+            Refusal::NOT_FOUND.shown(state, request)
+        }
+        _ => error(StatusCode::NOT_FOUND, "not found"),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, PayloadConfig, ServiceConfig, resource};
 use actix_web::{
@@ -13,16 +13,15 @@ use actix_web::{
 
 use super::auth::guard::{AccessClass, admit};
 use super::auth::tokens::Scope;
-use super::auth::users::Role;
+use super::auth::user::Role;
 use super::monitor::{health, prometheus};
 use super::pages::{
     about, audit, bans, blocklist, clients, frequent_announcers, keys, listed, login, overview,
     peers, sites, torrents, zones,
 };
-use super::refusal::Refusal;
 use super::server::reader::MAX_BODY;
 use super::view::{assets, page};
-use super::{State, api, full_scrape, key_api, watch};
+use super::{State, api, full_scrape, key_api, refusal, watch};
 
 /// Pages that everybody who has logged in may see, and only operators send something to.
 const PAGE: AccessClass = AccessClass::Page {
@@ -50,7 +49,7 @@ const API_BLOCK: AccessClass = AccessClass::Api {
     send: Scope::Block,
 };
 /// Those that say who does what.
-pub(super) const API_ADMIN: AccessClass = AccessClass::Api {
+const API_ADMIN: AccessClass = AccessClass::Api {
     read: Scope::Admin,
     send: Scope::Admin,
 };
@@ -261,17 +260,7 @@ async fn root(state: Data<State>, request: HttpRequest) -> HttpResponse {
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {
-    not_found_at(&request)
-}
-
-/// That there is nothing at this path, for a program or for a person.
-pub(super) fn not_found_at(request: &HttpRequest) -> HttpResponse {
-    match request.app_data::<Data<State>>() {
-        Some(state) if !request.path().starts_with("/api/") => {
-            Refusal::NOT_FOUND.shown(state, request)
-        }
-        _ => api::error(StatusCode::NOT_FOUND, "not found"),
-    }
+    refusal::not_found(&request)
 }
 
 #[cfg(test)]

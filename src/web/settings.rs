@@ -1,22 +1,12 @@
 //! What the pages can be told, with units and defaults.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::announce_url::AnnounceUrl;
-use super::auth::users::User;
+use super::auth::user::User;
 use crate::net::handover::Limits;
-
-/// A text that no log line and no page may show.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("***")
-    }
-}
+use crate::secret::Secret;
 
 /// How the pages are served and who may see them.
 #[derive(Clone, Debug)]

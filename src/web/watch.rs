@@ -18,12 +18,12 @@ use ipnet::IpNet;
 use serde::Serialize;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::api::error;
+use super::State;
 use super::auth::{caller, guard};
-use super::server::LongReply;
+use super::refusal::error;
+use super::server::reply::LongReply;
 use super::view::client_name::{prefixes, recognise};
 use super::view::language::moment;
-use super::{State, routes};
 use crate::audit::Deed;
 use crate::clock::Wall;
 use crate::tracker::InfoHash;
@@ -307,7 +307,7 @@ impl Events {
             return None;
         }
         self.looked = now;
-        let is_admitted = guard::still_admits(routes::API_ADMIN, &self.state, &self.request);
+        let is_admitted = guard::still_admits(&self.state, &self.request);
         (!is_admitted).then_some(End::Revoked)
     }
 }

@@ -18,6 +18,7 @@ use retracker::net::client_address::ClientAddressRules;
 use retracker::net::handover;
 use retracker::net::handover::{Handover, Source};
 use retracker::net::limits::{Ban, Kind, Limits};
+use retracker::secret::Secret;
 use retracker::tracker::report::census::Census;
 use retracker::tracker::{
     Announce, AnnounceContext, Block, Event, InfoHash, KeyRecord, ListOptions, ListedTorrents,
@@ -26,7 +27,7 @@ use retracker::tracker::{
 use retracker::watch::Watch;
 use retracker::web::{
     Backend, BackendError, CertificateRow, ConfigurationRow, FullScrape, ListFile, ListFileSubject,
-    Listening, NewBlock, NewToken, Running, Scope, Secret, Settings, Sites, TorrentListChange,
+    Listening, NewBlock, NewToken, Running, Scope, Settings, Sites, TorrentListChange,
     TorrentListOutcome,
 };
 
@@ -141,7 +142,7 @@ fn start_behind(
 ) -> Site {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = Settings {
-        password: Some(Secret(quick_hash())),
+        password: Some(Secret::new(quick_hash())),
         state_folder: folder.path().to_owned(),
         // No test meets the limit by being slow; those that are about it set their own.
         connection_limit: Duration::from_secs(120),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use retracker::net::Networks;
 use retracker::net::client_address::{ClientAddressRules, Mode};
 use retracker::net::limits;
-use retracker::web::Secret;
+use retracker::secret::Secret;
 
 use crate::harness::{PASSWORD, start, start_with};
 
@@ -255,7 +255,7 @@ fn of_thirty_parallel_guesses_five_are_looked_at() {
 /// W3
 #[test]
 fn a_password_out_of_a_manual_opens_from_loopback_only() {
-    let site = start_with(|settings| settings.password = Some(Secret("admin".into())));
+    let site = start_with(|settings| settings.password = Some(Secret::new("admin")));
     assert_eq!(site.visitor().log_in("admin", "admin").status, 302);
     site.address_rules.store(Arc::new(ClientAddressRules {
         mode: Mode::Proxy,
@@ -273,7 +273,7 @@ fn a_password_out_of_a_manual_opens_from_loopback_only() {
 /// W3, C9: neither a proxy that nobody told the tracker of nor what a stranger sends through a known one makes him an admin.
 #[test]
 fn nobody_is_let_in_or_shown_more_for_naming_this_machine_in_a_header() {
-    let site = start_with(|settings| settings.password = Some(Secret("admin".into())));
+    let site = start_with(|settings| settings.password = Some(Secret::new("admin")));
     let proxied = || ClientAddressRules {
         mode: Mode::Proxy,
         ..ClientAddressRules::default()
@@ -360,7 +360,7 @@ fn a_form_of_another_site_is_refused_even_with_the_token() {
 /// W3: the name of a foreign site leads here (DNS rebinding), and its page tries the passwords of manuals on loopback.
 #[test]
 fn a_password_out_of_a_manual_opens_under_no_foreign_name() {
-    let site = start_with(|settings| settings.password = Some(Secret("admin".into())));
+    let site = start_with(|settings| settings.password = Some(Secret::new("admin")));
     let mut visitor = site.visitor();
     visitor.headers.push(("Host".into(), "evil.example".into()));
     assert_eq!(visitor.log_in("admin", "admin").status, 200);

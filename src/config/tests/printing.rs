@@ -54,7 +54,8 @@ fn what_is_printed_may_be_used_again() {
 fn secrets_are_never_shown() {
     let text = "[FLASK]\nsecret_key = hush-hush\n[STATS]\naccess_password = hush-hush\n";
     let loaded = resolve(text).unwrap();
-    assert_eq!(loaded.config.web.password.as_ref().unwrap().0, "hush-hush");
+    let password = loaded.config.web.password.as_ref().unwrap();
+    assert_eq!(password.reveal(), "hush-hush");
     let shown = format!("{} {:?} {loaded:?}", printed(&loaded), rows(&loaded));
     assert!(!shown.contains("hush"), "{shown}");
     assert_eq!(shown.matches("= (hidden)  # c.ini:").count(), 2);

@@ -57,10 +57,7 @@ fn what_is_said_of_other_sites_becomes_their_settings() {
     let engines: Vec<String> = sites.engines.iter().map(ToString::to_string).collect();
     assert_eq!(engines, ["rediss://e1.example:6379", "redis://[::1]:7000"]);
     assert_eq!(sites.user.as_deref(), Some("rt-msk"));
-    assert_eq!(
-        sites.password,
-        Some(crate::sites::Secret::new("hunter2".into()))
-    );
+    assert_eq!(sites.password, Some(crate::secret::Secret::new("hunter2")));
     assert_eq!(sites.ca_file.as_deref(), Some(Path::new("ca.pem")));
     assert!(!sites.share_blocklist);
     assert_eq!(loaded.config.tracker.max_share_of_site, 25);

@@ -12,8 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::load::{Action, Request};
 use super::measure::Phase;
-use super::reply;
-use super::reply::{Answer, Fault};
+use super::reply::{self, Answer, Fault};
 use super::target::{Sources, Target};
 use super::tls::{Stream, Tls};
 use super::wording::{Manner, Writer};

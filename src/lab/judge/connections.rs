@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::book::{Book, Evidence, Finding, escaped};
-use super::outcome::{Reply, has_token};
 use super::rule::Rule;
+use crate::http_reply::{Head, has_token};
 use crate::lab::exchange::{Body, Exchange, HttpHead, Transport};
 
 /// Connections that are followed at once; those beyond are not judged for what they do after a close.
@@ -62,7 +62,8 @@ impl Connections {
             });
         }
         let sent = exchange.answer.sent.concat();
-        let is_closed = Reply::read(&sent, exchange.answer.end).is_some_and(|reply| reply.closes());
+        let reply = Head::read(&sent).ok().flatten();
+        let is_closed = reply.is_some_and(|reply| reply.closes);
         // What comes behind the close of TLS cannot be read, and so nothing is said of it.
         let is_seen = request.transport == Transport::Http;
         if is_closed && is_seen && self.closing.len() < CONNECTIONS {

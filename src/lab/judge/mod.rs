@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use book::Book;
 use connections::{Connections, accepts};
-use outcome::{Outcome, Reply};
+use outcome::Outcome;
 use scrapes::Scrapes;
 use session::{Heard, Session};
 use tiers::Attempt;
@@ -41,6 +41,7 @@ use udp::Conversations;
 
 use super::exchange::{Body, Event, Exchange, Transport};
 use super::reading::{Announce, Reading};
+use crate::http_reply::Head;
 
 /// Sessions that are followed; announces of more are counted and not judged as sessions.
 pub const SESSIONS: usize = 1_024;
@@ -308,9 +309,9 @@ fn is_packed(exchange: &Exchange) -> bool {
         return false;
     };
     let sent = exchange.answer.sent.concat();
-    let reply = Reply::read(&sent, exchange.answer.end);
+    let reply = Head::read(&sent).ok().flatten();
     reply
-        .and_then(|reply| reply.encoding())
+        .and_then(|reply| reply.encoding)
         .is_some_and(|encoding| accepts(head, encoding))
 }
 

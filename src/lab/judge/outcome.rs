@@ -1,10 +1,11 @@
 //! What the answers that were sent tell a client, byte for byte as it got them: the client is judged by these, not by what the
 //! tracker meant.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::http_reply::{self, BodyState, Head};
+use crate::lab::answer::{action, number, transaction};
 use crate::lab::bencode::Value;
 use crate::lab::exchange::{Answer, Body, End, Request};
 use crate::lab::reading::UdpHead;
@@ -77,29 +78,31 @@ impl Outcome {
 
 fn of_http(answer: &Answer) -> Outcome {
     let sent = answer.sent.concat();
-    let Some(reply) = Reply::read(&sent, answer.end) else {
+    let Ok(Some(head)) = Head::read(&sent) else {
         return Outcome::Unusable;
     };
-    if (300..400).contains(&reply.status)
-        && let Some(location) = reply.header("location")
+    if (300..400).contains(&head.status)
+        && let Some(location) = head.location
     {
         return Outcome::Redirected(location.to_vec());
     }
-    if reply.status != 200 {
+    if head.status != 200 {
         return Outcome::Unusable;
     }
-    if reply.encoding().is_some() {
+    if head.encoding.is_some() {
         // What is packed is what would have been sent without: the tracker packs nothing but its answers.
-        return Reply::read(&answer.honest, End::Closed)
-            .map_or(Outcome::Doubtful, |honest| of_body(&honest));
+        return match Head::read(&answer.honest) {
+            Ok(Some(honest)) => of_body(&honest.body(&answer.honest, true)),
+            _ => Outcome::Doubtful,
+        };
     }
-    of_body(&reply)
+    of_body(&head.body(&sent, answer.end == End::Closed))
 }
 
-fn of_body(reply: &Reply<'_>) -> Outcome {
-    let Some(value) = Value::read(&reply.body) else {
+fn of_body(body: &http_reply::Body<'_>) -> Outcome {
+    let Some(value) = Value::read(&body.bytes) else {
         // Something behind the end, perhaps, which some clients do not look at.
-        let is_like_one = reply.body.starts_with(b"d") && reply.body.ends_with(b"e");
+        let is_like_one = body.bytes.starts_with(b"d") && body.bytes.ends_with(b"e");
         return if is_like_one {
             Outcome::Doubtful
         } else {
@@ -122,7 +125,7 @@ fn of_body(reply: &Reply<'_>) -> Outcome {
         _ => false,
     };
     let is_sorted = value.entries().is_sorted_by(|one, next| one.key < next.key);
-    let is_clear = reply.is_whole && is_sorted && has_peers;
+    let is_clear = body.state == BodyState::Whole && is_sorted && has_peers;
     match seconds("interval").filter(|_| is_clear) {
         Some(interval) => Outcome::Accepted(Terms {
             interval,
@@ -183,124 +186,6 @@ fn of_datagrams(request: &Request, datagram: &[u8], sent: &[Vec<u8>]) -> Outcome
             }
         }
         _ => Outcome::Unusable,
-    }
-}
-
-/// The action of a reply.
-pub(super) fn action(reply: &[u8]) -> Option<u32> {
-    number(reply, 0)
-}
-
-/// The transaction id of a reply.
-pub(super) fn transaction(reply: &[u8]) -> Option<u32> {
-    number(reply, 4)
-}
-
-/// The connection id of a reply to a connect.
-pub(super) fn connection_id(reply: &[u8]) -> Option<u64> {
-    (action(reply)? == 0).then_some(())?;
-    Some(u64::from_be_bytes(reply.get(8..)?.first_chunk().copied()?))
-}
-
-fn number(reply: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(
-        reply.get(offset..)?.first_chunk().copied()?,
-    ))
-}
-
-/// A reply of HTTP, as a tolerant client reads it.
-#[derive(Debug)]
-pub(super) struct Reply<'a> {
-    pub(super) status: u16,
-    minor_version: u8,
-    headers: Vec<(&'a [u8], &'a [u8])>,
-    pub(super) body: Cow<'a, [u8]>,
-    /// Whether all of the body came that was announced.
-    pub(super) is_whole: bool,
-}
-
-impl<'a> Reply<'a> {
-    /// Reads what was sent on a connection; none where there is no head.
-    pub(super) fn read(sent: &'a [u8], end: End) -> Option<Reply<'a>> {
-        let at = memchr::memmem::find(sent, b"\r\n\r\n")?;
-        let (head, body) = (sent.get(..at)?, sent.get(at + 4..)?);
-        let mut lines = head.split(|byte| *byte == b'\n');
-        let first = lines.next()?.strip_prefix(b"HTTP/1.")?;
-        let status = std::str::from_utf8(first.get(2..5)?).ok()?.parse().ok()?;
-        let headers = lines.filter_map(|line| {
-            let colon = memchr::memchr(b':', line)?;
-            Some((line.get(..colon)?, line.get(colon + 1..)?.trim_ascii()))
-        });
-        let mut reply = Reply {
-            status,
-            minor_version: u8::from(first.first() != Some(&b'0')),
-            headers: headers.collect(),
-            body: Cow::Borrowed(body),
-            is_whole: matches!(end, End::Closed),
-        };
-        let coding = reply.header("transfer-encoding");
-        if coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
-            let (whole, is_whole) = dechunked(body);
-            (reply.body, reply.is_whole) = (Cow::Owned(whole), is_whole);
-        } else if let Some(length) = reply.header("content-length") {
-            let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
-            reply.is_whole = body.len() >= length;
-            reply.body = Cow::Borrowed(body.get(..length).unwrap_or(body));
-        }
-        Some(reply)
-    }
-
-    pub(super) fn header(&self, name: &str) -> Option<&'a [u8]> {
-        let mut headers = self.headers.iter();
-        headers
-            .find(|(there, _)| there.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| *value)
-    }
-
-    /// In what the body is packed.
-    pub(super) fn encoding(&self) -> Option<&'a [u8]> {
-        self.header("content-encoding")
-            .filter(|encoding| !encoding.eq_ignore_ascii_case(b"identity"))
-    }
-
-    /// Whether it says that the connection ends with it.
-    pub(super) fn closes(&self) -> bool {
-        match self.header("connection") {
-            Some(value) if has_token(value, "close") => true,
-            Some(value) if has_token(value, "keep-alive") => false,
-            _ => self.minor_version == 0,
-        }
-    }
-}
-
-/// Whether a list of tokens has this one.
-pub(super) fn has_token(value: &[u8], token: &str) -> bool {
-    value
-        .split(|byte| matches!(byte, b',' | b';'))
-        .any(|there| there.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
-}
-
-fn dechunked(mut body: &[u8]) -> (Vec<u8>, bool) {
-    let mut whole = Vec::new();
-    loop {
-        let Some(end) = memchr::memchr(b'\n', body) else {
-            return (whole, false);
-        };
-        let (line, rest) = body.split_at(end + 1);
-        let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
-        let size = std::str::from_utf8(digits.trim_ascii()).ok();
-        let size = size.and_then(|digits| usize::from_str_radix(digits, 16).ok());
-        match size.and_then(|size| rest.split_at_checked(size)) {
-            Some(([], _)) => return (whole, true),
-            Some((chunk, behind)) => {
-                whole.extend_from_slice(chunk);
-                body = behind.strip_prefix(b"\r\n").unwrap_or(behind);
-            }
-            None => {
-                whole.extend_from_slice(rest);
-                return (whole, false);
-            }
-        }
     }
 }
 

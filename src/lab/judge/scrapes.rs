@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::book::{Book, Evidence, Finding, escaped};
-use super::outcome::Reply;
 use super::rule::Rule;
 use super::{in_seconds, is_before};
+use crate::http_reply::Head;
 use crate::lab::bencode::Value;
 use crate::lab::exchange::{Body, Exchange, Transport};
 
@@ -198,8 +198,9 @@ fn wait(exchange: &Exchange) -> Option<Duration> {
             .then_some(SHORTEST_WAIT);
     }
     let sent = answer.sent.concat();
-    let reply = Reply::read(&sent, answer.end).filter(|reply| reply.status == 200)?;
-    let told = Value::read(&reply.body).and_then(|value| {
+    let head = Head::read(&sent).ok().flatten();
+    let head = head.filter(|head| head.status == 200)?;
+    let told = Value::read(&head.body(&sent, true).bytes).and_then(|value| {
         let flags = value.get("flags")?;
         let seconds = flags.get("min_request_interval")?.integer()?;
         u64::try_from(seconds).ok().map(Duration::from_secs)

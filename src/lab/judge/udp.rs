@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::book::{Book, Evidence, Finding};
-use super::outcome::{connection_id, transaction};
 use super::rule::Rule;
 use super::{in_seconds, is_before};
+use crate::lab::answer::{connection_id, transaction};
 use crate::lab::exchange::{Body, Exchange, Request};
 use crate::lab::reading::{Announce, Reading, UdpHead};
 

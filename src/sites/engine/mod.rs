@@ -17,6 +17,7 @@ use super::engine_url::EngineUrl;
 use super::entry_id::EntryId;
 use super::settings::Settings;
 use crate::clock::Clock;
+use crate::secret::Secret;
 use crate::shown::steers;
 use resolve::Resolver;
 use resp::{Input, Value, write_command};
@@ -133,7 +134,7 @@ pub(super) struct Engine {
     resolver: Resolver,
     tls: Option<Tls>,
     user: Option<String>,
-    password: Option<super::settings::Secret>,
+    password: Option<Secret>,
     client_name: String,
 }
 

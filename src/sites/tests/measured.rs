@@ -3,6 +3,7 @@
 
 use super::super::frame::{self, Entry, Packer};
 use super::*;
+use crate::secret::Secret;
 use crate::tracker::{Origin, SwarmDelta};
 
 /// What a number in the environment says, or else this.

@@ -8,13 +8,13 @@ use anyhow::{Context, bail, ensure};
 
 use super::address::Address;
 use super::bencode::Value;
-use super::seen::{Asked, Counts, Event, Seen, compact, printable};
+use super::seen::{Asked, Counts, Event, Seen, printable};
 use crate::clock::Clock;
+use crate::http_reply::{BodyState, Head};
+use crate::net::compact_peers;
 
 /// The longest reply that is read.
 const MAX_REPLY: usize = 1 << 20;
-/// Headers of a reply at most.
-const MAX_HEADERS: usize = 64;
 
 /// A tracker at one of its addresses.
 #[derive(Debug)]
@@ -105,63 +105,25 @@ impl Client {
 
 /// The body of a reply of status 200, once it is whole.
 fn body_of(received: &[u8], has_ended: bool) -> anyhow::Result<Option<Vec<u8>>> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(head) = response.parse(received).context("no HTTP reply")?
-    else {
+    let Some(head) = Head::read(received)? else {
         return Ok(None);
     };
-    let code = response.code.context("no HTTP reply")?;
-    let value = |name: &str| {
-        let header = response
-            .headers
-            .iter()
-            .find(|header| header.name.eq_ignore_ascii_case(name));
-        header.map(|header| String::from_utf8_lossy(header.value))
-    };
-    if code != 200 {
+    if head.status != 200 {
         // A status line needs no reason (RFC 9112, section 4).
-        let reason = printable(response.reason.unwrap_or_default().as_bytes());
-        let place = value("location").map(|place| format!(" to {}", printable(place.as_bytes())));
-        bail!("status {code} {reason}{}", place.unwrap_or_default());
+        let reason = printable(head.reason.as_bytes());
+        let place = head.location;
+        let place = place.map(|place| format!(" to {}", printable(place)));
+        bail!(
+            "status {} {reason}{}",
+            head.status,
+            place.unwrap_or_default()
+        );
     }
-    debug_assert!(head <= received.len(), "a head ends within what has come");
-    let body = received.get(head..).unwrap_or_default();
-    if value("transfer-encoding")
-        .is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"))
-    {
-        return unchunk(body);
-    }
-    let length = value("content-length").map(|length| length.trim().parse::<usize>());
-    match length.transpose().context("a bad Content-Length")? {
-        Some(length) => Ok(body.get(..length).map(<[u8]>::to_vec)),
-        None => Ok(has_ended.then(|| body.to_vec())),
-    }
-}
-
-/// Puts the chunks of a body together; `None` while the last one is missing.
-fn unchunk(mut rest: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
-    let mut body = Vec::new();
-    loop {
-        let status = httparse::parse_chunk_size(rest);
-        let httparse::Status::Complete((start, length)) =
-            status.map_err(|_| anyhow::anyhow!("a bad chunk"))?
-        else {
-            return Ok(None);
-        };
-        if length == 0 {
-            return Ok(Some(body));
-        }
-        let length = usize::try_from(length)?;
-        let chunk = start
-            .checked_add(length)
-            .and_then(|end| rest.get(start..end));
-        let Some(chunk) = chunk else {
-            return Ok(None);
-        };
-        body.extend(chunk);
-        // The end of the chunk's line may not have come yet; then the next chunk has not either.
-        rest = rest.get(start + length + 2..).unwrap_or_default();
+    let body = head.body(received, has_ended);
+    match body.state {
+        BodyState::Whole => Ok(Some(body.bytes.into_owned())),
+        BodyState::Partial => Ok(None),
+        BodyState::Broken => bail!("a bad chunk"),
     }
 }
 
@@ -196,7 +158,7 @@ fn peers(value: Option<&Value<'_>>, is_v4: bool) -> anyhow::Result<Vec<SocketAdd
                 bytes.len().is_multiple_of(size),
                 "the list of peers is no multiple of {size} bytes"
             );
-            Ok(compact(bytes, is_v4))
+            Ok(compact_peers(bytes, is_v4))
         }
         Some(Value::List(list)) => list.iter().map(peer).collect(),
         Some(_) => bail!("the peers are neither a string nor a list"),

@@ -148,24 +148,6 @@ pub(super) fn printable(bytes: &[u8]) -> String {
     safe
 }
 
-/// Peers of the compact form: 4 or 16 bytes of address, 2 of port. A rest that is no whole peer is left out.
-pub(super) fn compact(bytes: &[u8], is_v4: bool) -> Vec<SocketAddr> {
-    if is_v4 {
-        let (peers, _) = bytes.as_chunks::<6>();
-        let peers = peers.iter().map(|[a, b, c, d, high, low]| {
-            SocketAddr::from(([*a, *b, *c, *d], u16::from_be_bytes([*high, *low])))
-        });
-        return peers.collect();
-    }
-    let (peers, _) = bytes.as_chunks::<18>();
-    let peers = peers.iter().filter_map(|peer| {
-        let (ip, port) = peer.split_first_chunk::<16>()?;
-        let port = u16::from_be_bytes(*port.first_chunk()?);
-        Some(SocketAddr::from((*ip, port)))
-    });
-    peers.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,15 +205,5 @@ mod tests {
             "a\\u{1b}[2J\\r\\n\u{fffd}"
         );
         assert_eq!(printable(&[b'x'; 9_999]).len(), PRINTED_LETTERS);
-    }
-
-    #[test]
-    fn compact_peers_are_read_in_both_families() {
-        assert_eq!(
-            compact(b"\xc0\0\x02\x01\x1a\xe1rest!", true),
-            ["192.0.2.1:6881".parse().unwrap()]
-        );
-        let v6 = compact(&[[0; 15].as_slice(), &[1, 0, 80]].concat(), false);
-        assert_eq!(v6, ["[::1]:80".parse().unwrap()]);
     }
 }

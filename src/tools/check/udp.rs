@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 
 use super::seen::{Asked, Counts, Seen, printable};
+use crate::net::compact_peers;
 
 /// How often a request is sent, over the whole of the patience.
 const TRIES: u32 = 3;
@@ -94,7 +95,7 @@ impl Client {
             bytes.len().is_multiple_of(size),
             "the list of peers is no multiple of {size} bytes"
         );
-        Ok(super::seen::compact(bytes, is_v4))
+        Ok(compact_peers(bytes, is_v4))
     }
 
     /// Scrapes one torrent.

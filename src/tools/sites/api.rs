@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
+use crate::http_reply::Head;
+
 /// The longest reply that is read.
 const MAX_REPLY: u64 = 4 << 20;
-/// Headers of a reply at most.
-const MAX_HEADERS: usize = 64;
 /// How long a reply, or a part of it, is waited for; forgetting walks all peers.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -54,27 +54,21 @@ impl Api<'_> {
 
 /// The body of a reply; a refusal is an error with its reason.
 fn read(reply: &[u8]) -> anyhow::Result<Value> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    let parsed = response.parse(reply).context("no HTTP reply")?;
-    let httparse::Status::Complete(head) = parsed else {
-        bail!("the reply is cut off");
-    };
-    let code = response.code.context("no HTTP reply")?;
-    let body = reply.get(head..).unwrap_or_default();
-    let told: Option<Value> = serde_json::from_slice(body).ok();
-    match (code, told) {
+    let head = Head::read(reply)?.context("the reply is cut off")?;
+    let status = head.status;
+    let told: Option<Value> = serde_json::from_slice(&head.body(reply, true).bytes).ok();
+    match (status, told) {
         (204, _) => Ok(Value::Null),
         (200..300, Some(told)) => Ok(told),
         (401, _) => bail!("the token is not admitted"),
         (_, Some(told)) => match told.get("error").and_then(Value::as_str) {
             Some(reason) => bail!("{reason}"),
-            None => bail!("status {code}"),
+            None => bail!("status {status}"),
         },
         (404, None) => {
             bail!("it has no such API: is it a retracker of this version, with its pages on?")
         }
-        (_, None) => bail!("status {code}, and no JSON"),
+        (_, None) => bail!("status {status}, and no JSON"),
     }
 }
 

@@ -3,7 +3,7 @@
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::tokens::Scope;
-use super::users::Role;
+use super::user::Role;
 use crate::audit::{Actor, Deed, Entry};
 use crate::web::State;
 use crate::web::client::Client;

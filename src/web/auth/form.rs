@@ -10,9 +10,9 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, ResponseError};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::visitor::csrf_of;
 use crate::web::State;
 use crate::web::refusal::Refusal;
-use crate::web::view::page::csrf_of;
 
 /// The cookie that the login form's token belongs to.
 pub(crate) const LOGIN_COOKIE: &str = "login";

@@ -3,7 +3,6 @@
 
 use std::rc::Rc;
 
-use actix_session::SessionExt;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
@@ -14,32 +13,25 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 
 use super::caller::{Caller, audit_of};
 use super::form;
+use super::login_form;
 use super::resume::Resume;
-use super::secrets::random_hex;
 use super::sessions;
 use super::tokens::{Admission, Scope, Token, TokenError};
-use super::users::{Account, Role};
+use super::user::Role;
+use super::visitor::{account, touch};
 use crate::audit::Deed;
 use crate::net::hosts::Browser;
-use crate::web::pages::login;
-use crate::web::refusal::Refusal;
-use crate::web::view::page::{CSRF, accepts_html, plain, redirect};
-use crate::web::{State, api, client, full_scrape};
+use crate::web::refusal::{Refusal, error};
+use crate::web::view::page::{accepts_html, plain, redirect};
+use crate::web::{State, client, full_scrape};
 
 /// No script or style but our own files, no foreign host, no frame around a page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-
-/// The keys of the user's name and stamp in a session.
-const USER: &str = "user";
-const STAMP: &str = "stamp";
-
-/// A view of a page counts as use of the session at most this often, in seconds.
-const TOUCH_EVERY: u64 = 60;
 
 /// Who may ask for a path: to read it, and to send something there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +78,8 @@ pub(crate) async fn admit(
     {
         return Ok(request.into_response(refused));
     }
+    // For those who are to ask again whether it still is: by the class of the row, whichever that is.
+    request.extensions_mut().insert(access);
     next.call(request)
         .await
         .map(ServiceResponse::map_into_boxed_body)
@@ -118,7 +112,7 @@ async fn login_first(methods: &[Method], request: &mut ServiceRequest) -> HttpRe
     let sends_form = *request.method() == Method::POST && methods.contains(&Method::POST);
     if sends_form && let Ok(form) = form::read(request).await {
         let resume = Resume::of_form(request.request(), &form);
-        return login::interrupted(&state, request.request(), &resume, "session_ended");
+        return login_form::interrupted(&state, request.request(), &resume, "session_ended");
     }
     let mut reply = to_login;
     if is_reading(request.request()) {
@@ -143,10 +137,10 @@ async fn untaken_form(access: AccessClass, request: &mut ServiceRequest) -> Opti
     }
     if access == AccessClass::Login && accepts_html(request.headers()) {
         let (resume, text) = (Resume::of_login(&form), Refusal::FORM_EXPIRED.text);
-        return Some(login::interrupted(&state, request, &resume, text));
+        return Some(login_form::interrupted(&state, request, &resume, text));
     }
     let resume = Resume::of_form(request, &form);
-    Some(Refusal::FORM_EXPIRED.with_way_back(&state, request, &resume))
+    Some(Refusal::FORM_EXPIRED.with_way_back(&state, request, &resume.target()))
 }
 
 fn is_reading(request: &HttpRequest) -> bool {
@@ -209,7 +203,7 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<Refused> {
     );
     if is_foreign(request.headers()) && !(may_be_linked && is_navigation(request)) {
         return told(match access {
-            AccessClass::Api { .. } => api::error(StatusCode::FORBIDDEN, "cross-site request"),
+            AccessClass::Api { .. } => error(StatusCode::FORBIDDEN, "cross-site request"),
             _ => Refusal::CROSS_SITE.shown(state, request),
         });
     }
@@ -240,11 +234,10 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<Refused> {
 }
 
 /// Whether a request that was let in would be let in again, to read: its token is in force, or its session lives.
-pub(crate) fn still_admits(
-    access: AccessClass,
-    state: &Data<State>,
-    request: &HttpRequest,
-) -> bool {
+pub(crate) fn still_admits(state: &Data<State>, request: &HttpRequest) -> bool {
+    let Some(access) = request.extensions().get::<AccessClass>().copied() else {
+        return false;
+    };
     let by_token = bearer(request).is_some();
     (by_token || sessions::still_lives(state, request)) && refusal(access, request).is_none()
 }
@@ -275,34 +268,6 @@ fn refusal_of_token(
     (scope < needed).then(|| Refusal::SCOPE.json(state))
 }
 
-/// Who has logged in with this session. One whose user is gone or has got another role or password is ended.
-pub(crate) fn account(state: &State, request: &HttpRequest) -> Option<Account> {
-    let session = request.get_session();
-    if !session.contains_key(CSRF) {
-        return None;
-    }
-    let text = |key: &str| session.get::<String>(key).ok().flatten();
-    let account = text(USER).zip(text(STAMP)).and_then(|(name, stamp)| {
-        let users = state.users.load();
-        users.still(&name, &stamp).cloned()
-    });
-    if account.is_none() {
-        session.purge();
-    }
-    account
-}
-
-/// Makes the session of this request that of a user; whether it could be. A new key is made, so that nobody who planted the old one
-/// shares the session.
-pub(crate) fn begin_session(request: &HttpRequest, account: &Account) -> bool {
-    let session = request.get_session();
-    session.clear();
-    session.renew();
-    random_hex::<32>().is_ok_and(|token| session.insert(CSRF, token).is_ok())
-        && session.insert(USER, &account.name).is_ok()
-        && session.insert(STAMP, &account.stamp).is_ok()
-}
-
 fn unauthorised(text: &str) -> HttpResponse {
     HttpResponse::Unauthorized()
         .insert_header(("WWW-Authenticate", "Bearer"))
@@ -315,19 +280,6 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then_some(token.trim())
-}
-
-/// Counts a view of a page as use of its session. Figures that a page fetches by itself do not come here, or a forgotten tab
-/// would keep its session alive.
-fn touch(state: &State, request: &HttpRequest) {
-    const SEEN: &str = "seen";
-    let session = request.get_session();
-    let now = state.clock.elapsed().as_secs();
-    // 0 before the first view of the session.
-    let seen: u64 = session.get(SEEN).ok().flatten().unwrap_or(0);
-    if now.saturating_sub(seen) >= TOUCH_EVERY && session.insert(SEEN, now).is_err() {
-        log::warn!("a session cannot be written");
-    }
 }
 
 /// Whether a browser says that somebody followed a link here: it shows the page and no other site sees it.

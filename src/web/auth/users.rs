@@ -1,105 +1,15 @@
 //! Who may log in, and with which role: the one user of `[STATS]`, who is an operator, and those of `[USERS]`.
 
-use std::fmt;
-
 use sha2::{Digest, Sha256};
 
 use super::caller::Caller;
 use super::password::{Credentials, PasswordError, cost};
 use super::secrets::configured_password;
-use crate::web::settings::{Secret, Settings};
+use super::user::{Role, User};
+use crate::web::settings::Settings;
 
 /// Users at most, besides the one of `[STATS]`.
 pub const MAX_USERS: usize = 100;
-/// Characters of a name at most.
-const NAME_CHARACTERS: usize = 60;
-
-/// What a user may do; each may what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Sees the pages.
-    Viewer,
-    /// Changes things, and sees who did.
-    Operator,
-}
-
-impl Role {
-    /// As it stands in the configuration.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Role::Viewer => "viewer",
-            Role::Operator => "operator",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Role> {
-        [Role::Viewer, Role::Operator]
-            .into_iter()
-            .find(|role| role.name() == name)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.name())
-    }
-}
-
-/// Why a user of `[USERS]` cannot be taken. What was given is in no text: it may be a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UserError {
-    /// The name is empty, long, or has characters that are not seen.
-    #[error("a name has 1 to {NAME_CHARACTERS} characters, all of which are seen")]
-    Name,
-    /// It is not a role and a hash.
-    #[error(
-        "expected a role, viewer or operator, and behind it the hash that `retracker hash-password` prints"
-    )]
-    Malformed,
-}
-
-/// One user of `[USERS]`, whose hash is known to be one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
-    name: String,
-    role: Role,
-    hash: Secret,
-}
-
-impl User {
-    /// Takes a name, and a role with a hash behind it: `viewer $argon2id$…`.
-    ///
-    /// # Errors
-    /// [`UserError`].
-    pub fn parse(name: &str, text: &str) -> Result<User, UserError> {
-        let is_name = (1..=NAME_CHARACTERS).contains(&name.chars().count());
-        if !is_name || name.trim() != name || name.contains(crate::shown::steers) {
-            return Err(UserError::Name);
-        }
-        let (role, hash) = text.split_once([' ', '\t']).ok_or(UserError::Malformed)?;
-        let role = Role::from_name(role).ok_or(UserError::Malformed)?;
-        let hash = hash.trim();
-        // Only hashes: whoever reads the file shall not be able to log in as somebody else.
-        if !hash.starts_with('$') || Credentials::new(name, hash).is_err() {
-            return Err(UserError::Malformed);
-        }
-        Ok(User {
-            name: name.to_owned(),
-            role,
-            hash: Secret(hash.to_owned()),
-        })
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its role.
-    pub fn role(&self) -> Role {
-        self.role
-    }
-}
 
 /// A user as it was admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +61,7 @@ pub(crate) fn warnings(settings: &Settings) -> Vec<String> {
     };
     let others = settings.users.iter();
     others
-        .filter(|other| cost(&other.hash.0).as_ref() != Some(&first))
+        .filter(|other| cost(other.hash.reveal()).as_ref() != Some(&first))
         .map(|other| {
             format!(
                 "the hash of the user {} takes another time than that of {}: how long a login takes tells that there is such a user",
@@ -178,7 +88,7 @@ impl Users {
         others: &[User],
     ) -> Result<Users, PasswordError> {
         let others = others.iter().take(MAX_USERS).map(|user| {
-            let credentials = Credentials::new(&user.name, &user.hash.0)?;
+            let credentials = Credentials::new(&user.name, user.hash.reveal())?;
             Ok(Known::new(&user.name, user.role, credentials))
         });
         let others: Vec<Known> = others.collect::<Result<_, _>>()?;
@@ -320,25 +230,5 @@ mod tests {
             assert!(after.still("admin", &admin.stamp).is_some());
         }
         assert!(before.still("anna", &admin.stamp).is_none());
-    }
-
-    /// W13
-    #[test]
-    fn what_is_no_user_is_refused_without_being_repeated() {
-        let hash = quick_hash("x");
-        for (name, text, error) in [
-            ("", format!("viewer {hash}"), UserError::Name),
-            ("a\u{202e}b", format!("viewer {hash}"), UserError::Name),
-            ("anna", hash.clone(), UserError::Malformed),
-            ("anna", format!("root {hash}"), UserError::Malformed),
-            ("anna", "viewer".into(), UserError::Malformed),
-            ("anna", "viewer plain-password".into(), UserError::Malformed),
-            ("anna", "viewer $1$a$b".into(), UserError::Malformed),
-        ] {
-            assert_eq!(User::parse(name, &text), Err(error), "{name} {text}");
-            assert!(!error.to_string().contains("plain"));
-        }
-        let user = user("anna", Role::Viewer, "x");
-        assert!(!format!("{user:?}").contains("argon2"));
     }
 }

@@ -6,12 +6,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::frequent_announcers::host_or_network;
 use crate::audit::Deed;
+use crate::net::host_or_network;
 use crate::web::State;
 use crate::web::auth::caller::audit;
 use crate::web::auth::form::Form;
-use crate::web::refusal::Refusal;
+use crate::web::refusal::{Refusal, error};
 use crate::web::view::csv_table;
 use crate::web::view::csv_table::Csv;
 use crate::web::view::number::Number;
@@ -38,7 +38,7 @@ pub(crate) fn rows(state: &State) -> Vec<BanRow> {
     let bans = state.backend.limits.bans(now).into_iter();
     bans.map(|ban| BanRow {
         number: ban.number,
-        ip: host_or_network(&ban.network),
+        ip: host_or_network(ban.network),
         too_many: ban.kind.name(),
         created: wall.0.saturating_sub(now.since(ban.since).into()),
         expires: wall.0 + u64::from(ban.until.since(now)),
@@ -86,7 +86,7 @@ pub(crate) async fn lift(
         Err(undone) => return Err(undone.into()),
     };
     if let Some(network) = &lifted {
-        audit(state, request, Deed::BanLifted, &host_or_network(network));
+        audit(state, request, Deed::BanLifted, &host_or_network(*network));
     }
     Ok(lifted.is_some())
 }
@@ -117,7 +117,7 @@ pub(crate) async fn delete(
 ) -> HttpResponse {
     match lift(&state, &request, number).await {
         Ok(true) => HttpResponse::NoContent().finish(),
-        Ok(false) => crate::web::api::error(StatusCode::NOT_FOUND, "no such ban"),
+        Ok(false) => error(StatusCode::NOT_FOUND, "no such ban"),
         Err(refusal) => refusal.json(&state),
     }
 }

@@ -8,7 +8,7 @@ use actix_web::web::Data;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::blocklist::{BlockRow, block_row};
+use super::block_entries::{BlockRow, block_row};
 use super::peers::view;
 use crate::net::is_wide;
 use crate::tracker::Target;

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::bans;
+use crate::net::host_or_network;
 use crate::web::State;
 use crate::web::view::csv_table;
 use crate::web::view::csv_table::Csv;
@@ -26,7 +27,7 @@ pub(crate) async fn callers(state: Data<State>, request: HttpRequest) -> HttpRes
         .callers
         .iter()
         .map(|caller| CallerRow {
-            network: host_or_network(&caller.network),
+            network: host_or_network(caller.network),
             early: caller.early,
             age_seconds: now.since(caller.last_seen),
         })
@@ -50,13 +51,4 @@ pub(crate) async fn callers(state: Data<State>, request: HttpRequest) -> HttpRes
     page.insert("rows", &rows);
     page.insert("counted", &census.wall.0);
     page.render("callers.html")
-}
-
-/// A network of one host without its length.
-pub(super) fn host_or_network(network: &ipnet::IpNet) -> String {
-    if network.prefix_len() == network.max_prefix_len() {
-        network.addr().to_string()
-    } else {
-        network.to_string()
-    }
 }

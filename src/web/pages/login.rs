@@ -3,7 +3,7 @@
 use actix_session::SessionExt;
 use std::time::Duration;
 
-use actix_web::cookie::{Cookie, SameSite};
+use actix_web::cookie::Cookie;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,18 +13,15 @@ use crate::net::limits::Kind;
 use crate::net::subscriber;
 use crate::web::State;
 use crate::web::auth::caller::audit_of;
-use crate::web::auth::form::{Form, LOGIN_COOKIE, login_token};
-use crate::web::auth::guard::{account, begin_session};
+use crate::web::auth::form::{Form, LOGIN_COOKIE};
+use crate::web::auth::login_form;
 use crate::web::auth::resume::Resume;
-use crate::web::auth::secrets::random_hex;
 use crate::web::auth::sessions::has_ended;
 use crate::web::auth::throttle::Wait;
+use crate::web::auth::visitor::{account, begin_session};
 use crate::web::client::Client;
 use crate::web::refusal::Refusal;
 use crate::web::view::page::{Page, plain, redirect};
-
-/// Password hashes computed at a time: each takes 19 MiB and some 50 ms.
-pub(crate) const HASHES_AT_A_TIME: usize = 4;
 
 /// The form; who is logged in already goes on to where the way to the login began.
 pub(crate) async fn form(state: Data<State>, request: HttpRequest) -> HttpResponse {
@@ -44,39 +41,13 @@ pub(crate) async fn form(state: Data<State>, request: HttpRequest) -> HttpRespon
         has_ended(&request).then_some("session_ended")
     };
     page.insert("notice", &notice);
-    render(page, &state, StatusCode::OK, &resume)
-}
-
-/// The form again, for a request that did not get through and goes on after the login.
-fn again(
-    state: &State,
-    request: &HttpRequest,
-    status: StatusCode,
-    notice: &str,
-    resume: &Resume,
-) -> HttpResponse {
-    let mut page = Page::new(state, request, "login");
-    page.insert("notice", &Some(notice));
-    render(page, state, status, resume)
-}
-
-/// The form in the place of a page whose form was sent too late; what was entered goes with it.
-pub(crate) fn interrupted(
-    state: &State,
-    request: &HttpRequest,
-    resume: &Resume,
-    notice: &str,
-) -> HttpResponse {
-    let mut reply = again(state, request, StatusCode::FORBIDDEN, notice, resume);
-    // For a switch of the language, which asks for the login anew.
-    drop(reply.add_cookie(&resume.cookie()));
-    reply
+    login_form::show(page, &state, StatusCode::OK, &resume)
 }
 
 /// Logs in: 302 to where the way to the login began, or the form again with a notice.
 pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form) -> HttpResponse {
     let (client, resume) = (Client::of(&state, &request), Resume::of_login(&form));
-    let again = |status, notice| again(&state, &request, status, notice, &resume);
+    let again = |status, notice| login_form::again(&state, &request, status, notice, &resume);
     let now = state.clock.elapsed();
     let limits = &state.backend.limits;
     let begun = match limits.admit(Kind::Logins, client.ip, now) {
@@ -156,24 +127,4 @@ pub(crate) async fn confirm(state: Data<State>, request: HttpRequest) -> HttpRes
 pub(crate) async fn log_out(request: HttpRequest, _form: Form) -> HttpResponse {
     request.get_session().purge();
     redirect("/login?out=1")
-}
-
-fn render(mut page: Page<'_>, state: &State, status: StatusCode, resume: &Resume) -> HttpResponse {
-    let Ok(cookie) = random_hex::<16>() else {
-        return plain(StatusCode::INTERNAL_SERVER_ERROR, "no randomness");
-    };
-    page.insert("csrf", &login_token(state, &cookie));
-    page.insert("next", resume.path());
-    page.insert("kept", &resume.hidden_fields());
-    page.insert("keeps_form", &resume.keeps_form());
-    let mut reply = page.render_as(status, "login.html");
-    let cookie = Cookie::build(LOGIN_COOKIE, cookie)
-        .path("/login")
-        .http_only(true)
-        .same_site(SameSite::Strict)
-        .finish();
-    if reply.add_cookie(&cookie).is_err() {
-        return plain(StatusCode::INTERNAL_SERVER_ERROR, "no cookie");
-    }
-    reply
 }

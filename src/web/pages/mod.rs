@@ -4,6 +4,7 @@ pub(super) mod about;
 pub(super) mod audit;
 pub(super) mod bans;
 pub(super) mod block_effects;
+pub(super) mod block_entries;
 pub(super) mod blocklist;
 pub(super) mod clients;
 pub(super) mod frequent_announcers;

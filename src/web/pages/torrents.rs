@@ -1,5 +1,6 @@
 //! `/torrents`: all torrents, searched, sorted and paged by the core; and one torrent's swarm. Each table also as CSV.
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use crate::tracker::report::census::{
 };
 use crate::tracker::{self, InfoHash};
 use crate::web::State;
-use crate::web::refusal::Refusal;
+use crate::web::refusal::{Refusal, error};
 use crate::web::view::csv_table;
 use crate::web::view::csv_table::Csv;
 use crate::web::view::page::Page;
@@ -246,7 +247,7 @@ fn zone_table(swarm: &SwarmView) -> Csv {
 /// One torrent for the API.
 pub(crate) async fn one_json(state: Data<State>, hash: Path<String>) -> HttpResponse {
     let Some(hash) = InfoHash::from_hex(&hash) else {
-        return HttpResponse::NotFound().json(serde_json::json!({ "error": "not an info hash" }));
+        return error(StatusCode::NOT_FOUND, "not an info hash");
     };
     let found = view(&state, move |tracker, now| tracker.swarm_view(&hash, now)).await;
     match found {
@@ -259,9 +260,7 @@ pub(crate) async fn one_json(state: Data<State>, hash: Path<String>) -> HttpResp
                 "zone": path, "seeders": roles.seeders, "leechers": roles.leechers,
             })).collect::<Vec<_>>(),
         })),
-        Ok(None) => {
-            HttpResponse::NotFound().json(serde_json::json!({ "error": "no such torrent" }))
-        }
+        Ok(None) => error(StatusCode::NOT_FOUND, "no such torrent"),
         Err(undone) => Refusal::from(undone).json(&state),
     }
 }

@@ -11,7 +11,6 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
 use actix_web::{HttpMessage, HttpResponse};
-use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::encrypted::Encrypted;
@@ -22,7 +21,7 @@ use crate::metrics::Transport;
 use crate::net::handover::{ByTls, Handover};
 use crate::web::State;
 use crate::web::auth::guard;
-use crate::web::refusal::Refusal;
+use crate::web::refusal::{Refusal, error};
 use crate::web::view::page;
 
 /// How long a client may take to send its request, within the limit of the connection.
@@ -43,7 +42,7 @@ fn asks_head_only(read: &[u8]) -> bool {
 /// A refusal as the description of the API has it.
 fn for_program(refused: Refused) -> HttpResponse {
     let text = refused.text().trim_end();
-    HttpResponse::build(refused.status()).json(json!({ "error": text }))
+    error(refused.status(), text)
 }
 
 /// The refusal of a body as a page has it.

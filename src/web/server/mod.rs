@@ -4,7 +4,7 @@ mod connection;
 mod encrypted;
 mod fault;
 pub(super) mod reader;
-mod reply;
+pub(super) mod reply;
 mod request;
 
 use std::io;
@@ -32,7 +32,6 @@ use crate::supervise;
 use crate::supervise::Exit;
 use crate::tracker::Tracker;
 use connection::converse;
-pub(super) use reply::LongReply;
 
 /// The running pages.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use actix_web::dev::Payload;
 use actix_web::error::InternalError;
 use actix_web::{Error, FromRequest, HttpRequest};
 
-use crate::web::routes::not_found_at;
+use crate::web::refusal::not_found;
 
 /// The number in the path of a request; a request without one is answered 404, in the manner of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl<N: FromStr> FromRequest for Number<N> {
         let number = number.filter(|text| is_plain(text));
         let number = number.and_then(|number| number.parse().ok());
         ready(number.map(Number).ok_or_else(|| {
-            let reply = not_found_at(request);
+            let reply = not_found(request);
             InternalError::from_response("no number", reply).into()
         }))
     }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use actix_session::SessionExt;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{ACCEPT, COOKIE, HeaderMap};
 use actix_web::http::{Method, StatusCode};
@@ -13,8 +12,8 @@ use tera::Context;
 use super::language::Language;
 use super::parameters::Parameters;
 use crate::metrics::{Failure, Transport};
-use crate::web::auth::guard::account;
 use crate::web::auth::users::Account;
+use crate::web::auth::visitor::{account, csrf_of};
 use crate::web::{Role, State};
 
 /// The cookie that remembers the language.
@@ -23,9 +22,6 @@ const LANGUAGE_COOKIE: &str = "lang";
 const THEME_COOKIE: &str = "theme";
 /// What the theme may be; the first follows the system.
 const THEMES: [&str; 3] = ["auto", "light", "dark"];
-/// The key of the CSRF token in a session; a session that has one is logged in.
-pub(crate) const CSRF: &str = "csrf";
-
 /// A page in the making.
 pub(crate) struct Page<'a> {
     state: &'a State,
@@ -155,16 +151,6 @@ pub(crate) fn page_of(path: &str) -> &str {
 pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
     let fields = headers.get_all(ACCEPT).map(|field| field.to_str());
     fields.flatten().any(|field| field.contains("text/html"))
-}
-
-/// The token that this visitor's forms carry; empty before the login.
-pub(crate) fn csrf_of(request: &HttpRequest) -> String {
-    request
-        .get_session()
-        .get(CSRF)
-        .ok()
-        .flatten()
-        .unwrap_or_default()
 }
 
 /// A short text.
