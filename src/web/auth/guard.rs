@@ -24,6 +24,7 @@ use super::sessions;
 use super::tokens::{Admission, Scope, Token, TokenError};
 use super::users::{Account, Role};
 use crate::audit::Deed;
+use crate::metrics::Failure;
 use crate::net::hosts::Browser;
 use crate::web::pages::login;
 use crate::web::refusal::Refusal;
@@ -208,10 +209,12 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<Refused> {
         AccessClass::Open | AccessClass::Login | AccessClass::Page { .. }
     );
     if is_foreign(request.headers()) && !(may_be_linked && is_navigation(request)) {
-        return told(match access {
+        let mut reply = match access {
             AccessClass::Api { .. } => api::error(StatusCode::FORBIDDEN, "cross-site request"),
             _ => Refusal::CROSS_SITE.shown(state, request),
-        });
+        };
+        reply.extensions_mut().insert(Failure::CrossSite);
+        return told(reply);
     }
     match (access, account) {
         (AccessClass::Open | AccessClass::Login, _) => None,
