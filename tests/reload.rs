@@ -213,10 +213,16 @@ fn the_file_of_keys_is_followed_while_the_tracker_runs() {
     assert!(!has(&anna));
     let log = || fs::read_to_string(folder.join("log")).unwrap();
     // One that is bad and one that is empty revoke nobody.
+    let refused = || service.metric("retracker_keys_file_refused");
+    assert_eq!(refused(), 0);
     keys("short\n");
     wait(|| log().contains("the keys in force stay"));
+    wait(|| refused() == 1);
+    keys(&format!("{boris} Boris\n"));
+    wait(|| refused() == 0);
     keys("");
     wait(|| log().contains("has no key, so nobody is revoked by it"));
+    wait(|| refused() == 1);
     assert!(has(&boris));
     assert!(!log().contains(&anna) && !log().contains(&boris));
     assert!(service.reload(folder).success());
@@ -228,6 +234,7 @@ fn the_file_of_keys_is_followed_while_the_tracker_runs() {
     assert!(service.reload(folder).success());
     wait(|| service.metric("retracker_config_reloads_total{result=\"done\"}") == 2);
     assert!(!has(&boris));
+    assert_eq!(refused(), 0);
     service.stop();
 }
 

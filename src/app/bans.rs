@@ -1,8 +1,7 @@
 //! Bans as they are made: the log tells of them, and the snapshot database keeps them over a restart, under a name of their own and with
 //! their times in its time. Both within a second or so, and not for each of a flood of them.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -54,8 +53,9 @@ pub(super) struct Keeper {
     clock: Clock,
     /// A moment, and the database's time at it.
     origin: (Seconds, u64),
-    /// The version of the bans that is on the disk.
-    kept: AtomicU64,
+    /// The version of the bans that is on the disk. Held while others are put there: one thread's older bans must not follow another's
+    /// newer ones, of which one was lifted and told so.
+    kept: Mutex<u64>,
     news: Mutex<News>,
 }
 
@@ -120,7 +120,7 @@ impl Keeper {
             mailbox: mailbox.clone(),
             clock,
             origin,
-            kept: AtomicU64::new(0),
+            kept: Mutex::new(0),
             news: Mutex::new(News {
                 looked: 0,
                 told: 0,
@@ -153,7 +153,7 @@ impl Keeper {
             },
             Err(refused) => unread(&refused),
         }
-        self.kept.store(self.limits.bans_version(), Relaxed);
+        *self.kept() = self.limits.bans_version();
         let bans = self.limits.bans(self.clock.now());
         let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
         news.looked = self.limits.bans_version();
@@ -233,9 +233,14 @@ impl Keeper {
         news.keep_at = elapsed + took * KEEPING_SHARE;
     }
 
+    fn kept(&self) -> MutexGuard<'_, u64> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn keep(&self) -> Result<(), Refused> {
+        let mut kept = self.kept();
         let version = self.limits.bans_version();
-        if version == self.kept.load(Relaxed) {
+        if version == *kept {
             return Ok(());
         }
         let bans = self.limits.bans(self.clock.now());
@@ -243,7 +248,7 @@ impl Keeper {
         // Numbers and networks: nothing in it fails to be written.
         let text = serde_json::to_vec(&rows).map_err(|_| Refused::Failed)?;
         self.mailbox.put_saved_state(NAME, text)?;
-        self.kept.store(version, Relaxed);
+        *kept = version;
         Ok(())
     }
 
@@ -272,6 +277,7 @@ mod tests {
     use crate::tracker::Tracker;
     use crate::{snapshot, supervise};
     use std::path::Path;
+    use std::sync::Barrier;
     use std::sync::mpsc::channel;
     use std::thread::JoinHandle;
     use std::time::Duration;
@@ -393,6 +399,30 @@ mod tests {
         assert_eq!(second.bans(), [(1, 90)]);
         assert_eq!(second.keeper.news.lock().unwrap().told, 1);
         second.stop();
+    }
+
+    /// O8: whoever keeps bans at the same time does not put a lifted one back on the disk.
+    #[test]
+    fn a_lift_is_on_the_disk_whoever_else_keeps_bans_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = run(folder.path(), 0);
+        let begin = Barrier::new(2);
+        for number in 1..=1_000 {
+            run.ban("192.0.2.1/32", number, 1_000);
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| {
+                    begin.wait();
+                    run.keeper.keep()
+                });
+                begin.wait();
+                run.keeper.lift(number).unwrap();
+                // It may have looked at the bans before.
+                other.join().unwrap().unwrap();
+            });
+            let kept = run.keeper.mailbox.saved_state(NAME).unwrap().unwrap();
+            assert_eq!(kept, b"[]", "{number}");
+        }
+        run.stop();
     }
 
     /// O8

@@ -8,6 +8,7 @@ use crate::clock::Seconds;
 use crate::config::Config;
 use crate::lists::keys::read;
 use crate::lists::watched::WatchedFiles;
+use crate::metrics::{Gauge, Metrics};
 use crate::snapshot::Mailbox;
 use crate::tracker::NewKey;
 
@@ -43,18 +44,30 @@ impl KeyFile {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn start(config: &Config, mailbox: &Mailbox) -> anyhow::Result<KeyFile> {
+    pub(super) fn start(
+        config: &Config,
+        mailbox: &Mailbox,
+        metrics: &Metrics,
+    ) -> anyhow::Result<KeyFile> {
         let found = FoundKeys::of(config).map_err(|lines| anyhow::anyhow!(lines.join("; ")))?;
-        put_in_force(found.keys, config.keys_file.as_deref(), mailbox);
+        let is_done = put_in_force(found.keys, config.keys_file.as_deref(), mailbox);
+        report(metrics, is_done);
         Ok(KeyFile {
             watched: Mutex::new(found.watched),
         })
     }
 
     /// Puts another file in force: that of this configuration.
-    pub(super) fn replace(&self, found: FoundKeys, config: &Config, mailbox: &Mailbox) {
+    pub(super) fn replace(
+        &self,
+        found: FoundKeys,
+        config: &Config,
+        mailbox: &Mailbox,
+        metrics: &Metrics,
+    ) {
         *self.watched() = found.watched;
-        put_in_force(found.keys, config.keys_file.as_deref(), mailbox);
+        let is_done = put_in_force(found.keys, config.keys_file.as_deref(), mailbox);
+        report(metrics, is_done);
     }
 
     fn watched(&self) -> MutexGuard<'_, WatchedFiles> {
@@ -62,40 +75,55 @@ impl KeyFile {
     }
 
     /// Reads the file again if it has changed, and puts it in force. Waits for the disk then.
-    pub(super) fn look(&self, now: Seconds, mailbox: &Mailbox) {
+    pub(super) fn look(&self, now: Seconds, mailbox: &Mailbox, metrics: &Metrics) {
         let changed = self.watched().changed(now);
         let Some(file) = changed.first() else {
             return;
         };
-        match read(file) {
+        let is_done = match read(file) {
             Ok(keys) => put_in_force(keys, Some(file), mailbox),
             Err(refused) => {
                 for line in refused.lines() {
                     log::error!("the keys in force stay: {line}");
                 }
+                false
             }
-        }
+        };
+        report(metrics, is_done);
     }
+}
+
+/// Lets the metrics tell whether the file is in force as it is.
+fn report(metrics: &Metrics, is_done: bool) {
+    metrics.set(Gauge::KeysFileRefused, (!is_done).into());
 }
 
 /// Puts the keys of the file in the place of those that stood there before, on the disk and in force. When the disk refuses, the log
 /// says so and the keys in force stay. A file without any is more likely a failed export than the end of a community: it revokes nobody.
-fn put_in_force(keys: Vec<NewKey>, file: Option<&Path>, mailbox: &Mailbox) {
+/// Whether the file is in force as it is.
+fn put_in_force(keys: Vec<NewKey>, file: Option<&Path>, mailbox: &Mailbox) -> bool {
     if let Some(file) = file.filter(|_| keys.is_empty()) {
         let file = file.display();
         log::warn!(
             "{file} has no key, so nobody is revoked by it: without keys_file all of its keys are"
         );
-        return;
+        return false;
     }
     match mailbox.set_keys_of_file(keys) {
-        Ok(done) if done.put > 0 || done.revoked > 0 => log::info!(
-            "keys_file: {} keys, {} new or changed, {} revoked",
-            done.keys,
-            done.put,
-            done.revoked
-        ),
-        Ok(_) => {}
-        Err(refused) => log::error!("the keys of keys_file are not put in force: {refused}"),
+        Ok(done) => {
+            if done.put > 0 || done.revoked > 0 {
+                log::info!(
+                    "keys_file: {} keys, {} new or changed, {} revoked",
+                    done.keys,
+                    done.put,
+                    done.revoked
+                );
+            }
+            true
+        }
+        Err(refused) => {
+            log::error!("the keys of keys_file are not put in force: {refused}");
+            false
+        }
     }
 }

@@ -124,7 +124,7 @@ impl App {
         let rules = &address_rules;
         let restored = restore(&config, &tracker, &mut udp, rules, clock, &ends_in)?;
         let (mailbox, sites, origin) = (restored.mailbox, restored.sites, restored.origin);
-        let key_file = KeyFile::start(&config, &mailbox)?;
+        let key_file = KeyFile::start(&config, &mailbox, tracker.metrics())?;
         backend::restore_zone_statistics(&tracker, &mailbox);
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
         let bans = Arc::new(bans::Keeper::new(&config, &mailbox, clock, origin));
@@ -242,7 +242,8 @@ impl App {
                     Command::Stop => return Outcome::Stopped,
                 }
             }
-            self.key_file.look(self.clock.now(), &self.mailbox);
+            let metrics = self.tracker.metrics();
+            self.key_file.look(self.clock.now(), &self.mailbox, metrics);
             let config = &self.loaded.load().config;
             self.lists.look(&self.tracker, config, self.clock);
             self.look_at_certificates(&mut watch);

@@ -133,7 +133,8 @@ impl App {
         let exempt = bans::exempt(&config.address_rules);
         let limits = self.bans.limits();
         limits.configure(config.limits.clone(), exempt);
-        self.key_file.replace(keys, config, &self.mailbox);
+        let metrics = self.tracker.metrics();
+        self.key_file.replace(keys, config, &self.mailbox, metrics);
         self.lists.replace(lists, &self.tracker, config, self.clock);
         self.http.configure(config.http.clone());
         self.udp.configure(&config.udp);

@@ -43,7 +43,7 @@ fn torrent(line: &[u8]) -> Result<Option<InfoHash>, &'static str> {
     }
     InfoHash::from_text(line)
         .map(Some)
-        .ok_or("no info hash: 40 or 64 hex digits, or 32 characters of base32")
+        .ok_or("no info hash: 40 or 64 hex digits, or 32 or 52 characters of base32")
 }
 
 #[cfg(test)]
@@ -62,13 +62,15 @@ mod tests {
         let v1 = "ab".repeat(20);
         let v2 = "CD".repeat(32);
         let text = format!(
-            "# listed\n{v1}\n  {v2}# of v2\r\n\nMFRGGZDFMZTWQ2LKNNWG23TPOBYXE43U # base32\n{v1}\n"
+            "# listed\n{v1}\n  {v2}# of v2\r\n\nMFRGGZDFMZTWQ2LKNNWG23TPOBYXE43U # base32\n{v1}\n{}A\n",
+            "7".repeat(51)
         );
         let set = read_text(&text).unwrap();
         let expected = [
             InfoHash(*b"abcdefghijklmnopqrst"),
             InfoHash([0xab; 20]),
             InfoHash([0xcd; 20]),
+            InfoHash([0xff; 20]),
         ];
         assert!(set.iter().eq(expected));
         let refused = read_text(&format!("{v1}\nabcd\n{v1} name\n")).unwrap_err();

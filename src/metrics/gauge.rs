@@ -63,6 +63,8 @@ labelled! {
         ListFileFailures = "list_file_failures",
         /// How long the last reading of them took, in milliseconds.
         ListReadMillis = "list_read_millis",
+        /// Whether `keys_file` is not in force as it is (0 or 1): it cannot be read, is bad, has no key, or the disk refused it.
+        KeysFileRefused = "keys_file_refused",
         /// Wall time of the last one that was taken; 0 before the first.
         ListsReadAt = "lists_read_at",
         /// Panics that were caught.

@@ -91,8 +91,10 @@ labelled! {
         TooLong = "too_long",
         /// A header of the PROXY protocol that is malformed, or whose sender is not believed.
         ProxyHeader = "proxy_header",
-        /// Another method than GET or HEAD on a tracker path.
+        /// Another method than the path takes: GET or HEAD on those of the tracker.
         Method = "method",
+        /// A page or a call of the API for somebody else: by login, token or admin network.
+        Forbidden = "forbidden",
         /// An unknown path.
         NotFound = "not_found",
         /// The client took longer than the limit for a request.
@@ -101,7 +103,7 @@ labelled! {
         Connections = "connections",
         /// More connections of a source, or of the network around it, than `[LIMITS]` allows.
         ConnectionRate = "connection_rate",
-        /// More requests or datagrams than `[LIMITS]` allows.
+        /// More requests, datagrams or logins than `[LIMITS]` allows, or wrong passwords than `[STATS]` does.
         RequestRate = "request_rate",
         /// Of a source that is banned for a time.
         Banned = "banned",

@@ -119,7 +119,10 @@ impl Certificate {
             let one = validity::read(one).ok_or(Unusable::BadCertificate)?;
             (begins, ends) = (one.begins.max(begins), one.ends.min(ends));
         }
+        // As OpenSSL says in a key of a kind of its own that it has a password; PKCS #8 has a heading for that.
+        let is_locked = memchr::memmem::find(key, b"Proc-Type: 4,ENCRYPTED").is_some();
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
+            _ if is_locked => Unusable::NoKey,
             pem::Error::NoItemsFound => Unusable::NoKey,
             _ => Unusable::BadKey,
         })?;
@@ -208,6 +211,13 @@ pub(in crate::tls) mod tests {
         assert_eq!(refused(ONE, &ONE_KEY[..100]), Unusable::BadKey);
         let no_key = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
         assert_eq!(refused(ONE, no_key), Unusable::BadKey);
+        for heading in ["RSA PRIVATE KEY", "EC PRIVATE KEY"] {
+            let locked = format!(
+                "-----BEGIN {heading}-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0123456789ABCDEF\n\n\
+                 AAAA\n-----END {heading}-----\n"
+            );
+            assert_eq!(refused(ONE, locked.as_bytes()), Unusable::NoKey);
+        }
         assert_eq!(refused(ONE, TWO_KEY), Unusable::OtherKey);
         assert_eq!(refused(ONE, RSA_KEY), Unusable::OtherKey);
     }

@@ -71,9 +71,16 @@ impl InfoHash {
 /// A hash of v1 in base32, in characters.
 const BASE32_CHARACTERS: usize = 32;
 
+/// A hash of v2 in base32, in characters; the last one has a bit of it and four zeros (RFC 4648, 6).
+const BASE32_CHARACTERS_V2: usize = 52;
+
+/// How the multihash of a magnet link's `urn:btmh:` (BEP 9) begins, in hex: SHA-256, of 32 bytes.
+const MULTIHASH: &[u8] = b"1220";
+
 impl InfoHash {
-    /// Reads an info hash as people write it: 40 hex digits or 32 characters of base32 (BEP 9) for v1, 64 hex digits for v2, of
-    /// which a tracker is asked by the first 20 bytes (BEP 52). Any case; `None` for anything else.
+    /// Reads an info hash as people write it: 40 hex digits or 32 characters of base32 (BEP 9) for v1; for v2 64 hex digits, also as
+    /// the multihash of a magnet link, or 52 characters of base32 with or without padding, of which a tracker is asked by the first 20 bytes (BEP 52). Any
+    /// case; `None` for anything else.
     pub fn from_text(text: &[u8]) -> Option<InfoHash> {
         match text.len() {
             40 => str::from_utf8(text).ok().and_then(InfoHash::from_hex),
@@ -83,7 +90,17 @@ impl InfoHash {
                     .try_for_each(|digit| hex_digit(*digit).map(drop))?;
                 str::from_utf8(first).ok().and_then(InfoHash::from_hex)
             }
+            68 => text.strip_prefix(MULTIHASH).and_then(InfoHash::from_text),
+            56 => text.strip_suffix(b"====").and_then(InfoHash::from_text),
             BASE32_CHARACTERS => from_base32(text),
+            BASE32_CHARACTERS_V2 => {
+                let (first, rest) = text.split_at_checked(BASE32_CHARACTERS)?;
+                let mut last = 0;
+                for character in rest {
+                    last = base32_digit(*character)?;
+                }
+                (last & 0xf == 0).then(|| from_base32(first)).flatten()
+            }
             _ => None,
         }
     }
@@ -95,18 +112,21 @@ fn from_base32(text: &[u8]) -> Option<InfoHash> {
     let (groups, _) = bytes.as_chunks_mut::<5>();
     for (group, characters) in groups.iter_mut().zip(text.chunks(8)) {
         let number = characters.iter().try_fold(0_u64, |number, character| {
-            let digit = match character {
-                b'A'..=b'Z' => character - b'A',
-                b'a'..=b'z' => character - b'a',
-                b'2'..=b'7' => character - b'2' + 26,
-                _ => return None,
-            };
-            Some(number << 5 | u64::from(digit))
+            Some(number << 5 | u64::from(base32_digit(*character)?))
         })?;
         let [_, _, _, five @ ..] = number.to_be_bytes();
         *group = five;
     }
     Some(InfoHash(bytes))
+}
+
+fn base32_digit(character: u8) -> Option<u8> {
+    match character {
+        b'A'..=b'Z' => Some(character - b'A'),
+        b'a'..=b'z' => Some(character - b'a'),
+        b'2'..=b'7' => Some(character - b'2' + 26),
+        _ => None,
+    }
 }
 
 fn hex_digit(digit: u8) -> Option<u8> {
@@ -161,6 +181,11 @@ mod tests {
             format!("{hex}{}", "0a".repeat(12)),
             "CI2FM6FLZXXQB77O3XGLXKUZRB3WMVKE".to_owned(),
             "ci2fm6flzxxqb77o3xglxkuzrb3wmvke".to_owned(),
+            // Of v2, by base32 of coreutils; and as in a magnet link.
+            "CI2FM6FLZXXQB77O3XGLXKUZRB3WMVKEBIFAUCQKBIFAUCQKBIFA====".to_owned(),
+            "CI2FM6FLZXXQB77O3XGLXKUZRB3WMVKEBIFAUCQKBIFAUCQKBIFA".to_owned(),
+            "ci2fm6flzxxqb77o3xglxkuzrb3wmvkebifaucqkbifaucqkbifa".to_owned(),
+            format!("1220{hex}{}", "0a".repeat(12)),
         ] {
             assert_eq!(InfoHash::from_text(text.as_bytes()), hash, "{text}");
         }
@@ -170,6 +195,12 @@ mod tests {
             "12345678abcdef00ffeeddccbbaa9988776655gg",
             "CI2FM6FLZXXQB77O3XGLXKUZRB3WMVK1",
             "CI2FM6FLZXXQB77O3XGLXKUZRB3WMVK",
+            "CI2FM6FLZXXQB77O3XGLXKUZRB3WMVKEBIFAUCQKBIFAUCQKBIF",
+            "CI2FM6FLZXXQB77O3XGLXKUZRB3WMVKEBIFAUCQKBIFAUCQKBIFB",
+            "CI2FM6FLZXXQB77O3XGLXKUZRB3WMVKEBIFAUCQK1IFAUCQKBIFA",
+            "CI2FM6FLZXXQB77O3XGLXKUZRB3WMVKEBIFAUCQKBIFAUCQKBIFA===",
+            "1220zz34567890123456789012345678901234567890123456789012345678901234",
+            "1120aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         ] {
             assert_eq!(InfoHash::from_text(text.as_bytes()), None, "{text}");
         }

@@ -62,7 +62,13 @@ pub(super) async fn file(state: Data<State>, request: HttpRequest) -> HttpRespon
             reply.headers_mut().insert(CONTENT_DISPOSITION, value);
             reply
         }
-        Err(undone) => Refusal::from(undone).json(&state),
+        Err(undone) => {
+            let mut reply = Refusal::from(undone).json(&state);
+            if undone == JobError::Busy {
+                reply.extensions_mut().insert(Failure::FullScrape);
+            }
+            reply
+        }
     }
 }
 

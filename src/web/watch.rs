@@ -58,7 +58,7 @@ const UNKNOWN: &str =
     "there are address, network, info_hash, client, kind and per_second, each once";
 const BAD_ADDRESS: &str = "address is one address, as 192.0.2.1 or 2001:db8::1";
 const BAD_NETWORK: &str = "network is a network, as 192.0.2.0/24 or 2001:db8::/32";
-const BAD_HASH: &str = "info_hash is 40 or 64 hex digits, or 32 characters of base32";
+const BAD_HASH: &str = "info_hash is 40 or 64 hex digits, or 32 or 52 characters of base32";
 const BAD_CLIENT: &str =
     "client is a part of a client's name, as qbittorrent, or the beginning of a peer id, as -qB";
 const BAD_KIND: &str = "kind is announce or scrape";

@@ -13,6 +13,7 @@ mod bad_input;
 mod certificates;
 mod client;
 mod handshakes;
+mod offers;
 mod pages;
 mod program;
 mod server;

@@ -261,6 +261,7 @@ fn a_reader_that_stalls_hinders_no_announce_and_only_others_like_it() {
     let fields = format!("Authorization: Bearer {token}\r\n");
     let (head, _) = fetch(&site, "127.0.0.2", &request("/api/v1/full-scrape", &fields));
     assert!(head.starts_with("http/1.1 503 "), "{head}");
+    assert_eq!(failures(&site), 2);
     drop(reader);
     let (_, body) = fetch(&site, "127.0.0.1", &request("/scrape", ""));
     assert_eq!(files(&body).len(), 80_001);

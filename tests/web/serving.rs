@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use retracker::metrics::Failure;
 use retracker::net::client_address::ClientAddressRules;
-use retracker::web::Settings;
+use retracker::web::{Scope, Settings};
 
 use crate::harness::{Site, connect, exchange, parse, start, start_behind_http, start_with};
 
@@ -279,4 +279,51 @@ fn the_charts_are_kept_at_the_stop() {
     assert_eq!(site.visitor().get("/health").status, 200);
     site.running.take().unwrap().stop();
     assert!(site.blobs.lock().unwrap().contains_key("history"));
+}
+
+/// W9, O8: whom the pages and the API refuse is counted by its reason, as whom the tracker refuses.
+#[test]
+fn what_is_refused_is_counted_by_its_reason() {
+    let address_rules = ClientAddressRules {
+        admin_networks: ["127.0.0.1/32".parse().unwrap()].into_iter().collect(),
+        ..ClientAddressRules::default()
+    };
+    let site = start_behind_http(|settings| settings.login_failures = 1, address_rules);
+    let failures = |failure| site.tracker.metrics().totals().failures(failure);
+    let ask = |line: &str, fields: &str, body: &str| {
+        let length = body.len();
+        let request = format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
+        );
+        parse(&exchange(site.address, "127.0.0.2", request.as_bytes())).status
+    };
+    let token = site.token_for(Scope::Read, None);
+    let read = format!("Authorization: Bearer {token}\r\n");
+    let foreign = "Origin: http://elsewhere.example\r\nSec-Fetch-Site: cross-site\r\n";
+    for (line, fields, status, failure) in [
+        ("GET /nothing", "", 404, Failure::NotFound),
+        ("GET /api/v1/nothing", "", 404, Failure::NotFound),
+        ("GET /api/v1/bans/1", read.as_str(), 405, Failure::Method),
+        ("POST /health", "", 405, Failure::Method),
+        ("GET /metrics", "", 403, Failure::Forbidden),
+        ("GET /api/v1/stats", "", 401, Failure::Forbidden),
+        ("DELETE /api/v1/bans/1", &read, 403, Failure::Forbidden),
+        ("GET /api/v1/stats", foreign, 403, Failure::CrossSite),
+        ("POST /login", foreign, 403, Failure::CrossSite),
+    ] {
+        let before = failures(failure);
+        assert_eq!(ask(line, fields, ""), status, "{line}");
+        assert_eq!(failures(failure), before + 1, "{line}");
+    }
+    for (status, refused) in [(200, 0), (429, 1)] {
+        let mut visitor = site.visitor();
+        assert_eq!(visitor.log_in("admin", "guess").status, status);
+        assert_eq!(failures(Failure::RequestRate), refused);
+    }
+    // Each of them once, and what is answered not at all.
+    let all: u64 = Failure::ALL.iter().map(|failure| failures(*failure)).sum();
+    assert_eq!(all, 10);
+    assert_eq!(ask("GET /health", "", ""), 200);
+    let all: u64 = Failure::ALL.iter().map(|failure| failures(*failure)).sum();
+    assert_eq!(all, 10);
 }

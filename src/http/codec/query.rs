@@ -23,8 +23,8 @@ pub enum Fault {
     /// Neither 20 nor 32 bytes, or broken percent-encoding.
     #[error("invalid info_hash")]
     InvalidInfoHash,
-    /// The hash as it is printed, 40 or 64 hex digits, or 32 letters of base32 as in old magnet links: somebody tries by hand, or
-    /// with a library that encodes nothing.
+    /// The hash as it is printed, 40 or 64 hex digits, or 32 letters of base32 as in old magnet links (52 of v2): somebody tries by
+    /// hand, or with a library that encodes nothing.
     #[error("info_hash must be 20 raw bytes, percent-encoded, not hex digits or base32")]
     HexInfoHash,
     /// More info hashes than one scrape may ask for.
@@ -354,7 +354,7 @@ fn not_a_hash(text: &[u8]) -> Fault {
     let text = length.and_then(|length| bytes.get(..length));
     let is_text = text.is_some_and(|text| match text.len() {
         40 | 64 => text.iter().all(u8::is_ascii_hexdigit),
-        32 => is_base32(text),
+        32 | 52 => is_base32(text),
         _ => false,
     });
     if is_text {

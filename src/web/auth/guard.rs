@@ -24,6 +24,7 @@ use super::tokens::{Admission, Scope, Token, TokenError};
 use super::user::Role;
 use super::visitor::{account, touch};
 use crate::audit::Deed;
+use crate::metrics::Failure;
 use crate::net::hosts::Browser;
 use crate::web::refusal::{Refusal, error};
 use crate::web::view::page::{accepts_html, plain, redirect};
@@ -202,10 +203,12 @@ fn refusal(access: AccessClass, request: &HttpRequest) -> Option<Refused> {
         AccessClass::Open | AccessClass::Login | AccessClass::Page { .. }
     );
     if is_foreign(request.headers()) && !(may_be_linked && is_navigation(request)) {
-        return told(match access {
+        let mut reply = match access {
             AccessClass::Api { .. } => error(StatusCode::FORBIDDEN, "cross-site request"),
             _ => Refusal::CROSS_SITE.shown(state, request),
-        });
+        };
+        reply.extensions_mut().insert(Failure::CrossSite);
+        return told(reply);
     }
     match (access, account) {
         (AccessClass::Open | AccessClass::Login, _) => None,

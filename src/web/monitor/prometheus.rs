@@ -362,6 +362,9 @@ fn swarms(lines: &mut Lines, state: &State, census: &Census) {
     lines.single("bans_total", "counter", help, limits.bans_made());
     let help = "Keys of announce addresses, those that ended or were revoked in the last 30 days included.";
     lines.single("keys", "gauge", help, gauge(Gauge::Keys));
+    let help = "Whether keys_file is not in force as it is: what was read of it before is.";
+    let refused = gauge(Gauge::KeysFileRefused);
+    lines.single("keys_file_refused", "gauge", help, refused);
     let help = "Clients with keys, once for each of their torrents.";
     let sessions = state.tracker.keys().sessions();
     lines.single("key_sessions", "gauge", help, sessions);

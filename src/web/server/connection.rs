@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::encrypted::Encrypted;
 use super::fault::{Fault, Refused};
 use super::reply::{BodyEnd, LongReply, StreamBounds};
-use super::{reply, request};
+use super::{fault, reply, request};
 use crate::metrics::Transport;
 use crate::net::handover::{ByTls, Handover};
 use crate::web::State;
@@ -166,6 +166,9 @@ where
                 request.extensions_mut().insert(ByTls);
             }
             let reply = answer(pages, request).await;
+            if let Some(failure) = fault::of_reply(&reply) {
+                state.metrics.spare().failed(Transport::Http, failure);
+            }
             if reply::is_streamed(&reply) {
                 return Some(Streamed {
                     reply,

@@ -1,5 +1,6 @@
 //! Why a request to the pages is not taken, and with what it is answered.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use crate::metrics::Failure;
@@ -51,6 +52,20 @@ impl Refused {
             Refused::Slow => Failure::TimedOut,
         }
     }
+}
+
+/// Under which reason a reply of a page or the API is counted, when it refuses: the one that it was given, or that of its status. What is
+/// a fault of ours, or of the disk, is told and counted where it happens.
+pub(super) fn of_reply(reply: &HttpResponse) -> Option<Failure> {
+    let given = reply.extensions().get::<Failure>().copied();
+    given.or(match reply.status() {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(Failure::Forbidden),
+        StatusCode::NOT_FOUND => Some(Failure::NotFound),
+        StatusCode::METHOD_NOT_ALLOWED => Some(Failure::Method),
+        StatusCode::PAYLOAD_TOO_LARGE => Some(Failure::TooLong),
+        StatusCode::TOO_MANY_REQUESTS => Some(Failure::RequestRate),
+        other => other.is_client_error().then_some(Failure::BadRequest),
+    })
 }
 
 /// Why there is no request.
