@@ -573,8 +573,10 @@ mod tests {
             assert_eq!(announce(&other), Err(Fault::InvalidInfoHash));
         }
         for letters in ["A7", "%61%37"] {
-            let query = format!("info_hash={}{PEER}", letters.repeat(16));
-            assert_eq!(announce(&query), Err(Fault::HexInfoHash));
+            for length in [32, 52] {
+                let query = format!("info_hash={}{PEER}", letters.repeat(length / 2));
+                assert_eq!(announce(&query), Err(Fault::HexInfoHash));
+            }
         }
         let raw = format!("info_hash={}%01{PEER}", "A".repeat(31));
         assert!(announce(&raw).is_ok());
