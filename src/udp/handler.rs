@@ -395,7 +395,7 @@ mod tests {
     use super::*;
     use crate::clock::{Seconds, Wall};
     use crate::metrics::{Metrics, Totals};
-    use crate::net::Networks;
+    use crate::net::{AddressPair, Networks};
     use crate::tracker::{Block, Settings, Target};
     use proptest::prelude::{Just, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -768,6 +768,25 @@ mod tests {
         rig.tracker.access().configure(ignored, Vec::new());
         assert!(handed_out(&mut rig, A).is_empty());
         assert_eq!(rig.totals().failures(Failure::ReportedAddress), 2);
+    }
+
+    /// S10: also where nothing that is reported counts.
+    #[test]
+    fn a_client_inside_a_pair_is_handed_out_by_its_address_outside() {
+        let mut rig = Rig::new();
+        let pair = AddressPair {
+            inside: "192.0.2.0/31".parse().unwrap(),
+            outside: "198.51.100.0/31".parse().unwrap(),
+        };
+        let rules = Rules {
+            pairs: vec![pair],
+            ..Rules::default()
+        };
+        assert!(rules.ignore);
+        rig.handler.reported.arc_swap().store(Arc::new(rules));
+        rig.announce(A, &Sent::default());
+        let reply = rig.announce(B, &Sent::default());
+        assert_eq!(reply[20..], *b"\xc6\x33\x64\x01\x1a\xe1");
     }
 
     /// R5
