@@ -61,6 +61,12 @@ pub struct Judged {
 }
 
 impl Rules {
+    /// Whether every client is where its announce came from: nothing that is reported counts, and no pair tells of another address.
+    #[inline]
+    pub fn leave_sources(&self) -> bool {
+        self.ignore && self.pairs.is_empty()
+    }
+
     /// Judges what is reported: the first report that is accepted counts.
     pub fn judge(&self, reports: Reports<'_, impl Iterator<Item = Option<IpAddr>>>) -> Judged {
         let Reports {

@@ -1,11 +1,23 @@
 //! The identifiers of the protocol (BEP 3, BEP 15): the torrent's, the client's, and the client's secret.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
 
 /// SHA-1 of a torrent's info dictionary (BEP 3), or the first 20 bytes of its SHA-256 (BEP 52).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InfoHash(pub [u8; 20]);
+
+/// As two numbers: hashers take them at once, and call a function for each text of more than 16 bytes.
+impl Hash for InfoHash {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        if let (Some(first), Some(last)) = (self.0.first_chunk(), self.0.last_chunk()) {
+            state.write_u128(u128::from_ne_bytes(*first));
+            state.write_u32(u32::from_ne_bytes(*last));
+        }
+    }
+}
 
 /// What a client calls itself: 20 bytes of its choice, by custom `-CCVVVV-` and 12 random bytes (BEP 20).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -168,6 +180,22 @@ impl fmt::Debug for PeerId {
 mod tests {
     use super::*;
     use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    #[test]
+    fn every_byte_of_an_info_hash_is_hashed() {
+        use std::hash::BuildHasher;
+        let hasher = foldhash::fast::RandomState::default();
+        let hashes = (0..20).flat_map(|at| {
+            (1..=u8::MAX).map(move |byte| {
+                let mut hash = InfoHash([0; 20]);
+                hash.0[at] = byte;
+                hash
+            })
+        });
+        let different: std::collections::HashSet<u64> =
+            hashes.map(|hash| hasher.hash_one(hash)).collect();
+        assert_eq!(different.len(), 20 * 255);
+    }
 
     /// O21, O22
     #[test]

@@ -20,8 +20,8 @@ use crate::net::is_reachable;
 use crate::net::limits::{Gate, Kind, Limits, Reason};
 use crate::net::reported_address::{Reports, Rules};
 use crate::tracker::{
-    Announce, AnnounceContext, AnnounceReply, InfoHash, KeyDigest, KeyUser, PeerList, Refusal,
-    Tracker,
+    Announce, AnnounceContext, AnnounceReply, InfoHash, KeyDigest, KeyUser, PeerAddresses,
+    PeerList, Refusal, Tracker,
 };
 use crate::watch::{Asked, Kind as Watched, Subject, Tap, Watch};
 
@@ -207,6 +207,8 @@ impl Handler {
         None
     }
 
+    // Always: it has no other caller, and eight arguments.
+    #[inline(always)]
     fn announce(
         &mut self,
         head: Head,
@@ -279,16 +281,13 @@ impl Handler {
             &mut PeerList,
         ) -> Result<AnnounceReply, Refusal>,
     ) -> Result<Option<usize>, Fault> {
-        let reports = Reports {
-            source: ip,
-            addresses: announced.reported(ip).map(Some).into_iter(),
-            proxies: None,
-        };
         let rules = self.reported.load();
-        let addresses = self
-            .tracker
-            .resolve_addresses(reports, rules, Transport::Udp, context)?;
-        let announce = announced.announce(&addresses, ip);
+        // Apart, though they would come to the same: addresses that may be others are copied twice.
+        let announce = if rules.leave_sources() {
+            announced.announce(&PeerAddresses::of_source(ip), ip)
+        } else {
+            resolved(&self.tracker, announced, ip, rules, context)?
+        };
         let answer = answer(&self.tracker, &announce, context, &mut self.peers)?;
         count(Counted::Announce, ip, context.counters);
         Ok(Reply::announced(
@@ -326,6 +325,24 @@ impl Handler {
             .map(|hash| self.tracker.scrape(&InfoHash(*hash), context.now));
         Ok(Reply::scraped(out, head.transaction, torrents))
     }
+}
+
+/// The announce of a client that may be elsewhere than at its source.
+#[inline(never)]
+fn resolved(
+    tracker: &Tracker,
+    announced: AnnounceRequest<'_>,
+    source: IpAddr,
+    rules: &Rules,
+    context: &AnnounceContext<'_>,
+) -> Result<Announce, Refusal> {
+    let reports = Reports {
+        source,
+        addresses: announced.reported(source).map(Some).into_iter(),
+        proxies: None,
+    };
+    let addresses = tracker.resolve_addresses(reports, rules, Transport::Udp, context)?;
+    Ok(announced.announce(&addresses, source))
 }
 
 fn count(action: Counted, ip: IpAddr, counters: &WorkerCounters) {
@@ -378,7 +395,7 @@ mod tests {
     use super::*;
     use crate::clock::{Seconds, Wall};
     use crate::metrics::{Metrics, Totals};
-    use crate::net::Networks;
+    use crate::net::{AddressPair, Networks};
     use crate::tracker::{Block, Settings, Target};
     use proptest::prelude::{Just, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -751,6 +768,25 @@ mod tests {
         rig.tracker.access().configure(ignored, Vec::new());
         assert!(handed_out(&mut rig, A).is_empty());
         assert_eq!(rig.totals().failures(Failure::ReportedAddress), 2);
+    }
+
+    /// S10: also where nothing that is reported counts.
+    #[test]
+    fn a_client_inside_a_pair_is_handed_out_by_its_address_outside() {
+        let mut rig = Rig::new();
+        let pair = AddressPair {
+            inside: "192.0.2.0/31".parse().unwrap(),
+            outside: "198.51.100.0/31".parse().unwrap(),
+        };
+        let rules = Rules {
+            pairs: vec![pair],
+            ..Rules::default()
+        };
+        assert!(rules.ignore);
+        rig.handler.reported.arc_swap().store(Arc::new(rules));
+        rig.announce(A, &Sent::default());
+        let reply = rig.announce(B, &Sent::default());
+        assert_eq!(reply[20..], *b"\xc6\x33\x64\x01\x1a\xe1");
     }
 
     /// R5

@@ -250,7 +250,7 @@ fn a_gate_that_is_off_holds_no_tables_and_lets_everybody_in() {
     let mut gate = Gate::default();
     assert_eq!(gate.limits.bans.table_bytes(), 0);
     assert_eq!(gate.limits.in_force.load().tables().count(), 0);
-    assert!(limits(Settings::off()).bans.table_bytes() > 1 << 16);
+    assert!(limits(Settings::off()).bans.table_bytes() > 1 << 14);
     for kind in Kind::ALL {
         assert_eq!(gate.admit(kind, ip("192.0.2.1")), Ok(()));
     }
@@ -265,6 +265,6 @@ fn all_tables_and_bans_together_take_less_than_16_mib() {
     let prefixes = 4 * (8 << PREFIX_BITS) + (8 << PREFIX_BITS);
     let exempt = 1 << 13;
     // A list is copied when it changes, and may have twice the room that it needs.
-    let bans = MAX_BANS * size_of::<Ban>() * 3 + (1 << 16);
+    let bans = MAX_BANS * size_of::<Ban>() * 3 + Bans::default().table_bytes();
     assert!(sources + prefixes + bans + exempt < 16 << 20);
 }
