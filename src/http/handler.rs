@@ -428,7 +428,7 @@ impl Handler {
         if !self.tap.may_want(Watched::Announce, ip) {
             return;
         }
-        let answer = Answer::announce(replied, &self.list);
+        let list = &self.list;
         let subject = Subject {
             kind: Watched::Announce,
             ip,
@@ -437,6 +437,7 @@ impl Handler {
         };
         self.tap.tell(&subject, |time| {
             let said = parameters.said(query::uploaded(request.query));
+            let answer = Answer::announce(replied, list);
             watched::observed(time, request, ip, Asked::Announce(said), answer)
         });
     }

@@ -20,7 +20,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::clock::Clock;
 pub use filter::{Filter, Kind, Subject};
-pub use hidden::{Parameter, ShownQuery, header, path, query};
+pub use hidden::{Parameter, ShownQuery, host, path, query, user_agent};
 pub use observed::{Announced, Answer, Asked, Observed, Peers, Scraped, Source, Transport};
 use pace::Pace;
 
@@ -266,21 +266,24 @@ impl Tap {
     /// only when there is one.
     pub fn tell(&mut self, subject: &Subject<'_>, observe: impl FnOnce(u64) -> Observed) {
         let clock = self.watch.clock;
-        self.tell_at(clock.elapsed(), subject, || observe(clock.wall_millis()));
+        self.tell_at(|| clock.elapsed(), subject, || observe(clock.wall_millis()));
     }
 
+    /// The clock is looked at for whoever is wanted only.
     fn tell_at(
         &mut self,
-        now: Duration,
+        now: impl Fn() -> Duration,
         subject: &Subject<'_>,
         observe: impl FnOnce() -> Observed,
     ) {
         let mut observe = Some(observe);
         let mut observed: Option<Arc<Observed>> = None;
+        let mut looked = None;
         for watcher in self.latest.load().iter() {
             if !watcher.filter.matches(subject) {
                 continue;
             }
+            let now = *looked.get_or_insert_with(&now);
             self.watch.offer(watcher, now, &mut || {
                 let known = observed.take();
                 let known = known.or_else(|| observe.take().map(|observe| Arc::new(observe())));
@@ -337,10 +340,14 @@ mod tests {
         for second in 0..3 {
             for _ in 0..10_000 {
                 let now = Duration::from_secs(second);
-                tap.tell_at(now, &subject(&all), || {
-                    made += 1;
-                    numbered(made)
-                });
+                tap.tell_at(
+                    || now,
+                    &subject(&all),
+                    || {
+                        made += 1;
+                        numbered(made)
+                    },
+                );
             }
         }
         let counts = watch.counts();
@@ -354,7 +361,7 @@ mod tests {
         assert_eq!(watching.missed(), None);
         drop(watching);
         assert!(!tap.is_on());
-        tap.tell_at(Duration::from_secs(9), &subject(&all), || numbered(0));
+        tap.tell_at(|| Duration::from_secs(9), &subject(&all), || numbered(0));
         assert_eq!(
             watch.counts(),
             Counts {
@@ -381,7 +388,7 @@ mod tests {
         let (mut told, mut of_slow) = (0, 0);
         for tenth_of_ms in 0..10_000 {
             let now = Duration::from_micros(tenth_of_ms * 100);
-            tap.tell_at(now, &subject(&all), || numbered(0));
+            tap.tell_at(|| now, &subject(&all), || numbered(0));
             for watching in &fast {
                 told += taken(watching).len();
             }
@@ -405,10 +412,14 @@ mod tests {
         let scrapes = watch.begin(kind(Kind::Scrape), 10).unwrap();
         let all = |_: &InfoHash| true;
         assert!(!tap.may_want(Kind::Announce, "192.0.2.1".parse().unwrap()));
-        tap.tell_at(Duration::ZERO, &subject(&all), || panic!("nobody wants it"));
+        tap.tell_at(
+            || Duration::ZERO,
+            &subject(&all),
+            || panic!("nobody wants it"),
+        );
         let announces = [(); 2].map(|()| watch.begin(kind(Kind::Announce), 10).unwrap());
         assert!(tap.may_want(Kind::Announce, "192.0.2.1".parse().unwrap()));
-        tap.tell_at(Duration::ZERO, &subject(&all), || numbered(7));
+        tap.tell_at(|| Duration::ZERO, &subject(&all), || numbered(7));
         assert!(announces.iter().all(|watching| taken(watching) == [7]));
         assert!(taken(&scrapes).is_empty());
     }
