@@ -152,11 +152,23 @@ impl Handler {
             context.counters.failed(Transport::Udp, fault.failure());
             Reply::refused(out, head.transaction, fault)
         });
-        if self.tap.is_on() {
+        if self.tap.is_on() && self.may_be_watched(head.action, body, ip) {
             let reply = length.and_then(|length| out.get(..length));
             self.tell(head.action, body, source, reply.unwrap_or_default());
         }
         length
+    }
+
+    /// Whether whoever watches may want it. Of announces that is said at once, for they are many.
+    #[inline]
+    fn may_be_watched(&mut self, action: Action, body: &[u8], ip: IpAddr) -> bool {
+        match (action, AnnounceRequest::read(body)) {
+            (Action::Announce, Some(announced)) => {
+                let (info_hash, peer_id) = (announced.info_hash(), announced.peer_id());
+                self.tap.may_want_announce(ip, &info_hash, &peer_id)
+            }
+            _ => true,
+        }
     }
 
     /// Tells whoever watches of a request of a source that has proved its address. Request and reply are read for it once more, so that
