@@ -34,7 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Keys of announce addresses stand in paths.
     ("tracker", &["metrics", "clock", "net", "percent"]),
     // Requests as they are answered, from those who answer to the pages: the values of the core, and nobody's protocol.
-    ("watch", &["tracker", "metrics", "clock"]),
+    ("watch", &["tracker", "metrics", "clock", "percent"]),
     // What stands in files beside the configuration, read into what the core looks at.
     (
         "lists",

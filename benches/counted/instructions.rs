@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use retracker::clock::Seconds;
+use retracker::clock::{Clock, Seconds};
 use retracker::http::codec::head;
 use retracker::http::codec::head::Parsed;
 use retracker::http::codec::query::Parameters;
@@ -28,9 +28,10 @@ use retracker::tracker::{
 };
 use retracker::udp::connection_id::ConnectionIds;
 use retracker::udp::handler::Handler;
+use retracker::watch::{Filter, Watch, Watching};
 
 /// What is counted: the layer, and the shape of the swarms.
-const SCENARIOS: [(&str, Layer, Swarms); 12] = [
+const SCENARIOS: [(&str, Layer, Swarms); 14] = [
     (
         "core, swarms of 2",
         Layer::Core,
@@ -151,6 +152,26 @@ const SCENARIOS: [(&str, Layer, Swarms); 12] = [
             selection: Selection::Few,
         },
     ),
+    (
+        "udp, swarms of 2, others watched",
+        Layer::UdpWatched(Watched::Others),
+        Swarms {
+            torrents: 2_000,
+            peers: 4_000,
+            zones: 0,
+            selection: Selection::Few,
+        },
+    ),
+    (
+        "udp, swarms of 2, all watched",
+        Layer::UdpWatched(Watched::All),
+        Swarms {
+            torrents: 2_000,
+            peers: 4_000,
+            zones: 0,
+            selection: Selection::Few,
+        },
+    ),
 ];
 
 #[derive(Clone, Copy)]
@@ -160,6 +181,17 @@ enum Layer {
     Told,
     Http,
     Udp,
+    /// The same, while somebody watches.
+    UdpWatched(Watched),
+}
+
+/// Whom the one watcher wants to see.
+#[derive(Clone, Copy)]
+enum Watched {
+    /// Clients in their network, and another torrent than any.
+    Others,
+    /// Everybody, one a second of whom is told: what it costs to be counted and not told.
+    All,
 }
 
 #[derive(Clone, Copy)]
@@ -218,7 +250,7 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
         tracker.open_outbox();
     }
     let ids = ConnectionIds::from_key(&[9; 16]);
-    let mut handler = Handler::new(Arc::clone(&tracker), ids, Arc::default());
+    let (mut handler, _watching) = handler(layer, &tracker, ids);
     let mut out = Vec::with_capacity(4_096);
     let rules = Rules::default();
     let mut datagram_out = [0; 2_048];
@@ -241,7 +273,7 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
         // Datagrams carry connection ids of one time. Elsewhere everybody comes again after half an hour, and has gained something; all in
         // one second, as a tracker has thousands in each: it looks closer at the first of a second.
         let (now, gained) = match layer {
-            Layer::Udp => (now, 0),
+            Layer::Udp | Layer::UdpWatched(_) => (now, 0),
             Layer::Core | Layer::Told | Layer::Http => {
                 let round = number / swarms.peers + 1;
                 (Seconds::START.plus(1_800 * round), round)
@@ -274,7 +306,7 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
                 );
                 assert!(black_box(&out).starts_with(b"HTTP/1.1 200 OK"), "a reply");
             }
-            Layer::Udp => {
+            Layer::Udp | Layer::UdpWatched(_) => {
                 let source = SocketAddr::new(said.announce.ip, said.announce.port);
                 let datagram = black_box(&said.datagram);
                 let length = handler.answer(datagram, source, &mut context, &mut datagram_out);
@@ -282,6 +314,28 @@ fn run(layer: Layer, swarms: Swarms, count: u32) {
             }
         }
     }
+}
+
+/// Who answers datagrams, and whoever watches that, and reads nothing.
+fn handler(
+    layer: Layer,
+    tracker: &Arc<Tracker>,
+    ids: ConnectionIds,
+) -> (Handler, Option<Watching>) {
+    let handler = Handler::new(Arc::clone(tracker), ids, Arc::default());
+    let filter = match layer {
+        Layer::UdpWatched(Watched::Others) => Filter {
+            network: Some("10.0.0.0/8".parse().expect("a network")),
+            info_hash: Some(InfoHash([0xff; 20])),
+            peer_ids: vec![b"-qB".to_vec()],
+            ..Filter::default()
+        },
+        Layer::UdpWatched(Watched::All) => Filter::default(),
+        Layer::Core | Layer::Told | Layer::Http | Layer::Udp => return (handler, None),
+    };
+    let watch = Arc::new(Watch::new(Clock::start()));
+    let watching = watch.begin(filter, 1).expect("a place");
+    (handler.watched(&watch), Some(watching))
 }
 
 /// One announce in the words of every layer.

@@ -425,10 +425,7 @@ impl Handler {
         replied: &AnnounceReply,
     ) {
         let ip = request.client.shown_ip();
-        if !self.tap.may_want(Watched::Announce, ip) {
-            return;
-        }
-        let answer = Answer::announce(replied, &self.list);
+        let list = &self.list;
         let subject = Subject {
             kind: Watched::Announce,
             ip,
@@ -437,6 +434,7 @@ impl Handler {
         };
         self.tap.tell(&subject, |time| {
             let said = parameters.said(query::uploaded(request.query));
+            let answer = Answer::announce(replied, list);
             watched::observed(time, request, ip, Asked::Announce(said), answer)
         });
     }
@@ -541,7 +539,11 @@ impl Handler {
         let warned_by = replied.warned_by;
         let warning = warned_by.and_then(|zone| self.tracker.warning(zone));
         reply::announce(out, &replied, &self.list, form, warning.as_deref());
-        if self.tap.is_on() {
+        let is_wanted = |tap: &mut Tap| {
+            let ip = client.shown_ip();
+            tap.may_want_announce(ip, &announce.info_hash, &announce.peer_id)
+        };
+        if self.tap.is_on() && is_wanted(&mut self.tap) {
             self.tell_announce(request, &parameters, &announce, &replied);
         }
         Ok(Action::Announce)

@@ -38,8 +38,8 @@ pub(super) fn observed(
             request.query,
             request.settings.run_gc_key.as_bytes(),
         )),
-        user_agent: user_agent.map(watch::header),
-        host: host.map(watch::header),
+        user_agent: user_agent.map(watch::user_agent),
+        host: host.map(watch::host),
         asked,
         answer,
     }

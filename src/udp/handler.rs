@@ -23,7 +23,7 @@ use crate::tracker::{
     Announce, AnnounceContext, AnnounceReply, InfoHash, KeyDigest, KeyUser, PeerAddresses,
     PeerList, Refusal, Tracker,
 };
-use crate::watch::{Asked, Kind as Watched, Subject, Tap, Watch};
+use crate::watch::{Kind as Watched, Subject, Tap, Watch};
 
 /// Clients that know this text (BiglyBT, anacrolix/torrent) connect anew at once; its spelling and its closing zero are those
 /// that the first trackers sent.
@@ -152,11 +152,23 @@ impl Handler {
             context.counters.failed(Transport::Udp, fault.failure());
             Reply::refused(out, head.transaction, fault)
         });
-        if self.tap.is_on() {
+        if self.tap.is_on() && self.may_be_watched(head.action, body, ip) {
             let reply = length.and_then(|length| out.get(..length));
             self.tell(head.action, body, source, reply.unwrap_or_default());
         }
         length
+    }
+
+    /// Whether whoever watches may want it. Of announces that is said at once, for they are many.
+    #[inline]
+    fn may_be_watched(&mut self, action: Action, body: &[u8], ip: IpAddr) -> bool {
+        match (action, AnnounceRequest::read(body)) {
+            (Action::Announce, Some(announced)) => {
+                let (info_hash, peer_id) = (announced.info_hash(), announced.peer_id());
+                self.tap.may_want_announce(ip, &info_hash, &peer_id)
+            }
+            _ => true,
+        }
     }
 
     /// Tells whoever watches of a request of a source that has proved its address. Request and reply are read for it once more, so that
@@ -172,16 +184,14 @@ impl Handler {
         if !self.tap.may_want(kind, ip) {
             return;
         }
-        let asked = watched::asked(kind, body, ip);
+        let announced = AnnounceRequest::read(body);
+        let announced = announced.filter(|_| kind == Watched::Announce);
+        let info_hash = announced.as_ref().map(AnnounceRequest::info_hash);
         let hashes = packet::scraped(body).unwrap_or_default();
-        let (peer_id, info_hash) = match &asked {
-            Asked::Announce(said) => (said.peer_id, said.info_hash),
-            Asked::Scrape(_) => (None, None),
-        };
         let subject = Subject {
             kind,
             ip,
-            peer_id,
+            peer_id: announced.as_ref().map(AnnounceRequest::peer_id),
             asks_for: &|hash| match kind {
                 Watched::Announce => info_hash == Some(*hash),
                 Watched::Scrape => hashes.contains(&hash.0),
@@ -189,6 +199,7 @@ impl Handler {
         };
         self.tap.tell(&subject, |time| {
             let answer = packet::answer(reply, ip);
+            let asked = watched::asked(kind, body, ip);
             watched::observed(time, source, body, asked, answer)
         });
     }

@@ -145,6 +145,16 @@ impl<'a> AnnounceRequest<'a> {
         u64::from_be_bytes(self.field::<72, 8>())
     }
 
+    /// The torrent.
+    pub(crate) fn info_hash(&self) -> InfoHash {
+        InfoHash(self.field::<16, 20>())
+    }
+
+    /// The client's id.
+    pub(crate) fn peer_id(&self) -> PeerId {
+        PeerId(self.field::<36, 20>())
+    }
+
     /// What the announce of a client at `source` says, for whoever watches.
     pub(crate) fn said(&self, source: IpAddr) -> Announced {
         Announced {

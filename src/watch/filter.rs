@@ -75,9 +75,121 @@ impl Filter {
     }
 }
 
+/// A part of a number that has to be so.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part<T> {
+    mask: T,
+    wanted: T,
+}
+
+/// What a filter wants of an announce, as numbers: a few instructions for each announce that is not wanted, which is nearly every one. Lets
+/// through all that the filter does, and hardly more.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sieve {
+    hash: Part<u64>,
+    address: Part<u128>,
+    /// Any of these; empty for all.
+    peer_ids: Vec<Part<u64>>,
+}
+
+/// An announce as sieves see it.
+#[derive(Clone, Copy)]
+pub(super) struct Sifted {
+    hash: u64,
+    address: u128,
+    peer_id: u64,
+}
+
+impl Sifted {
+    #[inline]
+    pub(super) fn new(ip: IpAddr, info_hash: &InfoHash, peer_id: &PeerId) -> Sifted {
+        Sifted {
+            hash: beginning(&info_hash.0),
+            address: number(ip),
+            peer_id: beginning(&peer_id.0),
+        }
+    }
+}
+
+/// The first eight bytes; of fewer, with zeros behind.
+#[inline]
+fn beginning(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or_else(
+        || short_beginning(bytes),
+        |first| u64::from_be_bytes(*first),
+    )
+}
+
+#[cold]
+fn short_beginning(bytes: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    for (to, from) in first.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    u64::from_be_bytes(first)
+}
+
+/// Addresses of both families in one line.
+#[inline]
+fn number(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => 0xffff_0000_0000 | u128::from(ip.to_bits()),
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
+}
+
+impl Sieve {
+    /// That of a filter; none when it wants no announces.
+    pub(super) fn of(filter: &Filter) -> Option<Sieve> {
+        if filter.kind.is_some_and(|kind| kind != Kind::Announce) {
+            return None;
+        }
+        let hash = filter.info_hash.map_or_else(Part::default, |hash| Part {
+            mask: u64::MAX,
+            wanted: beginning(&hash.0),
+        });
+        let address = match (filter.address, filter.network) {
+            (Some(ip), _) => Part {
+                mask: u128::MAX,
+                wanted: number(ip),
+            },
+            (None, Some(network)) => {
+                let bits = u32::from(network.max_prefix_len() - network.prefix_len());
+                Part {
+                    mask: u128::MAX.checked_shl(bits).unwrap_or(0),
+                    wanted: number(network.network()),
+                }
+            }
+            (None, None) => Part::default(),
+        };
+        let peer_ids = filter.peer_ids.iter().map(|start| Part {
+            mask: beginning(&vec![0xff; start.len()]),
+            wanted: beginning(start),
+        });
+        Some(Sieve {
+            hash,
+            address,
+            peer_ids: peer_ids.collect(),
+        })
+    }
+
+    #[inline]
+    pub(super) fn admits(&self, announce: &Sifted) -> bool {
+        announce.hash & self.hash.mask == self.hash.wanted
+            && announce.address & self.address.mask == self.address.wanted
+            && (self.peer_ids.is_empty()
+                || self
+                    .peer_ids
+                    .iter()
+                    .any(|part| announce.peer_id & part.mask == part.wanted))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     const HASH: InfoHash = InfoHash([7; 20]);
 
@@ -141,5 +253,49 @@ mod tests {
             ..none()
         };
         assert!(is_shown(&hash, Kind::Scrape, "2001:db8::1", None));
+    }
+
+    proptest! {
+        /// O30: what a filter lets through, its sieve does; and where they begin so, nothing else.
+        #[test]
+        fn a_sieve_lets_through_what_its_filter_does(
+            v4 in any::<bool>(),
+            bits in any::<u128>(),
+            other_bits in any::<u128>(),
+            prefix in 0_u8..=128,
+            hash in any::<[u8; 20]>(),
+            id in any::<[u8; 20]>(),
+            start in 1_usize..=8,
+            set in any::<[bool; 4]>(),
+        ) {
+            let ip = |bits: u128| -> IpAddr {
+                if v4 { IpAddr::from(*bits.to_be_bytes().first_chunk::<4>().unwrap()) } else { IpAddr::from(bits.to_be_bytes()) }
+            };
+            let network = |bits| IpNet::new(ip(bits), if v4 { prefix % 33 } else { prefix }).unwrap().trunc();
+            let filter = |bits, hash: [u8; 20], id: [u8; 20]| Filter {
+                kind: Some(Kind::Announce),
+                address: set[0].then(|| ip(bits)),
+                network: set[1].then(|| network(bits)),
+                info_hash: set[2].then_some(InfoHash(hash)),
+                peer_ids: if set[3] { vec![b"no".to_vec(), id[..start].to_vec()] } else { Vec::new() },
+            };
+            let sifted = Sifted::new(ip(bits), &InfoHash(hash), &PeerId(id));
+            let subject = Subject {
+                kind: Kind::Announce,
+                ip: ip(bits),
+                peer_id: Some(PeerId(id)),
+                asks_for: &|asked| asked.0 == hash,
+            };
+            let own = filter(bits, hash, id);
+            prop_assert!(own.matches(&subject) && Sieve::of(&own).unwrap().admits(&sifted));
+            let mut other_id = id;
+            other_id[0] ^= 1;
+            for (bits, hash, id) in [(other_bits, hash, id), (bits, [7; 20], id), (bits, hash, other_id)] {
+                let other = filter(bits, hash, id);
+                prop_assert_eq!(other.matches(&subject), Sieve::of(&other).unwrap().admits(&sifted));
+            }
+            let scrapes = Filter { kind: Some(Kind::Scrape), ..Filter::default() };
+            prop_assert!(Sieve::of(&scrapes).is_none());
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Requests as they are answered, for whoever watches the running tracker (O30): a way out of the path of requests that costs nobody
 //! anything while nobody watches, and waits for nobody when somebody does.
 //!
-//! Who answers has a [`Tap`] and looks at one number. While somebody watches, filters are asked first, then the rates; only what passes
+//! Who answers has a [`Tap`] and looks at one number. While somebody watches, announces are compared with what is wanted, as numbers; of
+//! those that may be wanted, and of scrapes, the filters are asked first, then the rates; only what passes
 //! both is copied, without secrets (`hidden`), into a queue of a bounded length. What finds no room there is counted, and so is what
 //! came faster than it may be told; the watcher is told of both. Nothing here knows a protocol, or who may watch.
 
@@ -10,7 +11,9 @@ mod hidden;
 mod observed;
 mod pace;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,8 +22,10 @@ use arc_swap::{ArcSwap, Cache};
 use crossbeam_utils::CachePadded;
 
 use crate::clock::Clock;
+use crate::tracker::{InfoHash, PeerId};
 pub use filter::{Filter, Kind, Subject};
-pub use hidden::{Parameter, ShownQuery, header, path, query};
+use filter::{Sieve, Sifted};
+pub use hidden::{Parameter, ShownQuery, host, path, query, user_agent};
 pub use observed::{Announced, Answer, Asked, Observed, Peers, Scraped, Source, Transport};
 use pace::Pace;
 
@@ -40,6 +45,10 @@ struct Watcher {
     dropped: AtomicU64,
     skipped: AtomicU64,
 }
+
+/// More than [`MOST_WATCHERS`], a power of two.
+const GENERATION: usize = 8;
+const _: () = assert!(MOST_WATCHERS < GENERATION);
 
 type Watchers = Vec<Arc<Watcher>>;
 
@@ -73,11 +82,12 @@ pub enum Refused {
 #[derive(Debug)]
 pub struct Watch {
     clock: Clock,
-    /// How many watch: all that a request looks at.
+    /// Nothing while nobody watches, which is all that a request looks at; else how many do in the lowest digit (of base
+    /// [`GENERATION`]), and above it how often that has changed.
     open: CachePadded<AtomicUsize>,
     watchers: Arc<ArcSwap<Watchers>>,
-    /// Held while somebody begins or ends.
-    change: Mutex<()>,
+    /// How often the watchers have changed; held while somebody begins or ends.
+    changes: Mutex<usize>,
     pace: Pace,
     told: AtomicU64,
     dropped: AtomicU64,
@@ -93,7 +103,7 @@ impl Watch {
             clock,
             open: CachePadded::default(),
             watchers: Arc::default(),
-            change: Mutex::default(),
+            changes: Mutex::default(),
             pace: Pace::new(MOST_PER_SECOND),
             told: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -139,13 +149,16 @@ impl Watch {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Watchers) -> T) -> T {
-        let changing = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        *changes = changes.wrapping_add(1);
         let mut watchers = Watchers::clone(&self.watchers.load());
         let changed = change(&mut watchers);
         let count = watchers.len();
         self.watchers.store(Arc::new(watchers));
-        self.open.store(count, Relaxed);
-        drop(changing);
+        let open = changes.wrapping_mul(GENERATION) | count;
+        // Whoever sees the number finds the watchers that it counts.
+        self.open.store(if count == 0 { 0 } else { open }, Release);
+        drop(changes);
         changed
     }
 
@@ -162,7 +175,7 @@ impl Watch {
     /// How many watch, and what was told and not told since the start.
     pub fn counts(&self) -> Counts {
         Counts {
-            watchers: self.open.load(Relaxed),
+            watchers: self.open.load(Relaxed) % GENERATION,
             told: self.told.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
             skipped: self.skipped.load(Relaxed),
@@ -230,6 +243,9 @@ impl Drop for Watching {
 pub struct Tap {
     watch: Arc<Watch>,
     latest: Cache<Arc<ArcSwap<Watchers>>, Arc<Watchers>>,
+    /// What the watchers want of announces, and the value of [`Watch::open`] that it is of.
+    sieves: Vec<Sieve>,
+    sieved: usize,
 }
 
 /// Where nobody can watch.
@@ -245,6 +261,8 @@ impl Tap {
         Tap {
             watch: Arc::clone(watch),
             latest: Cache::new(Arc::clone(&watch.watchers)),
+            sieves: Vec::new(),
+            sieved: 0,
         }
     }
 
@@ -254,8 +272,33 @@ impl Tap {
         self.watch.open.load(Relaxed) != 0
     }
 
+    /// Whether anybody may want to see this announce. Asked for each announce while somebody watches, so that who is not wanted pays
+    /// a few comparisons of numbers.
+    #[inline]
+    pub fn may_want_announce(
+        &mut self,
+        ip: IpAddr,
+        info_hash: &InfoHash,
+        peer_id: &PeerId,
+    ) -> bool {
+        if self.watch.open.load(Relaxed) != self.sieved {
+            self.sieve();
+        }
+        let announce = Sifted::new(ip, info_hash, peer_id);
+        self.sieves.iter().any(|sieve| sieve.admits(&announce))
+    }
+
+    #[cold]
+    fn sieve(&mut self) {
+        self.sieved = self.watch.open.load(Acquire);
+        let watchers = self.latest.load().iter();
+        self.sieves = watchers
+            .filter_map(|watcher| Sieve::of(&watcher.filter))
+            .collect();
+    }
+
     /// Whether anybody may want to see a request of this address, as far as can be said without reading it.
-    pub fn may_want(&mut self, kind: Kind, ip: std::net::IpAddr) -> bool {
+    pub fn may_want(&mut self, kind: Kind, ip: IpAddr) -> bool {
         let watchers = self.latest.load();
         watchers
             .iter()
@@ -266,21 +309,24 @@ impl Tap {
     /// only when there is one.
     pub fn tell(&mut self, subject: &Subject<'_>, observe: impl FnOnce(u64) -> Observed) {
         let clock = self.watch.clock;
-        self.tell_at(clock.elapsed(), subject, || observe(clock.wall_millis()));
+        self.tell_at(|| clock.elapsed(), subject, || observe(clock.wall_millis()));
     }
 
+    /// The clock is looked at for whoever is wanted only.
     fn tell_at(
         &mut self,
-        now: Duration,
+        now: impl Fn() -> Duration,
         subject: &Subject<'_>,
         observe: impl FnOnce() -> Observed,
     ) {
         let mut observe = Some(observe);
         let mut observed: Option<Arc<Observed>> = None;
+        let mut looked = None;
         for watcher in self.latest.load().iter() {
             if !watcher.filter.matches(subject) {
                 continue;
             }
+            let now = *looked.get_or_insert_with(&now);
             self.watch.offer(watcher, now, &mut || {
                 let known = observed.take();
                 let known = known.or_else(|| observe.take().map(|observe| Arc::new(observe())));
@@ -295,7 +341,6 @@ impl Tap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tracker::{InfoHash, PeerId};
 
     fn watch() -> Arc<Watch> {
         Arc::new(Watch::new(Clock::start()))
@@ -337,10 +382,14 @@ mod tests {
         for second in 0..3 {
             for _ in 0..10_000 {
                 let now = Duration::from_secs(second);
-                tap.tell_at(now, &subject(&all), || {
-                    made += 1;
-                    numbered(made)
-                });
+                tap.tell_at(
+                    || now,
+                    &subject(&all),
+                    || {
+                        made += 1;
+                        numbered(made)
+                    },
+                );
             }
         }
         let counts = watch.counts();
@@ -354,7 +403,7 @@ mod tests {
         assert_eq!(watching.missed(), None);
         drop(watching);
         assert!(!tap.is_on());
-        tap.tell_at(Duration::from_secs(9), &subject(&all), || numbered(0));
+        tap.tell_at(|| Duration::from_secs(9), &subject(&all), || numbered(0));
         assert_eq!(
             watch.counts(),
             Counts {
@@ -381,7 +430,7 @@ mod tests {
         let (mut told, mut of_slow) = (0, 0);
         for tenth_of_ms in 0..10_000 {
             let now = Duration::from_micros(tenth_of_ms * 100);
-            tap.tell_at(now, &subject(&all), || numbered(0));
+            tap.tell_at(|| now, &subject(&all), || numbered(0));
             for watching in &fast {
                 told += taken(watching).len();
             }
@@ -405,12 +454,46 @@ mod tests {
         let scrapes = watch.begin(kind(Kind::Scrape), 10).unwrap();
         let all = |_: &InfoHash| true;
         assert!(!tap.may_want(Kind::Announce, "192.0.2.1".parse().unwrap()));
-        tap.tell_at(Duration::ZERO, &subject(&all), || panic!("nobody wants it"));
+        tap.tell_at(
+            || Duration::ZERO,
+            &subject(&all),
+            || panic!("nobody wants it"),
+        );
         let announces = [(); 2].map(|()| watch.begin(kind(Kind::Announce), 10).unwrap());
         assert!(tap.may_want(Kind::Announce, "192.0.2.1".parse().unwrap()));
-        tap.tell_at(Duration::ZERO, &subject(&all), || numbered(7));
+        tap.tell_at(|| Duration::ZERO, &subject(&all), || numbered(7));
         assert!(announces.iter().all(|watching| taken(watching) == [7]));
         assert!(taken(&scrapes).is_empty());
+    }
+
+    /// O30
+    #[test]
+    fn what_is_wanted_of_announces_follows_the_watchers() {
+        let watch = watch();
+        let mut tap = Tap::new(&watch);
+        let mut wants = |hash: u8| {
+            let ip = "192.0.2.1".parse().unwrap();
+            tap.is_on() && tap.may_want_announce(ip, &InfoHash([hash; 20]), &PeerId([1; 20]))
+        };
+        let of = |hash: u8| Filter {
+            info_hash: Some(InfoHash([hash; 20])),
+            ..Filter::default()
+        };
+        assert!(!wants(7));
+        let first = watch.begin(of(7), 1).unwrap();
+        assert!(wants(7) && !wants(8));
+        let second = watch.begin(of(8), 1).unwrap();
+        assert!(wants(7) && wants(8) && !wants(9));
+        drop(first);
+        assert!(!wants(7) && wants(8));
+        // As many as before, and others.
+        let third = watch.begin(of(9), 1).unwrap();
+        drop(second);
+        assert!(!wants(8) && wants(9));
+        assert_eq!(watch.counts().watchers, 1);
+        drop(third);
+        assert!(!wants(9));
+        assert_eq!(watch.counts().watchers, 0);
     }
 
     /// O30

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde::{Serialize, Serializer};
 
 use super::filter::Kind;
+use super::hidden;
 use super::hidden::ShownQuery;
 use crate::metrics::AnnounceEvent;
 use crate::tracker::{AnnounceReply, InfoHash, PeerId, PeerList};
@@ -112,7 +113,7 @@ impl Default for Asked {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Announced {
     /// The torrent.
-    #[serde(serialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "text", skip_serializing_if = "is_hidden")]
     pub info_hash: Option<InfoHash>,
     /// The client's id.
     #[serde(serialize_with = "hex", skip_serializing_if = "Option::is_none")]
@@ -250,13 +251,23 @@ fn text<S: Serializer>(hash: &Option<InfoHash>, out: S) -> Result<S::Ok, S::Erro
     }
 }
 
+/// Whether a torrent is not told: there is none, or it is the beginning of a key that stands where a hash of the second version could.
+#[expect(clippy::ref_option, reason = "as serde asks for it")]
+fn is_hidden(hash: &Option<InfoHash>) -> bool {
+    hash.is_none_or(|hash| hidden::is_text_of_key(&hash.0))
+}
+
 fn texts<S: Serializer>(hashes: &[InfoHash], out: S) -> Result<S::Ok, S::Error> {
-    out.collect_seq(hashes.iter().map(ToString::to_string))
+    let shown = hashes.iter().filter(|hash| !is_hidden(&Some(**hash)));
+    out.collect_seq(shown.map(ToString::to_string))
 }
 
 fn hex<S: Serializer>(id: &Option<PeerId>, out: S) -> Result<S::Ok, S::Error> {
-    // The same 20 bytes.
-    text(&id.map(|id| InfoHash(id.0)), out)
+    match id {
+        // The same 20 bytes, in the same digits.
+        Some(id) => out.collect_str(&InfoHash(id.0)),
+        None => out.serialize_none(),
+    }
 }
 
 fn label<S: Serializer>(event: &Option<AnnounceEvent>, out: S) -> Result<S::Ok, S::Error> {

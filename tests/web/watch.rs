@@ -278,10 +278,10 @@ fn an_announce_over_http_is_told_as_it_came_and_as_it_was_read_and_answered() {
     };
     assert_eq!(named("info_hash")["value"], "%07".repeat(20));
     assert_eq!(named("left")["value"], "100");
-    for hidden in ["key", "x"] {
+    for (hidden, length) in [("key", 6), ("x", 1)] {
         assert_eq!(
             *named(hidden),
-            serde_json::json!({ "name": hidden, "hidden": true })
+            serde_json::json!({ "name": hidden, "hidden": true, "length": length })
         );
     }
     assert!(told.get("truncated").is_none());
@@ -427,6 +427,60 @@ fn no_event_tells_a_key() {
         sent += 1;
     }
     assert_eq!(sent, 11);
+    // In the wrong place: each parameter of an announce that is refused for it or not, each field of the head.
+    let encoded: String = KEY.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    for key in [KEY, &KEY.to_uppercase(), &encoded] {
+        for name in [
+            "ip",
+            "IPv6",
+            "event",
+            "numwant",
+            "left",
+            "compact",
+            "trackerid",
+        ] {
+            announce(
+                &site,
+                "127.0.0.1",
+                "/announce",
+                &format!("&{name}={key}&{key}={name}"),
+            );
+            stream.request();
+        }
+        for query in [
+            format!("info_hash={key}&peer_id=-qB4520-abcdefghijkl&port=1"),
+            format!("info_hash={}&peer_id={key}&port=1", "%07".repeat(20)),
+            format!(
+                "info_hash={}&peer_id=-qB4520-abcdefghijkl&port={key}",
+                "%07".repeat(20)
+            ),
+        ] {
+            let request = format!(
+                "GET /announce?{query} HTTP/1.1\r\nHost: {key}.tracker.example:80\r\nUser-Agent: a/1 ({key})\r\nConnection: close\r\n\r\n"
+            );
+            harness::exchange(site.address, "127.0.0.1", request.as_bytes());
+            let told = stream.request();
+            assert_eq!(
+                (&told["host"], &told["user_agent"]),
+                (&"***.tracker.example:80".into(), &"a/1 (***)".into())
+            );
+        }
+        let request =
+            format!("GET /scrape?info_hash={key} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+        harness::exchange(site.address, "127.0.0.1", request.as_bytes());
+        let told = stream.request();
+        assert_eq!(
+            told["scrape"]["info_hashes"],
+            serde_json::json!([]),
+            "{told}"
+        );
+    }
+    let text = stream.text.to_lowercase();
+    // As it is, encoded, and as the hash that it was read as.
+    let hex: String = KEY.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for secret in [&KEY[4..12], &encoded.to_lowercase()[..12], &hex[..16]] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
     for secret in [KEY, "%30123456789", "123456789abcde", "short-key"] {
         assert!(!stream.text.contains(secret), "{secret}: {}", stream.text);
     }
@@ -551,7 +605,7 @@ fn a_reader_that_takes_nothing_hinders_no_announce_and_misses_what_finds_no_room
     );
     reader.write_all(request.as_bytes()).unwrap();
     let mut stream = Stream::of(reader);
-    let long = format!("&compact={}", "1".repeat(2_000));
+    let long = "&left=18446744073709551615".repeat(70);
     let query = format!(
         "info_hash={}&peer_id=-qB4520-abcdefghijkl&port=1{long}",
         "%07".repeat(20)
