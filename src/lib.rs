@@ -4,7 +4,7 @@
 //!
 //! - [`clock`] reads the time, [`metrics`] counts; they import nothing of ours.
 //! - [`invariant`] says what cannot be otherwise, and debug builds check it.
-//! - [`supervise`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown; `percent`
+//! - [`supervise`] starts and watches threads, [`regular_file`] reads and replaces files, [`shown`] makes text fit to be shown; `percent`
 //!   undoes percent-encoding.
 //! - [`audit`] keeps who did what.
 //! - [`lists`] reads lists that stand in files, and sees when they change.
