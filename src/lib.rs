@@ -4,7 +4,7 @@
 //!
 //! - [`clock`] reads the time, [`metrics`] counts; they import nothing of ours.
 //! - [`invariant`] says what cannot be otherwise, and debug builds check it.
-//! - [`supervise`] starts and watches threads, [`regular_file`] reads files, [`shown`] makes text fit to be shown, [`secret`] keeps it from being; `percent`
+//! - [`supervise`] starts and watches threads, [`regular_file`] reads and replaces files, [`shown`] makes text fit to be shown, [`secret`] keeps it from being; `percent`
 //!   undoes percent-encoding, `http_reply` reads what servers answer.
 //! - [`audit`] keeps who did what.
 //! - [`lists`] reads lists that stand in files, and sees when they change.

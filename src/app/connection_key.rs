@@ -4,20 +4,19 @@
 //! A key whose time does not go on is thrown away, since ids of before might live again; so is one that is damaged, or that
 //! others could read or have put there. Nothing about it stops the start: it costs UDP clients a minute to be without.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::clock::Clock;
+use crate::regular_file::whole::{self, Manner, Owner};
 use crate::regular_file::{folder_of, without_following};
 use crate::snapshot::{Restored, Settings};
 use crate::udp::connection_id::{ConnectionIds, Key};
 
 /// The file, in the folder of the database.
 const FILE: &str = "retracker.udp-key";
-/// What a key is written to before it gets its name.
-const NEW_FILE: &str = "retracker.udp-key.new";
 
 /// The ids that go on from the last run, or else new ones.
 ///
@@ -86,25 +85,15 @@ fn write(folder: &Path, key: &Key) -> io::Result<()> {
         .recursive(true)
         .mode(0o750)
         .create(folder)?;
-    let new = folder.join(NEW_FILE);
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)?;
-    file.write_all(key.to_text().as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, folder.join(FILE))?;
-    File::open(folder)?.sync_all()
+    // It is looked at whose it is, so it is this process's own.
+    let manner = Manner::Secret(Owner::Own);
+    whole::write(&folder.join(FILE), key.to_text().as_bytes(), manner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     /// P24

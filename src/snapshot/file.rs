@@ -115,9 +115,7 @@ pub(super) fn narrow(path: &Path) -> io::Result<()> {
 /// Renames the finished file `new` to `path`, so that no other state of `path` is ever seen, even after a power cut.
 pub(super) fn publish(new: &Path, path: &Path) -> io::Result<()> {
     fs::set_permissions(new, PermissionsExt::from_mode(MODE))?;
-    File::open(new)?.sync_all()?;
-    fs::rename(new, path)?;
-    File::open(regular_file::folder_of(path))?.sync_all()
+    regular_file::whole::publish(new, path)
 }
 
 /// Removes what a creation that was cut short left of `new`: it was never a database.

@@ -169,6 +169,45 @@ fn whole_hellos_without_an_end_give_way_too() {
     server.await_handshakes(Handshake::Gone, 3);
 }
 
+/// P23: whole hellos that some subscribers leave lying cost the others of their network nothing, who say theirs slowly.
+#[test]
+fn whole_hellos_without_an_end_are_not_paid_for_by_neighbours() {
+    let server = start_with(|settings| {
+        admins(settings);
+        settings.tls.handshake_timeout = Duration::from_secs(600);
+    });
+    let held: Vec<TcpStream> = (1..=16)
+        .flat_map(|host| [host; 16])
+        .map(|host| {
+            let mut stream = connect(&format!("127.0.0.{host}"), server.address);
+            stream.write_all(&hello()).unwrap();
+            assert!(stream.read(&mut [0; 10]).unwrap() > 0);
+            stream
+        })
+        .collect();
+    let neighbours: Vec<(Client, Vec<u8>)> = (1..=8_u8)
+        .map(|host| {
+            let ip = format!("127.0.0.{}", 100 + host);
+            let mut client = Client::from(&ip, server.address, &config(&VERSIONS), "localhost");
+            let mut bytes = Vec::new();
+            client.tls.write_tls(&mut bytes).unwrap();
+            client.socket.write_all(&bytes[..50]).unwrap();
+            server.await_handshakes(Handshake::GaveWay, host.into());
+            (client, bytes)
+        })
+        .collect();
+    for ((mut client, bytes), port) in neighbours.into_iter().zip(1_u16..) {
+        client.socket.write_all(&bytes[50..]).unwrap();
+        let mut client = client.shake_hands().unwrap();
+        assert_eq!(
+            client.get(&announce(port)).number("incomplete"),
+            u64::from(port)
+        );
+    }
+    drop(held);
+    server.await_handshakes(Handshake::Gone, 248);
+}
+
 /// P23: full places are for handshakes, and plain announces have nothing to do with them.
 #[test]
 fn announces_go_on_beside_full_places() {

@@ -2,11 +2,14 @@
 //! is taken before anything is done for one, for a handshake costs as much as some dozen announces.
 //!
 //! Whoever begins handshakes and leaves them lying fills all places, from one address or from many. So where they are full, whoever has
-//! sent no whole hello for a while gives its place up, if many have not; then the source (a v4 /24, a v6 /48) that has most of them gives
-//! one up; where none has many, whoever has made nothing of its place for a while does. Who has not said hello whole goes before who has.
+//! sent no whole hello for a while gives its place up, if many have not; so do whole hellos that nothing has followed for a while, if very
+//! many lie about. Then the source (a v4 /24, a v6 /48) that has most handshakes gives one up: of what its own clients leave lying, if that
+//! is much, else of the address that has most in it, so that nobody pays for his neighbour. Where no source has many, whoever has made
+//! nothing of its place for a while gives way. Of those who are alike, who has not said hello whole goes before who has.
 //! People who run the tracker have some places that nobody else can take.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -26,6 +29,13 @@ const ADMIN_HANDSHAKES: usize = 8;
 
 /// A source has many handshakes when it has more than this part of all places; so have those that are late with their hello, together.
 const FAIR_SHARE: usize = 32;
+
+/// Whole hellos that nothing follows give way wherever they are from when they are more than this part of all places. Their clients have
+/// been answered, so the slow line may be the honest client's: it takes more of them than of half hellos.
+const LYING_SHARE: usize = 8;
+
+/// So many are very many in any case: they are counted under the lock.
+const MANY_LYING: usize = 1_024;
 
 /// How long a handshake of a source that has few keeps its place, whoever comes: two round trips to the far end of a provider's network.
 /// Without that, a flood of newcomers would let nobody finish.
@@ -54,15 +64,65 @@ struct UnderWay {
     by_address: HashMap<IpAddr, u32, foldhash::fast::RandomState>,
     /// Those in places for everybody, who gives way first in front.
     order: Order,
-    /// The same of each source.
-    by_source: HashMap<IpNet, Order, foldhash::fast::RandomState>,
-    /// How many each source has, fewest first.
-    counts: BTreeSet<(usize, IpNet)>,
+    by_source: Weights<IpNet>,
+    /// The addresses of each source; one without a handshake has no entry.
+    within: HashMap<IpNet, Weights<IpAddr>, foldhash::fast::RandomState>,
     numbers: u64,
     may_log_at: Option<Tick>,
 }
 
 type Order = BTreeMap<Rank, Arc<Place>>;
+
+/// Handshakes by whom they are from, and who has most.
+#[derive(Debug)]
+struct Weights<Key> {
+    orders: HashMap<Key, Order, foldhash::fast::RandomState>,
+    /// How many each has, fewest first.
+    counts: BTreeSet<(usize, Key)>,
+}
+
+impl<Key> Default for Weights<Key> {
+    fn default() -> Weights<Key> {
+        Weights {
+            orders: HashMap::default(),
+            counts: BTreeSet::new(),
+        }
+    }
+}
+
+impl<Key: Copy + Eq + Hash + Ord> Weights<Key> {
+    fn insert(&mut self, key: Key, rank: Rank, place: &Arc<Place>) {
+        let own = self.orders.entry(key).or_default();
+        let before = own.len();
+        own.insert(rank, Arc::clone(place));
+        self.counts.remove(&(before, key));
+        self.counts.insert((before + 1, key));
+    }
+
+    fn remove(&mut self, key: Key, rank: Rank) {
+        let Some(own) = self.orders.get_mut(&key) else {
+            return;
+        };
+        self.counts.remove(&(own.len(), key));
+        own.remove(&rank);
+        if own.is_empty() {
+            self.orders.remove(&key);
+        } else {
+            self.counts.insert((own.len(), key));
+        }
+    }
+
+    /// How many handshakes the one has that has most.
+    fn most(&self) -> usize {
+        self.counts.last().map_or(0, |(count, _)| *count)
+    }
+
+    /// Who has most, and its handshakes.
+    fn heaviest(&self) -> Option<(Key, &Order)> {
+        let (_, key) = self.counts.last()?;
+        Some((*key, self.orders.get(key)?))
+    }
+}
 
 /// By what it is decided who gives way: the first does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +140,8 @@ struct Place {
     number: u64,
     /// Whom it counts for, when that is bounded.
     address: Option<IpAddr>,
+    /// Whose it is.
+    subscriber: IpAddr,
     /// The source that it weighs on; none for proxies that are believed, which bring everybody.
     source: Option<IpNet>,
     is_reserved: bool,
@@ -122,7 +184,8 @@ impl HandshakeLimiter {
     }
 
     /// A permit for a handshake of `ip` (canonical); `None` when its address has as many as it may, or all places are taken and nobody
-    /// gives way. Costs the logarithm of the handshakes under way.
+    /// gives way. Costs the logarithm of the handshakes under way; where all places are taken, a step for each of a 32nd of them, or of
+    /// [`MANY_LYING`].
     pub(super) fn take(
         self: &Arc<Self>,
         ip: IpAddr,
@@ -135,11 +198,12 @@ impl HandshakeLimiter {
         let mut full = None;
         let place = {
             let mut under_way = self.lock();
-            let address = bounds.per_address.map(|_| subscriber(ip));
+            let own = subscriber(ip);
+            let address = bounds.per_address.map(|_| own);
             if let (Some(address), Some(most)) = (address, bounds.per_address) {
                 // Who has none under way has no entry.
-                let own = under_way.by_address.get(&address).copied().unwrap_or(0);
-                if own >= most {
+                let count = under_way.by_address.get(&address).copied().unwrap_or(0);
+                if count >= most {
                     return None;
                 }
             }
@@ -156,7 +220,7 @@ impl HandshakeLimiter {
             }
             (!is_full || given_away.is_some()).then(|| {
                 let source = (!bounds.is_of_proxy).then(|| neighbourhood(ip));
-                under_way.add(address, source, is_reserved, socket, now)
+                under_way.add(address, own, source, is_reserved, socket, now)
             })
         };
         if let Some(socket) = given_away.and_then(|place| place.socket.upgrade()) {
@@ -197,6 +261,7 @@ impl UnderWay {
     fn add(
         &mut self,
         address: Option<IpAddr>,
+        subscriber: IpAddr,
         source: Option<IpNet>,
         is_reserved: bool,
         socket: &Arc<OwnedFd>,
@@ -206,6 +271,7 @@ impl UnderWay {
         let place = Arc::new(Place {
             number: self.numbers,
             address,
+            subscriber,
             source,
             is_reserved,
             since: AtomicU64::new(now.number()),
@@ -251,11 +317,9 @@ impl UnderWay {
         let rank = place.rank();
         self.order.insert(rank, Arc::clone(place));
         if let Some(source) = place.source {
-            let own = self.by_source.entry(source).or_default();
-            let before = own.len();
-            own.insert(rank, Arc::clone(place));
-            self.counts.remove(&(before, source));
-            self.counts.insert((before + 1, source));
+            self.by_source.insert(source, rank, place);
+            let within = self.within.entry(source).or_default();
+            within.insert(place.subscriber, rank, place);
         }
     }
 
@@ -263,52 +327,46 @@ impl UnderWay {
         let rank = place.rank();
         self.order.remove(&rank);
         let Some(source) = place.source else { return };
-        let Some(own) = self.by_source.get_mut(&source) else {
-            return;
-        };
-        self.counts.remove(&(own.len(), source));
-        own.remove(&rank);
-        if own.is_empty() {
-            self.by_source.remove(&source);
-        } else {
-            self.counts.insert((own.len(), source));
+        self.by_source.remove(source, rank);
+        if let Some(within) = self.within.get_mut(&source) {
+            within.remove(place.subscriber, rank);
+            if within.orders.is_empty() {
+                self.within.remove(&source);
+            }
         }
-    }
-
-    /// How many handshakes the source has that has most.
-    fn most(&self) -> usize {
-        self.counts.last().map_or(0, |(count, _)| *count)
     }
 
     /// Who gives way to a newcomer.
     fn first_to_go(&self, total: usize, now: Tick) -> Option<Arc<Place>> {
         // Half hellos that many sources leave lying are no reason to send those away who come from one and get on. A few late ones are
         // clients at the end of slow lines, who do not pay for a source that floods.
-        let is_late = |place: &&Arc<Place>| !place.is_greeted.load(Relaxed) && place.is_late(now);
-        if self
-            .order
-            .values()
-            .nth(fair(total))
-            .is_some_and(|place| is_late(&place))
-        {
-            return self.order.values().next().map(Arc::clone);
+        if let Some(place) = late_beyond(halves(&self.order), fair(total), now) {
+            return Some(place);
         }
-        let heaviest = self.counts.last();
-        if let Some((_, source)) = heaviest.filter(|(count, _)| *count > fair(total)) {
-            let own = self.by_source.get(source)?;
-            return own.values().next().map(Arc::clone);
+        let heaviest = self.by_source.heaviest();
+        let heaviest = heaviest.filter(|(_, own)| own.len() > fair(total));
+        // Of a source that has many, nobody who gets on pays for a neighbour who does not.
+        if let Some((_, own)) = heaviest
+            && let Some(place) = late_beyond(wholes(own), fair(total), now)
+        {
+            return Some(place);
+        }
+        // Nor does it pay for what many others leave lying.
+        let lying = (total / LYING_SHARE).clamp(1, MANY_LYING);
+        if let Some(place) = late_beyond(wholes(&self.order), lying, now) {
+            return Some(place);
+        }
+        if let Some((source, own)) = heaviest {
+            let within = self.within.get(&source).and_then(Weights::heaviest);
+            // Where each has one, they are all alike.
+            let heaviest = within.filter(|(_, order)| order.len() > 1);
+            let order = heaviest.map_or(own, |(_, order)| order);
+            return order.values().next().map(Arc::clone);
         }
         // Nobody has many: whoever has had its time already, newcomers or not.
-        let greeted = Rank {
-            is_greeted: true,
-            since: 0,
-            number: 0,
-        };
-        let longest = [
-            self.order.values().next(),
-            self.order.range(greeted..).next().map(|(_, place)| place),
-        ];
-        let mut longest = longest.into_iter().flatten();
+        let mut longest = [halves(&self.order).next(), wholes(&self.order).next()]
+            .into_iter()
+            .flatten();
         longest.find(|place| place.is_late(now)).map(Arc::clone)
     }
 
@@ -319,8 +377,35 @@ impl UnderWay {
             return None;
         }
         self.may_log_at = Some(now.after(LOG_PAUSE));
-        Some(self.most())
+        Some(self.by_source.most())
     }
+}
+
+/// Those that have not said hello whole, oldest first.
+fn halves(order: &Order) -> impl Iterator<Item = &Arc<Place>> {
+    let is_half = |place: &&Arc<Place>| !place.is_greeted.load(Relaxed);
+    order.values().take_while(is_half)
+}
+
+/// Those that have, oldest first.
+fn wholes(order: &Order) -> impl Iterator<Item = &Arc<Place>> {
+    let first = Rank {
+        is_greeted: true,
+        since: 0,
+        number: 0,
+    };
+    order.range(first..).map(|(_, place)| place)
+}
+
+/// The oldest of these, when more than `few` are late.
+fn late_beyond<'a>(
+    mut oldest_first: impl Iterator<Item = &'a Arc<Place>>,
+    few: usize,
+    now: Tick,
+) -> Option<Arc<Place>> {
+    let first = oldest_first.next()?;
+    let last = oldest_first.nth(few.checked_sub(1)?)?;
+    last.is_late(now).then(|| Arc::clone(first))
 }
 
 /// How many handshakes a source may have before it is the first to give way.
@@ -453,8 +538,9 @@ mod tests {
         (under_way.ordinary, under_way.reserved) == (0, 0)
             && under_way.by_address.is_empty()
             && under_way.order.is_empty()
-            && under_way.by_source.is_empty()
-            && under_way.counts.is_empty()
+            && under_way.by_source.orders.is_empty()
+            && under_way.by_source.counts.is_empty()
+            && under_way.within.is_empty()
     }
 
     /// P23
@@ -564,6 +650,89 @@ mod tests {
         let gone = flood.iter().filter(|held| held.is_gone()).count();
         assert_eq!(gone, 512 - 248);
         drop((slow, flood));
+        assert!(is_empty(&limiter));
+    }
+
+    /// P23: whole hellos that are left lying are paid for by who left them, not by neighbours who come.
+    #[test]
+    fn whole_hellos_left_lying_in_a_network_are_not_paid_for_by_its_clients() {
+        let limiter = limiter();
+        let bounds = Bounds {
+            total: 256,
+            per_address: Some(16),
+            ..BOUNDS
+        };
+        let flood: Vec<Held> = (0..=255_u8)
+            .map(|host| take(&limiter, &format!("192.0.2.{host}"), bounds, 0).unwrap())
+            .collect();
+        for held in &flood {
+            held.permit.greet(tick(1));
+        }
+        let clients: Vec<Held> = (0..100_u8)
+            .map(|host| take(&limiter, &format!("192.0.2.{host}"), bounds, 20).unwrap())
+            .collect();
+        assert!(clients.iter().all(|held| !held.is_gone()));
+        assert!(flood.iter().take(100).all(Held::is_gone));
+        drop((flood, clients));
+        assert!(is_empty(&limiter));
+    }
+
+    /// P23: nor are those of an address that begins anew as often as it has to give way.
+    #[test]
+    fn of_a_network_that_has_many_the_address_that_has_most_gives_way() {
+        let limiter = limiter();
+        let bounds = Bounds {
+            total: 64,
+            per_address: Some(16),
+            ..BOUNDS
+        };
+        let greeted = |ip: &str| {
+            let held = take(&limiter, ip, bounds, 1);
+            if let Some(held) = &held {
+                held.permit.greet(tick(1));
+            }
+            held
+        };
+        let mut flood: Vec<Held> = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]
+            .into_iter()
+            .flat_map(|ip| [ip; 16])
+            .filter_map(greeted)
+            .collect();
+        let clients: Vec<Held> = (0..20_u8)
+            .map(|host| {
+                let ip = format!("192.0.2.{}", 100 + host);
+                let client = take(&limiter, &ip, bounds, 1).unwrap();
+                for ip in ["192.0.2.1", "192.0.2.4"] {
+                    flood.extend(greeted(ip));
+                }
+                client
+            })
+            .collect();
+        assert!(clients.iter().all(|held| !held.is_gone()));
+        drop((flood, clients));
+        assert!(is_empty(&limiter));
+    }
+
+    /// P23: what many networks leave lying is not paid for by the one that has most clients.
+    #[test]
+    fn whole_hellos_that_many_networks_leave_lying_give_way_before_a_busy_one() {
+        let limiter = limiter();
+        let bounds = Bounds {
+            total: 256,
+            per_address: Some(16),
+            ..BOUNDS
+        };
+        let flood: Vec<Held> = (0..=255_u8)
+            .map(|net| take(&limiter, &format!("10.0.{net}.1"), bounds, 0).unwrap())
+            .collect();
+        for held in &flood {
+            held.permit.greet(tick(1));
+        }
+        let subscribers: Vec<Held> = (1..=200_u8)
+            .map(|host| take(&limiter, &format!("192.0.2.{host}"), bounds, 20).unwrap())
+            .collect();
+        assert!(subscribers.iter().all(|held| !held.is_gone()));
+        drop((flood, subscribers));
         assert!(is_empty(&limiter));
     }
 

@@ -26,7 +26,7 @@ use crate::clock::Seconds;
 use bans::Bans;
 pub use bans::{Ban, MAX_BANS};
 use exempt::Exempt;
-use rate::Nanos;
+use rate::{Latest, Nanos};
 pub use rate::{Rate, RateError};
 use table::Table;
 
@@ -295,6 +295,8 @@ pub struct Limits {
     in_force: Arc<ArcSwap<InForce>>,
     bans: Bans,
     seeds: Seeds,
+    /// What somebody is refused at, however long ago the thread that refuses him has looked at the clock.
+    latest: Latest,
 }
 
 impl Limits {
@@ -328,7 +330,9 @@ impl Limits {
     /// # Errors
     /// When it is not to be served.
     pub fn admit(&self, kind: Kind, ip: IpAddr, now: Duration) -> Result<(), Refused> {
-        self.decide(&self.in_force.load(), kind, ip, now.into())
+        let now = now.into();
+        self.latest.note(now);
+        self.decide(&self.in_force.load(), kind, ip, now)
     }
 
     /// Notes that a source was refused by somebody else's rule, which may lead to a ban as well.
@@ -359,6 +363,7 @@ impl Limits {
         let buckets = in_force.buckets(kind);
         if let Some(table) = &buckets.source
             && let Err(seconds) = table.take(hash, now)
+            && let Err(seconds) = self.take_late(table, hash, now, seconds)
         {
             self.charge(in_force, kind, ip, hash, now);
             return Err(Refused {
@@ -370,11 +375,29 @@ impl Limits {
             return Ok(());
         };
         // Nobody is banned for his neighbours.
-        let taken = table.take_loosely(self.prefix_hash(number, ip), now);
+        let hash = self.prefix_hash(number, ip);
+        let taken = table.take_loosely(hash, now);
+        let taken = taken.or_else(|seconds| self.take_late(table, hash, now, seconds));
         taken.map_err(|seconds| Refused {
             reason: Reason::Rate,
             seconds,
         })
+    }
+
+    /// Takes one that is not there at `now`, for which one has to wait `seconds`. A thread looks at the clock once for all that it does
+    /// after a wake-up, and may be put off the processor before it comes to a request: others have counted at later times by then, and
+    /// to a bucket of theirs an earlier time is one at which it lacked more.
+    ///
+    /// # Errors
+    /// When it is not there at the latest time either.
+    #[cold]
+    #[inline(never)]
+    fn take_late(&self, table: &Table, hash: u64, now: Nanos, seconds: u32) -> Result<(), u32> {
+        let latest = self.latest.at_least(now);
+        if latest == now {
+            return Err(seconds);
+        }
+        table.take_exactly(hash, latest)
     }
 
     #[inline(never)]
@@ -396,6 +419,7 @@ impl Limits {
         let Some(refusals) = in_force.refusals.as_ref().filter(|_| kind.is_proof()) else {
             return;
         };
+        let now = self.latest.at_least(now);
         if refusals.take(hash, now).is_ok() {
             return;
         }
@@ -540,6 +564,7 @@ impl Default for Gate {
             in_force: Arc::default(),
             bans: Bans::none(),
             seeds: Seeds::default(),
+            latest: Latest::default(),
         };
         Arc::new(limits).gate()
     }
@@ -550,6 +575,9 @@ impl Gate {
     #[inline]
     pub fn set_now(&mut self, now: Duration) {
         self.now = now.into();
+        if self.is_on() {
+            self.limits.latest.note(self.now);
+        }
     }
 
     /// Whether there is a limit or a ban to ask about: a look at one byte.

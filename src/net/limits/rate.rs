@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::clock::Seconds;
@@ -137,7 +138,7 @@ impl fmt::Display for Rate {
 }
 
 /// The time since the start of the clock in nanoseconds, worked out once for many requests; good for half a millennium.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Nanos(u64);
 
 impl From<Duration> for Nanos {
@@ -149,6 +150,26 @@ impl From<Duration> for Nanos {
 impl From<Nanos> for Seconds {
     fn from(now: Nanos) -> Seconds {
         Seconds::at(Duration::from_nanos(now.0))
+    }
+}
+
+/// The latest time that anybody has counted at. On a cache line of its own, for it is written at each wake-up of a worker.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(super) struct Latest(AtomicU64);
+
+impl Latest {
+    /// Notes that somebody is about to count at this time.
+    #[inline]
+    pub(super) fn note(&self, now: Nanos) {
+        if self.0.load(Relaxed) < now.0 {
+            self.0.fetch_max(now.0, Relaxed);
+        }
+    }
+
+    /// The latest that was noted, at least `now`.
+    pub(super) fn at_least(&self, now: Nanos) -> Nanos {
+        now.max(Nanos(self.0.load(Relaxed)))
     }
 }
 

@@ -97,8 +97,12 @@ impl Table {
         self.take_exactly(hash, now)
     }
 
+    /// As [`Table::take`], and exact however much is left.
+    ///
+    /// # Errors
+    /// As there.
     #[inline(never)]
-    fn take_exactly(&self, hash: u64, now: Nanos) -> Result<(), u32> {
+    pub(super) fn take_exactly(&self, hash: u64, now: Nanos) -> Result<(), u32> {
         for _ in 0..TRIES {
             let Some(taking) = self.taking(hash, now)? else {
                 return Ok(());

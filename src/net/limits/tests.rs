@@ -110,6 +110,30 @@ fn a_refusal_says_when_to_come_again() {
     );
 }
 
+/// O8: a worker that woke up before another, and comes to its connection after it, neither refuses nor bans before the time.
+#[test]
+fn whose_clock_was_read_earlier_refuses_and_bans_nobody_before_the_time() {
+    for [source, prefix] in [["1/h 2", "off"], ["off", "1/h 2"]] {
+        let limits = limits(Settings {
+            connections: levels(source, prefix),
+            ban_after: 2,
+            ..banning()
+        });
+        let [mut early, mut late] = [limits.gate(), limits.gate()];
+        early.set_now(Duration::from_millis(1_000));
+        late.set_now(Duration::from_millis(1_020));
+        let ask = |gate: &mut Gate| gate.admit(Kind::Connections, ip("192.0.2.1"));
+        assert_eq!(ask(&mut late), Ok(()));
+        assert_eq!(ask(&mut early), Ok(()));
+        let refused = |asked: Result<(), Refused>| asked.unwrap_err().reason;
+        assert_eq!(refused(ask(&mut late)), Reason::Rate);
+        assert_eq!(refused(ask(&mut early)), Reason::Rate);
+        assert_eq!(refused(ask(&mut late)), Reason::Rate);
+        let is_banned = refused(ask(&mut early)) == Reason::Banned;
+        assert_eq!(is_banned, prefix == "off");
+    }
+}
+
 /// O8
 #[test]
 fn repeated_excess_leads_to_a_ban_that_ends() {

@@ -1,13 +1,12 @@
 //! What is made at the first start and kept beside the database, readable by the owner only: the key that signs session
 //! cookies, and a password when none is configured.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::password;
-use crate::regular_file;
+use crate::regular_file::whole::{self, Manner, Owner};
+use crate::regular_file::{self, folder_of};
 use crate::secret::Secret;
 use crate::web::settings::Settings;
 
@@ -125,25 +124,12 @@ fn kept_or_made(
 
 /// Writes a line for the owner only; whenever the process ends, all of it is there or nothing.
 pub(super) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    // What an earlier start left half-written, whoever may read it.
-    match std::fs::remove_file(&name) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&name)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()?;
-    std::fs::rename(&name, path)
+    std::fs::create_dir_all(folder_of(path))?;
+    whole::write(
+        path,
+        format!("{text}\n").as_bytes(),
+        Manner::Secret(Owner::OfFolder),
+    )
 }
 
 /// `N` random bytes as hex digits.

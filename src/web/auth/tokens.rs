@@ -7,7 +7,7 @@
 //! that was opened before would revoke another token than it shows. A program of before that line passes it over.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +20,7 @@ use subtle::ConstantTimeEq;
 
 use super::secrets::random_hex;
 use crate::clock::Wall;
+use crate::regular_file::whole::{self, Manner, Owner};
 use crate::regular_file::{self, Use, folder_of};
 use crate::web::view::language::moment;
 
@@ -27,8 +28,6 @@ use crate::web::view::language::moment;
 const FILE: &str = "retracker.tokens";
 /// The file whose lock is held by who changes the tokens. It stays, for removing it would let two processes lock two files of one name.
 const LOCK_FILE: &str = "retracker.tokens-lock";
-/// How a file that is being written is named, before the number of the process.
-const FRESH: &str = "retracker.tokens-new-";
 /// What the line of the highest number begins with.
 const LAST: &str = "last\t";
 /// How often the lock is tried, and the pause between: 2 seconds in all.
@@ -190,11 +189,10 @@ impl Kept {
         }
     }
 
-    fn write_to(&self, file: &mut File) -> io::Result<()> {
-        for token in &self.tokens {
-            writeln!(file, "{}", token.line())?;
-        }
-        writeln!(file, "{LAST}{}", self.last)
+    fn text(&self) -> String {
+        let tokens = self.tokens.iter();
+        let lines: String = tokens.map(|token| token.line() + "\n").collect();
+        format!("{lines}{LAST}{}\n", self.last)
     }
 }
 
@@ -373,37 +371,16 @@ impl Tokens {
 
     /// Puts a file with this in the place of the other. Only under the lock.
     fn write(&self, kept: &Kept) -> io::Result<()> {
-        self.remove_unfinished()?;
-        let fresh = folder_of(&self.path).join(format!("{FRESH}{}", std::process::id()));
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&fresh)?;
-        kept.write_to(&mut file)?;
-        // Two files within the clock's grain would look alike to who reads them from memory.
-        if let Ok(before) = std::fs::metadata(&self.path).and_then(|about| about.modified())
-            && file.metadata()?.modified()? <= before
-            && let Some(later) = before.checked_add(Duration::from_nanos(1))
-        {
-            file.set_modified(later)?;
-        }
-        file.sync_all()?;
-        std::fs::rename(&fresh, &self.path)?;
+        // Whoever still writes has the lock.
+        whole::remove_unfinished(&self.path, None)?;
+        let written = whole::write(
+            &self.path,
+            kept.text().as_bytes(),
+            Manner::Secret(Owner::OfFolder),
+        );
+        // One that is in its place, and may not last, is to be read too.
         self.forget();
-        Ok(())
-    }
-
-    /// Removes what was left by processes that ended while they wrote: whoever still writes has the lock.
-    fn remove_unfinished(&self) -> io::Result<()> {
-        for entry in std::fs::read_dir(folder_of(&self.path))? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(FRESH) {
-                std::fs::remove_file(entry.path())?;
-            }
-        }
-        Ok(())
+        written
     }
 }
 
@@ -607,7 +584,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let tokens = Tokens::new(folder.path());
-        let left = folder.path().join(format!("{FRESH}1"));
+        let left = folder.path().join(format!("{FILE}.new-1-0"));
         std::fs::write(&left, "7\thalf").unwrap();
         tokens.create(&named("x"), Wall(5)).unwrap();
         assert!(!left.exists());

@@ -8,18 +8,15 @@ mod netbox;
 mod table;
 mod template;
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use ipnet::IpNet;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::process::geteuid;
 
 use crate::config;
 use crate::regular_file;
+use crate::regular_file::whole::{self, Manner};
 use crate::tools::owner::become_owner_of_folder;
 use found::Found;
 use template::Template;
@@ -87,7 +84,7 @@ impl Arguments {
     pub(super) fn import(&self) -> anyhow::Result<Imported> {
         if let Some(file) = self.output.as_deref().filter(|_| !self.force) {
             ensure!(
-                fs::symlink_metadata(file).is_err(),
+                std::fs::symlink_metadata(file).is_err(),
                 "{} is there already; --force replaces it",
                 file.display()
             );
@@ -219,42 +216,13 @@ pub(super) fn read_file(file: &Path) -> anyhow::Result<(String, Vec<u8>)> {
 /// Writes a file beside its place and moves it there, so that whoever reads it meets all of it or what was there before. Follows no
 /// link: whoever owns the folder could put one there.
 fn write_whole(path: &Path, text: &str, may_replace: bool) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let fresh = PathBuf::from(name);
-    let written = (|| {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&fresh)?;
-        file.write_all(text.as_bytes())?;
-        if let Ok(old) = fs::symlink_metadata(path)
-            && old.is_file()
-        {
-            // Only root may give a file away, and it is root's then where it did not.
-            if geteuid().is_root() {
-                fchown(&file, Some(old.uid()), Some(old.gid()))?;
-            }
-            file.set_permissions(Permissions::from_mode(old.mode() & 0o777))?;
-        }
-        file.sync_all()?;
-        let flags = if may_replace {
-            RenameFlags::empty()
-        } else {
-            RenameFlags::NOREPLACE
-        };
-        renameat_with(CWD, &fresh, CWD, path, flags).map_err(io::Error::from)
-    })();
-    if written.is_err() {
-        // What is left of it helps nobody; that the disk refused is what is told.
-        drop(fs::remove_file(&fresh));
-    }
-    written
+    whole::write(path, text.as_bytes(), Manner::AsBefore { may_replace })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     /// O14
     #[test]

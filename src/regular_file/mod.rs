@@ -1,7 +1,9 @@
-//! Files that are read: regular ones only, and no larger than their kind may be. So no FIFO, no device and no file that somebody
+//! Files that are read: regular ones only, and no larger than their kind may be; [`whole`] replaces some. So no FIFO, no device and no file that somebody
 //! put in the place of another holds a thread or fills the memory.
 //!
 //! Whether a file system answers is not ours: a network's that hangs holds whoever opens a file there.
+
+pub mod whole;
 
 use std::fmt;
 use std::fs::{self, File, FileType, OpenOptions};
