@@ -10,7 +10,9 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use rustix::fs::{Access, access};
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{
+    Pid, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal,
+};
 
 /// The subcommand of `retracker-lab` that does so.
 pub const SUBCOMMAND: &str = "become";
@@ -48,11 +50,13 @@ pub(crate) struct Launcher {
 }
 
 impl Launcher {
-    /// By this program, which is `retracker-lab`.
+    /// By this program, which is `retracker-lab`. From now on it is the parent of what its clients leave behind, which it can wait for.
     ///
     /// # Errors
     /// When the system does not say where it is.
     pub(crate) fn of_this_program() -> io::Result<Launcher> {
+        // Where the system has no such thing, its first process is.
+        let _ = set_child_subreaper(Some(getpid()));
         let lab = Some(env::current_exe()?);
         Ok(Launcher { lab })
     }

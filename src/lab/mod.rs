@@ -9,6 +9,7 @@ pub mod exchange;
 pub mod judge;
 pub mod launch;
 pub mod misbehave;
+mod process;
 pub mod reading;
 pub mod serve;
 pub mod simulate;

@@ -1,6 +1,9 @@
 //! O31, O29: with whom the laboratory's programs end, and what they start.
 
 use std::fs;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -59,18 +62,125 @@ fn a_client_ends_with_the_program_that_started_it() {
     judge.arg(&judged);
     for (mut command, file) in [(acid, pid_file), (judge, judged)] {
         let mut program = command.stdout(Stdio::null()).spawn().unwrap();
-        let pid = loop {
-            if let Ok(pid) = fs::read_to_string(&file) {
-                break pid.trim().parse().unwrap();
-            }
-            assert_eq!(program.try_wait().unwrap(), None);
-            std::thread::yield_now();
-        };
-        let client = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
+        let client = written(&file, &mut program);
         kill(&mut program);
-        let mut end = [PollFd::new(&client, PollFlags::IN)];
-        let patience = Timespec::try_from(PATIENCE).unwrap();
-        assert_eq!(poll(&mut end, Some(&patience)), Ok(1), "{file:?}");
+        await_end(&client, &format!("{file:?}"));
+    }
+}
+
+/// A wrapper: a shell that starts something, writes its number, and waits for it.
+const WRAPPER: &str = "sleep 600 & echo $! > \"$0.new\"; mv \"$0.new\" \"$0\"; wait";
+
+/// The process whose number stands in a file, once it does.
+fn written(file: &Path, program: &mut Child) -> OwnedFd {
+    let pid: i32 = loop {
+        if let Ok(pid) = fs::read_to_string(file) {
+            break pid.trim().parse().unwrap();
+        }
+        assert_eq!(program.try_wait().unwrap(), None);
+        std::thread::yield_now();
+    };
+    pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap()
+}
+
+fn await_end(client: &OwnedFd, of: &str) {
+    let mut end = [PollFd::new(client, PollFlags::IN)];
+    let patience = Timespec::try_from(PATIENCE).unwrap();
+    assert_eq!(poll(&mut end, Some(&patience)), Ok(1), "{of}");
+}
+
+/// O27: every signal to end gives the report, and ends what a wrapper has started.
+#[test]
+fn a_judge_that_is_told_to_end_reports_and_leaves_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP] {
+        for more in [&[][..], &["--outlive-parent"]] {
+            let file = folder.path().join(format!("{signal:?}-{}", more.len()));
+            let mut command = Command::new(LAB);
+            command
+                .arg("judge")
+                .args(more)
+                .args(["--", "sh", "-c", WRAPPER]);
+            command.arg(&file);
+            let mut judge = spawn(command);
+            let client = written(&file, &mut judge.child);
+            judge.signal(signal);
+            let (report, status) = judge.end();
+            assert!(report.contains("No request came"), "{signal:?}: {report}");
+            assert_eq!(status.code(), Some(1), "{signal:?}");
+            await_end(&client, &format!("{signal:?}"));
+        }
+    }
+}
+
+/// O27: a client that does not end when it is told to is not waited for when a second signal comes.
+#[test]
+fn a_second_signal_ends_a_judge_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let mut command = Command::new(LAB);
+    let stubborn = format!("trap '' TERM INT; {WRAPPER}");
+    command
+        .args(["judge", "--", "sh", "-c", &stubborn])
+        .arg(&file);
+    command.stderr(Stdio::piped());
+    let mut judge = spawn(command);
+    let client = written(&file, &mut judge.child);
+    judge.signal(Signal::INT);
+    judge.signal(Signal::TERM);
+    let mut said = String::new();
+    let mut errors = judge.child.stderr.take().unwrap();
+    errors.read_to_string(&mut said).unwrap();
+    assert!(said.contains("a second signal"), "{said}");
+    assert!(judge.end().0.contains("No request came"));
+    await_end(&client, "stubborn");
+}
+
+/// O27: a wrapper that ends before the client that it has started leaves nobody behind.
+#[test]
+fn a_wrapper_that_ends_early_leaves_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let mut command = Command::new(LAB);
+    let early = WRAPPER.replace("wait", "read line; exit 7");
+    command.args(["judge", "--", "sh", "-c", &early]).arg(&file);
+    let mut judge = spawn(command);
+    let client = written(&file, &mut judge.child);
+    drop(judge.child.stdin.take());
+    assert!(judge.end().0.contains("status 7"));
+    await_end(&client, "early");
+}
+
+/// O29: every signal to end tells what came of the trials until then, and leaves neither clients nor folders.
+#[test]
+fn an_acid_test_that_is_told_to_end_leaves_nothing() {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let temporary = folder.path().join("temporary");
+        fs::create_dir(&temporary).unwrap();
+        let markdown = folder.path().join("table.md");
+        let json = folder.path().join("outcomes.json");
+        let mut command = Command::new(LAB);
+        command.args(["acid", "--jobs", "1", "--scenario", "failure"]);
+        let client = format!("sh -c '{WRAPPER}' {} {{torrent}}", file.display());
+        command.args(["--client-command", &client, "--markdown"]);
+        command.arg(&markdown).arg("--json").arg(&json);
+        command.env("TMPDIR", &temporary).stderr(Stdio::piped());
+        let mut acid = spawn(command);
+        let client = written(&file, &mut acid.child);
+        acid.signal(signal);
+        let mut said = String::new();
+        let mut errors = acid.child.stderr.take().unwrap();
+        errors.read_to_string(&mut said).unwrap();
+        let told = "interrupted: of 2 trials 0 were run";
+        assert!(said.contains(told), "{signal:?}: {said}");
+        let (out, status) = acid.end();
+        assert!(out.contains("client: 0 right"), "{signal:?}: {out}");
+        assert_eq!(status.code(), Some(1), "{signal:?}");
+        assert!(!markdown.exists() && json.exists(), "{signal:?}");
+        assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "{signal:?}");
+        await_end(&client, &format!("{signal:?}"));
     }
 }
 

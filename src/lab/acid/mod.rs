@@ -3,7 +3,6 @@
 
 mod client;
 pub(crate) mod listeners;
-mod process;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,6 +25,7 @@ use crate::lab::judge::Severity;
 use crate::lab::launch::Launcher;
 use crate::lab::misbehave::catalogue;
 use crate::lab::misbehave::scenario::Scenario;
+use crate::lab::serve::ends::Ends;
 use crate::program;
 use client::{Client, PROFILES, Ports};
 pub use client::{Farewell, Profile};
@@ -91,10 +91,7 @@ const CONTROLS: [&str; 3] = ["control-http", "control-udp", "control-v6"];
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let clients = arguments.clients()?;
     let scenarios = arguments.scenarios()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals")?;
-    }
+    let stop = stop_at_signals().context("signals")?;
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     let seed = u64::from_ne_bytes(seed);
@@ -111,6 +108,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = folder
         .canonicalize()
         .with_context(|| folder.display().to_string())?;
+    let _scratch = arguments.keep.is_none().then(|| Scratch(folder.clone()));
     let manner = Manner {
         folder,
         launcher: Launcher::of_this_program().context("where this program is")?,
@@ -120,12 +118,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ports: Ports::from_seed(seed),
         stop,
     };
-    let outcomes = try_all(&manner, &clients, scenarios, arguments.jobs.into());
-    if arguments.keep.is_none() {
-        trial::clear(&manner.folder);
-    }
-    let outcomes = outcomes?;
-    if let Some(file) = &arguments.markdown {
+    let trials = clients.len() * scenarios.len();
+    let outcomes = try_all(&manner, &clients, scenarios, arguments.jobs.into())?;
+    let is_whole = outcomes.len() == trials;
+    // Half a table takes no whole one's place.
+    if let Some(file) = arguments.markdown.as_ref().filter(|_| is_whole) {
         let text = table::markdown(&clients, &outcomes, &arguments.said());
         fs::write(file, text).with_context(|| file.display().to_string())?;
     }
@@ -136,6 +133,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut lines = table::totals(&clients, &outcomes);
     lines.extend(table::rules(&clients, &outcomes));
     program::print(&format!("{}\n", lines.join("\n")))?;
+    ensure!(
+        is_whole,
+        "interrupted: of {trials} trials {} were run, and no Markdown is written",
+        outcomes.len()
+    );
     ensure_asked(&clients, &outcomes)?;
     let is_wrong = |outcome: &&Outcome| matches!(outcome.whole(), Verdict::Wrong(_));
     let wrong = outcomes.iter().filter(is_wrong).count();
@@ -147,6 +149,30 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         outcomes.len()
     );
     Ok(())
+}
+
+/// Set at the first signal to end: trials end then, with all that they have started.
+fn stop_at_signals() -> std::io::Result<Arc<AtomicBool>> {
+    let ends = Ends::of_signals()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            // Where the system does not let it wait, no signal would end it.
+            drop(ends.wait());
+            told.store(true, Ordering::Relaxed);
+        })?;
+    Ok(stop)
+}
+
+/// The folder of all trials, which goes with them.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        trial::clear(&self.0);
+    }
 }
 
 impl Arguments {
@@ -227,7 +253,7 @@ fn ensure_asked(clients: &[Client], outcomes: &[Outcome]) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Controls first, for all clients; then the rest, so many at a time.
+/// Controls first, for all clients; then the rest, so many at a time. Where all is to end before, what has been run by then.
 fn try_all(
     manner: &Manner,
     clients: &[Client],
@@ -238,9 +264,6 @@ fn try_all(
     let (controls, others): (Vec<Scenario>, Vec<Scenario>) =
         scenarios.into_iter().partition(is_control);
     let mut outcomes = side_by_side(manner, clients, &controls, jobs, |_| Abilities::ALL)?;
-    for outcome in &mut outcomes {
-        outcome.excuse();
-    }
     let shown = outcomes.clone();
     let can = |client: &Client| {
         let right = |name: &str| {
@@ -294,11 +317,15 @@ fn side_by_side(
                     let Some((client, scenario)) = next else {
                         return;
                     };
+                    if manner.stop.load(Ordering::Relaxed) {
+                        return;
+                    }
                     let outcome = manner
                         .run(client, scenario, can(client))
                         .with_context(|| format!("{}, {}", client.name, scenario.name));
                     match &outcome {
                         Ok(outcome) => drop(tell(outcome)),
+                        Err(error) if is_interruption(error) => {}
                         // Nothing that is the client's matter: the others would fail the same way.
                         Err(_) => manner.stop.store(true, Ordering::Relaxed),
                     }
@@ -318,12 +345,14 @@ fn side_by_side(
         }
     }
     // The first fault stops the others, which say no more than that.
-    let is_cause = |error: &anyhow::Error| error.root_cause().to_string() != trial::INTERRUPTED;
-    errors.sort_by_key(|error| !is_cause(error));
-    match errors.into_iter().next() {
+    match errors.into_iter().find(|error| !is_interruption(error)) {
         None => Ok(outcomes),
         Some(error) => Err(error),
     }
+}
+
+fn is_interruption(error: &anyhow::Error) -> bool {
+    error.root_cause().to_string() == trial::INTERRUPTED
 }
 
 /// A line as soon as it is known.

@@ -20,7 +20,7 @@ pub(super) struct Outcome {
     pub(super) verdicts: Vec<(String, Verdict)>,
     /// Requests at the first tracker, at the second, and for how many seconds it was watched.
     pub(super) counts: [u64; 3],
-    /// The rules that it broke at the first tracker, as far as anything is concluded from what that did.
+    /// The rules that it broke at either tracker, as far as anything is concluded from what that did.
     pub(super) broken: Vec<Broken>,
 }
 
@@ -146,7 +146,8 @@ to its user, what it logs, and what it would have done later.
 const RULES: &str = "## Rules that were broken
 
 `retracker-lab judge` holds what clients do against [its rules](CLIENT-DEVELOPERS.md#rules), in each of these runs too: first what was
-seen in the controls, where the tracker behaves, then what is certain although it does not.
+seen in the controls, where the tracker behaves, then what is certain although it does not. Where a client was given two trackers, each is
+judged by itself; in which order they were asked is not.
 
 ";
 

@@ -20,9 +20,14 @@ const PLAN: &str = "plan:";
 
 /// Tries the client of a plan: `announce+peers`.
 fn outcome_of(scenario: &str, plan: &str) -> Outcome {
+    outcome_of_named("planned", scenario, plan)
+}
+
+/// The same of a scenario that has this name.
+fn outcome_of_named(name: &str, scenario: &str, plan: &str) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let texts = "what = \"It happens.\"\ngood = \"It copes.\"\nsource = \"practice\"\n";
-    let scenario = Scenario::parse("planned", &format!("{texts}{scenario}")).unwrap();
+    let scenario = Scenario::parse(name, &format!("{texts}{scenario}")).unwrap();
     let program = std::env::current_exe().unwrap();
     let test = "lab::acid::tests::plays_the_client";
     let command = format!(
@@ -40,7 +45,7 @@ fn outcome_of(scenario: &str, plan: &str) -> Outcome {
         stop: Arc::new(AtomicBool::new(false)),
     };
     let outcome = manner.run(&client, &scenario, Abilities::ALL);
-    let log = std::fs::read_to_string(folder.path().join("scripted-planned/log"));
+    let log = std::fs::read_to_string(folder.path().join(format!("scripted-{name}/log")));
     outcome.unwrap_or_else(|error| panic!("{error:#}\n{log:?}"))
 }
 
@@ -77,6 +82,15 @@ fn whoever_uses_an_answer_connects_to_its_peer() {
         "seconds = 1\n[[expect]]\nconnects = \"planted\"\n",
         "stay-away",
     ));
+}
+
+/// O29: no trial of a control says wrong of who takes no peers there, and so neither do the lines that tell of it while it goes on.
+#[test]
+fn a_control_is_excused_as_soon_as_it_is_known() {
+    let scenario = "seconds = 3\n[[expect]]\nconnects = \"planted\"\n";
+    let outcome = outcome_of_named("control-http", scenario, "announce");
+    is_unseen(&outcome.verdicts[0].1);
+    is_unseen(&outcome.whole());
 }
 
 /// O29
@@ -220,6 +234,31 @@ fn whoever_breaks_a_rule_is_told_so() {
     assert_eq!(first["finding"]["evidence"][0]["request"], 1);
 }
 
+/// O29: what a client does at the second tracker is judged too, and said to be there.
+#[test]
+fn whoever_breaks_a_rule_at_the_second_tracker_is_told_so() {
+    let scenario = "seconds = 1\ntrackers = [[\"http\"], [\"second http\"]]\n[[step]]\nthen = { status = 500 }\n[[expect]]\nfalls_back = true\n";
+    let good = outcome_of(scenario, "started+second-started+second-stopped");
+    let bad = outcome_of(scenario, "started+second");
+    let graver = |outcome: &Outcome| {
+        let broken = outcome.broken.iter();
+        let broken = broken.filter(|one| one.rule.severity() > Severity::Note);
+        broken
+            .map(|one| {
+                (
+                    one.rule,
+                    one.finding.what.starts_with("at the second tracker: "),
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(graver(&good), []);
+    assert_eq!(
+        graver(&bad),
+        [(Rule::StartedFirst, true), (Rule::StoppedAtEnd, true)]
+    );
+}
+
 /// O29
 #[test]
 fn whoever_connects_to_nobody_is_not_said_to_be_wrong_by_a_control() {
@@ -257,6 +296,10 @@ fn plays_the_client() {
             "announce" => answer = get(&trackers[0], "/announce"),
             "started" | "stopped" => {
                 answer = get(&trackers[0], &format!("/announce?event={deed}"));
+            }
+            "second-started" | "second-stopped" => {
+                let event = deed.trim_start_matches("second-");
+                answer = get(&trackers[1], &format!("/announce?event={event}"));
             }
             "second" => answer = get(&trackers[1], "/announce"),
             "follow" => {

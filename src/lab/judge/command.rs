@@ -1,20 +1,20 @@
 //! `retracker-lab judge`: a tracker of the laboratory for one client, and a report of what the client did.
 
-use std::io::{self, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::process::{Child, ExitCode, ExitStatus, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::recording::{self, Note, Recording};
 use super::{Judge, Options, Place, Report, Rule, Severity};
 use crate::lab::exchange::Event;
 use crate::lab::launch::Launcher;
 use crate::lab::misbehave::{Stand, catalogue, script_of};
+use crate::lab::process::{self, Process};
 use crate::lab::serve::ca_file::CaFile;
 use crate::lab::serve::ends::Ends;
 use crate::lab::serve::serving::Serving;
@@ -176,7 +176,7 @@ impl Arguments {
         say(&format!("announce to {}", urls.join(" ")));
         let end = self.watch(&mut watch, lab, &events, &ends)?;
         let until = lab.now().real + LAST_WORDS;
-        while lab.now().real < until {
+        while lab.now().real < until && !ends.is_urgent() {
             watch.hear(&events, LOOK)?;
         }
         let missed = Missed::of(lab).words();
@@ -197,21 +197,28 @@ impl Arguments {
         loop {
             watch.hear(events, LOOK)?;
             if let Some(client) = &mut client
-                && let Some(status) = client.try_wait().context("cannot wait for the client")?
+                && let Some(status) = client.ended()
             {
-                return Ok(ClientEnd::ByItself(status));
+                if client.gone().is_some() {
+                    return Ok(ClientEnd::ByItself(status));
+                }
+                // A wrapper has ended, and left others behind.
+                return Ok(match watch.dismiss(client, lab, events, ends)? {
+                    ClientEnd::Dismissed => ClientEnd::ByItself(status),
+                    end => end,
+                });
             }
             let now = lab.now().real;
             if ends.have_come()? || end.is_some_and(|end| now >= end) {
                 return match &mut client {
-                    Some(client) => watch.dismiss(client, lab, events),
+                    Some(client) => watch.dismiss(client, lab, events, ends),
                     None => Ok(ClientEnd::Unknown),
                 };
             }
         }
     }
 
-    fn start(&self, lab: &Lab) -> anyhow::Result<Option<Child>> {
+    fn start(&self, lab: &Lab) -> anyhow::Result<Option<Process>> {
         let Some((program, rest)) = self.command.split_first() else {
             return Ok(None);
         };
@@ -237,15 +244,14 @@ impl Arguments {
         command.args(rest.iter().map(filled)).envs(variables);
         // Standard output is the report's.
         command.stdout(io::stderr());
-        if self.serving.ending.until_stdin_closes {
+        // Who is not of the terminal's process group is stopped when it reads from there.
+        if self.serving.ending.until_stdin_closes || io::stdin().is_terminal() {
             command.stdin(Stdio::null());
         }
         if let Some(pem) = lab.ca_pem() {
             command.env("RETRACKER_CA_PEM", pem);
         }
-        let client = command
-            .spawn()
-            .with_context(|| format!("cannot start {program}"))?;
+        let client = Process::start(command).with_context(|| format!("cannot start {program}"))?;
         Ok(Some(client))
     }
 }
@@ -271,12 +277,7 @@ impl ClientEnd {
         let ClientEnd::ByItself(status) = self else {
             return None;
         };
-        match (status.code(), status.signal()) {
-            (Some(0), _) => None,
-            (Some(code), _) => Some(format!("status {code}")),
-            (None, Some(signal)) => Some(format!("signal {signal}")),
-            (None, None) => Some("an unknown status".to_owned()),
-        }
+        process::fault_of(*status)
     }
 }
 
@@ -327,33 +328,33 @@ impl Watch {
         })
     }
 
-    /// Asks a client to end, and kills it where it does not; how it ended.
+    /// Asks a client to end, with all that it has started, and kills it where it does not, or a second signal comes; how it ended.
     fn dismiss(
         &mut self,
-        client: &mut Child,
+        client: &mut Process,
         lab: &Lab,
         events: &Events,
+        ends: &Ends,
     ) -> anyhow::Result<ClientEnd> {
-        let pid = i32::try_from(client.id()).ok().and_then(Pid::from_raw);
         let now = lab.now().real;
         self.judge.client_dismissed(now);
         if let Some(recording) = &mut self.recording {
             recording.add(&Note::Dismissed(now))?;
         }
-        if let Some(pid) = pid {
-            // It may have ended by now.
-            let _ = kill_process(pid, Signal::TERM);
-        }
+        client.tell(Signal::TERM);
         let until = lab.now().real + FAREWELL;
-        while lab.now().real < until {
+        while lab.now().real < until && !ends.is_urgent() {
             self.hear(events, LOOK)?;
-            if client.try_wait()?.is_some() {
+            if client.gone().is_some() {
                 return Ok(ClientEnd::Dismissed);
             }
         }
-        say("the client does not end, and is killed");
-        client.kill()?;
-        client.wait()?;
+        say(if ends.is_urgent() {
+            "a second signal: the client is killed"
+        } else {
+            "the client does not end, and is killed"
+        });
+        client.tell(Signal::KILL);
         Ok(ClientEnd::Unknown)
     }
 }

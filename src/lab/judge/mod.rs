@@ -37,6 +37,7 @@ use outcome::Outcome;
 use scrapes::Scrapes;
 use session::{Heard, Session};
 use tiers::Attempt;
+use tiers::Unconnected;
 use udp::Conversations;
 
 use super::exchange::{Body, Event, Exchange, Transport};
@@ -51,6 +52,9 @@ const ID_LIMIT: usize = 64;
 
 /// How long the end of a run has to be away for what did not come to be missed.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who is given a connection id later than this may have gone on to the next tracker.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the judge cannot see, and is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +82,7 @@ pub struct Judge {
     connections: Connections,
     conversations: Conversations,
     scrapes: Scrapes,
+    unconnected: Unconnected,
     requests: u64,
     unfollowed: u64,
     has_ended: bool,
@@ -97,6 +102,7 @@ impl Judge {
             connections: Connections::default(),
             conversations: Conversations::default(),
             scrapes: Scrapes::default(),
+            unconnected: Unconnected::default(),
             requests: 0,
             unfollowed: 0,
             has_ended: false,
@@ -141,9 +147,13 @@ impl Judge {
                 session.check_silence(book, until);
             }
             let tiers = &self.options.tiers;
-            session
-                .progress
-                .finish(book, session.number, tiers, at, PATIENCE);
+            session.progress.finish(
+                book,
+                session.number,
+                (tiers, &self.unconnected),
+                at,
+                PATIENCE,
+            );
             if self.has_ended {
                 session.check_ended(book, "the client has ended", None);
             } else if session.has_stopped() {
@@ -175,7 +185,13 @@ impl Judge {
                 self.scrapes.hear(&mut self.book, exchange, hashes);
                 None
             }
-            Reading::Connect(_) | Reading::Other => None,
+            Reading::Connect(_) => {
+                let is_answered = is_connected(exchange);
+                let (tiers, tracker) = (&self.options.tiers, exchange.request.tracker);
+                self.unconnected.hear(tiers, tracker, is_answered);
+                None
+            }
+            Reading::Other => None,
         };
         let client = exchange.request.client.ip().to_canonical();
         let mut its = self.sessions.iter().filter(|there| there.client == client);
@@ -240,7 +256,10 @@ impl Judge {
                 evidence: heard.evidence.clone(),
             };
             let tiers = &self.options.tiers;
-            session.progress.hear(&mut self.book, tiers, attempt);
+            let unconnected = &self.unconnected;
+            session
+                .progress
+                .hear(&mut self.book, tiers, unconnected, attempt);
         }
         session.hear(&mut self.book, &self.options, &heard);
         number
@@ -313,6 +332,18 @@ fn is_packed(exchange: &Exchange) -> bool {
     reply
         .and_then(|reply| reply.encoding)
         .is_some_and(|encoding| accepts(head, encoding))
+}
+
+/// Whether a connect was answered with a connection id, and in time (BEP 15).
+fn is_connected(exchange: &Exchange) -> bool {
+    let Body::Datagram(request) = &exchange.request.body else {
+        return false;
+    };
+    let transaction = request.get(12..16);
+    let is_reply = |sent: &Vec<u8>| {
+        sent.len() >= 16 && sent.starts_with(&[0; 4]) && sent.get(4..8) == transaction
+    };
+    exchange.answer.took < CONNECT_PATIENCE && exchange.answer.sent.iter().any(is_reply)
 }
 
 fn check_families(book: &mut Book, session: &Session, options: &Options) {

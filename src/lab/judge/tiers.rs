@@ -69,6 +69,34 @@ impl Place {
     }
 }
 
+/// Trackers of the tiers over UDP whose latest connect was not answered with a connection id: they were tried, and have failed, though no
+/// announce came to them. A connect names no torrent, and so this holds for every session.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unconnected(Vec<Place>);
+
+impl Unconnected {
+    /// Hears of a connect; of trackers of the tiers only, which bounds it.
+    pub(super) fn hear(&mut self, tiers: &[Vec<Place>], tracker: SocketAddr, is_answered: bool) {
+        let asked = Place {
+            transport: Transport::Udp,
+            tracker,
+            path: Vec::new(),
+        };
+        let place = tiers.iter().flatten().find(|place| place.is_at(&asked));
+        let Some(place) = place else {
+            return;
+        };
+        self.0.retain(|there| there != place);
+        if !is_answered {
+            self.0.push(place.clone());
+        }
+    }
+
+    fn has(&self, place: &Place) -> bool {
+        self.0.contains(place)
+    }
+}
+
 /// What became of the latest announce at a place of a tier.
 #[derive(Clone, Debug)]
 struct Tried {
@@ -101,7 +129,13 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Progress {
-    pub(super) fn hear(&mut self, book: &mut Book, tiers: &[Vec<Place>], attempt: Attempt<'_>) {
+    pub(super) fn hear(
+        &mut self,
+        book: &mut Book,
+        tiers: &[Vec<Place>],
+        unconnected: &Unconnected,
+        attempt: Attempt<'_>,
+    ) {
         self.tried.resize(tiers.len(), Vec::new());
         self.promoted.resize(tiers.len(), None);
         for (tried, tier) in self.tried.iter_mut().zip(tiers) {
@@ -114,8 +148,8 @@ impl Progress {
         let Some((tier, place)) = found else {
             return;
         };
-        self.check_order(book, tiers, tier, &attempt);
-        self.check_fallback(book, tiers, (tier, place), &attempt);
+        self.check_order(book, tiers, unconnected, tier, &attempt);
+        self.check_fallback(book, tiers, unconnected, (tier, place), &attempt);
         self.check_promotion(book, tiers, (tier, place), &attempt);
         let Some(has_failed) = attempt.has_failed else {
             return;
@@ -145,6 +179,7 @@ impl Progress {
         &self,
         book: &mut Book,
         tiers: &[Vec<Place>],
+        unconnected: &Unconnected,
         tier: usize,
         attempt: &Attempt<'_>,
     ) {
@@ -153,8 +188,10 @@ impl Progress {
         }
         let earlier = tiers.iter().zip(&self.tried).take(tier);
         let mut earlier = earlier.flat_map(|(places, tried)| places.iter().zip(tried));
-        let passed_over =
-            earlier.find(|(_, tried)| !tried.as_ref().is_some_and(|tried| tried.has_failed));
+        let passed_over = earlier.find(|(place, tried)| {
+            let has_failed = tried.as_ref().is_some_and(|tried| tried.has_failed);
+            !has_failed && !unconnected.has(place)
+        });
         book.check(Rule::TierOrder, passed_over.is_none(), || {
             let url = passed_over.map(|(place, _)| place.url());
             let url = url.unwrap_or_default();
@@ -185,13 +222,14 @@ impl Progress {
         &self,
         book: &mut Book,
         tiers: &[Vec<Place>],
+        unconnected: &Unconnected,
         (tier, place): (usize, usize),
         attempt: &Attempt<'_>,
     ) {
         let mine = self.tried.get(tier).and_then(|tier| tier.get(place));
         if let Some(Some(mine)) = mine {
             let Some(untried) = self
-                .untried(tiers)
+                .untried(tiers, unconnected)
                 .filter(|_| mine.has_failed && !mine.may_be_repeated)
             else {
                 return;
@@ -237,11 +275,11 @@ impl Progress {
         });
     }
 
-    fn untried<'a>(&self, tiers: &'a [Vec<Place>]) -> Option<&'a Place> {
+    fn untried<'a>(&self, tiers: &'a [Vec<Place>], unconnected: &Unconnected) -> Option<&'a Place> {
         let pairs = tiers.iter().zip(&self.tried);
         let mut pairs = pairs.flat_map(|(places, tried)| places.iter().zip(tried));
         pairs
-            .find(|(_, tried)| tried.is_none())
+            .find(|(place, tried)| tried.is_none() && !unconnected.has(place))
             .map(|(place, _)| place)
     }
 
@@ -250,14 +288,14 @@ impl Progress {
         &self,
         book: &mut Book,
         session: u32,
-        tiers: &[Vec<Place>],
+        (tiers, unconnected): (&[Vec<Place>], &Unconnected),
         at: Duration,
         patience: Duration,
     ) {
         let all: Vec<&Tried> = self.tried.iter().flatten().flatten().collect();
         let is_lost = !all.is_empty() && all.iter().all(|tried| tried.has_failed);
         let last = all.iter().max_by_key(|tried| tried.at);
-        if let (true, Some(last), Some(untried)) = (is_lost, last, self.untried(tiers))
+        if let (true, Some(last), Some(untried)) = (is_lost, last, self.untried(tiers, unconnected))
             && at.saturating_sub(last.at) > patience
         {
             book.check(Rule::TierFallback, false, || Finding {

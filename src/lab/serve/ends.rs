@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, recv};
 use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::low_level::pipe;
@@ -69,13 +70,21 @@ impl Parent {
 }
 
 impl Ends {
+    /// Signals alone.
+    ///
+    /// # Errors
+    /// When the system gives no descriptor or no handler.
+    pub(crate) fn of_signals() -> io::Result<Ends> {
+        Ends::new(false, false)
+    }
+
     fn new(with_parent: bool, with_stdin: bool) -> io::Result<Ends> {
         let (signals, sender) = UnixStream::pair()?;
         for signal in [SIGTERM, SIGINT, SIGQUIT] {
             pipe::register(signal, sender.try_clone()?)?;
         }
         // Who is to outlive his parent is to outlive its terminal, if nohup says so.
-        if with_parent {
+        if with_parent || !ignores_hangup() {
             pipe::register(SIGHUP, sender)?;
         }
         let (reader, reader_end) = UnixStream::pair()?;
@@ -101,6 +110,14 @@ impl Ends {
         let must_look = self.parent.as_ref().is_some_and(|it| it.sign.is_none());
         while !self.come_within(must_look.then_some(LOOK))? {}
         Ok(())
+    }
+
+    /// Whether a second signal has come: somebody will not wait for an end in order. Never waits.
+    pub(crate) fn is_urgent(&self) -> bool {
+        // Each signal is a byte, and nobody takes them out.
+        let mut signs = [0; 2];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(recv(&self.signals, &mut signs[..], flags), Ok((_, 2..)))
     }
 
     /// Whether it is to end by now; never waits.
@@ -143,4 +160,15 @@ impl Ends {
         }
         Ok(signs.next() == Some(true) && io::stdin().lock().read(&mut [0; 4_096])? == 0)
     }
+}
+
+/// Whether this program was started to ignore SIGHUP, as by nohup. Where the system does not say, it was not.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Bits are counted from signal 1, which it is.
+    mask.is_some_and(|mask| mask & 1 << (SIGHUP - 1) != 0)
 }

@@ -74,6 +74,29 @@ fn silence_counts_until_the_client_is_asked_to_end() {
     assert!(!found(None));
 }
 
+/// O27: a tracker over UDP that answers no connect was tried, though no announce came to it; one that answers was not.
+#[test]
+fn a_connect_that_failed_is_a_tracker_tried() {
+    let broken_of = |sent: Option<u32>| {
+        let mut script = cases::tiers();
+        let mut connect = script::Udp::connect(0.0, 1, 7);
+        connect.sent.clear();
+        if let Some(transaction) = sent {
+            connect.sent = script::Udp::connect(0.0, transaction, 7).sent;
+        }
+        let udp = Place::of_url("udp://127.0.0.1:81").unwrap();
+        script.options.tiers.insert(0, vec![udp]);
+        script.steps.insert(0, script::Step::Udp(connect));
+        let report = script.report();
+        let rules: Vec<Rule> = report.rules(State::Broken).collect();
+        rules
+    };
+    assert_eq!(broken_of(None), []);
+    // What is another's is no answer.
+    assert_eq!(broken_of(Some(2)), []);
+    assert!(broken_of(Some(1)).contains(&Rule::TierOrder));
+}
+
 /// O27
 #[test]
 fn every_rule_has_a_fault_that_breaks_it() {

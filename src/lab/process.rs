@@ -1,72 +1,61 @@
-//! A client's process, in a group of its own that ends with the trial. Where this program is killed, the client goes too.
+//! A client's process, in a group of its own that ends as a whole: what a wrapper has started ends with it.
 
-use std::fs::File;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpgid,
+};
 
-use crate::lab::launch::Launcher;
-
-/// A client that runs.
+/// A client that runs, and everything of its process group.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     group: Pid,
     ended: Option<ExitStatus>,
+    is_gone: bool,
 }
 
 impl Process {
-    /// Starts a program with its arguments; its output goes to a file. Of the environment it has `PATH`, a home of its own, and no proxy.
+    /// Starts a program as the first of a new process group.
     ///
     /// # Errors
-    /// When there is no such program, or it cannot be started.
-    pub(super) fn start(
-        launcher: &Launcher,
-        words: &[String],
-        folder: &Path,
-        log: &Path,
-    ) -> io::Result<Process> {
-        let (program, arguments) = words
-            .split_first()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an empty command"))?;
-        let output = File::create(log)?;
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let child = launcher
-            .command(program)?
-            .args(arguments)
-            .env_clear()
-            .env("PATH", path)
-            .env("HOME", folder)
-            .env("LANG", "C.UTF-8")
-            .env("TERM", "xterm")
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .process_group(0)
-            .spawn()?;
+    /// When it cannot be started.
+    pub(crate) fn start(mut command: Command) -> io::Result<Process> {
+        let child = command.process_group(0).spawn()?;
         let group = Pid::from_child(&child);
         Ok(Process {
             child,
             group,
             ended: None,
+            is_gone: false,
         })
     }
 
-    /// How it has ended, if it has; never waits.
-    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+    /// How the first of the group has ended, if it has; never waits.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().unwrap_or_default();
         }
         self.ended
     }
 
+    /// The same, once nobody of the group is left; never waits.
+    pub(crate) fn gone(&mut self) -> Option<ExitStatus> {
+        let ended = self.ended()?;
+        if !self.is_gone {
+            // Whose parent has ended became this program's (`Launcher::of_this_program`): without that it would stay as a zombie.
+            while let Ok(Some(_)) = waitpgid(self.group, WaitOptions::NOHANG) {}
+            self.is_gone = test_kill_process_group(self.group).is_err();
+        }
+        self.is_gone.then_some(ended)
+    }
+
     /// Sends a signal to all of the group.
-    pub(super) fn tell(&mut self, signal: Signal) {
-        if self.ended().is_none() {
+    pub(crate) fn tell(&mut self, signal: Signal) {
+        // Once it is gone, its number may be another's.
+        if self.gone().is_none() {
             // Who has ended meanwhile needs none.
             let _ = kill_process_group(self.group, signal);
         }
@@ -76,13 +65,15 @@ impl Process {
 impl Drop for Process {
     /// Ends the whole group, also where the first of it has ended by itself and left others behind.
     fn drop(&mut self) {
-        let _ = kill_process_group(self.group, Signal::KILL);
+        self.tell(Signal::KILL);
         drop(self.child.wait());
+        // Waits for whoever of them was left to this program.
+        let _ = self.gone();
     }
 }
 
 /// How a process ended, in words; `None` of an end in order.
-pub(super) fn fault_of(status: ExitStatus) -> Option<String> {
+pub(crate) fn fault_of(status: ExitStatus) -> Option<String> {
     match (status.code(), status.signal()) {
         (Some(0), _) => None,
         (Some(code), _) => Some(format!("status {code}")),
@@ -92,7 +83,7 @@ pub(super) fn fault_of(status: ExitStatus) -> Option<String> {
 }
 
 /// Whether it was killed by a fault of its own.
-pub(super) fn is_crash(status: ExitStatus) -> bool {
+pub(crate) fn is_crash(status: ExitStatus) -> bool {
     matches!(status.signal(), Some(4 | 6 | 7 | 8 | 11))
 }
 
@@ -111,11 +102,14 @@ fn name_of(signal: i32) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
-    fn start(folder: &Path, command: &str) -> Process {
-        let words = ["sh", "-c", command].map(str::to_owned);
-        Process::start(&Launcher::plain(), &words, folder, &folder.join("log")).unwrap()
+    fn start(folder: &Path, script: &str) -> Process {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(folder);
+        Process::start(command).unwrap()
     }
 
     fn end_of(process: &mut Process) -> ExitStatus {
