@@ -35,13 +35,13 @@ const FAREWELL: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
     /// Where to listen for HTTP; may be given more than once. Without it a free port of loopback of both families.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = serve::address)]
     http: Vec<SocketAddr>,
     /// Where to listen for HTTPS.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = serve::address)]
     https: Vec<SocketAddr>,
     /// Where to listen for UDP.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = serve::address)]
     udp: Vec<SocketAddr>,
     /// The interval that the client is told, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]

@@ -19,13 +19,13 @@ use crate::program;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
     /// Listens there for HTTP; more than once for several. Port 0: any free one.
-    #[arg(long, value_name = "ADDRESS:PORT", default_values = ["127.0.0.1:0", "[::1]:0"])]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, default_values = ["127.0.0.1:0", "[::1]:0"])]
     http: Vec<SocketAddr>,
     /// Listens there for HTTPS, with a certificate of a throw-away authority.
-    #[arg(long, value_name = "ADDRESS:PORT", default_values = ["127.0.0.1:0", "[::1]:0"])]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, default_values = ["127.0.0.1:0", "[::1]:0"])]
     https: Vec<SocketAddr>,
     /// Listens there for UDP.
-    #[arg(long, value_name = "ADDRESS:PORT", default_values = ["127.0.0.1:0", "[::1]:0"])]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, default_values = ["127.0.0.1:0", "[::1]:0"])]
     udp: Vec<SocketAddr>,
     /// Without HTTP.
     #[arg(long, conflicts_with = "http")]
@@ -65,6 +65,12 @@ pub struct Arguments {
     to: Option<PathBuf>,
     #[command(flatten)]
     ending: Ending,
+}
+
+/// Reads `--http`, `--https` and `--udp`.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok();
+    address.ok_or_else(|| "an address and a port, as 127.0.0.1:8090 or [::1]:8090".to_owned())
 }
 
 /// Reads `--speed`.
@@ -227,4 +233,18 @@ fn ready_lines(lab: &Lab, authority: &CaFile) -> String {
         );
     }
     lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_none_is_told_what_one_is() {
+        assert_eq!(address("[::1]:0"), Ok("[::1]:0".parse().unwrap()));
+        for wrong in ["80", "127.0.0.1", "::1:80", "localhost:80", ""] {
+            let error = address(wrong).unwrap_err();
+            assert!(error.contains("127.0.0.1:8090"), "{wrong}: {error}");
+        }
+    }
 }

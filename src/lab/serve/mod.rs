@@ -42,8 +42,8 @@ use authority::Authority;
 use shared::Shared;
 use told::Told;
 
-pub(crate) use command::speed;
 pub use command::{Arguments, run};
+pub(crate) use command::{address, speed};
 pub use publisher::MAX_WAITING_EVENTS;
 pub use shared::MAX_PLANTED;
 pub use tcp::MAX_CONNECTIONS;
