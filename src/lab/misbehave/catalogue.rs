@@ -44,11 +44,11 @@ pub fn named(name: &str) -> anyhow::Result<Scenario> {
         .iter()
         .max_by(|one, other| nearness(one).total_cmp(&nearness(other)))
         .filter(|scenario| nearness(scenario) > 0.8)
-        .map(|scenario| format!("; did you mean {}?", scenario.name));
+        .map(|scenario| format!(" did you mean {}?", scenario.name));
     let found = scenarios.into_iter().find(|scenario| scenario.name == name);
     found.ok_or_else(|| {
         anyhow::anyhow!(
-            "no scenario {name:?}{}; `misbehave --list` tells all",
+            "no scenario {name:?};{} `misbehave --list` tells all",
             nearest.as_deref().unwrap_or_default()
         )
     })
