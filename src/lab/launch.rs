@@ -95,7 +95,9 @@ fn find(program: &str) -> io::Result<PathBuf> {
     let folders = env::var_os("PATH").unwrap_or_default();
     let mut there = env::split_paths(&folders).map(|folder| folder.join(program));
     let found = there.find(|path| path.is_file() && may_start(path).is_ok());
-    absolute(found.ok_or(io::ErrorKind::NotFound)?)
+    absolute(found.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::NotFound, "there is no such program in PATH")
+    })?)
 }
 
 #[cfg(test)]
@@ -111,6 +113,8 @@ mod tests {
             let error = find(missing).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotFound, "{missing}");
         }
+        let error = find("no-such-program").unwrap_err();
+        assert_eq!(error.to_string(), "there is no such program in PATH");
         let error = find("/etc/passwd").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     }

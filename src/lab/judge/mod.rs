@@ -134,7 +134,15 @@ impl Judge {
     /// The report, at a time (real, since the laboratory started).
     pub fn finish(mut self, at: Duration) -> Report {
         let book = &mut self.book;
-        self.conversations.finish(book);
+        let sessions = &self.sessions;
+        self.conversations.finish(book, |client| {
+            let mut torrents = sessions
+                .iter()
+                .filter(|session| session.client == client)
+                .map(|session| &session.hash);
+            let first = torrents.next();
+            torrents.all(|other| Some(other) == first)
+        });
         self.scrapes.finish(book);
         for session in &self.sessions {
             // A client that ended by itself may have had its reasons to be silent.

@@ -10,6 +10,11 @@ use crate::lab::bencode::Value;
 use crate::lab::exchange::{Answer, Body, End, Request};
 use crate::lab::reading::UdpHead;
 
+/// An answer that took longer may have come to nobody: a client may have given up, whose end of the connection is not seen while
+/// the answer to it is held back. The shortest time-outs that clients have are three seconds; over UDP BEP 15 says fifteen.
+const HTTP_PATIENCE: Duration = Duration::from_secs(2);
+const UDP_PATIENCE: Duration = Duration::from_secs(14);
+
 /// What an announce came to, as far as the client can know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -49,9 +54,16 @@ impl Outcome {
         if answer.sent.iter().all(Vec::is_empty) {
             return Outcome::Silent;
         }
-        match &request.body {
-            Body::Datagram(datagram) => of_datagrams(request, datagram, &answer.sent),
-            Body::Http(_) | Body::Unreadable(_) => of_http(answer),
+        let (outcome, patience) = match &request.body {
+            Body::Datagram(datagram) => {
+                (of_datagrams(request, datagram, &answer.sent), UDP_PATIENCE)
+            }
+            Body::Http(_) | Body::Unreadable(_) => (of_http(answer), HTTP_PATIENCE),
+        };
+        if answer.took > patience {
+            Outcome::Doubtful
+        } else {
+            outcome
         }
     }
 

@@ -21,6 +21,8 @@ const TRANSACTIONS: usize = 32;
 const UNKNOWN: usize = 32;
 /// Requests without an answer that are remembered of a pair.
 const UNANSWERED: usize = 32;
+/// Connects that may be repeats, remembered of a pair.
+const CONNECTS: usize = 64;
 
 /// What a connect begins with.
 const PROTOCOL: u64 = 0x417_2710_1980;
@@ -48,6 +50,9 @@ struct Conversation {
     /// Requests with ids that were not issued yet when they came.
     unknown: VecDeque<(u64, Option<u32>, Evidence)>,
     unanswered: VecDeque<Unanswered>,
+    /// Whether connects that may be repeats of unanswered ones kept to the wait: they name no torrent, so they prove something
+    /// only when the client turns out to have one.
+    connects: Vec<Result<(), Finding>>,
 }
 
 #[derive(Clone, Debug)]
@@ -110,7 +115,10 @@ impl Conversations {
             Reading::Other => return,
         }
         let kind = match reading {
-            Reading::Connect(_) if is_alone => Kind::Connect(request.client),
+            // What begins with something else is no connect that a tracker would answer.
+            Reading::Connect(_) if is_alone && head.connection_id == PROTOCOL => {
+                Kind::Connect(request.client)
+            }
             Reading::Announce(announce) => {
                 let hash = announce.info_hash.clone().unwrap_or_default();
                 let peer_id = announce.peer_id.clone().unwrap_or_default();
@@ -123,8 +131,17 @@ impl Conversations {
     }
 
     /// What can be said of ids at the end only: answers may be noted after requests that followed them.
-    pub(super) fn finish(&mut self, book: &mut Book) {
-        for conversation in self.pairs.values() {
+    /// `is_alone` says of an address whether its client turned out to have one torrent at most.
+    pub(super) fn finish(&mut self, book: &mut Book, is_alone: impl Fn(IpAddr) -> bool) {
+        for ((client, _), conversation) in &mut self.pairs {
+            if is_alone(*client) {
+                for verdict in conversation.connects.drain(..) {
+                    match verdict {
+                        Ok(()) => book.kept(Rule::UdpBackOff),
+                        Err(finding) => book.check(Rule::UdpBackOff, false, || finding),
+                    }
+                }
+            }
             for (id, session, evidence) in &conversation.unknown {
                 let is_known = conversation.has_forgotten
                     || conversation.issued.iter().any(|issued| issued.id == *id);
@@ -256,7 +273,8 @@ impl Conversation {
             let factor = 1u32 << earlier.times.saturating_sub(1).min(8);
             let wait = FIRST_WAIT * factor;
             let gap = at.saturating_sub(earlier.at);
-            book.check(Rule::UdpBackOff, !is_before(gap, wait), || Finding {
+            let is_kept = !is_before(gap, wait);
+            let finding = || Finding {
                 session,
                 what: format!(
                     "request {} repeats request {}, which was not answered, after {}",
@@ -266,7 +284,16 @@ impl Conversation {
                 ),
                 right: format!("after {}", in_seconds(wait)),
                 evidence: vec![earlier.evidence.clone(), Evidence::of(request)],
-            });
+            };
+            match kind {
+                Kind::Connect(_) if self.connects.len() < CONNECTS => self
+                    .connects
+                    .push(if is_kept { Ok(()) } else { Err(finding()) }),
+                Kind::Connect(_) => {}
+                Kind::Announce(..) | Kind::Scrape(_) => {
+                    book.check(Rule::UdpBackOff, is_kept, finding);
+                }
+            }
         }
         if exchange.answer.sent.iter().any(|reply| !reply.is_empty()) {
             return;

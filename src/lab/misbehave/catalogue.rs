@@ -43,12 +43,13 @@ pub fn named(name: &str) -> anyhow::Result<Scenario> {
     let nearest = scenarios
         .iter()
         .max_by(|one, other| nearness(one).total_cmp(&nearness(other)))
-        .map(|scenario| scenario.name.clone());
+        .filter(|scenario| nearness(scenario) > 0.8)
+        .map(|scenario| format!(" did you mean {}?", scenario.name));
     let found = scenarios.into_iter().find(|scenario| scenario.name == name);
     found.ok_or_else(|| {
-        let nearest = nearest.unwrap_or_default();
         anyhow::anyhow!(
-            "no scenario {name:?}; did you mean {nearest}? `misbehave --list` tells all"
+            "no scenario {name:?};{} `misbehave --list` tells all",
+            nearest.as_deref().unwrap_or_default()
         )
     })
 }
@@ -116,5 +117,7 @@ mod tests {
     fn a_name_that_is_not_there_brings_the_nearest() {
         let error = named("redirect-lop").unwrap_err().to_string();
         assert!(error.contains("redirect-loop"), "{error}");
+        let error = named("zzz").unwrap_err().to_string();
+        assert!(!error.contains("did you mean"), "{error}");
     }
 }

@@ -16,13 +16,13 @@ use crate::lab::watch::{Form, Watcher};
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Serving {
     /// Listens there for HTTP; more than once for several. Port 0: any free one.
-    #[arg(long, value_name = "ADDRESS:PORT", default_values = ["127.0.0.1:0", "[::1]:0"])]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, default_values = ["127.0.0.1:0", "[::1]:0"])]
     http: Vec<SocketAddr>,
     /// Listens there for HTTPS, with a certificate of a throw-away authority.
-    #[arg(long, value_name = "ADDRESS:PORT", default_values = ["127.0.0.1:0", "[::1]:0"])]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, default_values = ["127.0.0.1:0", "[::1]:0"])]
     https: Vec<SocketAddr>,
     /// Listens there for UDP.
-    #[arg(long, value_name = "ADDRESS:PORT", default_values = ["127.0.0.1:0", "[::1]:0"])]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, default_values = ["127.0.0.1:0", "[::1]:0"])]
     udp: Vec<SocketAddr>,
     /// Without HTTP.
     #[arg(long, conflicts_with = "http")]
@@ -50,6 +50,12 @@ pub(crate) struct Serving {
     pub(crate) ca_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) ending: Ending,
+}
+
+/// Reads `--http`, `--https` and `--udp`.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok();
+    address.ok_or_else(|| "an address and a port, as 127.0.0.1:8090 or [::1]:8090".to_owned())
 }
 
 /// Reads `--speed`.
@@ -137,5 +143,19 @@ impl Showing {
             watcher.show_all(&events, &mut file).context(place)
         })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_none_is_told_what_one_is() {
+        assert_eq!(address("[::1]:0"), Ok("[::1]:0".parse().unwrap()));
+        for wrong in ["80", "127.0.0.1", "::1:80", "localhost:80", ""] {
+            let error = address(wrong).unwrap_err();
+            assert!(error.contains("127.0.0.1:8090"), "{wrong}: {error}");
+        }
     }
 }

@@ -20,7 +20,12 @@ impl Session {
         let last = &track.last;
         let gap = heard.at.saturating_sub(last.at);
         let event = heard.announce.event.as_str();
-        let is_regular = matches!(event, "" | "paused") && last.event != "stopped";
+        // BEP 21: a partial seed says `paused` in each announce; with the first it tells what has changed, as with `completed`.
+        let is_regular = match event {
+            "" => last.event != "stopped",
+            "paused" => last.event == "paused",
+            _ => false,
+        };
         let pair = [&last.evidence, &heard.evidence];
         let came = || {
             format!(

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::lab::exchange::{Answer, ConnectionUse, End, HttpHead, Moment, Request};
 use cases::CASES;
-use script::Script;
+use script::{Http, Script, Step, Udp};
 
 /// O27
 #[test]
@@ -79,14 +79,14 @@ fn silence_counts_until_the_client_is_asked_to_end() {
 fn a_connect_that_failed_is_a_tracker_tried() {
     let broken_of = |sent: Option<u32>| {
         let mut script = cases::tiers();
-        let mut connect = script::Udp::connect(0.0, 1, 7);
+        let mut connect = Udp::connect(0.0, 1, 7);
         connect.sent.clear();
         if let Some(transaction) = sent {
-            connect.sent = script::Udp::connect(0.0, transaction, 7).sent;
+            connect.sent = Udp::connect(0.0, transaction, 7).sent;
         }
         let udp = Place::of_url("udp://127.0.0.1:81").unwrap();
         script.options.tiers.insert(0, vec![udp]);
-        script.steps.insert(0, script::Step::Udp(connect));
+        script.steps.insert(0, Step::Udp(connect));
         let report = script.report();
         let rules: Vec<Rule> = report.rules(State::Broken).collect();
         rules
@@ -95,6 +95,80 @@ fn a_connect_that_failed_is_a_tracker_tried() {
     // What is another's is no answer.
     assert_eq!(broken_of(Some(2)), []);
     assert!(broken_of(Some(1)).contains(&Rule::TierOrder));
+}
+
+/// O27: connects name no torrent, so two torrents of one socket that connect at once repeat nothing.
+#[test]
+fn connects_of_several_torrents_are_no_repeats() {
+    let found = |second: Option<&[u8; 20]>| {
+        let mut connects = [(0.0, 1), (0.1, 2), (0.2, 3)].map(|(at, id)| Udp::connect(at, id, 77));
+        for lost in connects.iter_mut().take(2) {
+            lost.sent.clear();
+        }
+        let mut steps: Vec<Step> = connects.into_iter().map(Step::Udp).collect();
+        steps.push(Step::Udp(Udp::announce(0.3, 4, 77, 2, 1_000)));
+        if let Some(hash) = second {
+            let mut other = Udp::announce(0.4, 5, 77, 2, 1_000);
+            other.bytes[16..36].copy_from_slice(hash);
+            steps.push(Step::Udp(other));
+        }
+        Script::of(steps)
+            .report()
+            .verdict(Rule::UdpBackOff)
+            .unwrap()
+            .state()
+    };
+    assert_eq!(found(None), State::Broken);
+    assert_eq!(found(Some(b"another-torrent-....")), State::NotSeen);
+}
+
+/// O27: what is no connect is not waited for.
+#[test]
+fn a_connect_of_another_protocol_is_repeated_at_will() {
+    let mut script = cases::udp_life();
+    let mut odd = Udp::connect(0.0, 9, 77);
+    odd.bytes[0] = 1;
+    odd.sent.clear();
+    script.steps.insert(0, Step::Udp(odd));
+    assert_eq!(rules_broken(&script), [Rule::UdpProtocol]);
+}
+
+/// O27: `paused` tells of a change the first time; then it stands in each announce of a partial seed (BEP 21).
+#[test]
+fn the_first_paused_may_come_at_any_time() {
+    let found = |seconds: f64| {
+        let mut script = cases::http_life();
+        script.steps.truncate(1);
+        for at in [10.0, seconds] {
+            let paused = [("event", "paused"), ("left", "600"), ("downloaded", "400")];
+            let mut paused = Http::at(at).with(&paused);
+            paused.sent = script.http(0).sent.clone();
+            script.steps.push(Step::Http(paused));
+        }
+        rules_broken(&script)
+    };
+    assert_eq!(found(1_810.0), []);
+    let early = found(20.0);
+    assert!(
+        early == [Rule::MinIntervalKept] || early == [Rule::IntervalKept],
+        "{early:?}"
+    );
+}
+
+/// O27: who has given up meanwhile never read it.
+#[test]
+fn an_answer_that_is_long_in_coming_proves_nothing() {
+    let found = |took: f64| {
+        let mut script = cases::http_life();
+        script.steps.truncate(1);
+        script.http(0).took = took;
+        let mut again = Http::at(5.0).with(&[("event", "started")]);
+        again.sent = script.http(0).sent.clone();
+        script.steps.push(Step::Http(again));
+        rules_broken(&script)
+    };
+    assert_eq!(found(0.5), [Rule::StartedOnce]);
+    assert_eq!(found(4.0), []);
 }
 
 /// O27
@@ -210,6 +284,13 @@ fn the_documentation_has_the_table_of_rules() {
     );
 }
 
+/// What a script breaks that ends without `stopped`, besides that.
+fn rules_broken(script: &Script) -> Vec<Rule> {
+    let report = script.report();
+    let broken = report.rules(State::Broken);
+    broken.filter(|rule| *rule != Rule::StoppedAtEnd).collect()
+}
+
 fn broken(report: &Report) -> Vec<&Verdict> {
     let verdicts = report.verdicts.iter();
     verdicts
@@ -242,16 +323,16 @@ fn memory_is_bounded() {
     let mut judge = Judge::new(Options::default());
     let mut script = Script::default();
     for number in 0..3_000u32 {
-        let mut http = script::Http::at(f64::from(number));
+        let mut http = Http::at(f64::from(number));
         http.client = format!("10.{}.{}.1:7", number / 256, number % 256)
             .parse()
             .unwrap();
         http.set("peer_id", &format!("-LB1000-{number:012}"));
         http.set("event", "");
-        script.steps.push(script::Step::Http(http));
-        let mut udp = script::Udp::connect(f64::from(number), number, u64::from(number));
+        script.steps.push(Step::Http(http));
+        let mut udp = Udp::connect(f64::from(number), number, u64::from(number));
         udp.client = "10.9.9.9:7".parse().unwrap();
-        script.steps.push(script::Step::Udp(udp));
+        script.steps.push(Step::Udp(udp));
     }
     for event in script.events() {
         judge.hear(&event);
@@ -272,10 +353,10 @@ fn memory_is_bounded() {
 fn ids_without_end_are_one_session() {
     let mut script = cases::http_life();
     for number in 0..500 {
-        let mut http = script::Http::at(8_100.0 + f64::from(number));
+        let mut http = Http::at(8_100.0 + f64::from(number));
         http.set("peer_id", &format!("-LB1000-{number:012}"));
         http.set("event", if number == 0 { "started" } else { "" });
-        script.steps.push(script::Step::Http(http));
+        script.steps.push(Step::Http(http));
     }
     let mut judge = Judge::new(Options::default());
     for event in script.events() {

@@ -41,6 +41,8 @@ pub(super) struct Http {
     pub(super) connection: Option<(u64, u32, bool)>,
     pub(super) sent: Vec<u8>,
     pub(super) honest: Vec<u8>,
+    /// Seconds until it was sent.
+    pub(super) took: f64,
     /// Whether its connection ends after it.
     pub(super) is_last: bool,
 }
@@ -91,6 +93,7 @@ impl Http {
             connection: None,
             sent: Vec::new(),
             honest: Vec::new(),
+            took: 0.0,
             is_last: true,
         };
         http.headers
@@ -187,6 +190,7 @@ impl Http {
             },
             Answer {
                 honest: self.honest.clone(),
+                took: Duration::from_secs_f64(self.took),
                 sent: vec![self.sent.clone()],
                 end: if self.is_last { End::Closed } else { End::Open },
                 ..Answer::default()
