@@ -16,8 +16,9 @@ use rustix::process::geteuid;
 
 use super::folder_of;
 
-/// What stands between a file's name and the numbers of who writes it, while it is written.
-const MARK: &str = ".new-";
+/// What stands between a file's name and the numbers of who writes it, while it is written: nothing that people end names with, for what
+/// is old of it is removed.
+const MARK: &str = ".unfinished-";
 
 /// An unfinished file that is so much older than one that was just written belongs to nobody any more.
 const LEFT_AFTER: Duration = Duration::from_hours(1);
@@ -101,10 +102,7 @@ pub fn remove_unfinished(path: &Path, before: Option<SystemTime>) -> io::Result<
         let entry = entry?;
         let name = entry.file_name();
         let rest = name.as_bytes().strip_prefix(begin.as_bytes());
-        let is_unfinished = rest.is_some_and(|numbers| {
-            let is_of_numbers = |byte: &u8| byte.is_ascii_digit() || *byte == b'-';
-            !numbers.is_empty() && numbers.iter().all(is_of_numbers)
-        });
+        let is_unfinished = rest.is_some_and(are_numbers);
         let is_old = |before| {
             let modified = entry.metadata().and_then(|about| about.modified());
             modified.is_ok_and(|modified| modified < before)
@@ -114,6 +112,13 @@ pub fn remove_unfinished(path: &Path, before: Option<SystemTime>) -> io::Result<
         }
     }
     Ok(())
+}
+
+/// Whether it is what [`fresh_name`] ends with.
+fn are_numbers(end: &[u8]) -> bool {
+    let mut parts = end.split(|byte| *byte == b'-');
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    parts.clone().count() == 2 && parts.all(is_number)
 }
 
 fn name_of(path: &Path) -> io::Result<OsString> {
@@ -264,20 +269,30 @@ mod tests {
     fn leftovers_are_removed_when_they_are_old() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
-        let [old, young, other] =
-            ["secret.new-1-0", "secret.new-1-1", "secret.new-x"].map(|name| {
-                let path = folder.path().join(name);
-                fs::write(&path, "half").unwrap();
-                path
-            });
+        let make = |end: &str| {
+            let path = folder.path().join(format!("secret{end}"));
+            fs::write(&path, "half").unwrap();
+            path
+        };
+        let [old, young] = ["1-0", "1-1"].map(|numbers| make(&format!("{MARK}{numbers}")));
+        // People put dates behind names.
+        let others = [
+            ".new-20261130",
+            ".new-2026-11",
+            ".unfinished-2026-11-30",
+            ".unfinished-1",
+            ".unfinished-1-",
+            ".unfinished-1-x",
+        ];
+        let others = others.map(make);
         let now = fs::metadata(&young).unwrap().modified().unwrap();
-        for path in [&old, &other] {
+        for path in others.iter().chain([&old]) {
             let file = OpenOptions::new().write(true).open(path).unwrap();
             file.set_modified(now - 2 * LEFT_AFTER).unwrap();
         }
         write(&path, b"x", Manner::Secret(Owner::Own)).unwrap();
-        assert!(!old.exists() && young.exists() && other.exists());
+        assert!(!old.exists() && young.exists());
         remove_unfinished(&path, None).unwrap();
-        assert!(!young.exists() && other.exists());
+        assert!(!young.exists() && others.iter().all(|other| other.exists()));
     }
 }
