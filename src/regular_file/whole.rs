@@ -51,22 +51,10 @@ pub enum Manner {
 /// What the system says; [`io::ErrorKind::AlreadyExists`] when nothing may be replaced and something is there. There is no trace of it
 /// then, unless the folder alone could not be synced.
 pub fn write(path: &Path, bytes: &[u8], manner: Manner) -> io::Result<()> {
-    let fresh = fresh_name(path)?;
-    let mode = match manner {
-        Manner::Secret(_) => 0o600,
-        Manner::AsBefore { .. } => 0o666,
-    };
-    let mut options = OpenOptions::new();
-    let options = options.write(true).create_new(true).mode(mode);
-    let file = match options.open(&fresh) {
-        // Of a process that had this number before, as in a container that is started again, and was killed.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(&fresh)?;
-            options.open(&fresh)?
-        }
-        opened => opened?,
-    };
-    let written = fill(&file, path, bytes, manner).and_then(|modified| {
+    let old = fs::symlink_metadata(path).ok();
+    let old = old.filter(fs::Metadata::is_file);
+    let (fresh, file) = begin(path, old.as_ref(), manner)?;
+    let written = fill(&file, path, bytes, old.as_ref(), manner).and_then(|modified| {
         let before = modified.checked_sub(LEFT_AFTER);
         // What cannot be removed is in nobody's way.
         drop(remove_unfinished(path, before));
@@ -135,10 +123,34 @@ fn fresh_name(path: &Path) -> io::Result<PathBuf> {
     Ok(folder_of(path).join(name))
 }
 
+/// Begins the file that takes the place of `old`, and is nobody else's to read before it is what that was.
+fn begin(path: &Path, old: Option<&fs::Metadata>, manner: Manner) -> io::Result<(PathBuf, File)> {
+    let fresh = fresh_name(path)?;
+    let mode = match (manner, old) {
+        (Manner::Secret(_), _) | (Manner::AsBefore { .. }, Some(_)) => 0o600,
+        (Manner::AsBefore { .. }, None) => 0o666,
+    };
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create_new(true).mode(mode);
+    let file = match options.open(&fresh) {
+        // Of a process that had this number before, as in a container that is started again, and was killed.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&fresh)?;
+            options.open(&fresh)?
+        }
+        opened => opened?,
+    };
+    Ok((fresh, file))
+}
+
 /// Makes the file what it is to be; when it was changed last.
-fn fill(mut file: &File, path: &Path, bytes: &[u8], manner: Manner) -> io::Result<SystemTime> {
-    let old = fs::symlink_metadata(path).ok();
-    let old = old.filter(fs::Metadata::is_file);
+fn fill(
+    mut file: &File,
+    path: &Path,
+    bytes: &[u8],
+    old: Option<&fs::Metadata>,
+    manner: Manner,
+) -> io::Result<SystemTime> {
     file.write_all(bytes)?;
     // Only root may give a file away, and it is root's then where it did not.
     let is_root = geteuid().is_root();
@@ -149,7 +161,7 @@ fn fill(mut file: &File, path: &Path, bytes: &[u8], manner: Manner) -> io::Resul
         }
         Manner::Secret(_) => {}
         Manner::AsBefore { .. } => {
-            if let Some(old) = &old {
+            if let Some(old) = old {
                 if is_root {
                     fchown(file, Some(old.uid()), Some(old.gid()))?;
                 }
@@ -262,6 +274,19 @@ mod tests {
         assert!(after.modified().unwrap() > before.modified().unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(folder.path()), ["list"]);
+    }
+
+    /// O14: what is to be read by few is never open to more while it is written.
+    #[test]
+    fn what_replaces_a_file_is_begun_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        fs::write(&path, "for one").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let old = fs::metadata(&path).unwrap();
+        let manner = Manner::AsBefore { may_replace: true };
+        let (_, file) = begin(&path, Some(&old), manner).unwrap();
+        assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
     }
 
     /// W3: what a killed process has left goes when nobody can be writing it any more, and nobody's other files do.
