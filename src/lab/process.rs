@@ -4,8 +4,10 @@ use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 
+use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpgid,
+    Pid, Signal, WaitOptions, kill_process_group, test_kill_process, test_kill_process_group,
+    waitpgid,
 };
 
 /// A client that runs, and everything of its process group.
@@ -47,7 +49,8 @@ impl Process {
         if !self.is_gone {
             // Whose parent has ended became this program's (`Launcher::of_this_program`): without that it would stay as a zombie.
             while let Ok(Some(_)) = waitpgid(self.group, WaitOptions::NOHANG) {}
-            self.is_gone = test_kill_process_group(self.group).is_err();
+            // Whoever is left as another user (`sudo`) may not be told anything, and is there.
+            self.is_gone = test_kill_process_group(self.group) == Err(Errno::SRCH);
         }
         self.is_gone.then_some(ended)
     }
@@ -66,7 +69,10 @@ impl Drop for Process {
     /// Ends the whole group, also where the first of it has ended by itself and left others behind.
     fn drop(&mut self) {
         self.tell(Signal::KILL);
-        drop(self.child.wait());
+        // One that runs as another user was not reached: its end may never come.
+        if self.ended.is_some() || test_kill_process(self.group).is_ok() {
+            drop(self.child.wait());
+        }
         // Waits for whoever of them was left to this program.
         let _ = self.gone();
     }

@@ -16,8 +16,9 @@ use rustix::process::geteuid;
 
 use super::folder_of;
 
-/// What stands between a file's name and the numbers of who writes it, while it is written.
-const MARK: &str = ".new-";
+/// What stands between a file's name and the numbers of who writes it, while it is written: nothing that people end names with, for what
+/// is old of it is removed.
+const MARK: &str = ".unfinished-";
 
 /// An unfinished file that is so much older than one that was just written belongs to nobody any more.
 const LEFT_AFTER: Duration = Duration::from_hours(1);
@@ -50,22 +51,10 @@ pub enum Manner {
 /// What the system says; [`io::ErrorKind::AlreadyExists`] when nothing may be replaced and something is there. There is no trace of it
 /// then, unless the folder alone could not be synced.
 pub fn write(path: &Path, bytes: &[u8], manner: Manner) -> io::Result<()> {
-    let fresh = fresh_name(path)?;
-    let mode = match manner {
-        Manner::Secret(_) => 0o600,
-        Manner::AsBefore { .. } => 0o666,
-    };
-    let mut options = OpenOptions::new();
-    let options = options.write(true).create_new(true).mode(mode);
-    let file = match options.open(&fresh) {
-        // Of a process that had this number before, as in a container that is started again, and was killed.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(&fresh)?;
-            options.open(&fresh)?
-        }
-        opened => opened?,
-    };
-    let written = fill(&file, path, bytes, manner).and_then(|modified| {
+    let old = fs::symlink_metadata(path).ok();
+    let old = old.filter(fs::Metadata::is_file);
+    let (fresh, file) = begin(path, old.as_ref(), manner)?;
+    let written = fill(&file, path, bytes, old.as_ref(), manner).and_then(|modified| {
         let before = modified.checked_sub(LEFT_AFTER);
         // What cannot be removed is in nobody's way.
         drop(remove_unfinished(path, before));
@@ -101,10 +90,7 @@ pub fn remove_unfinished(path: &Path, before: Option<SystemTime>) -> io::Result<
         let entry = entry?;
         let name = entry.file_name();
         let rest = name.as_bytes().strip_prefix(begin.as_bytes());
-        let is_unfinished = rest.is_some_and(|numbers| {
-            let is_of_numbers = |byte: &u8| byte.is_ascii_digit() || *byte == b'-';
-            !numbers.is_empty() && numbers.iter().all(is_of_numbers)
-        });
+        let is_unfinished = rest.is_some_and(are_numbers);
         let is_old = |before| {
             let modified = entry.metadata().and_then(|about| about.modified());
             modified.is_ok_and(|modified| modified < before)
@@ -114,6 +100,13 @@ pub fn remove_unfinished(path: &Path, before: Option<SystemTime>) -> io::Result<
         }
     }
     Ok(())
+}
+
+/// Whether it is what [`fresh_name`] ends with.
+fn are_numbers(end: &[u8]) -> bool {
+    let mut parts = end.split(|byte| *byte == b'-');
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    parts.clone().count() == 2 && parts.all(is_number)
 }
 
 fn name_of(path: &Path) -> io::Result<OsString> {
@@ -130,10 +123,34 @@ fn fresh_name(path: &Path) -> io::Result<PathBuf> {
     Ok(folder_of(path).join(name))
 }
 
+/// Begins the file that takes the place of `old`, and is nobody else's to read before it is what that was.
+fn begin(path: &Path, old: Option<&fs::Metadata>, manner: Manner) -> io::Result<(PathBuf, File)> {
+    let fresh = fresh_name(path)?;
+    let mode = match (manner, old) {
+        (Manner::Secret(_), _) | (Manner::AsBefore { .. }, Some(_)) => 0o600,
+        (Manner::AsBefore { .. }, None) => 0o666,
+    };
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create_new(true).mode(mode);
+    let file = match options.open(&fresh) {
+        // Of a process that had this number before, as in a container that is started again, and was killed.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&fresh)?;
+            options.open(&fresh)?
+        }
+        opened => opened?,
+    };
+    Ok((fresh, file))
+}
+
 /// Makes the file what it is to be; when it was changed last.
-fn fill(mut file: &File, path: &Path, bytes: &[u8], manner: Manner) -> io::Result<SystemTime> {
-    let old = fs::symlink_metadata(path).ok();
-    let old = old.filter(fs::Metadata::is_file);
+fn fill(
+    mut file: &File,
+    path: &Path,
+    bytes: &[u8],
+    old: Option<&fs::Metadata>,
+    manner: Manner,
+) -> io::Result<SystemTime> {
     file.write_all(bytes)?;
     // Only root may give a file away, and it is root's then where it did not.
     let is_root = geteuid().is_root();
@@ -144,7 +161,7 @@ fn fill(mut file: &File, path: &Path, bytes: &[u8], manner: Manner) -> io::Resul
         }
         Manner::Secret(_) => {}
         Manner::AsBefore { .. } => {
-            if let Some(old) = &old {
+            if let Some(old) = old {
                 if is_root {
                     fchown(file, Some(old.uid()), Some(old.gid()))?;
                 }
@@ -259,25 +276,48 @@ mod tests {
         assert_eq!(names(folder.path()), ["list"]);
     }
 
+    /// O14: what is to be read by few is never open to more while it is written.
+    #[test]
+    fn what_replaces_a_file_is_begun_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        fs::write(&path, "for one").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let old = fs::metadata(&path).unwrap();
+        let manner = Manner::AsBefore { may_replace: true };
+        let (_, file) = begin(&path, Some(&old), manner).unwrap();
+        assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
+    }
+
     /// W3: what a killed process has left goes when nobody can be writing it any more, and nobody's other files do.
     #[test]
     fn leftovers_are_removed_when_they_are_old() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
-        let [old, young, other] =
-            ["secret.new-1-0", "secret.new-1-1", "secret.new-x"].map(|name| {
-                let path = folder.path().join(name);
-                fs::write(&path, "half").unwrap();
-                path
-            });
+        let make = |end: &str| {
+            let path = folder.path().join(format!("secret{end}"));
+            fs::write(&path, "half").unwrap();
+            path
+        };
+        let [old, young] = ["1-0", "1-1"].map(|numbers| make(&format!("{MARK}{numbers}")));
+        // People put dates behind names.
+        let others = [
+            ".new-20261130",
+            ".new-2026-11",
+            ".unfinished-2026-11-30",
+            ".unfinished-1",
+            ".unfinished-1-",
+            ".unfinished-1-x",
+        ];
+        let others = others.map(make);
         let now = fs::metadata(&young).unwrap().modified().unwrap();
-        for path in [&old, &other] {
+        for path in others.iter().chain([&old]) {
             let file = OpenOptions::new().write(true).open(path).unwrap();
             file.set_modified(now - 2 * LEFT_AFTER).unwrap();
         }
         write(&path, b"x", Manner::Secret(Owner::Own)).unwrap();
-        assert!(!old.exists() && young.exists() && other.exists());
+        assert!(!old.exists() && young.exists());
         remove_unfinished(&path, None).unwrap();
-        assert!(!young.exists() && other.exists());
+        assert!(!young.exists() && others.iter().all(|other| other.exists()));
     }
 }

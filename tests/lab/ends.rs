@@ -3,11 +3,15 @@
 use std::fs;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, geteuid, kill_process, pidfd_open, pidfd_send_signal,
+};
 
 use crate::client::PATIENCE;
 use crate::program::{spawn, start};
@@ -134,6 +138,40 @@ fn a_second_signal_ends_a_judge_at_once() {
     assert!(said.contains("a second signal"), "{said}");
     assert!(judge.end().0.contains("No request came"));
     await_end(&client, "stubborn");
+}
+
+/// O27: a client that has become another user cannot be killed, and is not waited for.
+#[test]
+fn a_client_out_of_reach_keeps_no_judge() {
+    const NOBODY: u32 = 65_534;
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if !geteuid().is_root() || !setpriv.exists() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str, from: &Path, mode| {
+        let path = folder.path().join(name);
+        fs::copy(from, &path).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        path
+    };
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let lab = place("lab", Path::new(LAB), 0o755);
+    let sudo = place("sudo", setpriv, 0o4755);
+    let file = folder.path().join("pid");
+    let mut command = Command::new(lab);
+    command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    command.args(["judge", "--"]).arg(sudo);
+    command.args(["--reuid", "0", "sh", "-c"]);
+    let client = "echo $$ > \"$0.new\"; mv \"$0.new\" \"$0\"; exec sleep 600";
+    command.arg(client).arg(&file);
+    let mut judge = spawn(command);
+    let client = written(&file, &mut judge.child);
+    judge.signal(Signal::INT);
+    judge.signal(Signal::TERM);
+    assert!(judge.end().0.contains("No request came"));
+    pidfd_send_signal(&client, Signal::KILL).unwrap();
+    await_end(&client, "out of reach");
 }
 
 /// O27: a wrapper that ends before the client that it has started leaves nobody behind.

@@ -140,6 +140,10 @@ impl Publisher {
 impl Reader {
     /// Tells it an event of so many bytes, if there is room. Only one thread tells at a time.
     fn tell(&self, event: &Event, bytes: usize) -> Result<(), TrySendError<Waiting>> {
+        // Its queue says so to what has room only, and what had waited there takes the room for ever.
+        if Arc::strong_count(&self.waiting_bytes) == 1 {
+            return Err(TrySendError::Disconnected((event.clone(), bytes)));
+        }
         let waiting = self.waiting_bytes.fetch_add(bytes, Relaxed);
         let told = if waiting + bytes > MAX_WAITING_BYTES {
             Err(TrySendError::Full((event.clone(), bytes)))
@@ -227,6 +231,20 @@ mod tests {
         publisher.tell(&huge);
         assert_eq!(publisher.lost(), 3);
         assert_eq!(idle.try_iter().collect::<Vec<_>>(), [huge]);
+    }
+
+    /// O19: nor does a reader lose anything that went away with much that waited.
+    #[test]
+    fn a_reader_that_went_away_loses_nothing() {
+        let publisher = Publisher::new();
+        let idle = publisher.subscribe();
+        for _ in 0..2 {
+            publisher.tell(&answered(MAX_KEPT_ANSWER - 1_000));
+        }
+        drop(idle);
+        publisher.tell(&answered(MAX_KEPT_ANSWER));
+        assert_eq!(publisher.lost(), 0);
+        assert!(lock(&publisher.readers).as_ref().unwrap().is_empty());
     }
 
     /// O19: readers share what they are told.

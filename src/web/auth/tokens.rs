@@ -584,7 +584,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let tokens = Tokens::new(folder.path());
-        let left = folder.path().join(format!("{FILE}.new-1-0"));
+        let left = folder.path().join(format!("{FILE}.unfinished-1-0"));
         std::fs::write(&left, "7\thalf").unwrap();
         tokens.create(&named("x"), Wall(5)).unwrap();
         assert!(!left.exists());
