@@ -68,6 +68,29 @@ fn a_good_client_is_found_good() {
     }
 }
 
+/// O27: nor in one that has a connection for each announce, which follow each other at once.
+#[test]
+fn a_hasty_client_is_found_good() {
+    const LIVES: u16 = 60;
+    let lab = start(serve::Options::default());
+    let events = lab.events();
+    for port in 1..=LIVES {
+        for more in [
+            "&uploaded=0&downloaded=0&left=5&event=started",
+            "&uploaded=0&downloaded=5&left=0&event=completed",
+            "&uploaded=0&downloaded=5&left=0&event=stopped",
+        ] {
+            let mut http = connect(address(&lab, Transport::Http));
+            http.send(announce(port, more));
+            http.reply();
+        }
+    }
+    let report = judged(&lab, &events, 3 * usize::from(LIVES));
+    assert_eq!(report.sessions.len(), usize::from(LIVES));
+    let broken: Vec<Rule> = report.rules(State::Broken).collect();
+    assert!(broken.is_empty(), "{}", report.to_markdown());
+}
+
 /// O27: each fault of one that does not is found, and no other.
 #[test]
 fn each_fault_of_a_bad_client_is_found() {

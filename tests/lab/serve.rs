@@ -80,6 +80,81 @@ fn requests_of_one_connection_are_told_one_by_one() {
     assert_eq!(end(&events), (4, None));
 }
 
+/// O19: requests that follow each other at once, each on a connection of its own, are told in the order in which they came, and behind
+/// those of a connection its end.
+#[test]
+fn requests_of_many_connections_are_told_as_they_came() {
+    const ROUNDS: u64 = 200;
+    let lab = start(Options::default());
+    let events = lab.events();
+    let udp = Udp::new(address(&lab, Transport::Udp));
+    let http = address(&lab, Transport::Http);
+    for _ in 0..ROUNDS {
+        let mut client = connect(http);
+        client.send(get(&target(1_001, "")));
+        client.reply();
+        udp.connection();
+    }
+    let (mut requests, mut ended) = (0, Vec::new());
+    let mut last = Duration::ZERO;
+    while requests < 2 * ROUNDS || ended.len() < usize::try_from(ROUNDS).unwrap() {
+        match events.recv_timeout(PATIENCE).unwrap() {
+            Event::Exchange(exchange) => {
+                requests += 1;
+                let request = &exchange.request;
+                assert_eq!(request.number, requests);
+                assert!(request.at.real >= last);
+                last = request.at.real;
+                if let Some(there) = request.connection {
+                    assert!(!ended.contains(&there.connection));
+                }
+            }
+            Event::Disconnected { connection, .. } => ended.push(connection),
+            Event::Connected { .. } => {}
+        }
+    }
+}
+
+/// O19: an answer that waits holds up what is told of no other, over TCP and UDP; it is told when it comes.
+#[test]
+fn an_answer_that_waits_holds_up_no_other() {
+    let (decided, decisions) = channel();
+    let lab = start(Options {
+        answerer: Box::new(move |request, honest| {
+            decided.send(request.number).unwrap();
+            let step = match request.number {
+                1 | 2 => Step::Wait(10 * PATIENCE),
+                _ => Step::Send(honest),
+            };
+            Delivery {
+                misbehaviour: None,
+                steps: vec![step],
+            }
+        }),
+        ..Options::default()
+    });
+    let events = lab.events();
+    let next = || exchange(&events).request.number;
+    let http = address(&lab, Transport::Http);
+    let udp = address(&lab, Transport::Udp);
+    let slow = UdpSocket::bind("127.0.0.1:0").unwrap();
+    slow.send_to(&connect_datagram(1), udp).unwrap();
+    assert_eq!(decisions.recv_timeout(PATIENCE), Ok(1));
+    let mut other = connect(http);
+    other.send(get(&target(1_001, "")));
+    assert_eq!(decisions.recv_timeout(PATIENCE), Ok(2));
+    for expected in [3, 4] {
+        let mut client = connect(http);
+        client.send(get(&target(1_002, "")));
+        client.reply();
+        assert_eq!(next(), expected);
+    }
+    Udp::new(udp).connection();
+    assert_eq!(next(), 5);
+    drop(lab);
+    assert_eq!(next(), 2);
+}
+
 /// O19: a client that knows the throw-away authority, by address and by name, in v4 and v6; and one that does not.
 #[test]
 fn https_is_believed_by_who_knows_the_authority() {

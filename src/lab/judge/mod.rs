@@ -7,6 +7,7 @@
 mod book;
 mod command;
 mod connections;
+mod order;
 mod outcome;
 mod query;
 mod recording;
@@ -17,7 +18,7 @@ mod session;
 mod tiers;
 mod udp;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use book::Book;
 use connections::{Connections, accepts};
+use order::Order;
 use outcome::Outcome;
 use scrapes::Scrapes;
 use session::{Heard, Session};
@@ -73,6 +75,8 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub struct Judge {
     options: Options,
+    /// What was heard and is not yet taken into account.
+    order: Order,
     book: Book,
     sessions: Vec<Session>,
     /// Sessions by info hash and peer id.
@@ -95,6 +99,7 @@ impl Judge {
     pub fn new(options: Options) -> Judge {
         Judge {
             options,
+            order: Order::default(),
             book: Book::new(),
             sessions: Vec::new(),
             by_id: HashMap::new(),
@@ -110,8 +115,23 @@ impl Judge {
         }
     }
 
-    /// Takes what happened at the tracker into account.
+    /// Hears what happened at one tracker. Requests are judged in the order of their numbers, as far as the order in which they are heard
+    /// differs from that by no more than [`MAX_WAITING_EVENTS`](super::serve::MAX_WAITING_EVENTS).
     pub fn hear(&mut self, event: &Event) {
+        self.order.add(event.clone());
+        while let Some(event) = self.order.next() {
+            self.take(&event);
+        }
+    }
+
+    /// Takes all that was heard into account.
+    fn take_all(&mut self) {
+        while let Some(event) = self.order.first() {
+            self.take(&event);
+        }
+    }
+
+    fn take(&mut self, event: &Event) {
         match event {
             Event::Exchange(exchange) => self.hear_exchange(exchange),
             Event::Connected { .. } => {}
@@ -133,15 +153,13 @@ impl Judge {
 
     /// The report, at a time (real, since the laboratory started).
     pub fn finish(mut self, at: Duration) -> Report {
+        self.take_all();
         let book = &mut self.book;
         let sessions = &self.sessions;
         self.conversations.finish(book, |client| {
-            let mut torrents = sessions
-                .iter()
-                .filter(|session| session.client == client)
-                .map(|session| &session.hash);
-            let first = torrents.next();
-            torrents.all(|other| Some(other) == first)
+            let its = sessions.iter().filter(|session| session.client == client);
+            let torrents: HashSet<&Vec<u8>> = its.map(|session| &session.hash).collect();
+            torrents.len()
         });
         self.scrapes.finish(book);
         for session in &self.sessions {
@@ -230,6 +248,7 @@ impl Judge {
             place: &place,
             client: request.client.ip().to_canonical(),
             at: request.at.real,
+            known_at: known_at(exchange),
             outcome,
             is_packed: is_packed(exchange),
             host,
@@ -340,6 +359,12 @@ fn is_packed(exchange: &Exchange) -> bool {
     reply
         .and_then(|reply| reply.encoding)
         .is_some_and(|encoding| accepts(head, encoding))
+}
+
+/// When the client had the answer, or a second before: it is noted a little after it was sent.
+fn known_at(exchange: &Exchange) -> Duration {
+    let took = exchange.answer.took.saturating_sub(Duration::from_secs(1));
+    exchange.request.at.real.saturating_add(took)
 }
 
 /// Whether a connect was answered with a connection id, and in time (BEP 15).

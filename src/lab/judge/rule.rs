@@ -96,7 +96,7 @@ rules! {
     NumbersPlausible "numbers-plausible" Should
         "`left`, `downloaded` and `uploaded` are below 2^60, and `left` is no more than the size of the torrent, where that is told." "BEP 3, Trackers";
     LeftShrinks "left-shrinks" Should
-        "`left` only shrinks once something is downloaded." "BEP 3, Trackers, `left`";
+        "`left` does not grow by what was downloaded. By more files that are wanted, or by data that is found broken, it may grow." "BEP 3, Trackers, `left`";
     DownloadedGrows "downloaded-grows" Must
         "`downloaded` never shrinks within a session." "BEP 3, Trackers, `downloaded`";
     UploadedGrows "uploaded-grows" Must

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::book::{Book, Evidence, Finding};
 use super::rule::Rule;
-use super::{in_seconds, is_before};
+use super::{in_seconds, is_before, known_at};
 use crate::lab::answer::{connection_id, transaction};
 use crate::lab::exchange::{Body, Exchange, Request};
 use crate::lab::reading::{Announce, Reading, UdpHead};
@@ -45,14 +45,22 @@ struct Conversation {
     issued: VecDeque<Issued>,
     /// Whether ids were forgotten: then an unknown one proves nothing.
     has_forgotten: bool,
-    /// Transaction ids of requests that were answered.
-    answered: VecDeque<(u32, Evidence)>,
+    /// Transaction ids of requests that were answered, and since when the client knows.
+    answered: VecDeque<(u32, Duration, Evidence)>,
     /// Requests with ids that were not issued yet when they came.
     unknown: VecDeque<(u64, Option<u32>, Evidence)>,
     unanswered: VecDeque<Unanswered>,
-    /// Whether connects that may be repeats of unanswered ones kept to the wait: they name no torrent, so they prove something
-    /// only when the client turns out to have one.
-    connects: Vec<Result<(), Finding>>,
+    /// Connects that may be repeats of unanswered ones.
+    connects: Vec<Repeat>,
+}
+
+/// A connect that follows an unanswered one. It names no torrent, so it proves something only when the client turns out to have one; or,
+/// where nobody knows what torrents it has, when it is the same datagram again.
+#[derive(Clone, Debug)]
+struct Repeat {
+    is_same: bool,
+    /// Whether it kept to the wait.
+    verdict: Result<(), Finding>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +76,7 @@ struct Issued {
 #[derive(Clone, Debug)]
 struct Unanswered {
     request: Kind,
+    transaction: u32,
     at: Duration,
     times: u32,
     evidence: Evidence,
@@ -127,19 +136,19 @@ impl Conversations {
             Reading::Scrape(hashes) => Kind::Scrape(hashes.iter().take(4).cloned().collect()),
             _ => return,
         };
-        conversation.check_back_off(book, exchange, kind, session);
+        conversation.check_back_off(book, exchange, (kind, head.transaction), session);
     }
 
     /// What can be said of ids at the end only: answers may be noted after requests that followed them.
-    /// `is_alone` says of an address whether its client turned out to have one torrent at most.
-    pub(super) fn finish(&mut self, book: &mut Book, is_alone: impl Fn(IpAddr) -> bool) {
+    /// `torrents` says how many the client of an address has named.
+    pub(super) fn finish(&mut self, book: &mut Book, torrents: impl Fn(IpAddr) -> usize) {
         for ((client, _), conversation) in &mut self.pairs {
-            if is_alone(*client) {
-                for verdict in conversation.connects.drain(..) {
-                    match verdict {
-                        Ok(()) => book.kept(Rule::UdpBackOff),
-                        Err(finding) => book.check(Rule::UdpBackOff, false, || finding),
-                    }
+            let torrents = torrents(*client);
+            for repeat in conversation.connects.drain(..) {
+                match repeat.verdict {
+                    _ if torrents > 1 || (torrents == 0 && !repeat.is_same) => {}
+                    Ok(()) => book.kept(Rule::UdpBackOff),
+                    Err(finding) => book.check(Rule::UdpBackOff, false, || finding),
                 }
             }
             for (id, session, evidence) in &conversation.unknown {
@@ -169,7 +178,10 @@ impl Conversation {
     ) {
         let request = &exchange.request;
         if !self.answered.is_empty() {
-            let earlier = self.answered.iter().find(|(id, _)| *id == head.transaction);
+            // Who has had no answer yet may send the same datagram again.
+            let mut known = self.answered.iter();
+            let earlier =
+                known.find(|(id, since, _)| *id == head.transaction && *since <= request.at.real);
             book.check(Rule::UdpTransactionNew, earlier.is_none(), || Finding {
                 session,
                 what: format!(
@@ -178,7 +190,7 @@ impl Conversation {
                 ),
                 right: "a random number of its own".to_owned(),
                 evidence: earlier
-                    .map(|(_, evidence)| evidence.clone())
+                    .map(|(.., evidence)| evidence.clone())
                     .into_iter()
                     .chain([Evidence::of(request)])
                     .collect(),
@@ -189,8 +201,9 @@ impl Conversation {
             if self.answered.len() >= TRANSACTIONS {
                 self.answered.pop_front();
             }
+            let since = known_at(exchange);
             self.answered
-                .push_back((head.transaction, Evidence::of(request)));
+                .push_back((head.transaction, since, Evidence::of(request)));
         }
     }
 
@@ -261,7 +274,7 @@ impl Conversation {
         &mut self,
         book: &mut Book,
         exchange: &Exchange,
-        kind: Kind,
+        (kind, transaction): (Kind, u32),
         session: Option<u32>,
     ) {
         let request = &exchange.request;
@@ -286,9 +299,12 @@ impl Conversation {
                 evidence: vec![earlier.evidence.clone(), Evidence::of(request)],
             };
             match kind {
-                Kind::Connect(_) if self.connects.len() < CONNECTS => self
-                    .connects
-                    .push(if is_kept { Ok(()) } else { Err(finding()) }),
+                Kind::Connect(_) if self.connects.len() < CONNECTS => {
+                    self.connects.push(Repeat {
+                        is_same: earlier.transaction == transaction,
+                        verdict: if is_kept { Ok(()) } else { Err(finding()) },
+                    });
+                }
                 Kind::Connect(_) => {}
                 Kind::Announce(..) | Kind::Scrape(_) => {
                     book.check(Rule::UdpBackOff, is_kept, finding);
@@ -303,6 +319,7 @@ impl Conversation {
         }
         self.unanswered.push_back(Unanswered {
             request: kind,
+            transaction,
             at,
             times: earlier.map_or(1, |earlier| earlier.times.saturating_add(1)),
             evidence: Evidence::of(request),

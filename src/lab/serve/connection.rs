@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::event::PollFlags;
 use socket2::SockRef;
 
+use super::publisher::Place;
 use super::shared::Shared;
 use super::stop::Waited;
 use crate::http::{Front, SocketlessConnection};
@@ -40,6 +41,8 @@ pub(super) struct Connection {
     received: Vec<u8>,
     is_at_end: bool,
     requests: u32,
+    /// Of the request that is being answered.
+    place: Option<Place>,
 }
 
 /// Why a connection ends otherwise than in order.
@@ -68,6 +71,7 @@ impl Connection {
             received: Vec::new(),
             is_at_end: false,
             requests: 0,
+            place: None,
         }
     }
 
@@ -121,7 +125,8 @@ impl Connection {
         let mut talk = talk.without_pages();
         let mut is_pipelined = false;
         while let Some((body, bytes)) = self.next_request(&talk)? {
-            let request = self.request(body, is_pipelined);
+            let (request, place) = self.request(body, is_pipelined);
+            self.place = Some(place);
             let now = shared.clock.now();
             shared.keep_up(now);
             let mut honest = Vec::new();
@@ -140,7 +145,9 @@ impl Connection {
             answer.end = self.deliver(delivery, talk.ending().is_some(), &mut answer);
             answer.took = shared.clock.real().saturating_sub(request.at.real);
             let end = answer.end;
-            shared.tell(request, answer);
+            if let Some(place) = self.place.take() {
+                Shared::tell(place, request, answer);
+            }
             match end {
                 End::Open => {}
                 End::Closed => {
@@ -155,13 +162,13 @@ impl Connection {
     }
 
     /// A request that has come just now, which counts as one of the connection.
-    fn request(&mut self, body: Body, is_pipelined: bool) -> Request {
-        let shared = &self.shared;
+    fn request(&mut self, body: Body, is_pipelined: bool) -> (Request, Place) {
         let earlier = self.requests;
         self.requests = earlier.saturating_add(1);
-        Request {
-            number: shared.next_request(),
-            at: shared.clock.moment(),
+        let (place, at) = self.shared.begin();
+        let request = Request {
+            number: place.number(),
+            at,
             transport: self.transport(),
             client: self.client,
             tracker: self.tracker,
@@ -171,6 +178,14 @@ impl Connection {
                 is_pipelined,
             }),
             body,
+        };
+        (request, place)
+    }
+
+    /// What is being answered holds up no other request: called before anything is waited for.
+    fn give_way(&mut self) {
+        if let Some(place) = &mut self.place {
+            place.give_up();
         }
     }
 
@@ -295,6 +310,7 @@ impl Connection {
         for step in delivery.steps {
             match step {
                 Step::Wait(time) => {
+                    self.give_way();
                     if !self.shared.stop.sleep(time) {
                         return End::Closed;
                     }
@@ -366,6 +382,7 @@ impl Connection {
                 Ok(written) => sent += written,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.give_way();
                     let timeout = Some(shared.http.write_timeout);
                     let waited = shared.stop.wait(&self.socket, PollFlags::OUT, timeout);
                     if waited != Waited::Ready {
@@ -417,12 +434,12 @@ impl Connection {
             return self.received.len() >= MAX_AHEAD;
         };
         let bytes: Vec<u8> = self.received.drain(..length).collect();
-        let request = self.request(Body::Http(HttpHead::read(&bytes)), false);
+        let (request, place) = self.request(Body::Http(HttpHead::read(&bytes)), false);
         let answer = Answer {
             end: End::Closed,
             ..Answer::default()
         };
-        self.shared.tell(request, answer);
+        Shared::tell(place, request, answer);
         true
     }
 }

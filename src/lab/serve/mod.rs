@@ -4,7 +4,7 @@
 //! - `connection` serves a TCP connection, `tcp` accepts them; `udp` serves a socket, `dropped` knows what never came out of one. Plain
 //!   threads, every wait with an end.
 //! - `shared` is the core with its `virtual_clock`; `told` translates its times into those that clients wait; `publisher` tells what
-//!   happens.
+//!   happens, `line` in which order.
 //! - `authority` makes the certificates of HTTPS, `ca_file` holds one for clients.
 //! - `command` is the program, `serving` its options, which other commands have as well; `ready` is what it tells first, `writers` write
 //!   what it shows, `ends` says when it ends.
@@ -15,6 +15,7 @@ mod command;
 mod connection;
 mod dropped;
 pub(crate) mod ends;
+mod line;
 mod listen;
 mod publisher;
 pub(crate) mod ready;
@@ -333,7 +334,9 @@ impl Lab {
     /// What happens from now on. Each call makes a reader of its own, who sees everything; one that does not read loses what comes
     /// while [`MAX_WAITING_EVENTS`] or [`MAX_WAITING_BYTES`] wait for it, and holds up nobody. It ends when the laboratory does.
     ///
-    /// An exchange is told when its answer has been sent, so after the client may have it: `recv` waits for it.
+    /// An exchange is told when its answer has been sent, so after the client may have it: `recv` waits for it. Exchanges are told in the
+    /// order of their numbers, in which their requests came, and behind those of a connection its end. Only what had to wait, for a
+    /// [`Step::Wait`](exchange::Step::Wait) or for a client that does not read, is told when it comes.
     pub fn events(&self) -> Events {
         self.shared.publisher.subscribe()
     }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::line::Line;
 use super::lock;
 use crate::lab::exchange::{Event, MAX_KEPT_ANSWER};
 
@@ -19,9 +20,52 @@ pub const MAX_WAITING_BYTES: usize = 2 * MAX_KEPT_ANSWER;
 /// Tells events to all readers.
 #[derive(Debug, Default)]
 pub(super) struct Publisher {
-    /// None once there is nothing more to tell.
-    readers: Mutex<Option<Vec<Reader>>>,
+    telling: Mutex<Telling>,
     lost: AtomicU64,
+}
+
+/// Who is told, and what is still to be told.
+#[derive(Debug, Default)]
+struct Telling {
+    /// None once there is nothing more to tell.
+    readers: Option<Vec<Reader>>,
+    line: Line,
+}
+
+/// The place of an exchange among all that happens, from the moment at which its request was whole. What comes after it is held until it
+/// is told, gives its place up, or is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    publisher: Arc<Publisher>,
+    number: u64,
+    is_kept: bool,
+}
+
+impl Place {
+    /// The number of the request, from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Holds up nobody any more: to be called before anything is waited for. What is told then is told when it comes.
+    pub(super) fn give_up(&mut self) {
+        if std::mem::take(&mut self.is_kept) {
+            self.publisher.change(|line| line.give_up(self.number));
+        }
+    }
+
+    /// Tells what became of the request.
+    pub(super) fn tell(mut self, event: Event) {
+        self.is_kept = false;
+        self.publisher
+            .change(|line| line.finish(self.number, event));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.give_up();
+    }
 }
 
 /// One that is told.
@@ -86,7 +130,10 @@ impl Events {
 impl Publisher {
     pub(super) fn new() -> Publisher {
         Publisher {
-            readers: Mutex::new(Some(Vec::new())),
+            telling: Mutex::new(Telling {
+                readers: Some(Vec::new()),
+                line: Line::default(),
+            }),
             lost: AtomicU64::new(0),
         }
     }
@@ -95,7 +142,7 @@ impl Publisher {
     pub(super) fn subscribe(&self) -> Events {
         let (sender, receiver) = sync_channel(MAX_WAITING_EVENTS);
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
-        if let Some(readers) = lock(&self.readers).as_mut() {
+        if let Some(readers) = lock(&self.telling).readers.as_mut() {
             readers.push(Reader {
                 sender,
                 waiting_bytes: Arc::clone(&waiting_bytes),
@@ -107,12 +154,41 @@ impl Publisher {
         }
     }
 
-    /// Tells an event. Waits for nobody.
+    /// Gives a request its number and its place. `at` tells the time, which so goes with the numbers.
+    pub(super) fn begin<T>(self: &Arc<Publisher>, at: impl FnOnce() -> T) -> (Place, T) {
+        let mut telling = lock(&self.telling);
+        let place = Place {
+            publisher: Arc::clone(self),
+            number: telling.line.begin(),
+            is_kept: true,
+        };
+        (place, at())
+    }
+
+    /// Tells an event that has no place of its own: at once, or the end of a connection behind its last request. Waits for nobody.
     pub(super) fn tell(&self, event: &Event) {
-        let bytes = event.weight();
+        let mut telling = lock(&self.telling);
+        if let Event::Disconnected { connection, .. } = event
+            && telling.line.holds_of(*connection)
+        {
+            telling.line.push(event.clone());
+        } else {
+            self.tell_readers(&mut telling.readers, event, event.weight());
+        }
+    }
+
+    /// Changes who holds up whom, and tells what is held up no more.
+    fn change(&self, change: impl FnOnce(&mut Line)) {
+        let mut telling = lock(&self.telling);
+        change(&mut telling.line);
+        while let Some((event, bytes)) = telling.line.next() {
+            self.tell_readers(&mut telling.readers, &event, bytes);
+        }
+    }
+
+    fn tell_readers(&self, readers: &mut Option<Vec<Reader>>, event: &Event, bytes: usize) {
         let mut is_lost = false;
-        let mut readers = lock(&self.readers);
-        let Some(readers) = readers.as_mut() else {
+        let Some(readers) = readers else {
             return;
         };
         readers.retain(|reader| match reader.tell(event, bytes) {
@@ -133,7 +209,11 @@ impl Publisher {
 
     /// There is nothing more to tell: readers see the end behind what waits for them.
     pub(super) fn close(&self) {
-        *lock(&self.readers) = None;
+        let mut telling = lock(&self.telling);
+        while let Some((event, bytes)) = telling.line.last_words() {
+            self.tell_readers(&mut telling.readers, &event, bytes);
+        }
+        telling.readers = None;
     }
 }
 
@@ -258,5 +338,45 @@ mod tests {
             _ => panic!("no exchange"),
         });
         assert!(Arc::ptr_eq(&first, &second));
+    }
+    /// O19: an exchange that is never told, as of a thread that panics, holds up nobody for ever; nor does one that waits.
+    #[test]
+    fn what_came_first_is_told_first() {
+        let publisher = Arc::new(Publisher::new());
+        let events = publisher.subscribe();
+        let numbers = || -> Vec<u64> {
+            let exchanges = events.try_iter().map(|event| match event {
+                Event::Exchange(exchange) => exchange.request.number,
+                _ => 0,
+            });
+            exchanges.collect()
+        };
+        let begin = || publisher.begin(|| ()).0;
+        let tell = |place: Place| {
+            let Event::Exchange(exchange) = answered(0) else {
+                panic!("no exchange");
+            };
+            let mut exchange = Exchange::clone(&exchange);
+            exchange.request.number = place.number();
+            place.tell(Event::Exchange(Arc::new(exchange)));
+        };
+        let [first, second, third] = [begin(), begin(), begin()];
+        tell(second);
+        // Connections come at once.
+        publisher.tell(&connected());
+        assert_eq!(numbers(), [0]);
+        tell(first);
+        assert_eq!(numbers(), [1, 2]);
+        let [mut fourth, fifth, sixth] = [begin(), begin(), begin()];
+        tell(fifth);
+        fourth.give_up();
+        assert!(numbers().is_empty());
+        drop(third);
+        assert_eq!(numbers(), [5]);
+        tell(fourth);
+        assert!(numbers().is_empty(), "held behind the sixth");
+        publisher.close();
+        assert_eq!(numbers(), [4]);
+        drop(sixth);
     }
 }

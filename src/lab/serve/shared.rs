@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use super::publisher::Publisher;
+use super::publisher::{Place, Publisher};
 use super::stop::Stop;
 use super::told::Told;
 use super::virtual_clock::VirtualClock;
 use super::{SwarmPeer, lock};
 use crate::clock::Seconds;
 use crate::http;
-use crate::lab::exchange::{Answer, Answerer, Delivery, Event, Exchange, Request};
+use crate::lab::exchange::{Answer, Answerer, Delivery, Event, Exchange, Moment, Request};
 use crate::tracker;
 use crate::tracker::{Announce, AnnounceContext, InfoHash, ListOptions, PeerList, Tracker};
 
@@ -28,10 +28,9 @@ pub(super) struct Shared {
     pub http: http::Settings,
     pub clock: VirtualClock,
     pub told: Told,
-    pub publisher: Publisher,
+    pub publisher: Arc<Publisher>,
     pub stop: Stop,
     answerer: Mutex<Answerer>,
-    requests: AtomicU64,
     connections: AtomicU64,
     seed: u64,
     upkeep: Mutex<Upkeep>,
@@ -64,19 +63,18 @@ impl Shared {
             http,
             clock: VirtualClock::start(told.speed),
             told,
-            publisher: Publisher::new(),
+            publisher: Arc::new(Publisher::new()),
             stop: Stop::new()?,
             answerer: Mutex::new(answerer),
-            requests: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             seed,
             upkeep: Mutex::new(upkeep),
         })
     }
 
-    /// The number of a request that has come.
-    pub(super) fn next_request(&self) -> u64 {
-        self.requests.fetch_add(1, Relaxed) + 1
+    /// The place, with its number, of a request that is whole just now, and the time.
+    pub(super) fn begin(&self) -> (Place, Moment) {
+        self.publisher.begin(|| self.clock.moment())
     }
 
     /// The number of a connection that has come.
@@ -96,9 +94,8 @@ impl Shared {
     }
 
     /// Tells of a request and what became of it.
-    pub(super) fn tell(&self, request: Request, answer: Answer) {
-        let exchange = Arc::new(Exchange { request, answer });
-        self.publisher.tell(&Event::Exchange(exchange));
+    pub(super) fn tell(place: Place, request: Request, answer: Answer) {
+        place.tell(Event::Exchange(Arc::new(Exchange { request, answer })));
     }
 
     /// Sweeps, and lets planted peers announce, where it is time.

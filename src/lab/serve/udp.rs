@@ -9,6 +9,7 @@ use std::vec::IntoIter;
 use arc_swap::ArcSwap;
 use rustix::event::PollFlags;
 
+use super::publisher::Place;
 use super::shared::Shared;
 use super::stop::Waited;
 use crate::lab::exchange::{Answer, Body, Request, Step, Transport};
@@ -42,6 +43,7 @@ pub(super) struct Socket {
 
 /// An answer of which something is still to be sent.
 struct Waiting {
+    place: Place,
     request: Request,
     answer: Answer,
     steps: IntoIter<Step>,
@@ -119,7 +121,7 @@ impl Socket {
     }
 
     fn answer(&mut self, datagram: Vec<u8>, client: SocketAddr) {
-        let at = self.shared.clock.moment();
+        let (place, at) = self.shared.begin();
         let now = self.shared.clock.now();
         self.shared.keep_up(now);
         let mut out = [0; MAX_REPLY_V4];
@@ -136,7 +138,7 @@ impl Socket {
         let honest = honest.unwrap_or_default().to_vec();
         let honest = self.shared.told.translate(Transport::Udp, honest);
         let request = Request {
-            number: self.shared.next_request(),
+            number: place.number(),
             at,
             transport: Transport::Udp,
             client,
@@ -151,6 +153,7 @@ impl Socket {
             ..Answer::default()
         };
         self.go_on(Waiting {
+            place,
             request,
             answer,
             steps: delivery.steps.into_iter(),
@@ -169,6 +172,7 @@ impl Socket {
         while let Some(step) = waiting.steps.next() {
             match step {
                 Step::Wait(time) if self.has_room(&waiting) => {
+                    waiting.place.give_up();
                     waiting.due = self.shared.clock.real().saturating_add(time);
                     self.waiting_bytes += waiting.bytes();
                     self.waiting.push(waiting);
@@ -184,11 +188,12 @@ impl Socket {
             }
         }
         let Waiting {
+            place,
             request,
             mut answer,
             ..
         } = waiting;
         answer.took = self.shared.clock.real().saturating_sub(request.at.real);
-        self.shared.tell(request, answer);
+        Shared::tell(place, request, answer);
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Memory {
 
 #[derive(Debug)]
 struct Last {
+    /// The number of the request.
+    number: u64,
     at: Moment,
     said: Vec<(&'static str, String)>,
     /// With those of what it is remembered by.
@@ -52,7 +54,8 @@ struct Last {
 
 impl Memory {
     /// Notes a request, and tells what has changed since the last announce of the same client for the same torrent: by its peer id, or
-    /// else by address and port. Nothing of the first one, and of what is no announce.
+    /// else by address and port. Nothing of the first one, of what is no announce, and of one that is told late, behind those that came
+    /// after it.
     pub(super) fn note(
         &mut self,
         request: &Request,
@@ -66,6 +69,14 @@ impl Memory {
             request.client.ip(),
             announce.port.unwrap_or(0),
         );
+        let id_before = || self.ids.get(&place).cloned();
+        let is_late = |id: &Vec<u8>| {
+            let last = self.last.get(&(hash.clone(), id.clone()));
+            last.is_some_and(|last| last.number > request.number)
+        };
+        if is_late(&id) || id_before().is_some_and(|id| is_late(&id)) {
+            return None;
+        }
         let is_full = self.last.len() >= MAX_REMEMBERED || self.ids.len() >= MAX_REMEMBERED;
         if is_full || self.bytes > MAX_REMEMBERED_BYTES {
             *self = Memory::default();
@@ -95,7 +106,13 @@ impl Memory {
         let bytes = hash.len() + id.len() + texts;
         self.bytes += bytes;
         let at = request.at;
-        self.last.insert((hash, id), Last { at, said, bytes });
+        let last = Last {
+            number: request.number,
+            at,
+            said,
+            bytes,
+        };
+        self.last.insert((hash, id), last);
         change
     }
 }
@@ -167,13 +184,18 @@ mod tests {
 
     /// Announces with this peer id and a path of so many bytes; what has changed since.
     fn note(memory: &mut Memory, peer: usize, path: usize) -> Option<Change> {
+        note_numbered(memory, 1, peer, path)
+    }
+
+    /// Likewise, with the number of the request.
+    fn note_numbered(memory: &mut Memory, number: u64, peer: usize, path: usize) -> Option<Change> {
         let path = "x".repeat(path);
         let head = format!(
             "GET /{path}/announce?info_hash=hhhhhhhhhhhhhhhhhhhh&peer_id=-XX0001-{peer:012}&port={peer} HTTP/1.1\r\n\r\n"
         );
         let client = "127.0.0.1:1".parse().unwrap();
         let request = Request {
-            number: 1,
+            number,
             at: Moment::default(),
             transport: Transport::Http,
             client,
@@ -207,5 +229,18 @@ mod tests {
             assert!(memory.bytes <= MAX_REMEMBERED_BYTES + each);
         }
         assert!(note(&mut memory, 1, 1).is_none(), "forgotten");
+    }
+    /// O31: a request that is told late changes nothing backwards.
+    #[test]
+    fn what_is_told_late_has_not_changed_since_what_came_after_it() {
+        let mut memory = Memory::default();
+        assert!(note_numbered(&mut memory, 1, 1, 1).is_none());
+        assert!(note_numbered(&mut memory, 3, 1, 3).is_some());
+        assert!(note_numbered(&mut memory, 2, 1, 2).is_none());
+        let change = note_numbered(&mut memory, 4, 1, 4).unwrap();
+        let paths = ["/xxx/announce", "/xxxx/announce"].map(str::to_owned);
+        let [from, to] = paths;
+        let name = "path";
+        assert_eq!(change.changed, [Changed { name, from, to }]);
     }
 }

@@ -63,12 +63,31 @@ impl Session {
                 });
             }
         }
-        // Before anything is downloaded, the size may not be known yet (magnet links), or what is there is being checked.
-        if let (Some(before), Some(after), Some(1..)) = (last.left, announce.left, last.downloaded)
-        {
-            book.check(Rule::LeftShrinks, after <= before, || {
-                let right = format!("{before} or less, unless files were added");
-                self.finding(told("left", before, after), right, &pair)
+        self.check_left(book, track, heard);
+    }
+
+    /// `left` grows when more files are wanted, when data is found broken, and, before anything is downloaded, when the size becomes known
+    /// (magnet links) or what is there is checked. That it grows by just what was downloaded since is the fault of who counts what it has.
+    fn check_left(&self, book: &mut Book, track: &Track, heard: &Heard<'_>) {
+        let (last, announce) = (&track.last, heard.announce);
+        let (Some(before), Some(after)) = (last.left, announce.left) else {
+            return;
+        };
+        let (Some(had @ 1..), Some(has)) = (last.downloaded, announce.downloaded) else {
+            return;
+        };
+        let Some(more) = after.checked_sub(before).filter(|more| *more > 0) else {
+            book.kept(Rule::LeftShrinks);
+            return;
+        };
+        if has.checked_sub(had) == Some(more) {
+            book.check(Rule::LeftShrinks, false, || {
+                let what = format!(
+                    "`left` went from {before} (request {}) to {after} (request {}), and `downloaded` from {had} to {has}",
+                    last.evidence.request, heard.evidence.request
+                );
+                let right = format!("{before} or less: what was downloaded is not left");
+                self.finding(what, right, &[&last.evidence, &heard.evidence])
             });
         }
     }

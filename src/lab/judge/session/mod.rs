@@ -71,6 +71,8 @@ pub(super) struct Heard<'a> {
     pub(super) place: &'a Place,
     pub(super) client: IpAddr,
     pub(super) at: Duration,
+    /// When the client had the answer.
+    pub(super) known_at: Duration,
     pub(super) outcome: Outcome,
     /// Whether the answer was packed as the client says that it can read.
     pub(super) is_packed: bool,
@@ -111,6 +113,9 @@ impl Session {
             .position(|track| track.place == *heard.place && track.client == heard.client);
         let link = self.follow_redirects(book, options, at, heard);
         if let Some(track) = at.and_then(|at| self.tracks.get(at)) {
+            // What had not been answered yet told the client nothing.
+            let unknown = (heard.at < track.last.known_at).then(|| track.unknown());
+            let track = unknown.as_ref().unwrap_or(track);
             self.check_pace(book, track, heard);
             self.check_events(book, track, heard);
             self.check_counts(book, track, heard);

@@ -35,6 +35,8 @@ pub(super) struct Track {
 #[derive(Clone, Debug)]
 pub(super) struct Last {
     pub(super) at: Duration,
+    /// When the client had the answer.
+    pub(super) known_at: Duration,
     pub(super) event: String,
     pub(super) outcome: Outcome,
     pub(super) uploaded: Option<u64>,
@@ -58,6 +60,13 @@ impl Track {
             redirect: None,
         };
         track.note(redirect, heard);
+        track
+    }
+
+    /// The track for who does not know what the latest announce came to.
+    pub(super) fn unknown(&self) -> Track {
+        let mut track = self.clone();
+        track.last.outcome = Outcome::Doubtful;
         track
     }
 
@@ -89,6 +98,7 @@ impl Last {
     fn of(heard: &Heard<'_>) -> Last {
         Last {
             at: heard.at,
+            known_at: heard.known_at,
             event: heard.announce.event.chars().take(EVENT_LIMIT).collect(),
             outcome: heard.outcome.clone(),
             uploaded: heard.announce.uploaded,

@@ -310,7 +310,10 @@ pub(super) const CASES: &[Case] = &[
         script.http(0).set("left", "1001");
     }),
     case(Rule::LeftShrinks, http_life, |script| {
-        script.http(4).set("left", "600");
+        for place in [3, 4] {
+            script.http(place).set("left", "600");
+            script.http(place).set("downloaded", "1600");
+        }
     }),
     case(Rule::DownloadedGrows, http_life, |script| {
         script.http(4).set("downloaded", "999");

@@ -122,6 +122,98 @@ fn connects_of_several_torrents_are_no_repeats() {
     assert_eq!(found(Some(b"another-torrent-....")), State::NotSeen);
 }
 
+/// O27: a tracker that answers nothing is told of no torrent. Then only the same datagram is a repeat.
+#[test]
+fn connects_of_nobody_knows_how_many_torrents_are_repeats_when_they_are_the_same() {
+    let found = |transactions: [u32; 4]| {
+        let connects = [0.0, 0.1, 15.0, 15.1].into_iter().zip(transactions);
+        let connects = connects.map(|(at, transaction)| {
+            let mut connect = Udp::connect(at, transaction, 77);
+            connect.sent.clear();
+            Step::Udp(connect)
+        });
+        rules_broken(&Script::of(connects.collect()))
+    };
+    assert_eq!(found([1, 2, 3, 4]), []);
+    assert_eq!(found([1, 2, 1, 2]), []);
+    assert_eq!(found([1, 1, 2, 2]), [Rule::UdpBackOff]);
+}
+
+/// O27: requests are judged in the order in which they came, whenever they are told: of connections that overlap, or that were answered
+/// late. Whatever the order, the report is the same.
+#[test]
+fn requests_are_judged_in_the_order_of_their_numbers() {
+    for life in [cases::http_life(), cases::udp_life(), cases::tiers()] {
+        let expected = life.report().to_json();
+        let events = life.events();
+        let told = |events: &mut dyn Iterator<Item = &Event>| {
+            let mut judge = Judge::new(life.options.clone());
+            events.for_each(|event| judge.hear(event));
+            judge.client_ended();
+            judge.finish(Duration::from_secs_f64(life.until)).to_json()
+        };
+        assert_eq!(told(&mut events.iter()), expected);
+        let exchanges = events
+            .iter()
+            .filter(|event| matches!(event, Event::Exchange(_)));
+        let ends = events
+            .iter()
+            .filter(|event| !matches!(event, Event::Exchange(_)));
+        let backwards = exchanges.clone().rev().chain(ends.clone());
+        assert_eq!(told(&mut backwards.into_iter()), expected);
+        let swapped = exchanges.clone().skip(1).step_by(2);
+        let swapped = swapped.chain(exchanges.step_by(2)).chain(ends);
+        assert_eq!(told(&mut swapped.into_iter()), expected);
+    }
+}
+
+/// O27: of more events than may wait those with the lowest numbers are judged.
+#[test]
+fn what_waits_for_its_turn_has_a_bound() {
+    let mut judge = Judge::new(Options::default());
+    let connects = (0..5_000).map(|number| Step::Udp(Udp::connect(0.0, number, 1)));
+    for event in Script::of(connects.collect()).events().iter().rev() {
+        judge.hear(event);
+    }
+    let waiting = crate::lab::serve::MAX_WAITING_EVENTS as u64;
+    assert_eq!(judge.requests, 5_000 - waiting);
+    assert_eq!(judge.finish(Duration::ZERO).requests, 5_000);
+}
+
+/// O27: what a client says before it has an answer does not depend on the answer.
+#[test]
+fn who_has_no_answer_yet_is_not_held_to_it() {
+    let mut late = Http::at(0.0);
+    late.set("event", "started");
+    late.took = 1.9;
+    let mut again = Http::at(0.5);
+    again.set("event", "started");
+    let mut stopped = Http::at(5.0);
+    stopped.set("event", "stopped");
+    let mut script = Script::of([late, again, stopped].map(Step::Http).into());
+    assert_eq!(rules_broken(&script), []);
+    script.http(0).took = 0.1;
+    assert_eq!(rules_broken(&script), [Rule::StartedOnce]);
+    let mut script = cases::udp_life();
+    let again = Udp::connect(15.0, 1, 77);
+    script.steps.insert(1, Step::Udp(again));
+    script.udp(2).at = 15.1;
+    assert_eq!(rules_broken(&script), [Rule::UdpTransactionNew]);
+    script.udp(0).took = 20.0;
+    assert_eq!(rules_broken(&script), []);
+}
+
+/// O27: who wants more files, or finds data broken, has more left: before, with and after `completed`.
+#[test]
+fn left_may_grow() {
+    let mut script = cases::http_life();
+    script.http(1).set("left", "5000");
+    script.http(3).set("left", "600");
+    assert_eq!(rules_broken(&script), []);
+    script.http(4).set("left", "900");
+    assert_eq!(rules_broken(&script), []);
+}
+
 /// O27: what is no connect is not waited for.
 #[test]
 fn a_connect_of_another_protocol_is_repeated_at_will() {
@@ -337,6 +429,7 @@ fn memory_is_bounded() {
     for event in script.events() {
         judge.hear(&event);
     }
+    judge.take_all();
     assert_eq!(judge.sessions.len(), SESSIONS);
     assert!(judge.by_id.len() <= SESSIONS && judge.by_port.len() <= SESSIONS);
     assert_eq!(judge.unfollowed, 3_000 - SESSIONS as u64);
@@ -362,6 +455,7 @@ fn ids_without_end_are_one_session() {
     for event in script.events() {
         judge.hear(&event);
     }
+    judge.take_all();
     assert_eq!((judge.sessions.len(), judge.by_id.len()), (2, 2));
     let report = judge.finish(Duration::from_secs(9_000));
     assert_eq!(report.verdict(Rule::SamePeerId).unwrap().broken, 499);

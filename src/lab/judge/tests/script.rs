@@ -53,6 +53,8 @@ pub(super) struct Udp {
     pub(super) tracker: SocketAddr,
     pub(super) bytes: Vec<u8>,
     pub(super) sent: Vec<Vec<u8>>,
+    /// Seconds until it was sent.
+    pub(super) took: f64,
 }
 
 /// An answer of HTTP with this body.
@@ -207,6 +209,7 @@ impl Udp {
             tracker: "127.0.0.1:81".parse().unwrap(),
             bytes,
             sent,
+            took: 0.0,
         }
     }
 
@@ -305,6 +308,7 @@ impl Script {
                     },
                     Answer {
                         sent: udp.sent.clone(),
+                        took: Duration::from_secs_f64(udp.took),
                         ..Answer::default()
                     },
                 )),
