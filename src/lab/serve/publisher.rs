@@ -324,7 +324,8 @@ mod tests {
         drop(idle);
         publisher.tell(&answered(MAX_KEPT_ANSWER));
         assert_eq!(publisher.lost(), 0);
-        assert!(lock(&publisher.readers).as_ref().unwrap().is_empty());
+        let telling = lock(&publisher.telling);
+        assert!(telling.readers.as_ref().unwrap().is_empty());
     }
 
     /// O19: readers share what they are told.
@@ -339,6 +340,7 @@ mod tests {
         });
         assert!(Arc::ptr_eq(&first, &second));
     }
+
     /// O19: an exchange that is never told, as of a thread that panics, holds up nobody for ever; nor does one that waits.
     #[test]
     fn what_came_first_is_told_first() {
