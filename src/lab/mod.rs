@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod judge;
 pub mod launch;
 pub mod misbehave;
+mod placeholders;
 mod process;
 pub mod reading;
 pub mod serve;

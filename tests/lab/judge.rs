@@ -274,3 +274,21 @@ fn the_program_judges_beside_misbehaviour() {
         assert!(!ca_file.exists());
     }
 }
+
+/// O27: a placeholder that is misspelt, or of an address that there is not, is refused before the client is started.
+#[test]
+fn a_misspelt_placeholder_is_refused() {
+    for (placeholder, right) in [("{htp}", "{http}, {udp}"), ("{https}", "{http}, {udp}")] {
+        let run = Command::new(env!("CARGO_BIN_EXE_retracker-lab"))
+            .args(["judge", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0"])
+            .args(["--no-https", "--", "echo", "it was started", placeholder])
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&run.stderr);
+        let expected =
+            format!("{placeholder} in the command stands for nothing: there are {right};");
+        assert!(told.contains(&expected), "{told}");
+        assert!(!told.contains("it was started"), "{told}");
+        assert_eq!(run.status.code(), Some(1));
+    }
+}

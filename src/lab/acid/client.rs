@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::process::Signal;
 
+use crate::lab::placeholders;
+
 /// A client that can be tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Client {
@@ -72,6 +74,9 @@ pub(super) struct Place {
     pub(super) is_udp: bool,
 }
 
+/// What may stand in a command.
+const PLACEHOLDERS: [&str; 5] = ["torrent", "folder", "port", "spare_port", "is_udp"];
+
 /// Folders of settings are made below a client's folder.
 const DATA: &str = "data";
 
@@ -79,7 +84,7 @@ impl Client {
     /// A client that a command starts.
     ///
     /// # Errors
-    /// When the command has no end to a quotation, no word, or no place for the torrent.
+    /// When the command has no end to a quotation, no word, no place for the torrent, or a placeholder that there is not.
     pub(super) fn of_command(
         name: &str,
         command: &str,
@@ -87,7 +92,11 @@ impl Client {
     ) -> anyhow::Result<Client> {
         let words = words(command)?;
         anyhow::ensure!(!words.is_empty(), "an empty --client-command");
-        let has_torrent = words.iter().any(|word| word.contains("{torrent}"));
+        let has_torrent = words.iter().any(|word| placeholders::has(word, "torrent"));
+        let known = PLACEHOLDERS.map(|name| (name, ""));
+        for word in &words {
+            placeholders::fill(word, &known)?;
+        }
         anyhow::ensure!(
             has_torrent,
             "no {{torrent}} in --client-command: what is it to download?"
@@ -125,18 +134,21 @@ impl Client {
         }
         let said = |path: &Path| path.to_string_lossy().into_owned();
         let (torrent, folder) = (said(&place.torrent), said(&place.folder));
+        let (port, spare_port) = (place.port.to_string(), place.spare_port.to_string());
+        let [is_torrent, is_folder, is_port, is_spare_port, is_udp] = PLACEHOLDERS;
+        let values = [
+            (is_torrent, torrent.as_str()),
+            (is_folder, &folder),
+            (is_port, &port),
+            // The web interface of qbittorrent-nox cannot be turned off.
+            (is_spare_port, &spare_port),
+            // aria2 speaks to trackers over UDP only where its DHT is on, which a private torrent does not use.
+            (is_udp, if place.is_udp { "true" } else { "false" }),
+        ];
         let words = self.words.iter();
-        Ok(words
-            .map(|word| {
-                word.replace("{torrent}", &torrent)
-                    .replace("{folder}", &folder)
-                    .replace("{port}", &place.port.to_string())
-                    // The web interface of qbittorrent-nox cannot be turned off.
-                    .replace("{spare_port}", &place.spare_port.to_string())
-                    // aria2 speaks to trackers over UDP only where its DHT is on, which a private torrent does not use.
-                    .replace("{is_udp}", if place.is_udp { "true" } else { "false" })
-            })
-            .collect())
+        words
+            .map(|word| placeholders::fill(word, &values).map_err(io::Error::other))
+            .collect()
     }
 
     pub(super) fn signal(&self) -> Signal {
@@ -429,6 +441,13 @@ mod tests {
         ];
         assert_eq!(client.prepare(&place).unwrap(), expected);
         let error = Client::of_command("mine", "mine", Farewell::Int).unwrap_err();
-        assert!(error.to_string().contains("{torrent}"), "{error}");
+        assert!(error.to_string().contains("no {torrent}"), "{error}");
+        let error = Client::of_command("mine", "mine {torent} {torrent}", Farewell::Int);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("{torent}") && error.contains("{torrent}"),
+            "{error}"
+        );
+        assert!(Client::of_command("mine", "mine {{torent}} {torrent}", Farewell::Int).is_ok());
     }
 }

@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "client")]
     all: bool,
     /// The command that starts a client: words and quotes, no shell. `{torrent}` is the file to load, `{folder}` a folder of its own
-    /// (also its home), `{port}` where it is to listen.
+    /// (also its home), `{port}` where it is to listen; `{{port}}` is `{port}` as it is.
     #[arg(long, value_name = "COMMAND")]
     client_command: Option<String>,
     /// What the table calls the client of --client-command.

@@ -14,6 +14,7 @@ use super::{Judge, Options, Place, Report, Rule, Severity};
 use crate::lab::exchange::Event;
 use crate::lab::launch::Launcher;
 use crate::lab::misbehave::{Stand, catalogue, script_of};
+use crate::lab::placeholders;
 use crate::lab::process::{self, Process};
 use crate::lab::serve::ca_file::CaFile;
 use crate::lab::serve::ends::Ends;
@@ -74,8 +75,8 @@ pub struct Arguments {
     #[arg(long)]
     rules: bool,
     /// The client: it is started, and the report comes when it has ended. `{http}`, `{https}`, `{udp}` in it, with a 6 behind for IPv6
-    /// (`{http6}`), are announce URLs, and so are `RETRACKER_HTTP`, `RETRACKER_HTTP6` and so on in its environment. Without a client the report
-    /// comes on SIGINT, SIGTERM, or with the end of the program that started this one.
+    /// (`{http6}`), are announce URLs, and so are `RETRACKER_HTTP`, `RETRACKER_HTTP6` and so on in its environment; `{{http}}` is `{http}` as it is.
+    /// Without a client the report comes on SIGINT, SIGTERM, or with the end of the program that started this one.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -227,21 +228,20 @@ impl Arguments {
             let family = if url.address.is_ipv6() { "6" } else { "" };
             named.push((format!("{}{family}", url.transport), url.to_string()));
         }
-        let filled = |word: &String| {
-            let mut word = word.clone();
-            for (name, url) in &named {
-                word = word.replace(&format!("{{{name}}}"), url);
-            }
-            word
-        };
+        let values: Vec<(&str, &str)> = named
+            .iter()
+            .map(|(name, url)| (name.as_str(), url.as_str()))
+            .collect();
+        let filled = |word: &String| placeholders::fill(word, &values);
         let variables = named
             .iter()
             .map(|(name, url)| (format!("RETRACKER_{}", name.to_uppercase()), url));
-        let program = filled(program);
+        let program = filled(program)?;
+        let rest: Vec<String> = rest.iter().map(filled).collect::<anyhow::Result<_>>()?;
         let mut command = Launcher::of_this_program()?
             .command(&program)
             .with_context(|| format!("cannot start {program}"))?;
-        command.args(rest.iter().map(filled)).envs(variables);
+        command.args(rest).envs(variables);
         // Standard output is the report's.
         command.stdout(io::stderr());
         // Who is not of the terminal's process group is stopped when it reads from there.
