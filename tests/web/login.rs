@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use retracker::metrics::Failure;
 use retracker::net::Networks;
 use retracker::net::client_address::{ClientAddressRules, Mode};
 use retracker::net::limits;
@@ -202,6 +203,19 @@ fn tries_to_log_in_are_limited_and_lead_to_a_ban() {
         assert_eq!(exempt.log_in("admin", PASSWORD).status, 302);
         exempt.cookies.clear();
     }
+}
+
+/// O8, W9: whoever is banned is counted so, as he is where he announces.
+#[test]
+fn a_login_of_who_is_banned_is_counted_as_such() {
+    let site = start();
+    site.ban("127.0.0.66/32", 1);
+    let mut visitor = site.visitor();
+    visitor.from = "127.0.0.66".into();
+    assert_eq!(visitor.log_in("admin", PASSWORD).status, 429);
+    let totals = site.tracker.metrics().totals();
+    let counted = [Failure::Banned, Failure::RequestRate].map(|failure| totals.failures(failure));
+    assert_eq!(counted, [1, 0]);
 }
 
 /// O8, W3: when strangers in all have tried too often, each of them waits, and none is banned for the others.

@@ -9,7 +9,8 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::audit::Deed;
-use crate::net::limits::Kind;
+use crate::metrics::Failure;
+use crate::net::limits::{Kind, Reason};
 use crate::net::subscriber;
 use crate::web::State;
 use crate::web::auth::caller::audit_of;
@@ -51,20 +52,21 @@ pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
     let now = state.clock.elapsed();
     let limits = &state.backend.limits;
     let begun = match limits.admit(Kind::Logins, client.ip, now) {
-        Err(refused) => Err(Duration::from_secs(refused.seconds.into())),
+        Err(refused) => Err((Duration::from_secs(refused.seconds.into()), refused.reason)),
         Ok(()) => {
             let begun = state.throttle.begin(client, form.text("username"), now);
-            begun.map_err(|wait| match wait {
+            let begun = begun.map_err(|wait| match wait {
                 Wait::Own(wait) => {
                     limits.note_refusal(Kind::Logins, client.ip, now);
                     wait
                 }
                 // Nobody is banned for what others try.
                 Wait::OfAll(wait) => wait,
-            })
+            });
+            begun.map_err(|wait| (wait, Reason::Rate))
         }
     };
-    if let Err(wait) = begun {
+    if let Err((wait, reason)) = begun {
         let (audit, network) = (&state.backend.audit, subscriber(client.ip));
         audit.locked_out(network, state.clock.wall());
         let mut reply = again(StatusCode::TOO_MANY_REQUESTS, "too_many_tries");
@@ -72,6 +74,10 @@ pub(crate) async fn log_in(state: Data<State>, request: HttpRequest, form: Form)
         reply
             .headers_mut()
             .insert(actix_web::http::header::RETRY_AFTER, seconds);
+        if reason == Reason::Banned {
+            // Else it would be counted by its status, as whoever asks too often.
+            reply.extensions_mut().insert(Failure::Banned);
+        }
         return reply;
     }
     let users = state.users.load_full();
