@@ -106,12 +106,11 @@ impl App {
         }
         let keys = match FoundKeys::of(config) {
             Ok(keys) => keys,
-            Err(lines) => {
-                for line in &lines {
+            Err(refused) => {
+                for line in refused.lines() {
                     log::error!("the configuration is refused, the old one stays: {line}");
                 }
-                let first = lines.into_iter().next().unwrap_or_default();
-                self.tell_reload(Deed::ReloadRefused, &first);
+                self.tell_reload(Deed::ReloadRefused, &refused.to_string());
                 return false;
             }
         };
@@ -134,7 +133,9 @@ impl App {
         let limits = self.bans.limits();
         limits.configure(config.limits.clone(), exempt);
         let metrics = self.tracker.metrics();
-        self.key_file.replace(keys, config, &self.mailbox, metrics);
+        let now = self.clock.now();
+        self.key_file
+            .replace(keys, config, &self.mailbox, metrics, now);
         self.lists.replace(lists, &self.tracker, config, self.clock);
         self.http.configure(config.http.clone());
         self.udp.configure(&config.udp);
