@@ -287,6 +287,56 @@ fn the_start_goes_on_with_the_keys_that_are_known_when_the_file_is_bad() {
     service.stop();
 }
 
+/// O16: when keys become required, by a reload or by a restart, nobody is handed out who announced without one, and who has one stays.
+#[test]
+fn who_announced_without_a_key_leaves_when_keys_become_required() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let anna = "a".repeat(32);
+    fs::write(folder.join("keys"), format!("{anna}\n")).unwrap();
+    let configure = |mode: &str| {
+        let text = format!("[TRACKER]\nkeys = {mode}\nkeys_file = keys\n[UDP]\nenabled = no\n");
+        fs::write(folder.join("config.ini"), text).unwrap();
+    };
+    let announce = |service: &Service, before: &str, port: u16| {
+        let query =
+            format!("info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=-XX0001-{port:012}&port={port}&left=1");
+        let reply = service.get(&format!("{before}/announce?{query}"));
+        assert!(reply.contains("8:interval"), "{reply}");
+    };
+    let with = format!("/{anna}");
+    let scraped = |service: &Service| {
+        let reply = service.get(&format!("{with}/scrape?info_hash=aaaaaaaaaaaaaaaaaaaa"));
+        let (_, count) = reply.split_once("10:incompletei").unwrap();
+        count.split('e').next().unwrap().parse::<u32>().unwrap()
+    };
+    configure("accepted");
+    let service = Service::start(folder);
+    announce(&service, &with, 7001);
+    announce(&service, "", 7002);
+    announce(&service, "", 7003);
+    assert_eq!(scraped(&service), 3);
+    configure("required");
+    assert!(service.reload(folder).success());
+    wait(|| service.metric("retracker_config_reloads_total{result=\"done\"}") == 1);
+    assert_eq!(scraped(&service), 1);
+    let log = fs::read_to_string(folder.join("log")).unwrap();
+    assert!(
+        log.contains("2 peers that announced without a key"),
+        "{log}"
+    );
+    configure("accepted");
+    assert!(service.reload(folder).success());
+    wait(|| service.metric("retracker_config_reloads_total{result=\"done\"}") == 2);
+    announce(&service, "", 7004);
+    assert_eq!(scraped(&service), 2);
+    service.stop();
+    configure("required");
+    let service = Service::start(folder);
+    assert_eq!(scraped(&service), 1);
+    service.stop();
+}
+
 /// O16: what the disk refuses of the file is in force when the disk is mended, though nobody touches the file.
 #[test]
 fn keys_that_the_disk_refused_are_tried_again() {

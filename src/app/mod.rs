@@ -316,6 +316,8 @@ fn restore(
     let renamed = sites::renamed(config, &database);
     let restored = database.restore_as(tracker, Moment::of(&clock), renamed);
     lists::warn_of_none(tracker);
+    // Keys may have been required since the last stop only.
+    reload::remove_keyless(tracker, clock);
     if udp.threads() > 0 {
         udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);
     }

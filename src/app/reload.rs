@@ -54,6 +54,16 @@ fn many_ignored(tracker: &Tracker, config: &Config, now: Seconds) -> Option<Stri
     })
 }
 
+/// Takes out whoever was let in without a key, where keys are required.
+pub(super) fn remove_keyless(tracker: &Tracker, clock: Clock) {
+    let removed = tracker.remove_keyless(clock.now());
+    if removed > 0 {
+        log::warn!(
+            "keys = required: {removed} peers that announced without a key are out of all replies"
+        );
+    }
+}
+
 pub(super) fn reaper_settings(config: &Config) -> reaper::Settings {
     reaper::Settings {
         sweep_period: config.cleanup_period,
@@ -129,6 +139,9 @@ impl App {
             return false;
         }
         self.tracker.configure(config.tracker.clone());
+        if old.config.tracker.keys != config.tracker.keys {
+            remove_keyless(&self.tracker, self.clock);
+        }
         let exempt = bans::exempt(&config.address_rules);
         let limits = self.bans.limits();
         limits.configure(config.limits.clone(), exempt);
