@@ -115,7 +115,7 @@ enum Page {
 pub struct Outlook {
     /// What an operator should know.
     pub warnings: Vec<String>,
-    /// What would keep the tracker from starting.
+    /// What would keep the tracker from starting, or is refused of what it names.
     pub obstacles: Vec<String>,
 }
 

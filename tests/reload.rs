@@ -198,7 +198,9 @@ fn the_file_of_keys_is_followed_while_the_tracker_runs() {
     let start = unit_lines("ExecReload").first().unwrap().clone();
     let checked = command(&start, folder, 0).output().unwrap();
     let told = String::from_utf8_lossy(&checked.stderr).into_owned();
-    assert!(!checked.status.success() && told.contains("keys:2: a key has"));
+    assert_eq!(checked.status.code(), Some(78), "{told}");
+    let place = "config.ini:3: [TRACKER] keys_file: it is refused";
+    assert!(told.contains(place) && told.contains("keys:2: a key has"));
     assert!(!told.contains(&anna));
 
     keys(&format!("{anna} anna\n"));
@@ -235,6 +237,140 @@ fn the_file_of_keys_is_followed_while_the_tracker_runs() {
     wait(|| service.metric("retracker_config_reloads_total{result=\"done\"}") == 2);
     assert!(!has(&boris));
     assert_eq!(refused(), 0);
+    service.stop();
+}
+
+/// O16: a restart with a bad `keys_file` locks nobody out who had a key, and lets nobody in who had none.
+#[test]
+fn the_start_goes_on_with_the_keys_that_are_known_when_the_file_is_bad() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (anna, boris) = ("a".repeat(32), "b".repeat(32));
+    let keys = |text: &str| fs::write(folder.join("keys"), text).unwrap();
+    let text = "[TRACKER]\nkeys = required\nkeys_file = keys\n[UDP]\nenabled = no\n";
+    fs::write(folder.join("config.ini"), text).unwrap();
+    let has = |service: &Service, key: &str| {
+        let path = format!("/{key}/scrape?info_hash=aaaaaaaaaaaaaaaaaaaa");
+        service.get(&path).contains("5:files")
+    };
+    let refused = |service: &Service| service.metric("retracker_keys_file_refused");
+    let log = || fs::read_to_string(folder.join("log")).unwrap();
+
+    // Never any key: everybody is refused, as `required` says.
+    let service = Service::start(folder);
+    assert!(log().contains("keys: cannot be read"), "{}", log());
+    assert!(log().contains("no key is in force: every announce is refused"));
+    assert_eq!(refused(&service), 1);
+    assert!(!has(&service, &anna));
+    // It has the file as soon as that is there.
+    keys(&format!("{anna}\n"));
+    wait(|| has(&service, &anna));
+    wait(|| refused(&service) == 0);
+    service.stop();
+
+    for is_missing in [false, true] {
+        keys(&format!("{boris}\nshort\n"));
+        if is_missing {
+            fs::remove_file(folder.join("keys")).unwrap();
+        }
+        let service = Service::start(folder);
+        assert!(has(&service, &anna) && !has(&service, &boris));
+        assert_eq!(refused(&service), 1);
+        assert!(log().contains("1 keys that the database knows are"));
+        assert!(!log().contains(&boris));
+        service.stop();
+    }
+    keys(&format!("{boris}\n"));
+    let service = Service::start(folder);
+    assert!(!has(&service, &anna) && has(&service, &boris));
+    assert_eq!(refused(&service), 0);
+    service.stop();
+}
+
+/// O16: when keys become required, by a reload or by a restart, nobody is handed out who announced without one, and who has one stays.
+#[test]
+fn who_announced_without_a_key_leaves_when_keys_become_required() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let anna = "a".repeat(32);
+    fs::write(folder.join("keys"), format!("{anna}\n")).unwrap();
+    let configure = |mode: &str| {
+        let text = format!("[TRACKER]\nkeys = {mode}\nkeys_file = keys\n[UDP]\nenabled = no\n");
+        fs::write(folder.join("config.ini"), text).unwrap();
+    };
+    let announce = |service: &Service, before: &str, port: u16| {
+        let query =
+            format!("info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=-XX0001-{port:012}&port={port}&left=1");
+        let reply = service.get(&format!("{before}/announce?{query}"));
+        assert!(reply.contains("8:interval"), "{reply}");
+    };
+    let with = format!("/{anna}");
+    let scraped = |service: &Service| {
+        let reply = service.get(&format!("{with}/scrape?info_hash=aaaaaaaaaaaaaaaaaaaa"));
+        let (_, count) = reply.split_once("10:incompletei").unwrap();
+        count.split('e').next().unwrap().parse::<u32>().unwrap()
+    };
+    configure("accepted");
+    let service = Service::start(folder);
+    announce(&service, &with, 7001);
+    announce(&service, "", 7002);
+    announce(&service, "", 7003);
+    assert_eq!(scraped(&service), 3);
+    configure("required");
+    assert!(service.reload(folder).success());
+    wait(|| service.metric("retracker_config_reloads_total{result=\"done\"}") == 1);
+    assert_eq!(scraped(&service), 1);
+    let log = fs::read_to_string(folder.join("log")).unwrap();
+    assert!(
+        log.contains("2 peers that announced without a key"),
+        "{log}"
+    );
+    configure("accepted");
+    assert!(service.reload(folder).success());
+    wait(|| service.metric("retracker_config_reloads_total{result=\"done\"}") == 2);
+    announce(&service, "", 7004);
+    assert_eq!(scraped(&service), 2);
+    service.stop();
+    configure("required");
+    let service = Service::start(folder);
+    assert_eq!(scraped(&service), 1);
+    service.stop();
+}
+
+/// O16: what the disk refuses of the file is in force when the disk is mended, though nobody touches the file.
+#[test]
+fn keys_that_the_disk_refused_are_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (anna, boris) = ("a".repeat(32), "b".repeat(32));
+    let keys = |text: &str| fs::write(folder.join("keys"), text).unwrap();
+    let text = "[TRACKER]\nkeys = required\nkeys_file = keys\n[UDP]\nenabled = no\n\
+        [SNAPSHOTS]\nfile = state.sqlite\n";
+    fs::write(folder.join("config.ini"), text).unwrap();
+    keys(&format!("{anna}\n"));
+    let service = Service::start(folder);
+    let has = |key: &str| {
+        let path = format!("/{key}/scrape?info_hash=aaaaaaaaaaaaaaaaaaaa");
+        service.get(&path).contains("5:files")
+    };
+    assert!(has(&anna));
+    // Another program keeps the database to itself.
+    let other = rusqlite::Connection::open(folder.join("state.sqlite")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    keys(&format!("{boris}\n"));
+    let log = || fs::read_to_string(folder.join("log")).unwrap();
+    let failures = || {
+        log()
+            .matches("not put in force, and are tried again")
+            .count()
+    };
+    wait(|| failures() >= 2);
+    assert_eq!(service.metric("retracker_keys_file_refused"), 1);
+    assert!(has(&anna) && !has(&boris));
+    other.execute_batch("ROLLBACK").unwrap();
+    wait(|| has(&boris));
+    assert!(!has(&anna));
+    wait(|| service.metric("retracker_keys_file_refused") == 0);
     service.stop();
 }
 

@@ -40,8 +40,17 @@ pub(super) fn acceptor(
     Ok(Some(acceptor))
 }
 
-/// What an operator should know of certificates: those that have not begun, those that have ended, and those that soon will.
+/// What an operator should know of certificates: those that clients do not know by any name, those that have not begun, those that have
+/// ended, and those that soon will.
 pub(super) fn remarks(certificates: &[Certificate], now: Wall) -> Vec<(Level, String)> {
+    let unnamed = |certificate: &Certificate| {
+        let file = certificate.files.certificate.display();
+        let text = format!(
+            "the certificate {file} has no subjectAltName with a name or an address, only a common name at most: browsers, libcurl and \
+             BitTorrent clients that check it do not come in"
+        );
+        (!certificate.is_named).then_some((Level::Warn, text))
+    };
     let remark = |certificate: &Certificate| {
         let file = certificate.files.certificate.display();
         let early = certificate.days_to_begin(now);
@@ -65,7 +74,8 @@ pub(super) fn remarks(certificates: &[Certificate], now: Wall) -> Vec<(Level, St
             _ => None,
         }
     };
-    certificates.iter().filter_map(remark).collect()
+    let about = |certificate| unnamed(certificate).into_iter().chain(remark(certificate));
+    certificates.iter().flat_map(about).collect()
 }
 
 fn days(count: i64) -> String {
@@ -195,6 +205,32 @@ mod tests {
         }
         let ended = remarks(std::slice::from_ref(&near), Wall(near.ends.0 + 1));
         assert_eq!(ended.first().unwrap().0, Level::Error);
+    }
+
+    /// P23: what an old recipe makes has its name in the subject only.
+    #[test]
+    fn one_is_told_of_a_certificate_that_no_client_knows_by_a_name() {
+        let told = |names: &[&str]| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let made = rcgen::CertificateParams::new(names).unwrap();
+            let made = made.self_signed(&key).unwrap().pem();
+            let files = Files {
+                certificate: "old.pem".into(),
+                key: "old.key".into(),
+            };
+            let key = key.serialize_pem();
+            let read = Certificate::read(files, made.as_bytes(), key.as_bytes());
+            remarks(&[read.unwrap(), near()], Wall(1_800_000_000))
+        };
+        for name in ["tracker.isp.example", "*.isp.example", "192.0.2.1"] {
+            assert_eq!(told(&[name]), [], "{name}");
+        }
+        let told = told(&[]);
+        let [(Level::Warn, text)] = told.as_slice() else {
+            panic!("{told:?}");
+        };
+        assert!(text.contains("old.pem has no subjectAltName"), "{text}");
     }
 
     /// P23

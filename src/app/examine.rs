@@ -10,8 +10,9 @@ use log::Level;
 use super::key_file::FoundKeys;
 use super::{certificates, connection_key, secret_files, service};
 use crate::clock::Clock;
-use crate::config::{Config, Loaded};
+use crate::config::Loaded;
 use crate::lists::ListFiles;
+use crate::lists::lines::Refused;
 use crate::regular_file::{self, Denied, Use, denied, denied_or_unmakable};
 use crate::shown::with_causes;
 use crate::tracker::Zones;
@@ -26,13 +27,16 @@ pub struct Outlook {
     pub denied: Vec<Denied>,
     /// What else will keep it from starting.
     pub faults: Vec<String>,
+    /// Files of lists and keys that are refused: the start goes on with what is known without them, a reload does not.
+    pub refused: Vec<String>,
 }
 
 impl Outlook {
-    /// All that will keep it from starting.
+    /// What a check fails by: all that will keep it from starting, and files that are refused.
     pub fn obstacles(&self) -> impl Iterator<Item = String> {
         let denied = self.denied.iter().map(ToString::to_string);
-        denied.chain(self.faults.iter().cloned())
+        let others = self.faults.iter().chain(&self.refused);
+        denied.chain(others.cloned())
     }
 }
 
@@ -52,36 +56,38 @@ fn warning_of_gifts(folder: &Path) -> Option<String> {
     })
 }
 
-/// What is wrong with files of lists, which keeps nothing from starting, and what they cover that somebody may not have meant.
-fn of_lists(config: &Config) -> Vec<(Level, String)> {
+/// What is wrong with a file, a line each. What its permissions keep from this user is told with what mends it.
+fn lines_of(refused: &Refused) -> Vec<String> {
+    match denied(refused.file(), Use::Consult) {
+        Some(denied) => vec![denied.to_string()],
+        None => refused.lines().collect(),
+    }
+}
+
+/// What is wrong with files of lists and keys, which keeps nothing from starting, and what lists cover that somebody may not have meant.
+fn of_lists(loaded: &Loaded, outlook: &mut Outlook) {
+    let config = &loaded.config;
     let lists = ListFiles::read(config.lists.clone(), Clock::start());
-    let mut remarks = Vec::new();
-    for refused in lists.refused() {
-        // What its permissions keep from this user is told with what mends it.
-        let lines = match denied(refused.file(), Use::Consult) {
-            Some(denied) => vec![denied.to_string()],
-            None => refused.lines().collect(),
-        };
-        remarks.extend(lines.into_iter().map(|line| {
-            let text = format!(
-                "a list is refused, and nothing of it is in force until it is mended: {line}"
-            );
-            (Level::Error, text)
+    let lines = lists.refused().flat_map(lines_of);
+    outlook.refused.extend(lines.map(|line| {
+        format!("a list is refused, and nothing of it is in force until it is mended: {line}")
+    }));
+    let concerns = super::lists::concerns(config, &lists);
+    let concerns = concerns.into_iter().map(|text| (Level::Warn, text));
+    outlook.remarks.extend(concerns);
+    if let Err(refused) = FoundKeys::of(config) {
+        let place = loaded.place_of("TRACKER", "keys_file");
+        let lines = lines_of(&refused).into_iter();
+        outlook.refused.extend(lines.map(|line| {
+            format!("{place}: it is refused, and the keys that the database knows are in force until it is mended: {line}")
         }));
     }
-    let concerns = super::lists::concerns(config, &lists);
-    remarks.extend(concerns.into_iter().map(|text| (Level::Warn, text)));
-    remarks
 }
 
 /// What is wrong with files that a key names and this user can read.
 fn of_files(loaded: &Loaded) -> Vec<String> {
     let config = &loaded.config;
     let mut faults = Vec::new();
-    if let Err(lines) = FoundKeys::of(config) {
-        let place = loaded.place_of("TRACKER", "keys_file");
-        faults.extend(lines.into_iter().map(|line| format!("{place}: {line}")));
-    }
     if let Some(Err(error)) = config.sites.as_ref().map(sites::examine) {
         let key = match &error {
             sites::Error::Certificates { .. } | sites::Error::NoCertificates => "ca_file",
@@ -151,7 +157,7 @@ pub fn examine(loaded: &Loaded) -> Outlook {
     {
         outlook.faults.push(error.to_string());
     }
-    outlook.remarks.extend(of_lists(config));
+    of_lists(loaded, &mut outlook);
     if let Err(error) = Zones::new(&config.zones, &config.reported.pairs) {
         outlook.faults.push(error.to_string());
     }

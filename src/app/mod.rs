@@ -124,7 +124,7 @@ impl App {
         let rules = &address_rules;
         let restored = restore(&config, &tracker, &mut udp, rules, clock, &ends_in)?;
         let (mailbox, sites, origin) = (restored.mailbox, restored.sites, restored.origin);
-        let key_file = KeyFile::start(&config, &mailbox, tracker.metrics())?;
+        let key_file = KeyFile::start(&config, &tracker, &mailbox, clock.now());
         backend::restore_zone_statistics(&tracker, &mailbox);
         let census = Arc::new(ArcSwap::from_pointee(Census::default()));
         let bans = Arc::new(bans::Keeper::new(&config, &mailbox, clock, origin));
@@ -316,6 +316,8 @@ fn restore(
     let renamed = sites::renamed(config, &database);
     let restored = database.restore_as(tracker, Moment::of(&clock), renamed);
     lists::warn_of_none(tracker);
+    // Keys may have been required since the last stop only.
+    reload::remove_keyless(tracker, clock);
     if udp.threads() > 0 {
         udp.resume(connection_key::ids(&config.snapshot, &restored, clock)?);
     }
@@ -361,6 +363,9 @@ pub fn serve(
     let outlook = examine(&loaded);
     for (level, text) in &outlook.remarks {
         log::log!(*level, "{text}");
+    }
+    for refused in &outlook.refused {
+        log::error!("{refused}");
     }
     if !outlook.denied.is_empty() {
         for denied in &outlook.denied {

@@ -54,6 +54,16 @@ fn many_ignored(tracker: &Tracker, config: &Config, now: Seconds) -> Option<Stri
     })
 }
 
+/// Takes out whoever was let in without a key, where keys are required.
+pub(super) fn remove_keyless(tracker: &Tracker, clock: Clock) {
+    let removed = tracker.remove_keyless(clock.now());
+    if removed > 0 {
+        log::warn!(
+            "keys = required: {removed} peers that announced without a key are out of all replies"
+        );
+    }
+}
+
 pub(super) fn reaper_settings(config: &Config) -> reaper::Settings {
     reaper::Settings {
         sweep_period: config.cleanup_period,
@@ -106,12 +116,11 @@ impl App {
         }
         let keys = match FoundKeys::of(config) {
             Ok(keys) => keys,
-            Err(lines) => {
-                for line in &lines {
+            Err(refused) => {
+                for line in refused.lines() {
                     log::error!("the configuration is refused, the old one stays: {line}");
                 }
-                let first = lines.into_iter().next().unwrap_or_default();
-                self.tell_reload(Deed::ReloadRefused, &first);
+                self.tell_reload(Deed::ReloadRefused, &refused.to_string());
                 return false;
             }
         };
@@ -130,11 +139,16 @@ impl App {
             return false;
         }
         self.tracker.configure(config.tracker.clone());
+        if old.config.tracker.keys != config.tracker.keys {
+            remove_keyless(&self.tracker, self.clock);
+        }
         let exempt = bans::exempt(&config.address_rules);
         let limits = self.bans.limits();
         limits.configure(config.limits.clone(), exempt);
         let metrics = self.tracker.metrics();
-        self.key_file.replace(keys, config, &self.mailbox, metrics);
+        let now = self.clock.now();
+        self.key_file
+            .replace(keys, config, &self.mailbox, metrics, now);
         self.lists.replace(lists, &self.tracker, config, self.clock);
         self.http.configure(config.http.clone());
         self.udp.configure(&config.udp);

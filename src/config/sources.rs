@@ -135,7 +135,7 @@ impl Loaded {
         named(&self.locations, section, key)
     }
 
-    /// The files that it was read from, as this process can open them.
+    /// The files that it was read from and the start cannot do without, as this process can open them.
     pub fn files_read(&self) -> Vec<PathBuf> {
         let place = &self.place;
         let env_file = place.has_env_file.then(|| place.resolve(Path::new(".env")));
@@ -149,7 +149,6 @@ impl Loaded {
             .cloned()
             .chain(env_file)
             .chain(zones)
-            .chain(self.config.keys_file.clone())
             .chain(sites)
             .chain(self.certificate_files())
             .collect()

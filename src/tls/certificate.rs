@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use webpki::EndEntityCert;
@@ -70,6 +70,8 @@ pub struct Certificate {
     pub files: Files,
     /// The names that it is for, in lower case; a first part may be `*`.
     pub names: Vec<String>,
+    /// Whether it says whose it is where clients look: a name or an address in subjectAltName (RFC 9525, 2).
+    pub is_named: bool,
     /// When the last of its chain begins.
     pub begins: Wall,
     /// When the first of its chain ends.
@@ -114,6 +116,7 @@ impl Certificate {
             .valid_dns_names()
             .map(str::to_ascii_lowercase)
             .collect();
+        let is_named = is_named(&leaf);
         let (mut begins, mut ends) = (0, u64::MAX);
         for one in &chain {
             let one = validity::read(one).ok_or(Unusable::BadCertificate)?;
@@ -134,6 +137,7 @@ impl Certificate {
         Ok(Certificate {
             files,
             names,
+            is_named,
             begins: Wall(begins),
             ends: Wall(ends),
             signed: Arc::new(signed),
@@ -149,6 +153,17 @@ impl Certificate {
     /// Whole days until it ends; negative once it has ended.
     pub fn days_left(&self, now: Wall) -> i64 {
         days_until(self.ends, now)
+    }
+}
+
+/// Whether a certificate has any name or address in subjectAltName. webpki tells them all only to whom none of them fits.
+fn is_named(leaf: &EndEntityCert<'_>) -> bool {
+    let Ok(nobody) = ServerName::try_from("nobody.invalid") else {
+        return true;
+    };
+    match leaf.verify_is_valid_for_subject_name(&nobody) {
+        Err(webpki::Error::CertNotValidForName(context)) => !context.presented.is_empty(),
+        Ok(()) | Err(_) => true,
     }
 }
 
@@ -188,6 +203,7 @@ pub(in crate::tls) mod tests {
     fn a_certificate_is_read_with_its_names_and_its_key() {
         let one = read(ONE, ONE_KEY).unwrap();
         assert_eq!(one.names, ["one.test", "localhost"]);
+        assert!(one.is_named);
         assert_eq!(
             read(TWO, TWO_KEY).unwrap().names,
             ["two.test", "*.wild.test"]

@@ -377,9 +377,12 @@ impl Tracker {
     #[cold]
     fn admit_again(&self, announce: &Announce, admitted: &Admitted<'_>) -> Result<(), Refusal> {
         self.access.admit_still(announce, admitted.revision)?;
-        admitted
-            .user
-            .map_or(Ok(()), |user| self.keys.admit(&user.digest))
+        match admitted.user {
+            Some(user) => self.keys.admit(&user.digest),
+            // Who leaves may: also whom the tracker itself takes out.
+            None if announce.event == Event::Stopped => Ok(()),
+            None => self.keys.admit_without(),
+        }
     }
 
     #[inline(never)]
@@ -409,6 +412,43 @@ impl Tracker {
         // Who was let in by it and is not stored yet is asked again; who is stored is removed below.
         self.access.touch();
         self.remove_peers_of(&sessions, now);
+    }
+
+    /// Drops the peers that announced here without a key, where keys are required: to be called once the settings that require them are in
+    /// force, or the peers of before are restored. They are gone from all replies when this returns, which says how many. Whoever has a
+    /// key that was not accounted for, because keys meant nothing, is back with the next announce. Copies 8 bytes for each client with a
+    /// key, and holds one shard at a time.
+    pub fn remove_keyless(&self, now: Seconds) -> u64 {
+        if !self.keys.are_required() {
+            return 0;
+        }
+        // Who was let in without one and is not stored yet is asked again.
+        self.access.touch();
+        let places = self.keys.places();
+        let policy = self.policy.load_full();
+        let rules = self.rules(&policy, now);
+        let outbox = self.outbox.get();
+        let mut left = Vec::new();
+        let removed = with!(self, swarms => swarms.drop_own(
+            &rules,
+            |hash, ip, port| !places.has(hash, ip, port),
+            |hash, address, is_reported| if outbox.is_some() {
+                left.push((*hash, address, is_reported));
+            },
+        ));
+        if let Some(outbox) = outbox {
+            for (hash, address, is_reported) in left {
+                let announce = KeySession::at(hash, address, is_reported);
+                self.note_leave(
+                    outbox,
+                    &announce,
+                    self.metrics.spare(),
+                    now,
+                    policy.lifetime,
+                );
+            }
+        }
+        removed
     }
 
     /// Removes the peers at the places of sessions that are over or have moved, as if they had stopped.

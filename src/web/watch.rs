@@ -3,14 +3,16 @@
 //! What is told waits in a queue that the workers never wait for ([`crate::watch`]); the stream looks there twenty times a second, so that
 //! no worker has to wake anybody. It ends by itself after [`LIMIT`], with its reader, with the process, and with the right to it.
 
+use std::cell::Cell;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::header::{CACHE_CONTROL, HeaderName};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
@@ -37,6 +39,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often it looks whether its reader still may hear it.
 const RIGHT: Duration = Duration::from_secs(2);
+/// When whoever finds no place is to come again, in seconds: most look for a moment.
+const COME_AGAIN: HeaderValue = HeaderValue::from_static("30");
 /// How often it tells at most what was missed.
 const MISSED: Duration = Duration::from_secs(1);
 /// Bytes of a piece, up to one event more.
@@ -148,7 +152,7 @@ pub(super) async fn watch(state: Data<State>, request: HttpRequest) -> HttpRespo
         // Nginx would keep events until it has a page of them.
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"));
     if *request.method() == Method::HEAD {
-        return reply.finish();
+        return reply.body(Unsaid);
     }
     let watching = match state.backend.watch.begin(wanted.filter, wanted.per_second) {
         Ok(watching) => watching,
@@ -157,16 +161,50 @@ pub(super) async fn watch(state: Data<State>, request: HttpRequest) -> HttpRespo
                 Refused::TooMany => "as many watch as may at a time; try again later",
                 Refused::Stopping => "the tracker is stopping",
             };
-            return error(StatusCode::SERVICE_UNAVAILABLE, text);
+            let mut reply = error(StatusCode::SERVICE_UNAVAILABLE, text);
+            reply.headers_mut().insert(RETRY_AFTER, COME_AGAIN);
+            return reply;
         }
     };
     caller::audit(&state, &request, Deed::Watch, &wanted.words);
-    let mut reply = reply.body(Events::new(state, request, watching));
     let longest = LongReply {
         limit: LIMIT + KEEP_ALIVE,
+        goes_on: goes_on(Data::clone(&state), request.clone()),
     };
+    let mut reply = reply.body(Events::new(state, request, watching));
     reply.extensions_mut().insert(longest);
     reply
+}
+
+/// Whether a watcher that takes nothing keeps its place: the body, which looks as well, is not asked meanwhile.
+fn goes_on(state: Data<State>, request: HttpRequest) -> Rc<dyn Fn() -> bool> {
+    let looked = Cell::new(state.clock.elapsed());
+    Rc::new(move || {
+        if state.backend.watch.is_over() {
+            return false;
+        }
+        let now = state.clock.elapsed();
+        if now.saturating_sub(looked.get()) < RIGHT {
+            return true;
+        }
+        looked.set(now);
+        guard::still_admits(&state, &request)
+    })
+}
+
+/// The body of a reply to a HEAD: as long as that to a GET, which nobody knows, and never asked for.
+struct Unsaid;
+
+impl MessageBody for Unsaid {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        Poll::Ready(None)
+    }
 }
 
 /// Why a stream ends.

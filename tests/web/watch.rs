@@ -588,10 +588,8 @@ fn what_comes_faster_than_it_is_wanted_is_counted() {
     assert_eq!((counts.told, counts.skipped), (told, skipped));
 }
 
-/// O30, R2: announces go on, memory is bounded by the queue, and the reader is told what it missed when it reads again.
-#[test]
-fn a_reader_that_takes_nothing_hinders_no_announce_and_misses_what_finds_no_room() {
-    let site = site();
+/// A watcher who has read nothing until the stream could take no more.
+fn stuck(site: &Site) -> Stream {
     let token = site.token();
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
@@ -604,7 +602,7 @@ fn a_reader_that_takes_nothing_hinders_no_announce_and_misses_what_finds_no_room
         "GET /api/v1/watch?per_second=1000 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
     );
     reader.write_all(request.as_bytes()).unwrap();
-    let mut stream = Stream::of(reader);
+    let stream = Stream::of(reader);
     let long = "&left=18446744073709551615".repeat(70);
     let query = format!(
         "info_hash={}&peer_id=-qB4520-abcdefghijkl&port=1{long}",
@@ -619,6 +617,35 @@ fn a_reader_that_takes_nothing_hinders_no_announce_and_misses_what_finds_no_room
             assert!(client.read(&mut reply).unwrap() > 0);
         }
     }
+    stream
+}
+
+fn revoke_all_tokens(site: &Site) {
+    let tokens = retracker::web::Tokens::new(site.folder.path());
+    for token in tokens.list().unwrap() {
+        tokens.revoke(token.number).unwrap();
+    }
+}
+
+/// O30: whoever takes nothing keeps no place that is not his any more.
+#[test]
+fn a_watch_whose_reader_takes_nothing_ends_with_its_token() {
+    let patient = |settings: &mut retracker::web::Settings| {
+        settings.connection_limit = Duration::from_secs(600);
+    };
+    let site = start_behind_http(patient, ClientAddressRules::default());
+    let stream = stuck(&site);
+    assert_eq!(site.watch.counts().watchers, 1);
+    revoke_all_tokens(&site);
+    await_watchers(&site, 0);
+    drop(stream);
+}
+
+/// O30, R2: announces go on, memory is bounded by the queue, and the reader is told what it missed when it reads again.
+#[test]
+fn a_reader_that_takes_nothing_hinders_no_announce_and_misses_what_finds_no_room() {
+    let site = site();
+    let mut stream = stuck(&site);
     let mut told = 0;
     let missed = loop {
         let (name, data) = stream.event().unwrap();
@@ -670,6 +697,7 @@ fn a_watch_ends_with_its_reader_and_with_its_token() {
     let mut program = site.program(Scope::Admin, None);
     let refused = program.get("/api/v1/watch");
     assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(refused.header("retry-after"), "30");
     assert!(
         refused.json()["error"]
             .as_str()
@@ -683,10 +711,7 @@ fn a_watch_ends_with_its_reader_and_with_its_token() {
     drop(streams);
     await_watchers(&site, 0);
     let mut stream = Stream::open(&site, "");
-    let tokens = retracker::web::Tokens::new(site.folder.path());
-    for token in tokens.list().unwrap() {
-        tokens.revoke(token.number).unwrap();
-    }
+    revoke_all_tokens(&site);
     assert_eq!(stream.event().unwrap().1["reason"], "revoked");
     assert_eq!(stream.event(), None);
     // A login that ends, ends what was opened with it.
@@ -713,7 +738,12 @@ fn only_who_may_see_who_does_what_may_watch() {
     assert_eq!(ended.status, 401);
     assert_eq!(site.operator().get("/api/v1/watch").status, 200);
     let mut program = site.program(Scope::Admin, None);
-    assert_eq!(program.send("HEAD", "/api/v1/watch", "").status, 200);
+    let head = program.send("HEAD", "/api/v1/watch", "");
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert_eq!(head.header("content-type"), "text/event-stream");
+    // As long as the reply to a GET, which nobody knows.
+    assert_eq!(head.header("content-length"), "");
+    assert_eq!(site.watch.counts().watchers, 0);
     for (query, right) in [
         ("?network=192.0.2.0", "as 192.0.2.0/24"),
         ("?info_hash=07", "40 or 64 hex digits"),

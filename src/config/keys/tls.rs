@@ -38,8 +38,9 @@ const KEYS: &[Key] = &[
     ),
     key(
         "max_handshakes",
-        "Handshakes under way at one time at most; when there are more, the oldest of the network that has most gives way. They cost as \
-         much as dozens of announces, so whoever begins many must not keep others out.",
+        "Handshakes under way at one time at most. When there are more, the network (/24, IPv6: /48) that has most gives one up: the oldest \
+         whole hello that nothing has followed for over 300 ms, where many of its are so, else one of the address that has most. Where \
+         many have sent no whole hello for as long, the oldest of these go first, of whatever network. They cost as much as dozens of announces, so whoever begins many must not keep others out.",
         |c| Box::new(number(&mut c.http.tls.max_handshakes, 1..=100_000)),
     ),
     key(

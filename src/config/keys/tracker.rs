@@ -251,7 +251,8 @@ const KEYS: &[Key] = &[
     key(
         "keys_file",
         "A file with keys, a line each: `KEY until=2027-01-31 addresses=3 torrents=100 a label`; all but the key may be left out. It is \
-         read again when it changes, and a key that stands there no more is revoked. Nothing: keys are made on the page and by the API.",
+         read again when it changes, and a key that stands there no more is revoked; one that is bad changes nothing, and the keys that are \
+         known stay, also over a restart. Nothing: keys are made on the page and by the API.",
         |c| Box::new(OptionalFile(&mut c.keys_file)),
     ),
     key("peer_cleanup_period", "Seconds between sweeps that free the memory of expired peers.", |c| {

@@ -8,6 +8,7 @@
 mod digest;
 mod meter;
 mod path;
+mod places;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub use sessions::KeySession;
 
 use meter::{Meter, capacity};
 use path::key_in_path;
+pub(in crate::tracker) use places::KeyedPlaces;
 use sessions::{Presence, Sessions};
 
 use super::announce::{Announce, Event, Refusal};
@@ -209,6 +211,38 @@ impl Keys {
         self.mode.load(Ordering::Relaxed) == KeyMode::Off as u8
     }
 
+    /// Whether who has no key is refused.
+    #[inline]
+    pub fn are_required(&self) -> bool {
+        self.mode.load(Ordering::Relaxed) == KeyMode::Required as u8
+    }
+
+    /// Whether somebody may still be stored who was let in without a key.
+    ///
+    /// # Errors
+    /// The refusal that the client is to read.
+    #[inline]
+    pub(super) fn admit_without(&self) -> Result<(), Refusal> {
+        if self.are_required() {
+            return Err(Refusal::KeyMissing);
+        }
+        Ok(())
+    }
+
+    /// Where the clients of all keys may be stored. Copies that, one shard at a time.
+    pub(super) fn places(&self) -> KeyedPlaces {
+        let of_shard = |shard: &Mutex<Shard>| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let sessions = shard.values().flat_map(|entry| entry.sessions.list());
+            let places = sessions.flat_map(|session| {
+                let hash = session.info_hash;
+                session.places().map(move |(ip, port)| (hash, ip, port))
+            });
+            places.collect::<Vec<_>>()
+        };
+        KeyedPlaces::of(self.shards.iter().flat_map(of_shard))
+    }
+
     /// Tells the time by which ends are judged.
     pub fn set_wall(&self, wall: Wall) {
         self.wall.store(wall.0, Ordering::Relaxed);
@@ -243,10 +277,7 @@ impl Keys {
         let path = path.split(|byte| *byte == b'?').next().unwrap_or(path);
         match key_in_path(&percent::decode_path(path)) {
             Some(key) => KeyDigest::of(key).ok_or(Refusal::KeyUnknown).map(Some),
-            None if self.mode.load(Ordering::Relaxed) == KeyMode::Required as u8 => {
-                Err(Refusal::KeyMissing)
-            }
-            None => Ok(None),
+            None => self.admit_without().map(|()| None),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The sessions of one key: which client announces which torrent with it, from where, and what it last reported. A small sorted list,
 //! for most keys have a few; nobody else's peers are tagged with anything.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::meter::Traffic;
 use super::{KeyLimits, MAX_ADDRESSES, MAX_SESSIONS};
@@ -58,6 +58,26 @@ impl KeySession {
             event: Event::Stopped,
             num_want: Some(0),
             options: ListOptions::default(),
+        }
+    }
+
+    /// What tells that the peer at an address has left, whoever it was.
+    pub(in crate::tracker) fn at(
+        info_hash: InfoHash,
+        address: SocketAddr,
+        is_reported: bool,
+    ) -> Announce {
+        let nobody = KeySession {
+            info_hash,
+            peer_id: PeerId([0; 20]),
+            reported: Traffic::default(),
+            seen: Seconds::START,
+            v4: None,
+            v6: None,
+        };
+        Announce {
+            is_reported,
+            ..nobody.stopped_at(address.ip(), address.port())
         }
     }
 

@@ -532,6 +532,29 @@ impl<I: StoredId> Swarm<I> {
         before - self.len()
     }
 
+    /// Drops those who announce here and were last seen by `rules.now`, for whom `is_gone` holds; adds where they were, and whether that was
+    /// only reported, to `gone`. Returns how many.
+    pub(super) fn drop_own_where(
+        &mut self,
+        rules: &Rules<'_>,
+        is_gone: impl Fn(IpAddr, u16) -> bool,
+        gone: &mut Vec<(SocketAddr, bool)>,
+    ) -> usize {
+        self.refresh(rules);
+        let before = self.len();
+        let v4 = take_where(&mut self.v4, |peer| is_own_gone(peer, rules, &is_gone));
+        let v6 = self.extra.as_mut().map_or_else(Vec::new, |extra| {
+            take_where(&mut extra.v6, |peer| is_own_gone(peer, rules, &is_gone))
+        });
+        if self.len() == before {
+            return 0;
+        }
+        self.forget_where_gone(&v4, &v6, rules);
+        gone.extend(v4.iter().map(|(_, peer)| place_of(peer)));
+        gone.extend(v6.iter().map(|(_, peer)| place_of(peer)));
+        before - self.len()
+    }
+
     /// Takes off the counts, and parts from those whom they are tied to, peers that have been taken out already.
     pub(super) fn forget_where_gone(
         &mut self,
@@ -681,6 +704,23 @@ impl<I: StoredId> Swarm<I> {
             self.pair_again(entry.what, rules);
         }
     }
+}
+
+/// Whether a peer announces here, was last seen by `rules.now`, and is where `is_gone` holds.
+fn is_own_gone<A: Address, I: StoredId>(
+    peer: &Peer<A, I>,
+    rules: &Rules<'_>,
+    is_gone: impl Fn(IpAddr, u16) -> bool,
+) -> bool {
+    !peer.state.is_elsewhere()
+        && peer.state.seen() <= rules.now
+        && is_gone(peer.ip(), peer.packed_key.address().port())
+}
+
+/// Where a peer is, and whether that is only reported.
+fn place_of<A: Address, I: StoredId>(peer: &Peer<A, I>) -> (SocketAddr, bool) {
+    let address = SocketAddr::new(peer.ip(), peer.packed_key.address().port());
+    (address, peer.state.is_reported())
 }
 
 /// Takes out of one family all peers for which `is_gone` holds.

@@ -294,6 +294,73 @@ fn the_peers_of_a_key_go_with_it() {
     }
 }
 
+/// O16: from the moment on that keys are required, whoever was let in without one is in no reply; who has one stays, and who announces
+/// elsewhere.
+#[test]
+fn who_has_no_key_leaves_when_keys_are_required() {
+    let mut bench = closed(KeyLimits::default());
+    let settings = |keys| Settings {
+        keys,
+        interval_jitter: 0,
+        ..Settings::default()
+    };
+    bench.tracker.configure(settings(KeyMode::Accepted));
+    let (with, without) = (leecher(v4(1), 1), leecher(v4(2), 2));
+    let v6 = |announce: Announce, last: u16| Announce {
+        ip: std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, last, 0, 0, 0, 1).into(),
+        ..announce
+    };
+    for announce in [with, v6(with, 1)] {
+        bench.with_key(&announce, 0, at(0)).unwrap();
+    }
+    for announce in [without, v6(without, 2), seeder(v4(3), 3)] {
+        bench.announce(&announce, at(0));
+    }
+    let before = bench.stored(at(0));
+    assert_eq!(bench.tracker.remove_keyless(at(1)), 0);
+    assert_eq!(bench.stored(at(1)), before);
+    bench.tracker.configure(settings(KeyMode::Required));
+    assert_eq!(bench.tracker.remove_keyless(at(1)), 3);
+    assert_eq!(bench.tracker.peers(), 2);
+    bench.with_key(&seeder(v4(4), 4), 0, at(1)).unwrap();
+    let own = [with, v6(with, 1)].map(|announce| SocketAddr::new(announce.ip, 1));
+    let handed = bench.handed();
+    assert!(handed.contains(&own[0]), "{handed:?}");
+    assert!(handed.iter().all(|peer| own.contains(peer)), "{handed:?}");
+    assert_eq!(bench.tracker.remove_keyless(at(2)), 0);
+}
+
+/// O16: who was let in without a key before keys were required, and comes to the swarm after, is not stored.
+#[test]
+fn who_was_let_in_without_a_key_meanwhile_is_asked_again() {
+    let bench = closed(KeyLimits::default());
+    let admitted = super::super::Admitted {
+        revision: bench.tracker.access.revision(),
+        user: None,
+    };
+    let policy = bench.tracker.policy.load_full();
+    let meet = |announce: &Announce| {
+        let rules = bench.tracker.rules(&policy, at(0));
+        let (mut rng, mut list) = (fastrand::Rng::with_seed(1), PeerList::default());
+        let mut effect = AnnounceEffect::nothing();
+        bench.tracker.meet(
+            announce,
+            &admitted,
+            &rules,
+            &mut rng,
+            &mut list,
+            &mut effect,
+        )
+    };
+    bench.tracker.remove_keyless(at(0));
+    assert_eq!(meet(&leecher(v4(1), 1)), Err(Refusal::KeyMissing));
+    let stopped = Announce {
+        event: Event::Stopped,
+        ..leecher(v4(1), 1)
+    };
+    assert_eq!(meet(&stopped), Ok(()));
+}
+
 /// O16: what came between the admission and the swarm's lock is not stored.
 #[test]
 fn who_was_let_in_by_a_key_that_was_revoked_meanwhile_is_asked_again() {

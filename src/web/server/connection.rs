@@ -121,13 +121,13 @@ where
         is_head,
     } = streamed;
     let now = state.clock.wall();
-    let long = reply.extensions().get::<LongReply>().copied();
+    let long = reply.extensions().get::<LongReply>().cloned();
     let bounds = StreamBounds {
         piece: limit,
-        all: long.map_or(STREAM_LIMIT, |long| long.limit),
-        ends_with_reader: long.is_some(),
+        all: long.as_ref().map_or(STREAM_LIMIT, |long| long.limit),
+        long,
     };
-    let sent = reply::stream(stream, reply, end, is_head, now, bounds);
+    let sent = reply::stream(stream, reply, end, is_head, now, &bounds);
     if sent.await.is_err() {
         return Err(BrokenOff);
     }

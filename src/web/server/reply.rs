@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use actix_web::HttpResponse;
@@ -64,23 +65,43 @@ impl BodyEnd {
     }
 }
 
+/// How often a long reply whose reader takes nothing is looked at, whether it is over.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// What a reply in pieces carries that may take longer than others. It ends when its reader closes the connection, be it between two
 /// pieces that are far apart.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(in crate::web) struct LongReply {
     /// How long it may take in all.
     pub limit: Duration,
+    /// Whether its reader may still hear it. Asked four times a second while the reader does not take a piece, for nobody asks the body
+    /// then.
+    pub goes_on: Rc<dyn Fn() -> bool>,
 }
 
 /// The bounds of a reply in pieces.
-#[derive(Clone, Copy, Debug)]
 pub(super) struct StreamBounds {
     /// How long one piece may take.
     pub piece: Duration,
     /// How long all of them may take.
     pub all: Duration,
-    /// Whether it ends with its reader.
-    pub ends_with_reader: bool,
+    /// One that ends with its reader, and with the right to it.
+    pub long: Option<LongReply>,
+}
+
+impl StreamBounds {
+    /// Waits until the reader may hear no more.
+    async fn over(&self) {
+        let Some(long) = &self.long else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if !(long.goes_on)() {
+                return;
+            }
+        }
+    }
 }
 
 /// Whether the reply comes in pieces.
@@ -91,7 +112,7 @@ pub(super) fn is_streamed(reply: &HttpResponse<BoxBody>) -> bool {
 /// Sends a reply that comes in pieces, within the bounds; to a HEAD without its body.
 ///
 /// # Errors
-/// When the client is gone or takes nothing for so long, or the pieces break off or come for too long. What was sent then is not a whole reply, and does
+/// When the client is gone, takes nothing for so long, or takes nothing and may hear no more, or the pieces break off or come for too long. What was sent then is not a whole reply, and does
 /// not end as one.
 pub(super) async fn stream<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
@@ -99,7 +120,7 @@ pub(super) async fn stream<S: AsyncRead + AsyncWrite + Unpin>(
     end: BodyEnd,
     is_head: bool,
     now: Wall,
-    bounds: StreamBounds,
+    bounds: &StreamBounds,
 ) -> io::Result<()> {
     let sent = pieces(stream, reply, end, is_head, now, bounds);
     let sent = tokio::time::timeout(bounds.all, sent).await;
@@ -112,12 +133,11 @@ async fn pieces<S: AsyncRead + AsyncWrite + Unpin>(
     end: BodyEnd,
     is_head: bool,
     now: Wall,
-    bounds: StreamBounds,
+    bounds: &StreamBounds,
 ) -> io::Result<()> {
-    let limit = bounds.piece;
     let (reply, body) = reply.into_parts();
     let mut bytes = head(reply.status(), reply.headers(), end, now);
-    put(stream, &bytes, limit).await?;
+    put(stream, &bytes, bounds).await?;
     if is_head {
         return Ok(());
     }
@@ -125,7 +145,7 @@ async fn pieces<S: AsyncRead + AsyncWrite + Unpin>(
     let mut body = pin!(body);
     loop {
         let piece = poll_fn(|context| body.as_mut().poll_next(context));
-        let piece = if bounds.ends_with_reader {
+        let piece = if bounds.long.is_some() {
             tokio::select! {
                 piece = piece => piece,
                 () = gone(stream) => return Err(io::ErrorKind::BrokenPipe.into()),
@@ -147,10 +167,10 @@ async fn pieces<S: AsyncRead + AsyncWrite + Unpin>(
         if is_chunked {
             bytes.extend_from_slice(b"\r\n");
         }
-        put(stream, &bytes, limit).await?;
+        put(stream, &bytes, bounds).await?;
     }
     if is_chunked {
-        put(stream, b"0\r\n\r\n", limit).await?;
+        put(stream, b"0\r\n\r\n", bounds).await?;
     }
     stream.flush().await
 }
@@ -170,10 +190,14 @@ async fn gone<S: AsyncRead + Unpin>(stream: &mut S) {
 async fn put<S: AsyncWrite + Unpin>(
     stream: &mut S,
     bytes: &[u8],
-    limit: Duration,
+    bounds: &StreamBounds,
 ) -> io::Result<()> {
-    let written = tokio::time::timeout(limit, stream.write_all(bytes)).await;
-    written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    tokio::select! {
+        written = tokio::time::timeout(bounds.piece, stream.write_all(bytes)) => {
+            written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        }
+        () = bounds.over() => Err(io::ErrorKind::BrokenPipe.into()),
+    }
 }
 
 fn head(status: StatusCode, headers: &HeaderMap, end: BodyEnd, now: Wall) -> Vec<u8> {

@@ -12,6 +12,7 @@ mod usage;
 mod withhold;
 
 use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -314,7 +315,7 @@ impl<I: StoredId> Swarms<I> {
         &self,
         rules: &Rules<'_>,
         is_torrent_blocked: impl Fn(&InfoHash) -> bool,
-        is_blocked: impl Fn(std::net::IpAddr) -> bool,
+        is_blocked: impl Fn(IpAddr) -> bool,
         taken: &mut Taken<I>,
     ) {
         let mut freed = Vec::new();
@@ -417,11 +418,39 @@ impl<I: StoredId> Swarms<I> {
 
     /// Drops what is known from an origin, holding one shard at a time. Returns how many peers.
     pub(crate) fn forget(&self, origin: Origin, rules: &Rules<'_>) -> u64 {
-        let mut count = self.withheld().forget(origin);
+        let withheld = self.withheld().forget(origin);
+        withheld + self.drop_by(rules, |_, swarm| swarm.forget(origin, rules))
+    }
+
+    /// Drops those who announce here and for whom `is_gone` holds, holding one shard at a time; `told` gets where they were, and whether
+    /// that was only reported. Returns how many.
+    pub(crate) fn drop_own(
+        &self,
+        rules: &Rules<'_>,
+        is_gone: impl Fn(&InfoHash, IpAddr, u16) -> bool,
+        mut told: impl FnMut(&InfoHash, SocketAddr, bool),
+    ) -> u64 {
+        let mut gone = Vec::new();
+        self.drop_by(rules, |hash, swarm| {
+            let count = swarm.drop_own_where(rules, |ip, port| is_gone(hash, ip, port), &mut gone);
+            for (address, is_reported) in gone.drain(..) {
+                told(hash, address, is_reported);
+            }
+            count
+        })
+    }
+
+    /// Has `drop_of` drop peers of each swarm; it says how many. Holds one shard at a time.
+    fn drop_by(
+        &self,
+        rules: &Rules<'_>,
+        mut drop_of: impl FnMut(&InfoHash, &mut Swarm<I>) -> usize,
+    ) -> u64 {
+        let mut count = 0;
         let mut freed = Vec::new();
         self.map.retain(|hash, swarm| {
             let before = swarm.occupancy();
-            count += swarm.forget(origin, rules) as u64;
+            count += drop_of(hash, swarm) as u64;
             let is_kept = swarm.len() > 0 || swarm.is_counted();
             let after = if is_kept {
                 swarm.occupancy()
