@@ -23,6 +23,7 @@ use std::time::Duration;
 
 pub use book::{Evidence, FINDINGS_KEPT, Finding, State, Verdict};
 pub use command::{Arguments, RULES_BROKEN, run};
+pub(in crate::lab) use recording::{Note, Recording};
 pub(crate) use report::finding_json;
 pub use report::{Report, SessionReport};
 pub use rule::{Rule, Severity};
