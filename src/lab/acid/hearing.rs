@@ -43,6 +43,18 @@ impl Hearing {
         }
     }
 
+    /// The other tracker may have taken an announce.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub(super) fn taken_elsewhere(&mut self) -> anyhow::Result<()> {
+        self.judge.taken_elsewhere();
+        match &mut self.recording {
+            Some(recording) => recording.add(&Note::TakenElsewhere),
+            None => Ok(()),
+        }
+    }
+
     /// The rules that the client broke at this tracker, as its judge says; whether it has left in order says what it should have said
     /// by then.
     ///

@@ -158,7 +158,8 @@ const RULES: &str = "## Rules that were broken
 
 `retracker-lab judge` holds what clients do against [its rules](CLIENT-DEVELOPERS.md#rules), in each of these runs too: first what was
 seen in the controls, where the tracker behaves, then what is certain although it does not. Where a client was given two trackers, each is
-judged by itself; in which order they were asked is not.
+judged by itself, and only what the other took is known; in which order they were asked is not judged. The trackers ask for short waits
+(10 s, at least 5 s), so that a run shows several announces.
 
 ";
 

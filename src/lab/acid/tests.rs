@@ -252,7 +252,7 @@ fn whoever_breaks_a_rule_is_told_so() {
 /// O29: what a client does at the second tracker is judged too, and said to be there.
 #[test]
 fn whoever_breaks_a_rule_at_the_second_tracker_is_told_so() {
-    let scenario = "seconds = 1\ntrackers = [[\"http\"], [\"second http\"]]\n[[step]]\nthen = { status = 500 }\n[[expect]]\nfalls_back = true\n";
+    let scenario = "seconds = 1\ntrackers = [[\"http\"], [\"second http\"]]\n[[step]]\nthen = { status = 500, body = \"busy\" }\n[[expect]]\nfalls_back = true\n";
     let good = outcome_of(scenario, "started+second-started+second-stopped");
     let bad = outcome_of(scenario, "started+second");
     let graver = |outcome: &Outcome| {
@@ -272,6 +272,39 @@ fn whoever_breaks_a_rule_at_the_second_tracker_is_told_so() {
         graver(&bad),
         [(Rule::StartedFirst, true), (Rule::StoppedAtEnd, true)]
     );
+}
+
+/// O29: what one tracker took need not be said again at the other; what none took must.
+#[test]
+fn what_the_other_tracker_took_is_known() {
+    let trackers = "seconds = 1\ntrackers = [[\"http\"], [\"second http\"]]\n";
+    let fails = "[[step]]\nthen = { status = 500, body = \"busy\" }\n";
+    let expected = "[[expect]]\nfalls_back = true\n";
+    let graver = |step: &str, plan: &str| {
+        let outcome = outcome_of(&format!("{trackers}{step}{expected}"), plan);
+        let broken = outcome.broken.iter().map(|broken| broken.rule);
+        let broken = broken.filter(|rule| rule.severity() > Severity::Note);
+        broken.collect::<Vec<Rule>>()
+    };
+    assert_eq!(
+        graver(fails, "started+announce+second-started+second-stopped"),
+        [Rule::EventRepeated]
+    );
+    assert_eq!(
+        graver(fails, "started+second-started+announce+second-stopped"),
+        []
+    );
+    assert_eq!(graver("", "started+stopped+second+second-stopped"), []);
+    // A 500 that has an answer in it is taken by some.
+    let answers = "[[step]]\nthen = { status = 500 }\n";
+    assert_eq!(graver(answers, "started+second+second-stopped"), []);
+    // As often as the second one takes them, for each announce begins with the first tier.
+    let again = "started+second-started".to_owned() + &"+started+second".repeat(6);
+    let ids = graver(fails, &format!("{again}+second-stopped"));
+    assert!(!ids.contains(&Rule::NotHammered), "{ids:?}");
+    let hammered = "started+second-started".to_owned() + &"+started".repeat(6);
+    let ids = graver(fails, &format!("{hammered}+second-stopped"));
+    assert_eq!(ids, [Rule::NotHammered]);
 }
 
 /// O29

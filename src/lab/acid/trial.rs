@@ -82,6 +82,8 @@ struct Stage {
     hearing: Hearing,
     /// Hears the second one.
     second_hearing: Option<Hearing>,
+    /// How much longer the second one runs.
+    lead: Duration,
 }
 
 impl Manner {
@@ -350,7 +352,10 @@ impl Stage {
             let heard = options_of(second, Vec::new());
             Hearing::begin(heard, file(RECORDINGS[1]).as_deref())
         });
+        let now = first.now().real;
+        let lead = second.as_ref().map(|second| second.now().real);
         Ok(Stage {
+            lead: lead.unwrap_or(now).saturating_sub(now),
             events: first.events(),
             second_events: second.as_ref().map(Lab::events),
             hearing,
@@ -381,17 +386,43 @@ impl Stage {
 
     /// Hears what has happened since; each event, and whether it is the second tracker's, is handed on.
     fn hear(&mut self, mut each: impl FnMut(&Event, bool)) -> anyhow::Result<()> {
-        for event in self.events.try_iter() {
-            each(&event, false);
-            self.hearing.hear(&event)?;
-        }
-        if let (Some(events), Some(hearing)) = (&self.second_events, &mut self.second_hearing) {
-            for event in events.try_iter() {
-                each(&event, true);
-                hearing.hear(&event)?;
+        let mut firsts = self.events.try_iter().peekable();
+        let mut seconds = self
+            .second_events
+            .iter()
+            .flat_map(Events::try_iter)
+            .peekable();
+        loop {
+            // Which of the two was first decides what the client knew.
+            let is_second = match (firsts.peek(), seconds.peek()) {
+                (Some(first), Some(second)) => {
+                    second.at().real.saturating_sub(self.lead) < first.at().real
+                }
+                (first, _) => first.is_none(),
+            };
+            let next = if is_second {
+                seconds.next()
+            } else {
+                firsts.next()
+            };
+            let Some(event) = next else { return Ok(()) };
+            each(&event, is_second);
+            let first = Some(&mut self.hearing);
+            let second = self.second_hearing.as_mut();
+            let (here, other) = if is_second {
+                (second, first)
+            } else {
+                (first, second)
+            };
+            if let Some(here) = here {
+                here.hear(&event)?;
+            }
+            if let Some(other) = other
+                && judge::may_be_taken(&event)
+            {
+                other.taken_elsewhere()?;
             }
         }
-        Ok(())
     }
 
     /// The rules that the client broke; whether it has left in order says what it should have said by then.

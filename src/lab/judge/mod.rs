@@ -85,6 +85,8 @@ pub struct Judge {
     scrapes: Scrapes,
     unconnected: Unconnected,
     requests: u64,
+    /// Announces that trackers took which are not heard here.
+    taken_elsewhere: u64,
     unfollowed: u64,
     has_ended: bool,
     /// When the client was asked to end; real time.
@@ -105,6 +107,7 @@ impl Judge {
             scrapes: Scrapes::default(),
             unconnected: Unconnected::default(),
             requests: 0,
+            taken_elsewhere: 0,
             unfollowed: 0,
             has_ended: false,
             dismissed: None,
@@ -120,6 +123,12 @@ impl Judge {
                 self.connections.end(&mut self.book, *connection);
             }
         }
+    }
+
+    /// Another tracker of the torrent, which is not heard here, may have taken an announce (see [`may_be_taken`]): some clients count
+    /// what one tracker was told for all of them, and BEP 12 has each announce begin with the first tier.
+    pub(in crate::lab) fn taken_elsewhere(&mut self) {
+        self.taken_elsewhere = self.taken_elsewhere.saturating_add(1);
     }
 
     /// The client is asked to end, at a time (real, since the laboratory started): what should have come by then, should have.
@@ -234,6 +243,7 @@ impl Judge {
             outcome,
             is_packed: is_packed(exchange),
             host,
+            taken_elsewhere: self.taken_elsewhere,
             evidence: Evidence::of(request),
         };
         let found = self.session_of(&heard);
@@ -329,6 +339,18 @@ impl Judge {
         }
         Some(at)
     }
+}
+
+/// Whether this is an announce, no farewell, that the client may hold to be taken.
+pub(in crate::lab) fn may_be_taken(event: &Event) -> bool {
+    let Event::Exchange(exchange) = event else {
+        return false;
+    };
+    let Reading::Announce(announce) = Reading::of(&exchange.request) else {
+        return false;
+    };
+    let outcome = Outcome::of(&exchange.request, &exchange.answer);
+    announce.event != "stopped" && matches!(outcome, Outcome::Accepted(_) | Outcome::Doubtful)
 }
 
 /// Whether the answer was packed as the client says that it can read.

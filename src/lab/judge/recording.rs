@@ -18,6 +18,8 @@ pub(in crate::lab) enum Note {
     Options(Options),
     /// The client was asked to end; real time.
     Dismissed(Duration),
+    /// A tracker that is not heard here may have taken an announce.
+    TakenElsewhere,
     /// The last line.
     End {
         /// Real time.
@@ -78,6 +80,7 @@ pub(super) fn judge(file: &Path, told: &Options) -> anyhow::Result<Report> {
                     // Nothing was heard before.
                     Note::Options(options) => judge = Judge::new(told.clone().or(options)),
                     Note::Dismissed(at) => judge.client_dismissed(at),
+                    Note::TakenElsewhere => judge.taken_elsewhere(),
                     Note::End {
                         at,
                         has_ended,
