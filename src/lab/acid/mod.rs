@@ -2,6 +2,7 @@
 //! starts it ends; what it cannot see from outside it says so.
 
 mod client;
+mod hearing;
 pub(crate) mod listeners;
 mod table;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::thread;
 
 use anyhow::{Context, bail, ensure};
 
+use crate::clock::Clock;
 use crate::lab::judge::Severity;
 use crate::lab::launch::Launcher;
 use crate::lab::misbehave::catalogue;
@@ -76,7 +78,7 @@ pub struct Arguments {
     /// Writes all outcomes there, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Keeps the clients' folders, with their logs, in this folder.
+    /// Keeps the clients' folders in this folder, with their logs and what each tracker heard, for `judge --from`.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
 }
@@ -111,6 +113,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let _scratch = arguments.keep.is_none().then(|| Scratch(folder.clone()));
     let manner = Manner {
         folder,
+        is_kept: arguments.keep.is_some(),
         launcher: Launcher::of_this_program().context("where this program is")?,
         peer_addresses: arguments.peer_address.clone(),
         patience: arguments.patience,
@@ -123,7 +126,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let is_whole = outcomes.len() == trials;
     // Half a table takes no whole one's place.
     if let Some(file) = arguments.markdown.as_ref().filter(|_| is_whole) {
-        let text = table::markdown(&clients, &outcomes, &arguments.said());
+        let day = Clock::start().wall();
+        let text = table::markdown(&clients, &outcomes, &arguments.said(), day);
         fs::write(file, text).with_context(|| file.display().to_string())?;
     }
     if let Some(file) = &arguments.json {

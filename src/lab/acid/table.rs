@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::client::Client;
 use super::verdict::{NO_PEERS, Verdict};
+use crate::clock::Wall;
 use crate::lab::judge::{self, Finding, Rule, Severity};
 use crate::lab::misbehave::scenario::Scenario;
 
@@ -70,11 +72,19 @@ impl Outcome {
 /// Scenarios whose tracker behaves.
 const CONTROL: &str = "control-";
 
-/// The table as Markdown.
-pub(super) fn markdown(clients: &[Client], outcomes: &[Outcome], command: &str) -> String {
+/// The table as Markdown; it says by which command it was made, and on which day (UTC).
+pub(super) fn markdown(
+    clients: &[Client],
+    outcomes: &[Outcome],
+    command: &str,
+    day: Wall,
+) -> String {
     let mut out = String::from(PREFACE);
     // A String takes everything.
-    let _ = writeln!(out, "Made by `{command}`.\n");
+    let seconds = i64::try_from(day.0).unwrap_or(0);
+    let day = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (version, day) = (env!("CARGO_PKG_VERSION"), day.date());
+    let _ = writeln!(out, "Made by `{command}`, version {version}, on {day}.\n");
     let heads: Vec<String> = clients
         .iter()
         .map(|client| {
@@ -137,9 +147,10 @@ const PREFACE: &str = "# What clients do when a tracker misbehaves
 Each cell is one run: a fresh tracker that does what the scenario says, a fresh torrent, a fresh client that has nothing of the file, and
 what was seen of it from outside. **right**: as a good client does. **wrong**: otherwise; how, stands below. *not seen*: it cannot be said
 from outside, or it had not happened when the time was over; why, stands below. Clients are as Debian has them, with DHT, local discovery,
-peer exchange, uTP and port mapping off; peers that listen and do not talk tell whether an answer was used. A client that announces to all
-tiers at once, as Transmission and qBittorrent do, has no need to fall back, and is right there. A tracker cannot see what a client shows
-to its user, what it logs, and what it would have done later.
+peer exchange, uTP and port mapping off (aria2 asks trackers over UDP only while its DHT is on: there it is, and torrents are private); peers
+that listen and do not talk tell whether an answer was used. A client that announces to all tiers at once, as Transmission and qBittorrent
+do, has no need to fall back, and is right there. A tracker cannot see what a client shows to its user, what it logs, and what it would have
+done later.
 
 ";
 
@@ -147,7 +158,8 @@ const RULES: &str = "## Rules that were broken
 
 `retracker-lab judge` holds what clients do against [its rules](CLIENT-DEVELOPERS.md#rules), in each of these runs too: first what was
 seen in the controls, where the tracker behaves, then what is certain although it does not. Where a client was given two trackers, each is
-judged by itself; in which order they were asked is not.
+judged by itself, and only what the other took is known; in which order they were asked is not judged. The trackers ask for short waits
+(10 s, at least 5 s), so that a run shows several announces.
 
 ";
 

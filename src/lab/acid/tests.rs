@@ -10,6 +10,7 @@ use super::client::{Client, Farewell, Ports};
 use super::table::{self, Outcome};
 use super::trial::Manner;
 use super::verdict::{Abilities, Verdict};
+use crate::clock::Wall;
 use crate::lab::bencode::writing::{Dictionary, Value};
 use crate::lab::judge::{Rule, Severity};
 use crate::lab::launch::Launcher;
@@ -37,6 +38,7 @@ fn outcome_of_named(name: &str, scenario: &str, plan: &str) -> Outcome {
     let client = Client::of_command("scripted", &command, Farewell::Term).unwrap();
     let manner = Manner {
         folder: folder.path().into(),
+        is_kept: true,
         launcher: Launcher::plain(),
         peer_addresses: vec!["127.0.0.1".parse().unwrap()],
         patience: 1,
@@ -45,8 +47,15 @@ fn outcome_of_named(name: &str, scenario: &str, plan: &str) -> Outcome {
         stop: Arc::new(AtomicBool::new(false)),
     };
     let outcome = manner.run(&client, &scenario, Abilities::ALL);
-    let log = std::fs::read_to_string(folder.path().join(format!("scripted-{name}/log")));
-    outcome.unwrap_or_else(|error| panic!("{error:#}\n{log:?}"))
+    let kept = folder.path().join(format!("scripted-{name}"));
+    let log = std::fs::read_to_string(kept.join("log"));
+    let outcome = outcome.unwrap_or_else(|error| panic!("{error:#}\n{log:?}"));
+    let heard = std::fs::read_to_string(kept.join("first.jsonl")).unwrap();
+    // What comes with the farewell is recorded too, and not counted.
+    let exchanges = heard.lines().filter(|line| line.contains("\"Exchange\""));
+    assert!(exchanges.count() as u64 >= outcome.counts[0], "{heard}");
+    assert!(heard.lines().last().unwrap().contains("\"End\""), "{heard}");
+    outcome
 }
 
 /// What is said of the one expectation.
@@ -178,7 +187,13 @@ fn the_table_tells_who_was_right_and_how_others_were_wrong() {
         "announce",
     );
     let clients = [client];
-    let text = table::markdown(&clients, std::slice::from_ref(&outcome), "it");
+    let text = table::markdown(&clients, std::slice::from_ref(&outcome), "it", Wall(86_399));
+    let made = concat!(
+        "Made by `it`, version ",
+        env!("CARGO_PKG_VERSION"),
+        ", on 1970-01-01."
+    );
+    assert!(text.contains(made), "{text}");
     assert!(
         text.contains("| [planned](#planned) | **wrong** |"),
         "{text}"
@@ -222,7 +237,7 @@ fn whoever_breaks_a_rule_is_told_so() {
     );
     assert_eq!(bad.worst(), Some(Severity::Must));
     let clients = [Client::of_command("scripted", "it {torrent}", Farewell::Term).unwrap()];
-    let text = table::markdown(&clients, std::slice::from_ref(&bad), "it");
+    let text = table::markdown(&clients, std::slice::from_ref(&bad), "it", Wall(86_400));
     let line = "- scripted: `started-first` (must), in [planned](#planned): ";
     assert!(text.contains(line), "{text}");
     let told: serde_json::Value = serde_json::from_str(&table::json(&clients, &[bad])).unwrap();
@@ -237,7 +252,7 @@ fn whoever_breaks_a_rule_is_told_so() {
 /// O29: what a client does at the second tracker is judged too, and said to be there.
 #[test]
 fn whoever_breaks_a_rule_at_the_second_tracker_is_told_so() {
-    let scenario = "seconds = 1\ntrackers = [[\"http\"], [\"second http\"]]\n[[step]]\nthen = { status = 500 }\n[[expect]]\nfalls_back = true\n";
+    let scenario = "seconds = 1\ntrackers = [[\"http\"], [\"second http\"]]\n[[step]]\nthen = { status = 500, body = \"busy\" }\n[[expect]]\nfalls_back = true\n";
     let good = outcome_of(scenario, "started+second-started+second-stopped");
     let bad = outcome_of(scenario, "started+second");
     let graver = |outcome: &Outcome| {
@@ -257,6 +272,39 @@ fn whoever_breaks_a_rule_at_the_second_tracker_is_told_so() {
         graver(&bad),
         [(Rule::StartedFirst, true), (Rule::StoppedAtEnd, true)]
     );
+}
+
+/// O29: what one tracker took need not be said again at the other; what none took must.
+#[test]
+fn what_the_other_tracker_took_is_known() {
+    let trackers = "seconds = 1\ntrackers = [[\"http\"], [\"second http\"]]\n";
+    let fails = "[[step]]\nthen = { status = 500, body = \"busy\" }\n";
+    let expected = "[[expect]]\nfalls_back = true\n";
+    let graver = |step: &str, plan: &str| {
+        let outcome = outcome_of(&format!("{trackers}{step}{expected}"), plan);
+        let broken = outcome.broken.iter().map(|broken| broken.rule);
+        let broken = broken.filter(|rule| rule.severity() > Severity::Note);
+        broken.collect::<Vec<Rule>>()
+    };
+    assert_eq!(
+        graver(fails, "started+announce+second-started+second-stopped"),
+        [Rule::EventRepeated]
+    );
+    assert_eq!(
+        graver(fails, "started+second-started+announce+second-stopped"),
+        []
+    );
+    assert_eq!(graver("", "started+stopped+second+second-stopped"), []);
+    // A 500 that has an answer in it is taken by some.
+    let answers = "[[step]]\nthen = { status = 500 }\n";
+    assert_eq!(graver(answers, "started+second+second-stopped"), []);
+    // As often as the second one takes them, for each announce begins with the first tier.
+    let again = "started+second-started".to_owned() + &"+started+second".repeat(6);
+    let ids = graver(fails, &format!("{again}+second-stopped"));
+    assert!(!ids.contains(&Rule::NotHammered), "{ids:?}");
+    let hammered = "started+second-started".to_owned() + &"+started".repeat(6);
+    let ids = graver(fails, &format!("{hammered}+second-stopped"));
+    assert_eq!(ids, [Rule::NotHammered]);
 }
 
 /// O29

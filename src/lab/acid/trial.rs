@@ -14,13 +14,14 @@ use anyhow::{Context, bail};
 
 use super::CONTROLS;
 use super::client::{Client, Place, Ports};
+use super::hearing::Hearing;
 use super::listeners::Peer;
 use super::table::{Broken, Outcome};
 use super::torrent::Plan;
 use super::verdict::{Abilities, Seen, Verdict};
 use crate::clock::Clock;
-use crate::lab::exchange::Transport;
-use crate::lab::judge::{self, Judge};
+use crate::lab::exchange::{Event, Transport};
+use crate::lab::judge;
 use crate::lab::launch::Launcher;
 use crate::lab::misbehave::scenario::{Expectation, Listener, Scenario, Tracker};
 use crate::lab::misbehave::script::Script;
@@ -33,6 +34,8 @@ use crate::lab::serve::{Events, Lab, Options};
 pub(super) struct Manner {
     /// Where each trial has a folder.
     pub(super) folder: PathBuf,
+    /// Whether folders are kept, and so what is heard recorded there.
+    pub(super) is_kept: bool,
     /// How clients are started.
     pub(super) launcher: Launcher,
     /// Where the peers listen that answers tell of.
@@ -59,6 +62,8 @@ const FIRST: Duration = Duration::from_secs(30);
 pub(super) const GRACE: Duration = Duration::from_secs(60);
 /// How long is waited for what a client that has ended sent last.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+/// Where what comes to the first and to the second tracker is recorded, in a folder that is kept.
+const RECORDINGS: [&str; 2] = ["first.jsonl", "second.jsonl"];
 /// What a tracker that behaves tells, in seconds.
 const INTERVAL: u32 = 10;
 const MIN_INTERVAL: u32 = 5;
@@ -74,9 +79,11 @@ struct Stage {
     second_events: Option<Events>,
     listeners: [(Listener, Peer); 3],
     /// Hears the first tracker.
-    judge: Judge,
-    /// Hears the second one, which has numbers and times of its own.
-    second_judge: Judge,
+    hearing: Hearing,
+    /// Hears the second one.
+    second_hearing: Option<Hearing>,
+    /// How much longer the second one runs.
+    lead: Duration,
 }
 
 impl Manner {
@@ -105,8 +112,11 @@ impl Manner {
                 broken: Vec::new(),
             });
         }
-        let mut stage = Stage::set(scenario, &self.peer_addresses).context("no tracker")?;
-        let mut process = self.start(client, scenario, &stage)?;
+        let folder = fresh_folder(&self.folder, &format!("{}-{}", client.name, scenario.name))?;
+        let recordings = self.is_kept.then_some(folder.as_path());
+        let stage = Stage::set(scenario, &self.peer_addresses, recordings);
+        let mut stage = stage.context("no tracker")?;
+        let mut process = self.start(client, scenario, &stage, &folder)?;
         let can = Abilities {
             connects: if scenario.is_of_v6() {
                 can.connects_v6
@@ -124,7 +134,7 @@ impl Manner {
         if seen.end.is_none() {
             seen.end = self.farewell(client, &mut process, &mut stage)?;
         }
-        let broken = stage.broken(seen.end.is_none());
+        let broken = stage.broken(seen.end.is_none())?;
         verdicts.push((
             "lives, and ends when it is told to".to_owned(),
             match seen.end.take() {
@@ -150,33 +160,33 @@ impl Manner {
         Ok(outcome)
     }
 
-    /// Starts the client on a fresh torrent.
+    /// Starts the client on a fresh torrent in its folder.
     fn start(
         &self,
         client: &Client,
         scenario: &Scenario,
         stage: &Stage,
+        folder: &Path,
     ) -> anyhow::Result<Process> {
-        let folder = fresh_folder(&self.folder, &format!("{}-{}", client.name, scenario.name))?;
         let torrent = folder.join("it.torrent");
         let plan = Plan {
             name: format!("{}.bin", scenario.name),
             length: LENGTH,
             piece_length: PIECE,
-            tiers: stage.tiers(scenario)?,
+            tiers: tiers_of(scenario, &stage.first, stage.second.as_ref())?,
             is_private: true,
             seed: 1,
         };
         fs::write(&torrent, plan.make().metainfo).context("the torrent")?;
         let place = Place {
             torrent,
-            folder: folder.clone(),
+            folder: folder.to_path_buf(),
             port: self.ports.take()?,
             spare_port: self.ports.take()?,
             is_udp: scenario.has(Transport::Udp),
         };
         let words = client.prepare(&place).context("the client's settings")?;
-        self.launch(&words, &folder)
+        self.launch(&words, folder)
             .with_context(|| words.first().cloned().unwrap_or_default())
     }
 
@@ -232,7 +242,7 @@ impl Manner {
             if self.stop.load(Ordering::Relaxed) {
                 bail!(INTERRUPTED);
             }
-            stage.note(&mut seen);
+            stage.note(&mut seen)?;
             if let Some(status) = process.ended() {
                 let how = process::fault_of(status).unwrap_or_else(|| "status 0".to_owned());
                 seen.end = Some(format!("ends by itself, with {how}"));
@@ -271,7 +281,7 @@ impl Manner {
             if self.stop.load(Ordering::Relaxed) {
                 bail!(INTERRUPTED);
             }
-            stage.hear_farewell();
+            stage.hear_farewell()?;
             if let Some(status) = process.gone() {
                 // A status is its own matter: aria2 has one for what it did not finish. To be killed by a fault of its own is not.
                 let fault = process::fault_of(status).filter(|_| process::is_crash(status));
@@ -289,7 +299,12 @@ impl Manner {
 }
 
 impl Stage {
-    fn set(scenario: &Scenario, peer_addresses: &[IpAddr]) -> anyhow::Result<Stage> {
+    /// Starts the trackers and the peers of a scenario; what the trackers hear is recorded in this folder, where there is one.
+    fn set(
+        scenario: &Scenario,
+        peer_addresses: &[IpAddr],
+        recordings: Option<&Path>,
+    ) -> anyhow::Result<Stage> {
         let planted = Peer::listen(peer_addresses)?;
         let decoy = Peer::listen(peer_addresses)?;
         let at_second = Peer::listen(peer_addresses)?;
@@ -329,11 +344,22 @@ impl Stage {
                 second_udp: url(Transport::Udp),
             },
         )?;
-        let mut stage = Stage {
+        let file = |name: &str| recordings.map(|folder| folder.join(name));
+        let tiers = judged_tiers(scenario, &first, second.as_ref())?;
+        let heard = options_of(&first, tiers);
+        let hearing = Hearing::begin(heard, file(RECORDINGS[0]).as_deref())?;
+        let second_hearing = second.as_ref().map(|second| {
+            let heard = options_of(second, Vec::new());
+            Hearing::begin(heard, file(RECORDINGS[1]).as_deref())
+        });
+        let now = first.now().real;
+        let lead = second.as_ref().map(|second| second.now().real);
+        Ok(Stage {
+            lead: lead.unwrap_or(now).saturating_sub(now),
             events: first.events(),
             second_events: second.as_ref().map(Lab::events),
-            judge: Judge::new(judge::Options::default()),
-            second_judge: Judge::new(judge::Options::default()),
+            hearing,
+            second_hearing: second_hearing.transpose()?,
             first,
             second,
             listeners: [
@@ -341,85 +367,74 @@ impl Stage {
                 (Listener::Decoy, decoy),
                 (Listener::Second, at_second),
             ],
-        };
-        stage.judge = judge_of(&stage.first, stage.judged_tiers(scenario)?);
-        if let Some(second) = &stage.second {
-            stage.second_judge = judge_of(second, Vec::new());
-        }
-        Ok(stage)
-    }
-
-    /// The tiers that are judged. Neither judge hears of both trackers, and so nothing is said of tiers where there are two.
-    fn judged_tiers(&self, scenario: &Scenario) -> anyhow::Result<Vec<Vec<judge::Place>>> {
-        if self.second.is_some() {
-            return Ok(Vec::new());
-        }
-        let tiers = self.tiers(scenario)?;
-        let places = tiers.iter().map(|tier| {
-            let places = tier.iter().map(|url| judge::Place::of_url(url));
-            places.collect::<Option<Vec<judge::Place>>>()
-        });
-        Ok(places.collect::<Option<_>>().unwrap_or_default())
-    }
-
-    /// The torrent's trackers.
-    fn tiers(&self, scenario: &Scenario) -> anyhow::Result<Vec<Vec<String>>> {
-        let url = |tracker: &Tracker| {
-            let lab = if tracker.is_second {
-                self.second.as_ref()
-            } else {
-                Some(&self.first)
-            };
-            let url = lab.and_then(|lab| lab.url(tracker.transport));
-            url.with_context(|| format!("the laboratory has no tracker over {}", tracker.transport))
-        };
-        let tiers = scenario.trackers.iter();
-        tiers
-            .map(|tier| {
-                tier.iter()
-                    .map(url)
-                    .collect::<anyhow::Result<Vec<String>>>()
-            })
-            .collect()
+        })
     }
 
     /// Notes what has happened since the last look.
-    fn note(&mut self, seen: &mut Seen) {
-        for event in self.events.try_iter() {
-            seen.note(&event, false);
-            self.judge.hear(&event);
-        }
-        for event in self.second_events.iter().flat_map(Events::try_iter) {
-            seen.note(&event, true);
-            self.second_judge.hear(&event);
-        }
+    fn note(&mut self, seen: &mut Seen) -> anyhow::Result<()> {
+        self.hear(|event, is_second| seen.note(event, is_second))?;
         for (listener, peer) in &mut self.listeners {
             seen.connections.insert(listener.name(), peer.count());
         }
+        Ok(())
     }
-}
 
-impl Stage {
     /// Hears what a client says that was told to leave: only the judges mind.
-    fn hear_farewell(&mut self) {
-        for event in self.events.try_iter() {
-            self.judge.hear(&event);
-        }
-        for event in self.second_events.iter().flat_map(Events::try_iter) {
-            self.second_judge.hear(&event);
+    fn hear_farewell(&mut self) -> anyhow::Result<()> {
+        self.hear(|_, _| {})
+    }
+
+    /// Hears what has happened since; each event, and whether it is the second tracker's, is handed on.
+    fn hear(&mut self, mut each: impl FnMut(&Event, bool)) -> anyhow::Result<()> {
+        let mut firsts = self.events.try_iter().peekable();
+        let mut seconds = self
+            .second_events
+            .iter()
+            .flat_map(Events::try_iter)
+            .peekable();
+        loop {
+            // Which of the two was first decides what the client knew.
+            let is_second = match (firsts.peek(), seconds.peek()) {
+                (Some(first), Some(second)) => {
+                    second.at().real.saturating_sub(self.lead) < first.at().real
+                }
+                (first, _) => first.is_none(),
+            };
+            let next = if is_second {
+                seconds.next()
+            } else {
+                firsts.next()
+            };
+            let Some(event) = next else { return Ok(()) };
+            each(&event, is_second);
+            let first = Some(&mut self.hearing);
+            let second = self.second_hearing.as_mut();
+            let (here, other) = if is_second {
+                (second, first)
+            } else {
+                (first, second)
+            };
+            if let Some(here) = here {
+                here.hear(&event)?;
+            }
+            if let Some(other) = other
+                && judge::may_be_taken(&event)
+            {
+                other.taken_elsewhere()?;
+            }
         }
     }
 
     /// The rules that the client broke; whether it has left in order says what it should have said by then.
-    fn broken(mut self, has_left: bool) -> Vec<Broken> {
+    fn broken(mut self, has_left: bool) -> anyhow::Result<Vec<Broken>> {
         let until = self.first.now().real + LAST_WORDS;
         while self.first.now().real < until {
-            self.hear_farewell();
+            self.hear_farewell()?;
             thread::sleep(LOOK);
         }
-        let mut broken = broken_at(&self.first, self.judge, has_left);
-        if let Some(second) = &self.second {
-            for mut there in broken_at(second, self.second_judge, has_left) {
+        let mut broken = self.hearing.end(&self.first, has_left)?;
+        if let (Some(second), Some(hearing)) = (&self.second, self.second_hearing) {
+            for mut there in hearing.end(second, has_left)? {
                 match broken.iter_mut().find(|one| one.rule == there.rule) {
                     Some(one) => one.times += there.times,
                     None => {
@@ -430,31 +445,60 @@ impl Stage {
                 }
             }
         }
-        broken
+        Ok(broken)
     }
 }
 
-/// Who judges what comes to a tracker.
-fn judge_of(lab: &Lab, tiers: Vec<Vec<judge::Place>>) -> Judge {
-    Judge::new(judge::Options {
+/// The torrent's trackers.
+fn tiers_of(
+    scenario: &Scenario,
+    first: &Lab,
+    second: Option<&Lab>,
+) -> anyhow::Result<Vec<Vec<String>>> {
+    let url = |tracker: &Tracker| {
+        let lab = if tracker.is_second {
+            second
+        } else {
+            Some(first)
+        };
+        let url = lab.and_then(|lab| lab.url(tracker.transport));
+        url.with_context(|| format!("the laboratory has no tracker over {}", tracker.transport))
+    };
+    let tiers = scenario.trackers.iter();
+    tiers
+        .map(|tier| {
+            tier.iter()
+                .map(url)
+                .collect::<anyhow::Result<Vec<String>>>()
+        })
+        .collect()
+}
+
+/// The tiers that are judged. Neither judge hears of both trackers, and so nothing is said of tiers where there are two.
+fn judged_tiers(
+    scenario: &Scenario,
+    first: &Lab,
+    second: Option<&Lab>,
+) -> anyhow::Result<Vec<Vec<judge::Place>>> {
+    if second.is_some() {
+        return Ok(Vec::new());
+    }
+    let tiers = tiers_of(scenario, first, second)?;
+    let places = tiers.iter().map(|tier| {
+        let places = tier.iter().map(|url| judge::Place::of_url(url));
+        places.collect::<Option<Vec<judge::Place>>>()
+    });
+    Ok(places.collect::<Option<_>>().unwrap_or_default())
+}
+
+/// What the judge of a tracker is told.
+fn options_of(lab: &Lab, tiers: Vec<Vec<judge::Place>>) -> judge::Options {
+    judge::Options {
         tiers,
         size: u64::try_from(LENGTH).ok(),
         has_both_families: false,
         trackers: lab.urls().iter().map(|url| url.address).collect(),
-    })
-}
-
-/// The rules that the client broke at one tracker, as its judge says.
-fn broken_at(lab: &Lab, mut judge: Judge, has_left: bool) -> Vec<Broken> {
-    if lab.lost_events() > 0 {
-        // Of half a story nothing is concluded.
-        return Vec::new();
     }
-    if has_left {
-        judge.client_ended();
-    }
-    let report = judge.finish(lab.now().real);
-    report.verdicts.into_iter().filter_map(Broken::of).collect()
 }
 
 /// Makes a folder of this name in `parent`, or of the name with a number where there is one from before. What would lead elsewhere in a

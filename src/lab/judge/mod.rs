@@ -24,6 +24,7 @@ use std::time::Duration;
 
 pub use book::{Evidence, FINDINGS_KEPT, Finding, State, Verdict};
 pub use command::{Arguments, RULES_BROKEN, run};
+pub(in crate::lab) use recording::{Note, Recording};
 pub(crate) use report::finding_json;
 pub use report::{Report, SessionReport};
 pub use rule::{Rule, Severity};
@@ -88,6 +89,8 @@ pub struct Judge {
     scrapes: Scrapes,
     unconnected: Unconnected,
     requests: u64,
+    /// Announces that trackers took which are not heard here.
+    taken_elsewhere: u64,
     unfollowed: u64,
     has_ended: bool,
     /// When the client was asked to end; real time.
@@ -109,6 +112,7 @@ impl Judge {
             scrapes: Scrapes::default(),
             unconnected: Unconnected::default(),
             requests: 0,
+            taken_elsewhere: 0,
             unfollowed: 0,
             has_ended: false,
             dismissed: None,
@@ -139,6 +143,12 @@ impl Judge {
                 self.connections.end(&mut self.book, *connection);
             }
         }
+    }
+
+    /// Another tracker of the torrent, which is not heard here, may have taken an announce (see [`may_be_taken`]): some clients count
+    /// what one tracker was told for all of them, and BEP 12 has each announce begin with the first tier.
+    pub(in crate::lab) fn taken_elsewhere(&mut self) {
+        self.taken_elsewhere = self.taken_elsewhere.saturating_add(1);
     }
 
     /// The client is asked to end, at a time (real, since the laboratory started): what should have come by then, should have.
@@ -252,6 +262,7 @@ impl Judge {
             outcome,
             is_packed: is_packed(exchange),
             host,
+            taken_elsewhere: self.taken_elsewhere,
             evidence: Evidence::of(request),
         };
         let found = self.session_of(&heard);
@@ -347,6 +358,18 @@ impl Judge {
         }
         Some(at)
     }
+}
+
+/// Whether this is an announce, no farewell, that the client may hold to be taken.
+pub(in crate::lab) fn may_be_taken(event: &Event) -> bool {
+    let Event::Exchange(exchange) = event else {
+        return false;
+    };
+    let Reading::Announce(announce) = Reading::of(&exchange.request) else {
+        return false;
+    };
+    let outcome = Outcome::of(&exchange.request, &exchange.answer);
+    announce.event != "stopped" && matches!(outcome, Outcome::Accepted(_) | Outcome::Doubtful)
 }
 
 /// Whether the answer was packed as the client says that it can read.

@@ -99,7 +99,12 @@ fn of_http(answer: &Answer) -> Outcome {
         return Outcome::Redirected(location.to_vec());
     }
     if head.status != 200 {
-        return Outcome::Unusable;
+        // Some clients do not look at the status.
+        let body = head.body(&sent, answer.end == End::Closed);
+        return match of_body(&body) {
+            Outcome::Accepted(_) | Outcome::Doubtful => Outcome::Doubtful,
+            _ => Outcome::Unusable,
+        };
     }
     if head.encoding.is_some() {
         // What is packed is what would have been sent without: the tracker packs nothing but its answers.
@@ -246,6 +251,10 @@ mod tests {
         let longer = format!("{head}Content-Length: 90\r\n\r\n{whole}");
         assert_eq!(of(&longer, closed), Outcome::Doubtful);
         assert_eq!(of("HTTP/1.1 500 x\r\n\r\n", closed), Outcome::Unusable);
+        let failed = "HTTP/1.1 500 x\r\n\r\nd14:failure reason2:noe";
+        assert_eq!(of(failed, closed), Outcome::Unusable);
+        let answered = "HTTP/1.1 500 x\r\n\r\nd8:intervali9e5:peers0:e";
+        assert_eq!(of(answered, closed), Outcome::Doubtful);
         assert_eq!(
             of("HTTP/1.1 302 x\r\nLocation: /b\r\n\r\n", closed),
             Outcome::Redirected(b"/b".to_vec())

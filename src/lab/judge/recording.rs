@@ -13,11 +13,13 @@ use crate::lab::exchange::Event;
 
 /// A line that is no event.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Note {
+pub(in crate::lab) enum Note {
     /// The first line: what the judge was told.
     Options(Options),
     /// The client was asked to end; real time.
     Dismissed(Duration),
+    /// A tracker that is not heard here may have taken an announce.
+    TakenElsewhere,
     /// The last line.
     End {
         /// Real time.
@@ -31,12 +33,12 @@ pub(super) enum Note {
 
 /// A recording that is written.
 #[derive(Debug)]
-pub(super) struct Recording {
+pub(in crate::lab) struct Recording {
     out: BufWriter<File>,
 }
 
 impl Recording {
-    pub(super) fn create(file: &Path) -> anyhow::Result<Recording> {
+    pub(in crate::lab) fn create(file: &Path) -> anyhow::Result<Recording> {
         let out = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
         Ok(Recording {
             out: BufWriter::new(out),
@@ -44,14 +46,14 @@ impl Recording {
     }
 
     /// Adds a line.
-    pub(super) fn add(&mut self, line: &impl Serialize) -> anyhow::Result<()> {
+    pub(in crate::lab) fn add(&mut self, line: &impl Serialize) -> anyhow::Result<()> {
         let what = "the recording cannot be written";
         serde_json::to_writer(&mut self.out, line).context(what)?;
         writeln!(self.out).context(what)
     }
 
     /// The end of it.
-    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+    pub(in crate::lab) fn finish(mut self) -> anyhow::Result<()> {
         self.out.flush().context("the recording cannot be written")
     }
 }
@@ -78,6 +80,7 @@ pub(super) fn judge(file: &Path, told: &Options) -> anyhow::Result<Report> {
                     // Nothing was heard before.
                     Note::Options(options) => judge = Judge::new(told.clone().or(options)),
                     Note::Dismissed(at) => judge.client_dismissed(at),
+                    Note::TakenElsewhere => judge.taken_elsewhere(),
                     Note::End {
                         at,
                         has_ended,

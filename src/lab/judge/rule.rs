@@ -88,7 +88,7 @@ rules! {
     RetryInKept "retry-in-kept" Should
         "After a failure with `retry in`, so many minutes pass before the next announce; after `never` none comes." "BEP 31";
     NotHammered "not-hammered" Should
-        "A tracker that fails, is silent, or names no interval gets at most five announces a minute." "practice of trackers: back off";
+        "A tracker that fails, is silent, or names no interval gets at most five announces a minute, or two with each that another tracker takes." "practice of trackers: back off; BEP 12; RFC 9112, 9.3.1";
     WarningIsNoFailure "warning-is-no-failure" Should
         "A `warning message` beside peers is an answer like any other: no event is repeated for it." "practice of trackers: `warning message`";
     TrackerIdReturned "tracker-id-returned" Should

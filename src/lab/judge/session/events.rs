@@ -7,8 +7,11 @@ use crate::lab::judge::outcome::{Outcome, RetryIn};
 use crate::lab::judge::rule::Rule;
 
 impl Session {
-    /// With what it begins.
+    /// With what it begins. Who was taken by a tracker that is not heard here has begun there.
     pub(super) fn check_first(&self, book: &mut Book, heard: &Heard<'_>) {
+        if heard.taken_elsewhere > 0 {
+            return;
+        }
         let event = heard.announce.event.as_str();
         book.check(Rule::StartedFirst, event == "started", || {
             let what = match event {
@@ -61,9 +64,11 @@ impl Session {
             outcome if outcome.is_failure() && is_open => {
                 let is_never = *outcome == Outcome::Refused(Some(RetryIn::Never));
                 // What another tracker took may count for all of them.
-                let is_taken = self.tracks.iter().any(|other| {
-                    other.place != track.place && matches!(other.last.outcome, Outcome::Accepted(_))
-                });
+                let is_taken = heard.taken_elsewhere > 0
+                    || self.tracks.iter().any(|other| {
+                        other.place != track.place
+                            && matches!(other.last.outcome, Outcome::Accepted(_))
+                    });
                 if is_never || is_taken || (last.event == "completed" && track.has_completed) {
                     return;
                 }

@@ -43,6 +43,8 @@ pub(super) struct Session {
     pub(super) progress: Progress,
     pub(super) names_other_family: bool,
     tracks: Vec<Track>,
+    /// Announces that trackers took, farewells left out.
+    taken: u64,
     /// Whether it ever had something left; none while `left` was not told.
     had_left: Option<bool>,
     has_said_completed: bool,
@@ -76,6 +78,8 @@ pub(super) struct Heard<'a> {
     pub(super) outcome: Outcome,
     /// Whether the answer was packed as the client says that it can read.
     pub(super) is_packed: bool,
+    /// Announces that other trackers may have taken until now, which are not heard here.
+    pub(super) taken_elsewhere: u64,
     /// The Host header, to tell whether a redirect leads to where it can be seen.
     pub(super) host: Option<Vec<u8>>,
     pub(super) evidence: Evidence,
@@ -96,6 +100,7 @@ impl Session {
             progress: Progress::default(),
             names_other_family: false,
             tracks: Vec::new(),
+            taken: 0,
             had_left: None,
             has_said_completed: false,
         }
@@ -151,11 +156,20 @@ impl Session {
         }
         self.has_said_completed |= announce.event == "completed";
         let redirect = Redirect::of(heard, link);
-        if let Some(track) = at.and_then(|at| self.tracks.get_mut(at)) {
-            track.note(redirect, heard);
-        } else if self.tracks.len() < TRACKS {
-            self.tracks.push(Track::begin(redirect, heard));
+        let taken = self.taken_until(heard);
+        if matches!(heard.outcome, Outcome::Accepted(_)) && announce.event != "stopped" {
+            self.taken += 1;
         }
+        if let Some(track) = at.and_then(|at| self.tracks.get_mut(at)) {
+            track.note(redirect, taken, heard);
+        } else if self.tracks.len() < TRACKS {
+            self.tracks.push(Track::begin(redirect, taken, heard));
+        }
+    }
+
+    /// Announces of it that trackers had taken when this one came, heard here or not.
+    fn taken_until(&self, heard: &Heard<'_>) -> u64 {
+        self.taken.saturating_add(heard.taken_elsewhere)
     }
 
     fn finding(&self, what: String, right: String, evidence: &[&Evidence]) -> Finding {

@@ -11,6 +11,8 @@ use crate::lab::judge::{in_seconds, is_before};
 
 /// The shortest time in which a tracker that fails may get one announce more than [`FAILURES`].
 const HAMMER_WINDOW: Duration = Duration::from_secs(60);
+/// Announces that other trackers took meanwhile, where [`FAILURES`] and one more came with them: two with each, and with the next.
+const FAILURES_TAKEN: u64 = FAILURES.div_ceil(2) as u64 - 1;
 /// What some clients have as the least time between two announces, whatever the tracker says; libtorrent has five minutes.
 const OWN_MINIMUM: Duration = Duration::from_secs(300);
 
@@ -102,8 +104,12 @@ impl Session {
         let pair = [&track.last.evidence, &heard.evidence];
         let since = track.failures.len().checked_sub(FAILURES);
         let since = since.and_then(|place| track.failures.get(place));
-        let span = since.map(|since| heard.at.saturating_sub(*since));
-        let is_calm = span.is_none_or(|span| span >= HAMMER_WINDOW);
+        let span = since.map(|since| heard.at.saturating_sub(since.at));
+        // Each announce begins with the first tier (BEP 12): where a later one answers, its intervals are the pace of all. A connection
+        // that breaks may be followed by another one at once (RFC 9112, 9.3.1).
+        let taken = self.taken_until(heard);
+        let is_led = since.is_some_and(|since| taken.saturating_sub(since.taken) >= FAILURES_TAKEN);
+        let is_calm = is_led || span.is_none_or(|span| span >= HAMMER_WINDOW);
         book.check(Rule::NotHammered, is_calm, || {
             let what = format!(
                 "{} announces within {} to a tracker that gave no answer to go by",

@@ -26,9 +26,17 @@ pub(super) struct Track {
     /// What was downloaded when it began.
     pub(super) downloaded_at_first: Option<u64>,
     pub(super) has_completed: bool,
-    /// Times of the latest announces that came to nothing.
-    pub(super) failures: Vec<Duration>,
+    /// The latest announces that came to nothing.
+    pub(super) failures: Vec<Failure>,
     pub(super) redirect: Option<Redirect>,
+}
+
+/// An announce that came to nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failure {
+    pub(super) at: Duration,
+    /// Announces of the session that trackers had taken by then.
+    pub(super) taken: u64,
 }
 
 /// The latest announce of a track.
@@ -48,7 +56,7 @@ pub(super) struct Last {
 
 impl Track {
     /// A track that begins with this announce.
-    pub(super) fn begin(redirect: Option<Redirect>, heard: &Heard<'_>) -> Track {
+    pub(super) fn begin(redirect: Option<Redirect>, taken: u64, heard: &Heard<'_>) -> Track {
         let mut track = Track {
             place: heard.place.clone(),
             client: heard.client,
@@ -59,7 +67,7 @@ impl Track {
             failures: Vec::new(),
             redirect: None,
         };
-        track.note(redirect, heard);
+        track.note(redirect, taken, heard);
         track
     }
 
@@ -70,8 +78,8 @@ impl Track {
         track
     }
 
-    /// Keeps what the next announce is judged by.
-    pub(super) fn note(&mut self, redirect: Option<Redirect>, heard: &Heard<'_>) {
+    /// Keeps what the next announce is judged by; `taken` is how many announces of the session trackers had taken before.
+    pub(super) fn note(&mut self, redirect: Option<Redirect>, taken: u64, heard: &Heard<'_>) {
         let announce = heard.announce;
         match heard.outcome {
             Outcome::Accepted(_) | Outcome::Redirected(_) => self.failures.clear(),
@@ -79,7 +87,10 @@ impl Track {
                 if self.failures.len() >= FAILURES {
                     self.failures.remove(0);
                 }
-                self.failures.push(heard.at);
+                self.failures.push(Failure {
+                    at: heard.at,
+                    taken,
+                });
             }
         }
         if announce.event == "started" {

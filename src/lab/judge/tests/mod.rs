@@ -97,6 +97,42 @@ fn a_connect_that_failed_is_a_tracker_tried() {
     assert!(broken_of(Some(1)).contains(&Rule::TierOrder));
 }
 
+/// O27: each announce begins with the first tier (BEP 12), so the tracker that answers sets the pace of the one before it that fails.
+#[test]
+fn a_tracker_that_fails_is_asked_as_often_as_another_one_takes() {
+    let broken_with = |every: usize| {
+        let mut script = cases::tiers();
+        let (fails, takes) = (script.http(0).sent.clone(), Http::at(0.0).sent);
+        script.options = Options::default();
+        script.steps.clear();
+        for number in 0..8 {
+            let at = f64::from(u8::try_from(number).unwrap()) * 7.0;
+            let event: &[(&str, &str)] = if number == 0 {
+                &[("event", "started")]
+            } else {
+                &[]
+            };
+            let asks = |at: f64, path: &str, event: &[(&str, &str)], sent: &[u8]| {
+                let mut http = Http::at(at).with(event);
+                http.path = path.to_owned();
+                http.sent = sent.to_vec();
+                Step::Http(http)
+            };
+            let started = [("event", "started")];
+            script.steps.push(asks(at, "/a", &started, &fails));
+            if number % every == 0 {
+                script.steps.push(asks(at + 1.0, "/b", event, &takes));
+            }
+        }
+        let report = script.report();
+        let verdict = report.verdict(Rule::NotHammered).unwrap();
+        verdict.state() == State::Broken
+    };
+    assert!(!broken_with(1));
+    assert!(!broken_with(2));
+    assert!(broken_with(4));
+}
+
 /// O27: connects name no torrent, so two torrents of one socket that connect at once repeat nothing.
 #[test]
 fn connects_of_several_torrents_are_no_repeats() {
