@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use book::Book;
 use connections::{Connections, accepts};
-use order::Order;
+use order::{Order, Said};
 use outcome::Outcome;
 use scrapes::Scrapes;
 use session::{Heard, Session};
@@ -122,25 +122,32 @@ impl Judge {
     /// Hears what happened at one tracker. Requests are judged in the order of their numbers, as far as the order in which they are heard
     /// differs from that by no more than [`MAX_WAITING_EVENTS`](super::serve::MAX_WAITING_EVENTS).
     pub fn hear(&mut self, event: &Event) {
-        self.order.add(event.clone());
-        while let Some(event) = self.order.next() {
-            self.take(&event);
+        self.say(Said::Event(event.clone()));
+    }
+
+    fn say(&mut self, said: Said) {
+        self.order.add(said);
+        while let Some(said) = self.order.next() {
+            self.take(&said);
         }
     }
 
     /// Takes all that was heard into account.
     fn take_all(&mut self) {
-        while let Some(event) = self.order.first() {
-            self.take(&event);
+        while let Some(said) = self.order.first() {
+            self.take(&said);
         }
     }
 
-    fn take(&mut self, event: &Event) {
-        match event {
-            Event::Exchange(exchange) => self.hear_exchange(exchange),
-            Event::Connected { .. } => {}
-            Event::Disconnected { connection, .. } => {
+    fn take(&mut self, said: &Said) {
+        match said {
+            Said::Event(Event::Exchange(exchange)) => self.hear_exchange(exchange),
+            Said::Event(Event::Connected { .. }) => {}
+            Said::Event(Event::Disconnected { connection, .. }) => {
                 self.connections.end(&mut self.book, *connection);
+            }
+            Said::TakenElsewhere => {
+                self.taken_elsewhere = self.taken_elsewhere.saturating_add(1);
             }
         }
     }
@@ -148,7 +155,7 @@ impl Judge {
     /// Another tracker of the torrent, which is not heard here, may have taken an announce (see [`may_be_taken`]): some clients count
     /// what one tracker was told for all of them, and BEP 12 has each announce begin with the first tier.
     pub(in crate::lab) fn taken_elsewhere(&mut self) {
-        self.taken_elsewhere = self.taken_elsewhere.saturating_add(1);
+        self.say(Said::TakenElsewhere);
     }
 
     /// The client is asked to end, at a time (real, since the laboratory started): what should have come by then, should have.

@@ -6,11 +6,19 @@ use std::collections::BTreeMap;
 use crate::lab::exchange::Event;
 use crate::lab::serve::{MAX_WAITING_BYTES, MAX_WAITING_EVENTS};
 
+/// What the judge hears.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    Event(Event),
+    /// Another tracker, which is not heard here, may have taken an announce.
+    TakenElsewhere,
+}
+
 /// Events that wait for others with lower numbers: as many as for a reader, so whatever comes later than those is taken when it comes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Order {
     /// By request, and then as they were heard.
-    waiting: BTreeMap<(u64, u64), Event>,
+    waiting: BTreeMap<(u64, u64), Said>,
     bytes: usize,
     /// The highest number of a request that was heard.
     highest: u64,
@@ -18,28 +26,39 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Adds an event. What is no request comes behind all that were heard before it.
-    pub(super) fn add(&mut self, event: Event) {
-        let number = match &event {
-            Event::Exchange(exchange) => exchange.request.number,
-            Event::Connected { .. } | Event::Disconnected { .. } => self.highest,
+    /// Adds what was heard. What is no request comes behind all that were heard before it.
+    pub(super) fn add(&mut self, said: Said) {
+        let number = match &said {
+            Said::Event(Event::Exchange(exchange)) => exchange.request.number,
+            Said::Event(Event::Connected { .. } | Event::Disconnected { .. })
+            | Said::TakenElsewhere => self.highest,
         };
         self.highest = self.highest.max(number);
         self.heard += 1;
-        self.bytes += event.weight();
-        self.waiting.insert((number, self.heard), event);
+        self.bytes += said.weight();
+        self.waiting.insert((number, self.heard), said);
     }
 
-    /// The next event that need not wait, because too many do.
-    pub(super) fn next(&mut self) -> Option<Event> {
+    /// The next that need not wait, because too many do.
+    pub(super) fn next(&mut self) -> Option<Said> {
         let are_many = self.waiting.len() > MAX_WAITING_EVENTS || self.bytes > MAX_WAITING_BYTES;
         are_many.then(|| self.first())?
     }
 
-    /// The next event, however few wait.
-    pub(super) fn first(&mut self) -> Option<Event> {
-        let (_, event) = self.waiting.pop_first()?;
-        self.bytes -= event.weight();
-        Some(event)
+    /// The next, however few wait.
+    pub(super) fn first(&mut self) -> Option<Said> {
+        let (_, said) = self.waiting.pop_first()?;
+        self.bytes -= said.weight();
+        Some(said)
+    }
+}
+
+impl Said {
+    /// Roughly its bytes.
+    fn weight(&self) -> usize {
+        match self {
+            Said::Event(event) => event.weight(),
+            Said::TakenElsewhere => size_of::<Said>(),
+        }
     }
 }
