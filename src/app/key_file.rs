@@ -83,6 +83,14 @@ impl Retry {
     }
 }
 
+impl State {
+    /// Notes what came of an attempt, and lets the metrics tell whether the file is in force as it is.
+    fn settle(&mut self, done: Done, metrics: &Metrics, now: Seconds) {
+        self.retry.note(done, now);
+        metrics.set(Gauge::KeysFileRefused, (done != Done::InForce).into());
+    }
+}
+
 impl KeyFile {
     /// Puts the file of this configuration in force. One that is refused changes nothing: the keys that the database knows stay. What is
     /// wrong with it, `examine` has said.
@@ -106,15 +114,14 @@ impl KeyFile {
                 log::error!("keys = required, and no key is in force: every announce is refused");
             }
         }
-        let mut retry = Retry::default();
-        retry.note(done, now);
-        report(tracker.metrics(), done);
+        let mut state = State {
+            file,
+            watched,
+            retry: Retry::default(),
+        };
+        state.settle(done, tracker.metrics(), now);
         KeyFile {
-            state: Mutex::new(State {
-                file,
-                watched,
-                retry,
-            }),
+            state: Mutex::new(state),
         }
     }
 
@@ -129,14 +136,13 @@ impl KeyFile {
     ) {
         let file = config.keys_file.clone();
         let done = put_in_force(found.keys, file.as_deref(), mailbox);
-        let mut retry = Retry::default();
-        retry.note(done, now);
-        report(metrics, done);
-        *self.state() = State {
+        let mut state = State {
             file,
             watched: found.watched,
-            retry,
+            retry: Retry::default(),
         };
+        state.settle(done, metrics, now);
+        *self.state() = state;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -162,14 +168,8 @@ impl KeyFile {
                 Done::Refused
             }
         };
-        self.state().retry.note(done, now);
-        report(metrics, done);
+        self.state().settle(done, metrics, now);
     }
-}
-
-/// Lets the metrics tell whether the file is in force as it is.
-fn report(metrics: &Metrics, done: Done) {
-    metrics.set(Gauge::KeysFileRefused, (done != Done::InForce).into());
 }
 
 /// Puts the keys of the file in the place of those that stood there before, on the disk and in force. When the disk refuses, the log

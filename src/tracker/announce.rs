@@ -1,6 +1,6 @@
 //! What goes into the core and comes out of it: announces, scrapes, their replies, and why one is refused. No protocol here.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::id::{ClientKey, InfoHash, PeerId};
 use super::zones::ZoneId;
@@ -63,6 +63,26 @@ pub struct Announce {
     pub num_want: Option<u32>,
     /// What fits into the reply.
     pub options: ListOptions,
+}
+
+impl Announce {
+    /// What the tracker says itself for a peer at this address that it takes out, whoever that was: as if it had stopped.
+    pub(in crate::tracker) fn stopped_at(info_hash: InfoHash, address: SocketAddr) -> Announce {
+        Announce {
+            info_hash,
+            peer_id: PeerId([0; 20]),
+            key: None,
+            ip: address.ip(),
+            inner_ip: None,
+            is_reported: false,
+            port: address.port(),
+            is_seeder: false,
+            downloaded: 0,
+            event: Event::Stopped,
+            num_want: Some(0),
+            options: ListOptions::default(),
+        }
+    }
 }
 
 /// What fits into the reply to an announce, by its protocol and by what the client asks for.

@@ -438,7 +438,10 @@ impl Tracker {
         ));
         if let Some(outbox) = outbox {
             for (hash, address, is_reported) in left {
-                let announce = KeySession::at(hash, address, is_reported);
+                let announce = Announce {
+                    is_reported,
+                    ..Announce::stopped_at(hash, address)
+                };
                 self.note_leave(
                     outbox,
                     &announce,

@@ -7,7 +7,7 @@ use super::meter::Traffic;
 use super::{KeyLimits, MAX_ADDRESSES, MAX_SESSIONS};
 use crate::clock::Seconds;
 use crate::net::subscriber::subscriber;
-use crate::tracker::announce::{Announce, Event, ListOptions, Refusal};
+use crate::tracker::announce::{Announce, Refusal};
 use crate::tracker::id::{InfoHash, PeerId};
 
 /// One client with one torrent: over both families the same session, so that nothing is counted twice.
@@ -46,38 +46,9 @@ impl KeySession {
     /// What removes the peer at one of its places.
     pub(in crate::tracker) fn stopped_at(&self, ip: IpAddr, port: u16) -> Announce {
         Announce {
-            info_hash: self.info_hash,
             peer_id: self.peer_id,
-            key: None,
-            ip,
-            inner_ip: None,
-            is_reported: false,
-            port,
-            is_seeder: false,
             downloaded: self.reported.downloaded,
-            event: Event::Stopped,
-            num_want: Some(0),
-            options: ListOptions::default(),
-        }
-    }
-
-    /// What tells that the peer at an address has left, whoever it was.
-    pub(in crate::tracker) fn at(
-        info_hash: InfoHash,
-        address: SocketAddr,
-        is_reported: bool,
-    ) -> Announce {
-        let nobody = KeySession {
-            info_hash,
-            peer_id: PeerId([0; 20]),
-            reported: Traffic::default(),
-            seen: Seconds::START,
-            v4: None,
-            v6: None,
-        };
-        Announce {
-            is_reported,
-            ..nobody.stopped_at(address.ip(), address.port())
+            ..Announce::stopped_at(self.info_hash, SocketAddr::new(ip, port))
         }
     }
 

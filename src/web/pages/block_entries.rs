@@ -61,10 +61,7 @@ pub(crate) fn files(state: &State) -> Vec<ListFile> {
 
 /// An entry as the audit has it.
 pub(crate) fn in_words(block: &NewBlock) -> String {
-    let mut words = match &block.target {
-        Target::Network(network) => host_or_network(*network),
-        Target::Torrent(hash) => hash.to_string(),
-    };
+    let mut words = words_of(&block.target);
     if let Some(end) = block.expires {
         words.push_str(&format!(" until {}", moment(end)));
     }
@@ -81,11 +78,15 @@ pub(crate) fn target_of(state: &State, number: i64) -> String {
     // One that is gone by itself meanwhile had a number.
     block.map_or_else(
         || format!("entry {number}"),
-        |block| match &block.target {
-            Target::Network(network) => host_or_network(*network),
-            Target::Torrent(hash) => hash.to_string(),
-        },
+        |block| words_of(&block.target),
     )
+}
+
+fn words_of(target: &Target) -> String {
+    match target {
+        Target::Network(network) => host_or_network(*network),
+        Target::Torrent(hash) => hash.to_string(),
+    }
 }
 
 /// Why an entry is not taken; the names are keys of texts.
