@@ -317,6 +317,33 @@ pub fn honest(_: &Request, answer: Vec<u8>) -> Delivery {
 }
 
 #[cfg(test)]
+impl Request {
+    /// A request for tests, on no connection.
+    pub(in crate::lab) fn of_test(transport: Transport, body: Body) -> Request {
+        Request {
+            number: 1,
+            at: Moment::default(),
+            transport,
+            client: "127.0.0.1:50000".parse().unwrap(),
+            tracker: "127.0.0.1:80".parse().unwrap(),
+            connection: None,
+            body,
+        }
+    }
+
+    /// What is told of it when it was answered with so many bytes.
+    pub(in crate::lab) fn answered(self, bytes: usize) -> Event {
+        let mut answer = Answer::default();
+        answer.note_sent(vec![0; bytes]);
+        let exchange = Exchange {
+            request: self,
+            answer,
+        };
+        Event::Exchange(Arc::new(exchange))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

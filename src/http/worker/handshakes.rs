@@ -498,6 +498,12 @@ mod tests {
         is_admin: false,
     };
 
+    const WIDE: Bounds = Bounds {
+        total: 256,
+        per_address: Some(16),
+        ..BOUNDS
+    };
+
     /// The moment so many ticks after the start.
     fn tick(count: u32) -> Tick {
         Tick::at(TICK * count)
@@ -531,6 +537,31 @@ mod tests {
             far,
             permit,
         })
+    }
+
+    fn take_all(
+        limiter: &Arc<HandshakeLimiter>,
+        ips: impl Iterator<Item = String>,
+        bounds: Bounds,
+        now: u32,
+    ) -> Vec<Held> {
+        let taken = ips.map(|ip| take(limiter, &ip, bounds, now).unwrap());
+        taken.collect()
+    }
+
+    /// Addresses of one source.
+    fn hosts(numbers: impl IntoIterator<Item = u8>) -> impl Iterator<Item = String> {
+        let numbers = numbers.into_iter();
+        numbers.map(|host| format!("192.0.2.{host}"))
+    }
+
+    /// Addresses of as many sources.
+    fn networks(
+        within: &str,
+        numbers: impl IntoIterator<Item = u8>,
+    ) -> impl Iterator<Item = String> {
+        let numbers = numbers.into_iter();
+        numbers.map(move |net| format!("{within}.{net}.1"))
     }
 
     fn is_empty(limiter: &HandshakeLimiter) -> bool {
@@ -572,24 +603,17 @@ mod tests {
     #[test]
     fn the_source_that_has_most_gives_way_and_who_has_said_nothing_first() {
         let limiter = limiter();
-        let bounds = Bounds {
-            total: 256,
-            per_address: Some(16),
-            ..BOUNDS
-        };
         let ips = (0..16_u8).flat_map(|net| (0..16_u8).map(move |_| format!("10.0.{net}.1")));
         let mut flood: Vec<Held> = ips
-            .map(|ip| take(&limiter, &ip, bounds, 0).unwrap())
+            .map(|ip| take(&limiter, &ip, WIDE, 0).unwrap())
             .collect();
         drop(flood.pop());
-        let honest = take(&limiter, "192.0.2.1", bounds, 0).unwrap();
+        let honest = take(&limiter, "192.0.2.1", WIDE, 0).unwrap();
         // The first of each source has said hello.
         for first in flood.iter().step_by(16) {
             first.permit.greet(tick(1));
         }
-        let newcomers: Vec<Held> = (0..100_u8)
-            .map(|net| take(&limiter, &format!("10.1.{net}.1"), bounds, 1).unwrap())
-            .collect();
+        let newcomers: Vec<Held> = take_all(&limiter, networks("10.1", 0..100), WIDE, 1);
         assert!(!honest.is_gone() && newcomers.iter().all(|held| !held.is_gone()));
         assert!(flood.iter().step_by(16).all(|held| !held.is_gone()));
         // Each source has lost as many as the others.
@@ -605,17 +629,10 @@ mod tests {
     #[test]
     fn many_who_are_late_with_their_hello_give_way_before_the_source_that_has_most() {
         let limiter = limiter();
-        let bounds = Bounds {
-            total: 256,
-            per_address: Some(16),
-            ..BOUNDS
-        };
-        let flood: Vec<Held> = (0..250_u8)
-            .map(|net| take(&limiter, &format!("10.0.{net}.1"), bounds, 0).unwrap())
-            .collect();
+        let flood: Vec<Held> = take_all(&limiter, networks("10.0", 0..250), WIDE, 0);
         let subscribers: Vec<Held> = (1..=100_u8)
             .map(|host| {
-                let held = take(&limiter, &format!("192.0.2.{host}"), bounds, 20).unwrap();
+                let held = take(&limiter, &format!("192.0.2.{host}"), WIDE, 20).unwrap();
                 if host % 2 == 0 {
                     held.permit.greet(tick(21));
                 }
@@ -634,17 +651,10 @@ mod tests {
     #[test]
     fn few_who_are_late_keep_their_places_while_a_source_has_many() {
         let limiter = limiter();
-        let bounds = Bounds {
-            total: 256,
-            per_address: Some(16),
-            ..BOUNDS
-        };
-        let slow: Vec<Held> = (0..8_u8)
-            .map(|net| take(&limiter, &format!("10.0.{net}.1"), bounds, 0).unwrap())
-            .collect();
+        let slow: Vec<Held> = take_all(&limiter, networks("10.0", 0..8), WIDE, 0);
         let flood: Vec<Held> = (0..=255_u8)
             .flat_map(|host| [host; 2])
-            .map(|host| take(&limiter, &format!("192.0.2.{host}"), bounds, 20).unwrap())
+            .map(|host| take(&limiter, &format!("192.0.2.{host}"), WIDE, 20).unwrap())
             .collect();
         assert!(slow.iter().all(|held| !held.is_gone()));
         let gone = flood.iter().filter(|held| held.is_gone()).count();
@@ -657,20 +667,11 @@ mod tests {
     #[test]
     fn whole_hellos_left_lying_in_a_network_are_not_paid_for_by_its_clients() {
         let limiter = limiter();
-        let bounds = Bounds {
-            total: 256,
-            per_address: Some(16),
-            ..BOUNDS
-        };
-        let flood: Vec<Held> = (0..=255_u8)
-            .map(|host| take(&limiter, &format!("192.0.2.{host}"), bounds, 0).unwrap())
-            .collect();
+        let flood: Vec<Held> = take_all(&limiter, hosts(0..=255), WIDE, 0);
         for held in &flood {
             held.permit.greet(tick(1));
         }
-        let clients: Vec<Held> = (0..100_u8)
-            .map(|host| take(&limiter, &format!("192.0.2.{host}"), bounds, 20).unwrap())
-            .collect();
+        let clients: Vec<Held> = take_all(&limiter, hosts(0..100), WIDE, 20);
         assert!(clients.iter().all(|held| !held.is_gone()));
         assert!(flood.iter().take(100).all(Held::is_gone));
         drop((flood, clients));
@@ -717,20 +718,11 @@ mod tests {
     #[test]
     fn whole_hellos_that_many_networks_leave_lying_give_way_before_a_busy_one() {
         let limiter = limiter();
-        let bounds = Bounds {
-            total: 256,
-            per_address: Some(16),
-            ..BOUNDS
-        };
-        let flood: Vec<Held> = (0..=255_u8)
-            .map(|net| take(&limiter, &format!("10.0.{net}.1"), bounds, 0).unwrap())
-            .collect();
+        let flood: Vec<Held> = take_all(&limiter, networks("10.0", 0..=255), WIDE, 0);
         for held in &flood {
             held.permit.greet(tick(1));
         }
-        let subscribers: Vec<Held> = (1..=200_u8)
-            .map(|host| take(&limiter, &format!("192.0.2.{host}"), bounds, 20).unwrap())
-            .collect();
+        let subscribers: Vec<Held> = take_all(&limiter, hosts(1..=200), WIDE, 20);
         assert!(subscribers.iter().all(|held| !held.is_gone()));
         drop((flood, subscribers));
         assert!(is_empty(&limiter));
@@ -770,9 +762,7 @@ mod tests {
             is_admin: true,
             ..BOUNDS
         };
-        let strangers: Vec<Held> = (0..4_u8)
-            .map(|net| take(&limiter, &format!("10.0.{net}.1"), BOUNDS, 0).unwrap())
-            .collect();
+        let strangers: Vec<Held> = take_all(&limiter, networks("10.0", 0..4), BOUNDS, 0);
         let taken: Vec<Held> = (0..ADMIN_HANDSHAKES)
             .map(|_| take(&limiter, "192.0.2.1", admins, 0).unwrap())
             .collect();
@@ -789,9 +779,7 @@ mod tests {
     #[test]
     fn full_places_are_told_once_a_minute() {
         let limiter = limiter();
-        let _held: Vec<Held> = (0..4_u8)
-            .map(|net| take(&limiter, &format!("10.0.{net}.1"), BOUNDS, 0).unwrap())
-            .collect();
+        let _held: Vec<Held> = take_all(&limiter, networks("10.0", 0..4), BOUNDS, 0);
         let told = |now| limiter.lock().word_of_full(4, tick(now));
         assert_eq!(told(0), Some(1));
         assert_eq!((told(1), told(599)), (None, None));

@@ -2,7 +2,6 @@
 //! starts it ends; what it cannot see from outside it says so.
 
 mod client;
-mod hearing;
 pub(crate) mod listeners;
 mod table;
 #[cfg(test)]

@@ -14,14 +14,13 @@ use anyhow::{Context, bail};
 
 use super::CONTROLS;
 use super::client::{Client, Place, Ports};
-use super::hearing::Hearing;
 use super::listeners::Peer;
 use super::table::{Broken, Outcome};
 use super::torrent::Plan;
 use super::verdict::{Abilities, Seen, Verdict};
 use crate::clock::Clock;
 use crate::lab::exchange::{Event, Transport};
-use crate::lab::judge;
+use crate::lab::judge::{self, Hearing};
 use crate::lab::launch::Launcher;
 use crate::lab::misbehave::scenario::{Expectation, Listener, Scenario, Tracker};
 use crate::lab::misbehave::script::Script;
@@ -73,17 +72,43 @@ const PIECE: usize = 64 << 10;
 
 /// The trackers and the peers of a trial.
 struct Stage {
-    first: Lab,
-    second: Option<Lab>,
-    events: Events,
-    second_events: Option<Events>,
+    first: HeardTracker,
+    second: Option<HeardTracker>,
     listeners: [(Listener, Peer); 3],
-    /// Hears the first tracker.
-    hearing: Hearing,
-    /// Hears the second one.
-    second_hearing: Option<Hearing>,
-    /// How much longer the second one runs.
+    /// How much longer the second tracker runs.
     lead: Duration,
+}
+
+/// A tracker, and who hears it.
+struct HeardTracker {
+    lab: Lab,
+    events: Events,
+    hearing: Hearing,
+}
+
+impl HeardTracker {
+    /// Hears a tracker whose torrent has these tiers, empty where they are not judged, and records that where it is to be.
+    fn begin(
+        lab: Lab,
+        tiers: Vec<Vec<judge::Place>>,
+        recording: Option<&Path>,
+    ) -> anyhow::Result<HeardTracker> {
+        Ok(HeardTracker {
+            events: lab.events(),
+            hearing: Hearing::begin(options_of(&lab, tiers), recording)?,
+            lab,
+        })
+    }
+
+    /// The rules that the client broke at this tracker; whether it has left in order says what it should have said by then.
+    fn end(self, has_left: bool) -> anyhow::Result<Vec<Broken>> {
+        let report = self.hearing.end(self.lab.now().real, has_left, None)?;
+        if self.lab.lost_events() > 0 {
+            // Of half a story nothing is concluded.
+            return Ok(Vec::new());
+        }
+        Ok(report.verdicts.into_iter().filter_map(Broken::of).collect())
+    }
 }
 
 impl Manner {
@@ -173,7 +198,7 @@ impl Manner {
             name: format!("{}.bin", scenario.name),
             length: LENGTH,
             piece_length: PIECE,
-            tiers: tiers_of(scenario, &stage.first, stage.second.as_ref())?,
+            tiers: tiers_of(scenario, &stage.first.lab, stage.second_lab())?,
             is_private: true,
             seed: 1,
         };
@@ -344,23 +369,17 @@ impl Stage {
                 second_udp: url(Transport::Udp),
             },
         )?;
-        let file = |name: &str| recordings.map(|folder| folder.join(name));
+        let [at_first, at_second_too] =
+            RECORDINGS.map(|name| recordings.map(|folder| folder.join(name)));
         let tiers = judged_tiers(scenario, &first, second.as_ref())?;
-        let heard = options_of(&first, tiers);
-        let hearing = Hearing::begin(heard, file(RECORDINGS[0]).as_deref())?;
-        let second_hearing = second.as_ref().map(|second| {
-            let heard = options_of(second, Vec::new());
-            Hearing::begin(heard, file(RECORDINGS[1]).as_deref())
-        });
         let now = first.now().real;
         let lead = second.as_ref().map(|second| second.now().real);
+        let second = second
+            .map(|second| HeardTracker::begin(second, Vec::new(), at_second_too.as_deref()))
+            .transpose()?;
         Ok(Stage {
             lead: lead.unwrap_or(now).saturating_sub(now),
-            events: first.events(),
-            second_events: second.as_ref().map(Lab::events),
-            hearing,
-            second_hearing: second_hearing.transpose()?,
-            first,
+            first: HeardTracker::begin(first, tiers, at_first.as_deref())?,
             second,
             listeners: [
                 (Listener::Planted, planted),
@@ -368,6 +387,10 @@ impl Stage {
                 (Listener::Second, at_second),
             ],
         })
+    }
+
+    fn second_lab(&self) -> Option<&Lab> {
+        self.second.as_ref().map(|second| &second.lab)
     }
 
     /// Notes what has happened since the last look.
@@ -386,12 +409,15 @@ impl Stage {
 
     /// Hears what has happened since; each event, and whether it is the second tracker's, is handed on.
     fn hear(&mut self, mut each: impl FnMut(&Event, bool)) -> anyhow::Result<()> {
-        let mut firsts = self.events.try_iter().peekable();
-        let mut seconds = self
-            .second_events
-            .iter()
-            .flat_map(Events::try_iter)
-            .peekable();
+        let HeardTracker {
+            events, hearing, ..
+        } = &mut self.first;
+        let mut firsts = events.try_iter().peekable();
+        let (events, mut second_hearing) = match &mut self.second {
+            Some(second) => (Some(&second.events), Some(&mut second.hearing)),
+            None => (None, None),
+        };
+        let mut seconds = events.into_iter().flat_map(Events::try_iter).peekable();
         loop {
             // Which of the two was first decides what the client knew.
             let is_second = match (firsts.peek(), seconds.peek()) {
@@ -407,8 +433,8 @@ impl Stage {
             };
             let Some(event) = next else { return Ok(()) };
             each(&event, is_second);
-            let first = Some(&mut self.hearing);
-            let second = self.second_hearing.as_mut();
+            let first = Some(&mut *hearing);
+            let second = second_hearing.as_deref_mut();
             let (here, other) = if is_second {
                 (second, first)
             } else {
@@ -427,14 +453,14 @@ impl Stage {
 
     /// The rules that the client broke; whether it has left in order says what it should have said by then.
     fn broken(mut self, has_left: bool) -> anyhow::Result<Vec<Broken>> {
-        let until = self.first.now().real + LAST_WORDS;
-        while self.first.now().real < until {
+        let until = self.first.lab.now().real + LAST_WORDS;
+        while self.first.lab.now().real < until {
             self.hear_farewell()?;
             thread::sleep(LOOK);
         }
-        let mut broken = self.hearing.end(&self.first, has_left)?;
-        if let (Some(second), Some(hearing)) = (&self.second, self.second_hearing) {
-            for mut there in hearing.end(second, has_left)? {
+        let mut broken = self.first.end(has_left)?;
+        if let Some(second) = self.second {
+            for mut there in second.end(has_left)? {
                 match broken.iter_mut().find(|one| one.rule == there.rule) {
                     Some(one) => one.times += there.times,
                     None => {

@@ -9,9 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 
-use super::recording::{self, Note, Recording};
-use super::{Judge, Options, Place, Report, Rule, Severity};
-use crate::lab::exchange::Event;
+use super::recording;
+use super::{Hearing, Options, Place, Report, Rule, Severity};
 use crate::lab::launch::Launcher;
 use crate::lab::misbehave::{Stand, catalogue, script_of};
 use crate::lab::placeholders;
@@ -162,33 +161,23 @@ impl Arguments {
         let events = lab.events();
         let mut judged = self.options()?;
         judged.trackers = lab.urls().iter().map(|url| url.address).collect();
-        let mut recording = match &self.record {
-            Some(file) => Some(Recording::create(file)?),
-            None => None,
-        };
-        if let Some(recording) = &mut recording {
-            recording.add(&Note::Options(judged.clone()))?;
-        }
-        let mut watch = Watch {
-            judge: Judge::new(judged),
-            recording,
-        };
+        let mut hearing = Hearing::begin(judged, self.record.as_deref())?;
         let urls: Vec<String> = lab.urls().iter().map(ToString::to_string).collect();
         say(&format!("announce to {}", urls.join(" ")));
-        let end = self.watch(&mut watch, lab, &events, &ends)?;
+        let end = self.watch(&mut hearing, lab, &events, &ends)?;
         let until = lab.now().real + LAST_WORDS;
         while lab.now().real < until && !ends.is_urgent() {
-            watch.hear(&events, LOOK)?;
+            hear(&mut hearing, &events, LOOK)?;
         }
         let missed = Missed::of(lab).words();
         missed.iter().for_each(|words| say(words));
-        watch.finish(&end, lab.now().real)
+        hearing.end(lab.now().real, end.is_orderly(), end.words())
     }
 
     /// Watches until the client has ended, or the time is over, or this is to end; how the client has ended.
     fn watch(
         &self,
-        watch: &mut Watch,
+        hearing: &mut Hearing,
         lab: &Lab,
         events: &Events,
         ends: &Ends,
@@ -196,7 +185,7 @@ impl Arguments {
         let end = self.seconds.map(Duration::from_secs);
         let mut client = self.start(lab)?;
         loop {
-            watch.hear(events, LOOK)?;
+            hear(hearing, events, LOOK)?;
             if let Some(client) = &mut client
                 && let Some(status) = client.ended()
             {
@@ -204,7 +193,7 @@ impl Arguments {
                     return Ok(ClientEnd::ByItself(status));
                 }
                 // A wrapper has ended, and left others behind.
-                return Ok(match watch.dismiss(client, lab, events, ends)? {
+                return Ok(match dismiss(hearing, client, lab, events, ends)? {
                     ClientEnd::Dismissed => ClientEnd::ByItself(status),
                     end => end,
                 });
@@ -212,7 +201,7 @@ impl Arguments {
             let now = lab.now().real;
             if ends.have_come()? || end.is_some_and(|end| now >= end) {
                 return match &mut client {
-                    Some(client) => watch.dismiss(client, lab, events, ends),
+                    Some(client) => dismiss(hearing, client, lab, events, ends),
                     None => Ok(ClientEnd::Unknown),
                 };
             }
@@ -281,82 +270,43 @@ impl ClientEnd {
     }
 }
 
-/// The judge, and what is kept of what it hears.
-struct Watch {
-    judge: Judge,
-    recording: Option<Recording>,
+/// Hears what has happened, and waits a while for more.
+fn hear(hearing: &mut Hearing, events: &Events, wait: Duration) -> anyhow::Result<()> {
+    match events.recv_timeout(wait) {
+        Ok(event) => hearing.hear(&event)?,
+        Err(RecvTimeoutError::Timeout) => {}
+        Err(RecvTimeoutError::Disconnected) => bail!("the laboratory has ended"),
+    }
+    for event in events.try_iter().take(serve::MAX_WAITING_EVENTS) {
+        hearing.hear(&event)?;
+    }
+    Ok(())
 }
 
-impl Watch {
-    /// Hears what has happened, and waits a while for more.
-    fn hear(&mut self, events: &Events, wait: Duration) -> anyhow::Result<()> {
-        match events.recv_timeout(wait) {
-            Ok(event) => self.take(&event)?,
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => bail!("the laboratory has ended"),
+/// Asks a client to end, with all that it has started, and kills it where it does not, or a second signal comes; how it ended.
+fn dismiss(
+    hearing: &mut Hearing,
+    client: &mut Process,
+    lab: &Lab,
+    events: &Events,
+    ends: &Ends,
+) -> anyhow::Result<ClientEnd> {
+    hearing.dismiss(lab.now().real)?;
+    client.tell(Signal::TERM);
+    let until = lab.now().real + FAREWELL;
+    while lab.now().real < until && !ends.is_urgent() {
+        hear(hearing, events, LOOK)?;
+        if client.gone().is_some() {
+            return Ok(ClientEnd::Dismissed);
         }
-        for event in events.try_iter().take(serve::MAX_WAITING_EVENTS) {
-            self.take(&event)?;
-        }
-        Ok(())
     }
-
-    fn take(&mut self, event: &Event) -> anyhow::Result<()> {
-        self.judge.hear(event);
-        if let Some(recording) = &mut self.recording {
-            recording.add(event)?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, end: &ClientEnd, now: Duration) -> anyhow::Result<Report> {
-        let has_ended = end.is_orderly();
-        if has_ended {
-            self.judge.client_ended();
-        }
-        if let Some(mut recording) = self.recording {
-            recording.add(&Note::End {
-                at: now,
-                has_ended,
-                client_end: end.words(),
-            })?;
-            recording.finish()?;
-        }
-        Ok(Report {
-            client_end: end.words(),
-            ..self.judge.finish(now)
-        })
-    }
-
-    /// Asks a client to end, with all that it has started, and kills it where it does not, or a second signal comes; how it ended.
-    fn dismiss(
-        &mut self,
-        client: &mut Process,
-        lab: &Lab,
-        events: &Events,
-        ends: &Ends,
-    ) -> anyhow::Result<ClientEnd> {
-        let now = lab.now().real;
-        self.judge.client_dismissed(now);
-        if let Some(recording) = &mut self.recording {
-            recording.add(&Note::Dismissed(now))?;
-        }
-        client.tell(Signal::TERM);
-        let until = lab.now().real + FAREWELL;
-        while lab.now().real < until && !ends.is_urgent() {
-            self.hear(events, LOOK)?;
-            if client.gone().is_some() {
-                return Ok(ClientEnd::Dismissed);
-            }
-        }
-        say(if ends.is_urgent() {
-            "a second signal: the client is killed"
-        } else {
-            "the client does not end, and is killed"
-        });
-        client.tell(Signal::KILL);
-        Ok(ClientEnd::Unknown)
-    }
+    say(if ends.is_urgent() {
+        "a second signal: the client is killed"
+    } else {
+        "the client does not end, and is killed"
+    });
+    client.tell(Signal::KILL);
+    Ok(ClientEnd::Unknown)
 }
 
 /// Says something beside the report.

@@ -7,6 +7,7 @@
 mod book;
 mod command;
 mod connections;
+mod hearing;
 mod order;
 mod outcome;
 mod query;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 pub use book::{Evidence, FINDINGS_KEPT, Finding, State, Verdict};
 pub use command::{Arguments, RULES_BROKEN, run};
-pub(in crate::lab) use recording::{Note, Recording};
+pub(in crate::lab) use hearing::Hearing;
 pub(crate) use report::finding_json;
 pub use report::{Report, SessionReport};
 pub use rule::{Rule, Severity};

@@ -8,7 +8,7 @@ use super::peers::Places;
 use super::scenario::Scenario;
 use super::script::Script;
 use crate::lab::bencode::writing::Value;
-use crate::lab::exchange::{Body, Delivery, HttpHead, Moment, Request, Step, Transport};
+use crate::lab::exchange::{Body, Delivery, HttpHead, Request, Step, Transport};
 
 const HONEST_BODY: &[u8] =
     b"d8:completei1e10:incompletei2e8:intervali1800e5:peers6:\x7f\0\0\x09\x1a\xe1e";
@@ -49,19 +49,7 @@ fn announce(path: &str, event: &str) -> Request {
         minor_version: 1,
         ..HttpHead::default()
     };
-    request(Transport::Http, Body::Http(head))
-}
-
-fn request(transport: Transport, body: Body) -> Request {
-    Request {
-        number: 1,
-        at: Moment::default(),
-        transport,
-        client: "127.0.0.1:50000".parse().unwrap(),
-        tracker: "127.0.0.1:80".parse().unwrap(),
-        connection: None,
-        body,
-    }
+    Request::of_test(Transport::Http, Body::Http(head))
 }
 
 /// `action` 0 is a connect, 1 an announce, with the transaction 7.
@@ -78,7 +66,7 @@ fn datagram(action: u32, client: &str) -> Request {
         bytes.extend([0; 12]);
         bytes.extend(6881_u16.to_be_bytes());
     }
-    let mut request = request(Transport::Udp, Body::Datagram(bytes));
+    let mut request = Request::of_test(Transport::Udp, Body::Datagram(bytes));
     request.client = client.parse().unwrap();
     request
 }

@@ -102,32 +102,21 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::lab::exchange::{
-        Answer, Body, ConnectionUse, Exchange, MAX_KEPT_ANSWER, Moment, Request, Transport,
-    };
+    use crate::lab::exchange::{Body, ConnectionUse, MAX_KEPT_ANSWER, Moment, Request, Transport};
 
     /// The exchange with this number, on a connection of the same number, answered with so many bytes.
     fn exchange(number: u64, bytes: usize) -> Event {
-        let client = "127.0.0.1:1".parse().unwrap();
         let request = Request {
             number,
-            at: Moment::default(),
-            transport: Transport::Http,
-            client,
-            tracker: client,
             connection: Some(ConnectionUse {
                 connection: number,
                 earlier: 0,
                 is_pipelined: false,
             }),
-            body: Body::Unreadable(Vec::new()),
+            ..Request::of_test(Transport::Http, Body::Unreadable(Vec::new()))
         };
-        let mut answer = Answer::default();
-        answer.note_sent(vec![0; bytes]);
-        Event::Exchange(Arc::new(Exchange { request, answer }))
+        request.answered(bytes)
     }
 
     fn disconnected(connection: u64) -> Event {

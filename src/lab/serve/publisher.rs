@@ -240,7 +240,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::exchange::{Answer, Body, Exchange, Moment, Request, Transport};
+    use crate::lab::exchange::{Body, Exchange, Moment, Request, Transport};
 
     fn connected() -> Event {
         Event::Connected {
@@ -253,19 +253,7 @@ mod tests {
 
     /// A request with an answer of so many bytes.
     fn answered(bytes: usize) -> Event {
-        let client = "127.0.0.1:1".parse().unwrap();
-        let request = Request {
-            number: 1,
-            at: Moment::default(),
-            transport: Transport::Udp,
-            client,
-            tracker: client,
-            connection: None,
-            body: Body::Datagram(vec![0; 100]),
-        };
-        let mut answer = Answer::default();
-        answer.note_sent(vec![0; bytes]);
-        Event::Exchange(Arc::new(Exchange { request, answer }))
+        Request::of_test(Transport::Udp, Body::Datagram(vec![0; 100])).answered(bytes)
     }
 
     /// O19: whoever does not read costs nobody else an event, and what he lost is counted.

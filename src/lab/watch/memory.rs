@@ -193,15 +193,10 @@ mod tests {
         let head = format!(
             "GET /{path}/announce?info_hash=hhhhhhhhhhhhhhhhhhhh&peer_id=-XX0001-{peer:012}&port={peer} HTTP/1.1\r\n\r\n"
         );
-        let client = "127.0.0.1:1".parse().unwrap();
+        let body = Body::Http(HttpHead::read(head.as_bytes()));
         let request = Request {
             number,
-            at: Moment::default(),
-            transport: Transport::Http,
-            client,
-            tracker: client,
-            connection: None,
-            body: Body::Http(HttpHead::read(head.as_bytes())),
+            ..Request::of_test(Transport::Http, body)
         };
         let Reading::Announce(announce) = Reading::of(&request) else {
             panic!("no announce");
